@@ -1,0 +1,117 @@
+//! Runs a [`Plan`]: on a GPU, or on the CPU where there is none.
+
+pub mod cpu;
+pub mod gpu;
+pub mod reference;
+
+use crate::error::Result;
+use crate::program::{BufferId, Plan, ProgramId, Step};
+use std::sync::Arc;
+
+/// Holds the memory of one plan and runs its programs. The two engines differ in nothing that a caller can
+/// see but speed and rounding.
+pub trait Engine: Send {
+    /// Which engine, and on what.
+    fn info(&self) -> &Info;
+
+    /// Fills a whole buffer.
+    fn write(&mut self, buffer: BufferId, bytes: &[u8]) -> Result<()>;
+
+    /// Waits for all work and copies a whole buffer out.
+    fn read(&mut self, buffer: BufferId) -> Result<Vec<f32>>;
+
+    /// Runs a program once for each step, in order, without waiting; then takes a copy of `results`.
+    ///
+    /// At most [`MOST_STEPS`] steps at a time.
+    fn submit(&mut self, program: ProgramId, steps: &[Step], results: &[BufferId]) -> Result<Ticket>;
+
+    /// Waits until the submission is done and gives its results, in the order asked for.
+    fn wait(&mut self, ticket: Ticket) -> Result<Vec<Vec<f32>>>;
+
+    /// Runs a program once for each step and waits for its results.
+    fn run(&mut self, program: ProgramId, steps: &[Step], results: &[BufferId]) -> Result<Vec<Vec<f32>>> {
+        let ticket = self.submit(program, steps, results)?;
+        self.wait(ticket)
+    }
+}
+
+/// Most steps in one submission: the rows of the ring buffers, and a bound on how long a GPU is kept from
+/// drawing the screen.
+pub const MOST_STEPS: usize = 256;
+
+/// A submission whose results have not been fetched.
+#[must_use = "results are fetched with `wait`"]
+pub enum Ticket {
+    /// The results are here already.
+    Ready(Vec<Vec<f32>>),
+    /// They are on their way from the device.
+    Pending(gpu::Pending),
+}
+
+/// Which engine runs, and on what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// `gpu` or `cpu`.
+    pub engine: &'static str,
+    /// The adapter's name, or the number of threads.
+    pub adapter: String,
+    /// Why this one was taken, for one line on the screen.
+    pub reason: String,
+}
+
+/// Which engine to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Choice {
+    /// A hardware GPU if there is one, otherwise the CPU.
+    #[default]
+    Auto,
+    /// Any adapter, software ones included.
+    Gpu,
+    /// The CPU.
+    Cpu,
+}
+
+/// An opened device, before it is given a plan.
+pub enum Device {
+    /// A GPU.
+    Gpu(Arc<gpu::Gpu>, Info),
+    /// The CPU.
+    Cpu(Info),
+}
+
+impl Device {
+    /// Opens the device of the choice; `adapter` is a part of an adapter's name, in any case.
+    pub fn open(choice: Choice, adapter: Option<&str>) -> Result<Self> {
+        if choice == Choice::Cpu || (choice == Choice::Auto && adapter.is_none() && !gpu::has_hardware()) {
+            let reason = match choice {
+                Choice::Cpu => "asked for with --engine cpu",
+                _ => "no hardware GPU was found",
+            };
+            let adapter = format!("{} threads", rayon::current_num_threads());
+            return Ok(Self::Cpu(Info { engine: "cpu", adapter, reason: reason.into() }));
+        }
+        let gpu = gpu::Gpu::open(adapter)?;
+        let reason = match (adapter, choice) {
+            (Some(_), _) => "asked for with --adapter",
+            (None, Choice::Gpu) => "asked for with --engine gpu",
+            (None, _) => "a hardware GPU",
+        };
+        let info = Info { engine: "gpu", adapter: gpu.name(), reason: reason.into() };
+        Ok(Self::Gpu(Arc::new(gpu), info))
+    }
+
+    /// Which device this is.
+    pub fn info(&self) -> &Info {
+        match self {
+            Self::Gpu(_, info) | Self::Cpu(info) => info,
+        }
+    }
+
+    /// An engine with the memory and programs of `plan`.
+    pub fn load(&self, plan: Arc<Plan>) -> Result<Box<dyn Engine>> {
+        Ok(match self {
+            Self::Gpu(gpu, info) => Box::new(gpu::GpuEngine::new(Arc::clone(gpu), info.clone(), plan)?),
+            Self::Cpu(info) => Box::new(cpu::CpuEngine::new(info.clone(), plan)),
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! The engine without a GPU: each kernel's [`cpu`](crate::program::Kernel::cpu) on rayon's threads.
+
+use super::{Engine, Info, Ticket};
+use crate::error::Result;
+use crate::program::{BufferId, Buffers, Plan, ProgramId, Step};
+use std::sync::Arc;
+
+/// Memory in whole cache lines: vector loads then never straddle two.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Line([f32; 16]);
+
+/// A buffer that starts on a cache line.
+#[derive(Default)]
+struct Memory {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Memory {
+    fn new(len: usize) -> Self {
+        Self { lines: vec![Line([0.0; 16]); len.div_ceil(16)], len }
+    }
+
+    fn get(&self) -> &[f32] {
+        &bytemuck::cast_slice(&self.lines)[..self.len]
+    }
+
+    fn get_mut(&mut self) -> &mut [f32] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+    }
+}
+
+/// The CPU engine.
+pub struct CpuEngine {
+    info: Info,
+    plan: Arc<Plan>,
+    memory: Vec<Memory>,
+}
+
+impl CpuEngine {
+    /// Allocates the buffers of a plan.
+    pub fn new(info: Info, plan: Arc<Plan>) -> Self {
+        let memory = plan.buffers.iter().map(|buffer| Memory::new(buffer.len)).collect();
+        Self { info, plan, memory }
+    }
+}
+
+impl Engine for CpuEngine {
+    fn info(&self) -> &Info {
+        &self.info
+    }
+
+    fn write(&mut self, buffer: BufferId, bytes: &[u8]) -> Result<()> {
+        let target: &mut [u8] = bytemuck::cast_slice_mut(self.memory[buffer.0].get_mut());
+        target.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: BufferId) -> Result<Vec<f32>> {
+        Ok(self.memory[buffer.0].get().to_vec())
+    }
+
+    fn submit(&mut self, program: ProgramId, steps: &[Step], results: &[BufferId]) -> Result<Ticket> {
+        let Self { plan, memory, .. } = self;
+        // One entry into the pool for all steps: inside it, a fork is cheap.
+        rayon::scope(|_| {
+            for step in steps {
+                for call in &plan.programs[program.0].calls {
+                    let mut written: [Memory; crate::program::MOST_BUFFERS] = Default::default();
+                    for (taken, id) in written.iter_mut().zip(&call.writes) {
+                        *taken = std::mem::take(&mut memory[id.0]);
+                    }
+                    let mut reads = [&[][..]; crate::program::MOST_BUFFERS];
+                    for (read, id) in reads.iter_mut().zip(&call.reads) {
+                        *read = memory[id.0].get();
+                    }
+                    let writes = written.each_mut().map(Memory::get_mut);
+                    call.kernel.cpu(step, Buffers { reads, writes });
+                    for (taken, id) in written.into_iter().zip(&call.writes) {
+                        memory[id.0] = taken;
+                    }
+                }
+            }
+        });
+        Ok(Ticket::Ready(results.iter().map(|id| memory[id.0].get().to_vec()).collect()))
+    }
+
+    fn wait(&mut self, ticket: Ticket) -> Result<Vec<Vec<f32>>> {
+        match ticket {
+            Ticket::Ready(results) => Ok(results),
+            Ticket::Pending(_) => unreachable!("a ticket goes back to the engine that gave it"),
+        }
+    }
+}

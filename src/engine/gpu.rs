@@ -1,0 +1,447 @@
+//! The engine on Vulkan, Metal or DX12: the only place that names wgpu.
+//!
+//! Pipelines, bind groups and buffers are made once, from a plan. A submission encodes all its steps into
+//! one compute pass; what changes from step to step is one 256-byte row of a uniform buffer, chosen by a
+//! dynamic offset. Results are copied into a staging buffer and mapped while the next submission runs.
+
+mod adapter;
+
+pub use adapter::{Description, adapters, has_hardware};
+
+use super::{Engine, Info, MOST_STEPS, Ticket};
+use crate::error::{Error, Kind, Result};
+use crate::program::{BufferId, Call, Kernel, Plan, ProgramId, Spec, Step};
+use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Distance between two rows of a uniform buffer: the largest alignment that WebGPU allows a device to ask for.
+const UNIFORM_STRIDE: u64 = 256;
+
+/// An opened GPU with the pipelines compiled so far.
+pub struct Gpu {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    name: String,
+    pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+struct Pipeline {
+    pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+    bindings: Vec<Binding>,
+}
+
+/// What a binding of a shader is, found by its name.
+#[derive(Clone, Copy)]
+enum Slot {
+    Params,
+    Step,
+    Read(usize),
+    Write(usize),
+}
+
+struct Binding {
+    number: u32,
+    slot: Slot,
+}
+
+impl Gpu {
+    /// Opens the best adapter, or the best of those whose name contains `name`.
+    pub fn open(name: Option<&str>) -> Result<Self> {
+        let adapter = adapter::choose(name)?;
+        let offered = adapter.limits();
+        let limits = wgpu::Limits {
+            max_buffer_size: offered.max_buffer_size,
+            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+            ..wgpu::Limits::default()
+        };
+        let name = adapter.get_info().name;
+        let request = adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("elbo"),
+            required_limits: limits,
+            ..Default::default()
+        });
+        let (device, queue) = pollster::block_on(request)
+            .map_err(|e| Kind::Device(format!("{name} refused to open: {e}; try --engine cpu")))?;
+        let failure = Arc::new(Mutex::new(None));
+        let note = |failure: &Arc<Mutex<Option<String>>>, message: String| {
+            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
+        };
+        let seen = Arc::clone(&failure);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            note(&seen, describe(&error));
+        }));
+        let seen = Arc::clone(&failure);
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                note(&seen, format!("the GPU was lost ({message}); the last checkpoint is kept, use `elbo resume`"));
+            }
+        });
+        Ok(Self { device, queue, name, pipelines: Mutex::default(), failure })
+    }
+
+    /// The adapter's name.
+    pub fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// The first error that the device reported on its own, if any.
+    fn check(&self) -> Result<()> {
+        match self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            Some(message) => Err(Kind::Device(message).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs `make` and turns whatever the device objects to into an error that starts with `what`.
+    fn scoped<R>(&self, what: &str, make: impl FnOnce() -> R) -> Result<R> {
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let made = make();
+        let errors = [internal.pop(), validation.pop(), memory.pop()].map(pollster::block_on);
+        match errors.into_iter().flatten().next() {
+            Some(error) => Err(Kind::Device(format!("{what}: {}", describe(&error))).into()),
+            None => Ok(made),
+        }
+    }
+
+    /// The pipeline of a kernel with its switches, compiled on first use.
+    fn pipeline(&self, kernel: &dyn Kernel) -> Result<Arc<Pipeline>> {
+        let (spec, overrides) = (kernel.spec(), kernel.overrides());
+        let key = format!("{} {overrides:?}", spec.name);
+        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = pipelines.get(&key) {
+            return Ok(Arc::clone(pipeline));
+        }
+        let pipeline = Arc::new(self.compile(spec, &overrides)?);
+        pipelines.insert(key, Arc::clone(&pipeline));
+        Ok(pipeline)
+    }
+
+    fn compile(&self, spec: &Spec, overrides: &[(&str, f64)]) -> Result<Pipeline> {
+        let label = Some(spec.name);
+        let bindings = bindings(spec)?;
+        let entries: Vec<_> = bindings.iter().map(Binding::layout).collect();
+        self.scoped(&format!("kernel `{}`", spec.name), || {
+            let layout = self
+                .device
+                .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+            let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label,
+                bind_group_layouts: &[Some(&layout)],
+                ..Default::default()
+            });
+            let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label,
+                source: wgpu::ShaderSource::Wgsl(spec.source.into()),
+            });
+            let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label,
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    constants: overrides,
+                    // Every kernel writes workgroup memory before it reads it.
+                    zero_initialize_workgroup_memory: false,
+                },
+                cache: None,
+            });
+            Pipeline { pipeline, layout, bindings }
+        })
+    }
+
+    fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let limits = self.device.limits();
+        let most = if usage.contains(wgpu::BufferUsages::STORAGE) {
+            limits.max_buffer_size.min(limits.max_storage_buffer_binding_size)
+        } else {
+            limits.max_buffer_size
+        };
+        if bytes > most {
+            return Err(Kind::Device(format!(
+                "buffer `{label}` needs {bytes} bytes but {} allows {most} in one buffer; use fewer images, a \
+                 smaller --batch, or --engine cpu",
+                self.name
+            ))
+            .into());
+        }
+        self.scoped(&format!("buffer `{label}` of {bytes} bytes"), || {
+            self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size: bytes,
+                usage,
+                mapped_at_creation: false,
+            })
+        })
+    }
+}
+
+/// The device's own words, with what to do about them.
+fn describe(error: &wgpu::Error) -> String {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => {
+            "the GPU is out of memory; use a smaller --batch or --hidden, or --engine cpu".into()
+        }
+        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
+            description.clone()
+        }
+    }
+}
+
+/// The bindings of a shader, found by the names that the kernel gives its buffers.
+fn bindings(spec: &Spec) -> Result<Vec<Binding>> {
+    let wrong = |problem: String| Error::from(Kind::Device(format!("kernel `{}`: {problem}", spec.name)));
+    let module = naga::front::wgsl::parse_str(spec.source)
+        .map_err(|e| wrong(e.emit_to_string_with_path(spec.source, spec.name)))?;
+    let mut found = Vec::new();
+    for (_, variable) in module.global_variables.iter() {
+        let (Some(binding), Some(name)) = (&variable.binding, &variable.name) else { continue };
+        let place = |names: &[&str]| names.iter().position(|n| n == name);
+        let slot = match name.as_str() {
+            "params" => Slot::Params,
+            "step" => Slot::Step,
+            _ => place(spec.reads)
+                .map(Slot::Read)
+                .or_else(|| place(spec.writes).map(Slot::Write))
+                .ok_or_else(|| wrong(format!("the shader has a binding `{name}` that the kernel does not")))?,
+        };
+        found.push(Binding { number: binding.binding, slot });
+    }
+    Ok(found)
+}
+
+impl Binding {
+    fn layout(&self) -> wgpu::BindGroupLayoutEntry {
+        let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
+        let (ty, has_dynamic_offset) = match self.slot {
+            Slot::Params => (wgpu::BufferBindingType::Uniform, false),
+            Slot::Step => (wgpu::BufferBindingType::Uniform, true),
+            Slot::Read(_) => (storage(true), false),
+            Slot::Write(_) => (storage(false), false),
+        };
+        wgpu::BindGroupLayoutEntry {
+            binding: self.number,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+            count: None,
+        }
+    }
+}
+
+/// A kernel call, ready to be encoded.
+struct Dispatch {
+    pipeline: Arc<Pipeline>,
+    bind_group: wgpu::BindGroup,
+    uses_step: bool,
+    grid: [u32; 2],
+}
+
+/// The GPU engine.
+pub struct GpuEngine {
+    gpu: Arc<Gpu>,
+    info: Info,
+    plan: Arc<Plan>,
+    buffers: Vec<wgpu::Buffer>,
+    programs: Vec<Vec<Dispatch>>,
+    steps: wgpu::Buffer,
+    /// Rows for `steps`, filled anew by each submission.
+    rows: Vec<u8>,
+    /// Staging buffers that wait for the next use, by size.
+    staging: HashMap<u64, Vec<wgpu::Buffer>>,
+}
+
+/// Results on their way from the device.
+pub struct Pending {
+    submission: wgpu::SubmissionIndex,
+    parts: Vec<(wgpu::Buffer, OneshotReceiver<std::result::Result<(), wgpu::BufferAsyncError>>)>,
+}
+
+impl GpuEngine {
+    /// Allocates the buffers of a plan and makes its pipelines and bind groups.
+    pub fn new(gpu: Arc<Gpu>, info: Info, plan: Arc<Plan>) -> Result<Self> {
+        use wgpu::BufferUsages as Usage;
+        let storage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
+        let buffers = plan
+            .buffers
+            .iter()
+            .map(|buffer| gpu.buffer(&buffer.name, 4 * buffer.len as u64, storage))
+            .collect::<Result<Vec<_>>>()?;
+        let steps_len = UNIFORM_STRIDE * MOST_STEPS as u64;
+        let steps = gpu.buffer("steps", steps_len, Usage::UNIFORM | Usage::COPY_DST)?;
+        let calls: usize = plan.programs.iter().map(|program| program.calls.len()).sum();
+        let params_len = UNIFORM_STRIDE * calls.max(1) as u64;
+        let params = gpu.buffer("params", params_len, Usage::UNIFORM | Usage::COPY_DST)?;
+        let mut rows = 0;
+        let mut dispatch = |call: &Call| {
+            let offset = UNIFORM_STRIDE * rows;
+            rows += 1;
+            gpu.queue.write_buffer(&params, offset, bytemuck::cast_slice(&call.kernel.params()));
+            Dispatch::new(&gpu, call, &buffers, &params, offset, &steps)
+        };
+        let programs = plan
+            .programs
+            .iter()
+            .map(|program| program.calls.iter().map(&mut dispatch).collect())
+            .collect::<Result<Vec<Vec<_>>>>()?;
+        let rows = vec![0; steps_len as usize];
+        gpu.check()?;
+        Ok(Self { gpu, info, plan, buffers, programs, steps, rows, staging: HashMap::new() })
+    }
+
+    fn staging(&mut self, bytes: u64) -> Result<wgpu::Buffer> {
+        match self.staging.get_mut(&bytes).and_then(Vec::pop) {
+            Some(buffer) => Ok(buffer),
+            None => {
+                self.gpu.buffer("staging", bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)
+            }
+        }
+    }
+}
+
+impl Dispatch {
+    fn new(
+        gpu: &Gpu,
+        call: &Call,
+        buffers: &[wgpu::Buffer],
+        params: &wgpu::Buffer,
+        offset: u64,
+        steps: &wgpu::Buffer,
+    ) -> Result<Self> {
+        let pipeline = gpu.pipeline(&*call.kernel)?;
+        // A uniform block is a multiple of 16 bytes long; the rest of its row is zero.
+        let params_len = (4 * call.kernel.params().len() as u64).next_multiple_of(16);
+        let row = |buffer, offset, size| {
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
+        };
+        let entries: Vec<_> = pipeline
+            .bindings
+            .iter()
+            .map(|binding| wgpu::BindGroupEntry {
+                binding: binding.number,
+                resource: match binding.slot {
+                    Slot::Params => row(params, offset, params_len),
+                    Slot::Step => row(steps, 0, size_of::<Step>() as u64),
+                    Slot::Read(i) => buffers[call.reads[i].0].as_entire_binding(),
+                    Slot::Write(i) => buffers[call.writes[i].0].as_entire_binding(),
+                },
+            })
+            .collect();
+        let name = call.kernel.spec().name;
+        let bind_group = gpu.scoped(&format!("kernel `{name}`"), || {
+            gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(name),
+                layout: &pipeline.layout,
+                entries: &entries,
+            })
+        })?;
+        let most = gpu.device.limits().max_compute_workgroups_per_dimension;
+        let grid = call.kernel.shape().grid;
+        let fits = |groups: usize| u32::try_from(groups).ok().filter(|&groups| groups <= most);
+        let [Some(x), Some(y)] = grid.map(fits) else {
+            return Err(Kind::Device(format!(
+                "kernel `{name}`: {grid:?} workgroups but {} allows {most} in one direction; use a smaller --batch",
+                gpu.name
+            ))
+            .into());
+        };
+        let uses_step = pipeline.bindings.iter().any(|b| matches!(b.slot, Slot::Step));
+        Ok(Self { pipeline, bind_group, uses_step, grid: [x, y] })
+    }
+}
+
+impl Engine for GpuEngine {
+    fn info(&self) -> &Info {
+        &self.info
+    }
+
+    fn write(&mut self, buffer: BufferId, bytes: &[u8]) -> Result<()> {
+        assert_eq!(bytes.len(), 4 * self.plan.buffers[buffer.0].len, "`write` fills a whole buffer");
+        self.gpu.queue.write_buffer(&self.buffers[buffer.0], 0, bytes);
+        self.gpu.check()
+    }
+
+    fn read(&mut self, buffer: BufferId) -> Result<Vec<f32>> {
+        let ticket = self.copy_out(self.gpu.device.create_command_encoder(&Default::default()), &[buffer])?;
+        Ok(self.wait(ticket)?.remove(0))
+    }
+
+    fn submit(&mut self, program: ProgramId, steps: &[Step], results: &[BufferId]) -> Result<Ticket> {
+        assert!(steps.len() <= MOST_STEPS, "a submission has at most {MOST_STEPS} steps");
+        for (row, step) in self.rows.chunks_exact_mut(UNIFORM_STRIDE as usize).zip(steps) {
+            row[..size_of::<Step>()].copy_from_slice(bytemuck::bytes_of(step));
+        }
+        let used = UNIFORM_STRIDE as usize * steps.len();
+        self.gpu.queue.write_buffer(&self.steps, 0, &self.rows[..used]);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for row in 0..steps.len() {
+                let offset = [row as u32 * UNIFORM_STRIDE as u32];
+                for dispatch in &self.programs[program.0] {
+                    pass.set_pipeline(&dispatch.pipeline.pipeline);
+                    let offsets = if dispatch.uses_step { &offset[..] } else { &[] };
+                    pass.set_bind_group(0, &dispatch.bind_group, offsets);
+                    pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
+                }
+            }
+        }
+        self.copy_out(encoder, results)
+    }
+
+    fn wait(&mut self, ticket: Ticket) -> Result<Vec<Vec<f32>>> {
+        let Ticket::Pending(Pending { submission, parts }) = ticket else {
+            unreachable!("a ticket goes back to the engine that gave it")
+        };
+        let waited =
+            self.gpu.device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
+        self.gpu.check()?;
+        waited.map_err(|e| Kind::Device(format!("waiting for {}: {e}", self.gpu.name)))?;
+        let mut results = Vec::with_capacity(parts.len());
+        for (staging, mapped) in parts {
+            let unmapped = |e: &dyn std::fmt::Display| {
+                Kind::Device(format!("results could not be read from {}: {e}", self.gpu.name))
+            };
+            match pollster::block_on(mapped.receive()) {
+                Some(mapped) => mapped.map_err(|e| unmapped(&e))?,
+                None => return Err(unmapped(&"the device went away").into()),
+            }
+            let view = staging.get_mapped_range(..).map_err(|e| unmapped(&e))?;
+            results.push(bytemuck::pod_collect_to_vec(&view[..]));
+            drop(view);
+            staging.unmap();
+            self.staging.entry(staging.size()).or_default().push(staging);
+        }
+        Ok(results)
+    }
+}
+
+impl GpuEngine {
+    /// Submits what is encoded, followed by copies of `results` into mapped memory.
+    fn copy_out(&mut self, mut encoder: wgpu::CommandEncoder, results: &[BufferId]) -> Result<Ticket> {
+        let mut copies = Vec::with_capacity(results.len());
+        for id in results {
+            let bytes = self.buffers[id.0].size();
+            let staging = self.staging(bytes)?;
+            encoder.copy_buffer_to_buffer(&self.buffers[id.0], 0, &staging, 0, bytes);
+            copies.push(staging);
+        }
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        let parts = copies
+            .into_iter()
+            .map(|staging| {
+                let (sender, receiver) = oneshot_channel();
+                staging.map_async(wgpu::MapMode::Read, .., move |mapped| {
+                    // The receiver is gone only when the submission was abandoned.
+                    let _ = sender.send(mapped);
+                });
+                (staging, receiver)
+            })
+            .collect();
+        self.gpu.check()?;
+        Ok(Ticket::Pending(Pending { submission, parts }))
+    }
+}

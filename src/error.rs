@@ -1,0 +1,119 @@
+//! One error type for the whole crate. Each message is one sentence: what, where, what was expected, what
+//! to do.
+
+use std::path::{Path, PathBuf};
+
+/// Shorthand for results of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Anything that can go wrong. Look at [`Error::kind`] to react to one case.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(Box<Kind>);
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Wrong arguments: decidable without looking at any file or device.
+    #[error("{0}")]
+    Usage(String),
+    /// An input file or directory is missing, damaged, or not what it should be.
+    #[error("{}: {problem}", path.display())]
+    Data {
+        /// The file or directory.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A run directory or a checkpoint in it cannot be used.
+    #[error("{}: {problem}", path.display())]
+    Run {
+        /// The run directory or the file in it.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The operating system refused to read or write a file.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was tried, as a verb: "read", "write".
+        action: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A buffer given to a kernel has the wrong size.
+    #[error("kernel `{kernel}`, buffer `{buffer}`: expected {expected} elements, found {found}")]
+    Shape {
+        /// The kernel's name.
+        kernel: String,
+        /// The buffer's name in the kernel.
+        buffer: String,
+        /// What the shapes of the call ask for, such as `128 x 300`.
+        expected: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// No usable GPU adapter, or none of the name asked for.
+    #[error("{0}")]
+    Adapter(String),
+    /// The device failed: lost, out of memory, a limit exceeded, a shader refused.
+    #[error("{0}")]
+    Device(String),
+    /// A loss term stopped being a finite number.
+    #[error(
+        "training diverged: the {term} was {value} at step {step}; the last good checkpoint is kept. \
+         Try a smaller --learning-rate"
+    )]
+    Diverged {
+        /// Which term of the loss.
+        term: &'static str,
+        /// What it was.
+        value: f64,
+        /// The first step at which it was seen.
+        step: u64,
+    },
+}
+
+impl Error {
+    /// What went wrong.
+    pub fn kind(&self) -> &Kind {
+        &self.0
+    }
+
+    /// Wrong arguments.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Kind::Usage(message.into()).into()
+    }
+
+    /// A bad input file.
+    pub fn data(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
+        Kind::Data { path: path.as_ref().into(), problem: problem.into() }.into()
+    }
+
+    /// A bad run directory or checkpoint.
+    pub fn run(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
+        Kind::Run { path: path.as_ref().into(), problem: problem.into() }.into()
+    }
+
+    /// A refused file operation; meant for `map_err(Error::io(path, "read"))`.
+    pub fn io(path: impl AsRef<Path>, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Kind::Io { path: path.as_ref().into(), action, source }.into()
+    }
+
+    /// The process exit code: 2 when the arguments alone show the mistake, 1 for anything later.
+    pub fn exit_code(&self) -> u8 {
+        match *self.0 {
+            Kind::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+}
+
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Self {
+        Self(Box::new(kind))
+    }
+}

@@ -1,0 +1,97 @@
+//! The gradient of a layer's input, through the ReLU that made it.
+//!
+//! ```text
+//! dx[b, i] = [x[b, i] > 0] sum_o dy[b, o] W[o, i]
+//! ```
+//!
+//! `dy: (B, O)`; `theta`: W `(O, I)`, then the bias, which plays no part; `x, dx: (B, I)`, x = relu(...).
+
+use super::linear::layer_len;
+use super::product::{SIZES, grid, matrix, matrix_mut, overrides, product, tolerance, words};
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+
+/// dx = (dy W) masked by the ReLU.
+#[derive(Clone, Debug)]
+pub struct BackwardInput {
+    /// B.
+    pub batch: usize,
+    /// I.
+    pub inputs: usize,
+    /// O.
+    pub outputs: usize,
+}
+
+/// See the module.
+pub static SPEC: Spec = Spec {
+    name: "backward_input",
+    formula: "dx = (dy W) [x > 0]",
+    source: concat!(
+        include_str!("../../shaders/backward_input.wgsl"),
+        include_str!("../../shaders/lib/product.wgsl")
+    ),
+    reads: &["dy", "theta", "x"],
+    writes: &["dx"],
+    words: &[],
+    partial_sums: None,
+    cases,
+};
+
+impl Kernel for BackwardInput {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn shape(&self) -> Shape {
+        let Self { batch, inputs, outputs } = *self;
+        Shape::new(
+            [batch * outputs, layer_len(inputs, outputs), batch * inputs],
+            [batch * inputs],
+            grid(batch, inputs),
+            2 * batch * inputs * outputs,
+        )
+    }
+
+    fn params(&self) -> Vec<u32> {
+        words([self.batch, self.inputs, self.outputs])
+    }
+
+    fn overrides(&self) -> Vec<(&'static str, f64)> {
+        overrides()
+    }
+
+    fn reference(&self, _: &Step, buffers: Buffers<'_, f64>) {
+        let ([dy, theta, x], [dx]) = buffers.split();
+        for b in 0..self.batch {
+            for i in 0..self.inputs {
+                let sum: f64 =
+                    (0..self.outputs).map(|o| dy[b * self.outputs + o] * theta[o * self.inputs + i]).sum();
+                let at = b * self.inputs + i;
+                dx[at] = if x[at] > 0.0 { sum } else { 0.0 };
+            }
+        }
+    }
+
+    fn cpu(&self, _: &Step, buffers: Buffers<'_, f32>) {
+        let Self { batch, inputs, outputs } = *self;
+        let ([dy, theta, x], [dx]) = buffers.split();
+        product(
+            matrix_mut(dx, batch, inputs),
+            matrix(dy, batch, outputs),
+            matrix(theta, outputs, inputs),
+            &|b, columns, dx| {
+                for (dx, &x) in dx.iter_mut().zip(&x[b * inputs..][columns]) {
+                    *dx = if x > 0.0 { *dx } else { 0.0 };
+                }
+                []
+            },
+        );
+    }
+
+    fn tolerance(&self) -> f64 {
+        tolerance(self.outputs)
+    }
+}
+
+fn cases() -> Vec<Case> {
+    SIZES.map(|[batch, outputs, inputs]| Case::new(BackwardInput { batch, inputs, outputs })).into()
+}

@@ -1,0 +1,188 @@
+//! The latent layer: the encoder's last linear layer, one sample, and its KL divergence from the prior.
+//!
+//! ```text
+//! (mu, log_std)[b] = h[b] W^T + bias
+//! z[b, j]          = mu[b, j] + exp(log_std[b, j]) eps[b, j]          eps ~ N(0, 1)
+//! analytic:  kl    = sum_bj  (mu^2 + exp(2 log_std) - 1) / 2 - log_std
+//! sampled:   kl    = sum_bj  log q(z|x) - log p(z) = z^2 / 2 - eps^2 / 2 - log_std
+//! ```
+//!
+//! `h: (B, H)`; `theta`: W `(2M, H)`, then the bias `(2M)`, means first; `stats: (B, 2M)` = mu, log_std;
+//! `noise: (B, M)` = eps; `z: (B, M)`; `kl_ring: (slots, parts)`, one row a step, in nats summed over the
+//! batch. eps is the normal number of (seed, step, position of the image, j): [`crate::random`].
+//! Kingma and Welling, "Auto-encoding variational Bayes" (2014), equation 10 and appendix B.
+
+use super::linear::{layer_len, reference_linear};
+use super::normal::{fill, normals};
+use super::product::{
+    self, grid, groups, matrix, matrix_mut, overrides, product, put_total, slot_of, tolerance, words,
+};
+use crate::numeric::{exp, vectorized};
+use crate::program::{Buffers, Case, Kernel, PartialSums, Shape, Spec, Step};
+use crate::random::Stream;
+use rayon::prelude::*;
+
+/// Which estimate of KL(q(z|x) || p(z)) is minimised. Both have the same expectation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KlEstimate {
+    /// The closed form for two Gaussians.
+    Analytic,
+    /// log q(z|x) - log p(z) at the one sampled z, as on the lecture's slides.
+    Sampled,
+}
+
+/// The latent layer.
+#[derive(Clone, Debug)]
+pub struct Latent {
+    /// B.
+    pub batch: usize,
+    /// H.
+    pub inputs: usize,
+    /// M.
+    pub latent: usize,
+    /// Rows of `kl_ring`.
+    pub slots: usize,
+    /// Which random numbers eps are.
+    pub stream: Stream,
+    /// Which KL is summed.
+    pub kl: KlEstimate,
+}
+
+/// See the module.
+pub static SPEC: Spec = Spec {
+    name: "latent",
+    formula: "(mu, log_std) = h W^T + b;  z = mu + exp(log_std) eps;  kl",
+    source: concat!(
+        include_str!("../../shaders/latent.wgsl"),
+        include_str!("../../shaders/lib/product.wgsl"),
+        include_str!("../../shaders/lib/random.wgsl"),
+        include_str!("../../shaders/lib/reduce.wgsl"),
+        include_str!("../../shaders/lib/step.wgsl")
+    ),
+    reads: &["h", "theta"],
+    writes: &["stats", "noise", "z", "kl_ring"],
+    words: &[],
+    partial_sums: Some(PartialSums { buffer: "kl_ring", terms: 1 }),
+    cases,
+};
+
+impl Latent {
+    /// Numbers of one row of `kl_ring`.
+    pub fn parts(batch: usize, latent: usize) -> usize {
+        groups(batch, 2 * latent)
+    }
+}
+
+impl Kernel for Latent {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn shape(&self) -> Shape {
+        let Self { batch, inputs, latent, slots, .. } = *self;
+        let parts = Self::parts(batch, latent);
+        let shape = Shape::new(
+            [batch * inputs, layer_len(inputs, 2 * latent)],
+            [2 * batch * latent, batch * latent, batch * latent, slots * parts],
+            grid(batch, 2 * latent),
+            4 * batch * inputs * latent,
+        );
+        // One row of the ring is written, not all of it.
+        Shape { bytes: shape.bytes - 4 * ((slots - 1) * parts) as u64, ..shape }
+    }
+
+    fn params(&self) -> Vec<u32> {
+        words([self.batch, self.inputs, self.latent, self.stream as usize])
+    }
+
+    fn overrides(&self) -> Vec<(&'static str, f64)> {
+        let sampled = self.kl == KlEstimate::Sampled;
+        [overrides(), vec![("SAMPLED_KL", f64::from(u8::from(sampled)))]].concat()
+    }
+
+    fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
+        let m = self.latent;
+        let ([h, theta], [stats, noise, z, kl_ring]) = buffers.split();
+        reference_linear(h, theta, [self.inputs, 2 * m], stats);
+        let mut total = 0.0;
+        for b in 0..self.batch {
+            for j in 0..m {
+                let (mu, log_std) = (stats[b * 2 * m + j], stats[b * 2 * m + m + j]);
+                let eps = f64::from(normals(j / 2, step.first + b as u32, self.stream, step)[j % 2]);
+                noise[b * m + j] = eps;
+                z[b * m + j] = mu + log_std.exp() * eps;
+                total += match self.kl {
+                    KlEstimate::Analytic => (mu * mu + (2.0 * log_std).exp() - 1.0) / 2.0 - log_std,
+                    KlEstimate::Sampled => (z[b * m + j].powi(2) - eps * eps) / 2.0 - log_std,
+                };
+            }
+        }
+        let slot = slot_of(kl_ring, self.slots, step.slot);
+        slot.fill(0.0);
+        slot[0] = total;
+    }
+
+    fn cpu(&self, step: &Step, buffers: Buffers<'_, f32>) {
+        let Self { batch, inputs, latent: m, kl, stream, .. } = *self;
+        let ([h, theta], [stats, noise, z, kl_ring]) = buffers.split();
+        let (weights, bias) = theta.split_at(2 * m * inputs);
+        product(
+            matrix_mut(stats, batch, 2 * m),
+            matrix(h, batch, inputs),
+            matrix(weights, 2 * m, inputs).transpose(),
+            &|_, columns, stats| {
+                stats.iter_mut().zip(&bias[columns]).for_each(|(s, bias)| *s += bias);
+                []
+            },
+        );
+        let rows_each = batch.div_ceil(rayon::current_num_threads());
+        let parts = noise
+            .par_chunks_mut(rows_each * m)
+            .zip(z.par_chunks_mut(rows_each * m))
+            .zip(stats.par_chunks(rows_each * 2 * m))
+            .enumerate();
+        let sum_part = |(part, ((noise, z), stats)): (usize, ((&mut [f32], &mut [f32]), &[f32]))| {
+            vectorized(|| {
+                let mut total = 0.0;
+                let rows = noise.chunks_exact_mut(m).zip(z.chunks_exact_mut(m)).zip(stats.chunks_exact(2 * m));
+                for (b, ((noise, z), stats)) in rows.enumerate() {
+                    fill(noise, step.first + (part * rows_each + b) as u32, stream, step);
+                    let (mu, log_std) = stats.split_at(m);
+                    let mut sum = 0.0;
+                    for j in 0..m {
+                        let std = exp(log_std[j]);
+                        z[j] = mu[j] + std * noise[j];
+                        sum += match kl {
+                            KlEstimate::Analytic => 0.5 * (mu[j] * mu[j] + std * std - 1.0) - log_std[j],
+                            KlEstimate::Sampled => 0.5 * (z[j] * z[j] - noise[j] * noise[j]) - log_std[j],
+                        };
+                    }
+                    total += f64::from(sum);
+                }
+                total
+            })
+        };
+        // One part per leaf makes the tree of additions, and so the bits, the same on every run.
+        let total = parts.with_max_len(1).map(sum_part).sum();
+        put_total(slot_of(kl_ring, self.slots, step.slot), [total]);
+    }
+
+    fn tolerance(&self) -> f64 {
+        // exp(log_std) turns an absolute error of log_std, here up to sqrt(H) in size, into a relative one.
+        tolerance(self.inputs) * (4.0 + (self.inputs as f64).sqrt())
+    }
+}
+
+fn cases() -> Vec<Case> {
+    product::SIZES
+        .iter()
+        .zip([KlEstimate::Analytic, KlEstimate::Sampled].iter().cycle())
+        .map(|(&[batch, inputs, latent], &kl)| {
+            let kernel = Latent { batch, inputs, latent, slots: 3, stream: Stream::Training, kl };
+            // Weights of the size that training starts with keep exp(log_std) in its working range.
+            let scale = (inputs as f32).sqrt().recip();
+            let case = Case::new(kernel).map("theta", |_, w| w * scale);
+            Case { step: Step { slot: 1, ..case.step }, ..case }
+        })
+        .collect()
+}

@@ -1,0 +1,116 @@
+//! A linear layer with an optional ReLU.
+//!
+//! ```text
+//! y[b, o] = relu(bias[o] + sum_i x[b, i] W[o, i])
+//! ```
+//!
+//! `x: (B, I)`; `theta`: W `(O, I)`, then the bias `(O)`; `y: (B, O)`. The sum over i runs upwards.
+
+use super::product::{SIZES, grid, matrix, matrix_mut, overrides, product, tolerance, words};
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+
+/// y = x W^T + b, then max(0, y) if asked for.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// B.
+    pub batch: usize,
+    /// I.
+    pub inputs: usize,
+    /// O.
+    pub outputs: usize,
+    /// Apply max(0, y).
+    pub relu: bool,
+}
+
+/// See the module.
+pub static SPEC: Spec = Spec {
+    name: "linear",
+    formula: "y = relu(x W^T + b)",
+    source: concat!(
+        include_str!("../../shaders/linear.wgsl"),
+        include_str!("../../shaders/lib/product.wgsl")
+    ),
+    reads: &["x", "theta"],
+    writes: &["y"],
+    words: &[],
+    partial_sums: None,
+    cases,
+};
+
+/// Numbers in the parameters of one layer: W and the bias.
+pub fn layer_len(inputs: usize, outputs: usize) -> usize {
+    outputs * inputs + outputs
+}
+
+/// The f64 truth of x W^T + b, which the latent and the output layer start with as well.
+pub(super) fn reference_linear(x: &[f64], theta: &[f64], [inputs, outputs]: [usize; 2], y: &mut [f64]) {
+    for (x, y) in x.chunks_exact(inputs).zip(y.chunks_exact_mut(outputs)) {
+        for (o, y) in y.iter_mut().enumerate() {
+            *y = theta[outputs * inputs + o];
+            for (i, x) in x.iter().enumerate() {
+                *y += x * theta[o * inputs + i];
+            }
+        }
+    }
+}
+
+impl Kernel for Linear {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn shape(&self) -> Shape {
+        let Self { batch, inputs, outputs, .. } = *self;
+        Shape::new(
+            [batch * inputs, layer_len(inputs, outputs)],
+            [batch * outputs],
+            grid(batch, outputs),
+            2 * batch * inputs * outputs,
+        )
+    }
+
+    fn params(&self) -> Vec<u32> {
+        words([self.batch, self.inputs, self.outputs])
+    }
+
+    fn overrides(&self) -> Vec<(&'static str, f64)> {
+        [overrides(), vec![("RELU", f64::from(u8::from(self.relu)))]].concat()
+    }
+
+    fn reference(&self, _: &Step, buffers: Buffers<'_, f64>) {
+        let ([x, theta], [y]) = buffers.split();
+        reference_linear(x, theta, [self.inputs, self.outputs], y);
+        if self.relu {
+            y.iter_mut().for_each(|y| *y = y.max(0.0));
+        }
+    }
+
+    fn cpu(&self, _: &Step, buffers: Buffers<'_, f32>) {
+        let Self { batch, inputs, outputs, relu } = *self;
+        let ([x, theta], [y]) = buffers.split();
+        let (weights, bias) = theta.split_at(outputs * inputs);
+        product(
+            matrix_mut(y, batch, outputs),
+            matrix(x, batch, inputs),
+            matrix(weights, outputs, inputs).transpose(),
+            &|_, columns, y| {
+                for (y, bias) in y.iter_mut().zip(&bias[columns]) {
+                    *y += bias;
+                    *y = if relu { y.max(0.0) } else { *y };
+                }
+                []
+            },
+        );
+    }
+
+    fn tolerance(&self) -> f64 {
+        tolerance(self.inputs)
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let case = |[batch, inputs, outputs]: [usize; 3], relu| {
+        Case::new(Linear { batch, inputs, outputs, relu })
+    };
+    SIZES.iter().enumerate().map(|(i, &size)| case(size, i % 2 == 0)).collect()
+}

@@ -1,0 +1,182 @@
+//! What the kernels around a matrix product share: the tile of the shader, the threads of the CPU.
+//!
+//! On a GPU, `shaders/lib/product.wgsl` computes one `TILE x TILE` tile of the result per workgroup; the kernel
+//! gives the two operands and what happens to the finished tile. On the CPU, faer multiplies one block per
+//! thread and the kernel finishes each row of it while it is in cache.
+
+use crate::numeric::vectorized;
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use std::ops::Range;
+
+/// Rows and columns of the result that one workgroup computes, 4 x 4 for each of its 64 threads.
+const TILE: usize = 32;
+
+/// How much of both operands is in workgroup memory at a time.
+const DEPTH: usize = 16;
+
+/// Blocks of the result start at a multiple of this many rows or columns, so that vectors are whole.
+const BLOCK_UNIT: usize = 16;
+
+/// Rows that are multiplied and then finished together on the CPU: the block stays in the second-level cache.
+const BLOCK_ROWS: usize = 256;
+
+/// Values of the `override` constants of `shaders/lib/product.wgsl`.
+pub(super) fn overrides() -> Vec<(&'static str, f64)> {
+    vec![("TILE", TILE as f64), ("DEPTH", DEPTH as f64)]
+}
+
+/// Workgroups for a result of this size: tiles along the columns in x, along the rows in y.
+pub(super) fn grid(rows: usize, columns: usize) -> [usize; 2] {
+    [columns.div_ceil(TILE), rows.div_ceil(TILE)]
+}
+
+/// Workgroups of [`grid`] in all.
+pub(super) fn groups(rows: usize, columns: usize) -> usize {
+    grid(rows, columns).iter().product()
+}
+
+/// Error of a sum of `depth` products of numbers of like size, relative to the largest of many such sums:
+/// rounding errors add up like a random walk (a factor of sqrt(depth) each in error and result), and the
+/// largest of thousands is about four standard deviations out. A few more units for what follows the sum.
+pub(super) fn tolerance(depth: usize) -> f64 {
+    f64::from(f32::EPSILON) * (8.0 + 0.5 * (depth as f64).sqrt())
+}
+
+/// A row-major matrix.
+pub(super) fn matrix(values: &[f32], rows: usize, columns: usize) -> MatRef<'_, f32> {
+    MatRef::from_row_major_slice(&values[..rows * columns], rows, columns)
+}
+
+/// A row-major matrix to write to.
+pub(super) fn matrix_mut(values: &mut [f32], rows: usize, columns: usize) -> MatMut<'_, f32> {
+    MatMut::from_row_major_slice_mut(&mut values[..rows * columns], rows, columns)
+}
+
+/// `result = left right` for a row-major `result`, then `finish(row, columns, values)` for each row of each
+/// block; gives the sum over all of what `finish` returns, always added in the same order.
+pub(super) fn product<const T: usize>(
+    result: MatMut<'_, f32>,
+    left: MatRef<'_, f32>,
+    right: MatRef<'_, f32>,
+    finish: &(impl Fn(usize, Range<usize>, &mut [f32]) -> [f64; T] + Sync),
+) -> [f64; T] {
+    block(result, left, right, [0, 0], rayon::current_num_threads(), finish)
+}
+
+/// `result = left right` on this thread alone.
+pub(super) fn serial(result: MatMut<'_, f32>, left: MatRef<'_, f32>, right: MatRef<'_, f32>) {
+    matmul(result, Accum::Replace, left, right, 1.0, Par::Seq);
+}
+
+/// [`product`] for the block of the result at `origin`, on about `threads` threads.
+fn block<const T: usize>(
+    mut result: MatMut<'_, f32>,
+    left: MatRef<'_, f32>,
+    right: MatRef<'_, f32>,
+    [row, column]: [usize; 2],
+    threads: usize,
+    finish: &(impl Fn(usize, Range<usize>, &mut [f32]) -> [f64; T] + Sync),
+) -> [f64; T] {
+    let (rows, columns) = (result.nrows(), result.ncols());
+    let half = |length: usize| (length * (threads / 2) / threads).next_multiple_of(BLOCK_UNIT);
+    // Each block reads all of one operand: splitting the longer side of the result reads the least.
+    if threads > 1 && columns >= rows && half(columns) < columns {
+        let at = half(columns);
+        let (a, b) = result.split_at_col_mut(at);
+        let (right_a, right_b) = right.split_at_col(at);
+        let (a, b) = rayon::join(
+            || block(a, left, right_a, [row, column], threads / 2, finish),
+            || block(b, left, right_b, [row, column + at], threads - threads / 2, finish),
+        );
+        return add(a, b);
+    }
+    if threads > 1 && half(rows) < rows {
+        let at = half(rows);
+        let (a, b) = result.split_at_row_mut(at);
+        let (left_a, left_b) = left.split_at_row(at);
+        let (a, b) = rayon::join(
+            || block(a, left_a, right, [row, column], threads / 2, finish),
+            || block(b, left_b, right, [row + at, column], threads - threads / 2, finish),
+        );
+        return add(a, b);
+    }
+    let mut sum = [0.0; T];
+    for first in (0..rows).step_by(BLOCK_ROWS) {
+        let count = BLOCK_ROWS.min(rows - first);
+        let mut part = result.as_mut().subrows_mut(first, count);
+        serial(part.as_mut(), left.subrows(first, count), right);
+        sum = vectorized(|| {
+            let mut sum = sum;
+            for i in 0..count {
+                let values = part.as_mut().row_mut(i).try_as_row_major_mut().expect("results are row-major");
+                let values = values.as_slice_mut();
+                sum = add(sum, finish(row + first + i, column..column + columns, values));
+            }
+            sum
+        });
+    }
+    sum
+}
+
+fn add<const T: usize>(a: [f64; T], b: [f64; T]) -> [f64; T] {
+    std::array::from_fn(|i| a[i] + b[i])
+}
+
+/// Writes a total to a slot of partial sums: all of it in the first part, nothing in the others.
+pub(super) fn put_total<const T: usize>(slot: &mut [f32], total: [f64; T]) {
+    slot.fill(0.0);
+    for (part, sum) in slot.iter_mut().zip(total) {
+        *part = sum as f32;
+    }
+}
+
+/// Row `slot` of a buffer of `slots` equal rows.
+pub(super) fn slot_of<T>(buffer: &mut [T], slots: usize, slot: u32) -> &mut [T] {
+    let length = buffer.len() / slots;
+    &mut buffer[slot as usize * length..][..length]
+}
+
+/// The words of a uniform block made of u32 numbers.
+pub(super) fn words<const N: usize>(numbers: [usize; N]) -> Vec<u32> {
+    numbers.iter().map(|&n| u32::try_from(n).expect("sizes fit in 32 bits")).collect()
+}
+
+/// (rows, depth, columns) around one tile, odd, and larger, for the cases of the kernels.
+pub(super) const SIZES: [[usize; 3]; 6] =
+    [[1, 1, 1], [31, 15, 33], [32, 16, 32], [33, 17, 31], [7, 101, 13], [70, 300, 101]];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_element_is_multiplied_and_finished_once_on_any_number_of_threads() {
+        for threads in [1, 2, 3, 8] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            for (rows, columns) in [(1, 1), (17, 300), (600, 33), (40, 40)] {
+                let left: Vec<f32> = (0..rows * 2).map(|i| i as f32).collect();
+                let right: Vec<f32> = (0..2 * columns).map(|i| (i % 7) as f32).collect();
+                let mut result = vec![f32::NAN; rows * columns];
+                let [total] = pool.install(|| {
+                    product(
+                        matrix_mut(&mut result, rows, columns),
+                        matrix(&left, rows, 2),
+                        matrix(&right, 2, columns),
+                        &|row, range, values| {
+                            for (column, v) in range.zip(values) {
+                                let dot = left[2 * row] * right[column]
+                                    + left[2 * row + 1] * right[columns + column];
+                                assert_eq!(*v, dot, "row {row} column {column}");
+                                *v = -1.0;
+                            }
+                            [1.0]
+                        },
+                    )
+                });
+                assert!(result.iter().all(|v| *v == -1.0), "{rows} x {columns} on {threads} threads");
+                assert!(total >= rows as f64, "each row is finished");
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Drawing in pixels of the finished picture.
+//!
+//! The drawing itself happens on a canvas several times larger that is then averaged down. That smooths every
+//! edge alike, and places everything, which the library puts on whole pixels, to a fraction of a pixel.
+//! Letters are set here rather than by the library, which spaces them unevenly.
+
+use super::theme::{INK, TEXT_SIZE, WHITE};
+use ab_glyph::{Font, FontRef, Glyph, InvalidFont, ScaleFont, point};
+use image::RgbImage;
+use plotters::coord::Shift;
+use plotters::drawing::{DrawingArea, IntoDrawingArea};
+use plotters::element::{Circle, PathElement};
+use plotters::prelude::BitMapBackend;
+use plotters::style::{Color, RGBAColor, RGBColor, ShapeStyle};
+use std::error::Error;
+use std::sync::LazyLock;
+
+/// Canvas pixels for each pixel of the picture, along each side.
+const OVERSAMPLING: u32 = 3;
+
+/// Bytes of a pixel: red, green, blue.
+const CHANNELS: usize = 3;
+
+/// Half the height of a digit, in heights of the letters: what centres a line of text.
+const HALF_DIGIT: f64 = 0.31;
+
+/// Width of the white rim of a text drawn over data.
+const RIM: f64 = 2.5;
+
+/// The steps from a text to the copies of it that make up its rim.
+const RIM_STEPS: u32 = 16;
+
+/// A place in the picture: pixels rightwards and downwards from its upper left corner.
+pub(super) type Point = (f64, f64);
+
+/// The outcome of drawing.
+pub(super) type Drawn<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// The embedded font.
+static FONT: LazyLock<Result<FontRef<'static>, InvalidFont>> =
+    LazyLock::new(|| FontRef::try_from_slice(dejavu::sans::regular()));
+
+fn font() -> Result<&'static FontRef<'static>, InvalidFont> {
+    FONT.as_ref().map_err(|&problem| problem)
+}
+
+/// A white picture to draw on.
+pub(super) struct Canvas<'a> {
+    area: DrawingArea<BitMapBackend<'a>, Shift>,
+}
+
+/// How a text is aligned with its position.
+#[derive(Clone, Copy)]
+pub(super) enum Align {
+    Left,
+    Centre,
+    Right,
+}
+
+/// A picture of `size` (width, height) pixels, drawn by `work`.
+pub(super) fn paint(size: (u32, u32), work: impl FnOnce(&Canvas<'_>) -> Drawn) -> Drawn<RgbImage> {
+    let large = (size.0 * OVERSAMPLING, size.1 * OVERSAMPLING);
+    let mut pixels = vec![u8::MAX; large.0 as usize * large.1 as usize * CHANNELS];
+    let canvas = Canvas { area: BitMapBackend::with_buffer(&mut pixels, large).into_drawing_area() };
+    work(&canvas)?;
+    canvas.area.present()?;
+    drop(canvas);
+    Ok(shrink(&pixels, size))
+}
+
+/// The mean of each square of `OVERSAMPLING` by `OVERSAMPLING` pixels.
+fn shrink(pixels: &[u8], (width, height): (u32, u32)) -> RgbImage {
+    let side = OVERSAMPLING as usize;
+    let stride = width as usize * side * CHANNELS;
+    let area = OVERSAMPLING * OVERSAMPLING;
+    RgbImage::from_fn(width, height, |x, y| {
+        let corner = y as usize * side * stride + x as usize * side * CHANNELS;
+        let sums = (0..side)
+            .flat_map(|row| &pixels[corner + row * stride..][..side * CHANNELS])
+            .enumerate()
+            .fold([0; CHANNELS], |mut sums, (index, &value)| {
+                sums[index % CHANNELS] += u32::from(value);
+                sums
+            });
+        image::Rgb(sums.map(|sum| ((sum + area / 2) / area) as u8))
+    })
+}
+
+impl Canvas<'_> {
+    /// A straight line.
+    pub(super) fn line(&self, from: Point, to: Point, colour: RGBColor, thickness: f64) -> Drawn {
+        let style =
+            ShapeStyle { color: colour.to_rgba(), filled: true, stroke_width: enlarge(thickness) as u32 };
+        Ok(self.area.draw(&PathElement::new(vec![place(from), place(to)], style))?)
+    }
+
+    /// Straight lines through the points, with round corners; a dot if there is only one point.
+    pub(super) fn path(&self, points: &[Point], colour: RGBColor, thickness: f64) -> Drawn {
+        for pair in points.windows(2) {
+            self.line(pair[0], pair[1], colour, thickness)?;
+        }
+        points.iter().try_for_each(|&point| self.dot(point, thickness / 2.0, colour.to_rgba()))
+    }
+
+    /// A filled circle.
+    pub(super) fn dot(&self, centre: Point, radius: f64, colour: RGBAColor) -> Drawn {
+        Ok(self.area.draw(&Circle::new(place(centre), enlarge(radius), colour.filled()))?)
+    }
+
+    /// The outline of a rectangle.
+    pub(super) fn outline(&self, from: Point, to: Point, colour: RGBColor, thickness: f64) -> Drawn {
+        let corners = [from, (to.0, from.1), to, (from.0, to.1), from];
+        // Square corners: each side runs on by half its thickness.
+        corners.windows(2).try_for_each(|side| {
+            let reach = |a: f64, b: f64| (b - a).signum() * if a == b { 0.0 } else { thickness / 2.0 };
+            let step = (reach(side[0].0, side[1].0), reach(side[0].1, side[1].1));
+            let (start, end) = (side[0], side[1]);
+            self.line(
+                (start.0 - step.0, start.1 - step.1),
+                (end.0 + step.0, end.1 + step.1),
+                colour,
+                thickness,
+            )
+        })
+    }
+
+    /// One line of ordinary text, its digits centred vertically on `at`.
+    pub(super) fn text(&self, text: &str, at: Point, align: Align) -> Drawn {
+        self.write(text, at, align, TEXT_SIZE, INK)
+    }
+
+    /// One line of ordinary text with a white rim, centred on `at`: readable on top of data.
+    pub(super) fn rimmed_text(&self, text: &str, at: Point) -> Drawn {
+        for step in 0..RIM_STEPS {
+            let angle = std::f64::consts::TAU * f64::from(step) / f64::from(RIM_STEPS);
+            let moved = (at.0 + RIM * angle.cos(), at.1 + RIM * angle.sin());
+            self.write(text, moved, Align::Centre, TEXT_SIZE, WHITE)?;
+        }
+        self.text(text, at, Align::Centre)
+    }
+
+    /// One line of text of any size and colour, its digits centred vertically on `at`.
+    pub(super) fn write(&self, text: &str, at: Point, align: Align, size: f64, colour: RGBColor) -> Drawn {
+        let left = match align {
+            Align::Left => at.0,
+            Align::Centre => at.0 - text_width(text, size) / 2.0,
+            Align::Right => at.0 - text_width(text, size),
+        };
+        let baseline = at.1 + HALF_DIGIT * size;
+        let corner = (enlarge(left), enlarge(baseline));
+        set(text, size)?.0.into_iter().try_for_each(|glyph| self.glyph(glyph, corner, colour))
+    }
+
+    /// One letter of a line of text that starts at `corner`, on its baseline.
+    fn glyph(&self, glyph: Glyph, corner: (i32, i32), colour: RGBColor) -> Drawn {
+        // Spaces have no outline.
+        let Some(shape) = font()?.outline_glyph(glyph) else { return Ok(()) };
+        let bounds = shape.px_bounds();
+        let mut drawn = Ok(());
+        shape.draw(|x, y, coverage| {
+            let at = (corner.0 + bounds.min.x as i32 + x as i32, corner.1 + bounds.min.y as i32 + y as i32);
+            if drawn.is_ok() {
+                drawn = self.area.draw_pixel(at, &colour.mix(coverage.into()));
+            }
+        });
+        Ok(drawn?)
+    }
+}
+
+/// How wide a line of text is. Without a font it is nothing; drawing it then tells why.
+pub(super) fn text_width(text: &str, size: f64) -> f64 {
+    set(text, size).map_or(0.0, |(_, width)| width / f64::from(OVERSAMPLING))
+}
+
+/// The letters of a line that starts at the origin, and its width, in pixels of the enlarged canvas.
+fn set(text: &str, size: f64) -> Result<(Vec<Glyph>, f64), InvalidFont> {
+    let font = font()?.as_scaled((size * f64::from(OVERSAMPLING)) as f32);
+    let (mut x, mut last) = (0.0, None);
+    let mut glyphs = Vec::new();
+    for letter in text.chars() {
+        let id = font.glyph_id(letter);
+        x += last.map_or(0.0, |last| font.kern(last, id));
+        glyphs.push(id.with_scale_and_position(font.scale(), point(x, 0.0)));
+        x += font.h_advance(id);
+        last = Some(id);
+    }
+    Ok((glyphs, x.into()))
+}
+
+fn place((x, y): Point) -> (i32, i32) {
+    (enlarge(x), enlarge(y))
+}
+
+fn enlarge(length: f64) -> i32 {
+    (length * f64::from(OVERSAMPLING)).round() as i32
+}

@@ -1,0 +1,91 @@
+//! Colours, type sizes and distances that all pictures share. Lengths are pixels of the finished picture.
+
+use plotters::style::RGBColor;
+
+/// What a picture should be wide, roughly: legible on a page of text and on a screen.
+pub(super) const WIDTH: f64 = 1200.0;
+
+/// No side of a picture is longer: beyond this, viewers and memory suffer.
+pub(super) const LONGEST_SIDE: f64 = 4096.0;
+
+/// Empty border around everything.
+pub(super) const MARGIN: f64 = 32.0;
+
+/// Between neighbouring things: a legend's entries, an axis and its name.
+pub(super) const GAP: f64 = 14.0;
+
+/// Height of the title's letters, ascender to descender.
+pub(super) const TITLE_SIZE: f64 = 34.0;
+
+/// Height of all other letters, ascender to descender.
+pub(super) const TEXT_SIZE: f64 = 26.0;
+
+/// Distance of two baselines, in heights of the letters.
+pub(super) const LEADING: f64 = 1.2;
+
+/// Thickness of axes and grid lines.
+pub(super) const HAIRLINE: f64 = 1.0;
+
+/// Length of the marks on an axis.
+pub(super) const TICK: f64 = 8.0;
+
+/// No image is enlarged beyond this length of a side.
+pub(super) const LONGEST_IMAGE: f64 = 280.0;
+
+/// Least width of what is below a title, so that the title of a few small images has room.
+pub(super) const LEAST_WIDTH: f64 = 560.0;
+
+/// Paper.
+pub(super) const WHITE: RGBColor = RGBColor(255, 255, 255);
+
+/// Text and axes: softer than black, still far above any contrast rule.
+pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
+
+/// Remarks and things that must not compete with the data.
+pub(super) const QUIET: RGBColor = RGBColor(96, 96, 96);
+
+/// Grid lines.
+pub(super) const GRID: RGBColor = RGBColor(222, 222, 222);
+
+/// Reference curves drawn under the data.
+pub(super) const REFERENCE: RGBColor = RGBColor(150, 150, 150);
+
+/// The darker and the lighter of two related things.
+pub(super) const BLUE: RGBColor = RGBColor(0, 114, 178);
+pub(super) const SKY: RGBColor = RGBColor(86, 180, 233);
+
+/// Okabe and Ito's colours, told apart under every common colour-vision deficiency; yellow comes last, since
+/// it is faint on white.
+pub(super) const FEW_COLOURS: [RGBColor; 8] = [
+    BLUE,
+    RGBColor(230, 159, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    SKY,
+    RGBColor(213, 94, 0),
+    RGBColor(0, 0, 0),
+    RGBColor(240, 228, 66),
+];
+
+/// Paul Tol's muted colours and black, for more classes than Okabe and Ito have colours.
+pub(super) const MANY_COLOURS: [RGBColor; 10] = [
+    RGBColor(51, 34, 136),
+    RGBColor(221, 204, 119),
+    RGBColor(17, 119, 51),
+    RGBColor(136, 204, 238),
+    RGBColor(204, 102, 119),
+    RGBColor(153, 153, 51),
+    RGBColor(170, 68, 153),
+    RGBColor(68, 170, 153),
+    RGBColor(136, 34, 85),
+    RGBColor(0, 0, 0),
+];
+
+/// The colour of class `class` among `classes`; beyond ten classes colours repeat.
+pub(super) fn class_colour(class: usize, classes: usize) -> RGBColor {
+    if classes <= FEW_COLOURS.len() {
+        FEW_COLOURS[class % FEW_COLOURS.len()]
+    } else {
+        MANY_COLOURS[class % MANY_COLOURS.len()]
+    }
+}

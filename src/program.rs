@@ -1,0 +1,322 @@
+//! What a computation is made of: buffers, kernel calls in order, and the [`Kernel`] trait.
+//!
+//! A [`Plan`] is plain data. The model builds it, either engine runs it, and it can be printed and counted
+//! without a device.
+
+use crate::error::{Kind, Result};
+use std::any::Any;
+use std::fmt;
+
+/// A buffer of a [`Plan`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub usize);
+
+/// A program of a [`Plan`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProgramId(pub usize);
+
+/// Memory of `len` 32-bit words: f32 numbers, or four u8 pixels a word.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    /// What it holds, such as `encoder.0` or `z`.
+    pub name: String,
+    /// Size in 32-bit words.
+    pub len: usize,
+}
+
+/// One dispatch: a kernel with its sizes, and the buffers it works on.
+#[derive(Debug)]
+pub struct Call {
+    /// The kernel with its sizes and switches filled in.
+    pub kernel: Box<dyn Kernel>,
+    /// In the order of [`Spec::reads`].
+    pub reads: Vec<BufferId>,
+    /// In the order of [`Spec::writes`].
+    pub writes: Vec<BufferId>,
+}
+
+/// Kernel calls in order: a training step, an evaluation batch, a decoder pass.
+#[derive(Debug)]
+pub struct Program {
+    /// What it does.
+    pub name: String,
+    /// The dispatches.
+    pub calls: Vec<Call>,
+}
+
+/// All buffers and programs of one computation. Every program may use every buffer.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// The memory.
+    pub buffers: Vec<Buffer>,
+    /// The programs.
+    pub programs: Vec<Program>,
+}
+
+impl Plan {
+    /// Adds a buffer of `len` words.
+    pub fn buffer(&mut self, name: impl Into<String>, len: usize) -> BufferId {
+        self.buffers.push(Buffer { name: name.into(), len });
+        BufferId(self.buffers.len() - 1)
+    }
+
+    /// Adds an empty program.
+    pub fn program(&mut self, name: impl Into<String>) -> ProgramId {
+        self.programs.push(Program { name: name.into(), calls: Vec::new() });
+        ProgramId(self.programs.len() - 1)
+    }
+
+    /// Appends a kernel call, its buffers given by their WGSL names.
+    ///
+    /// # Errors
+    /// [`Kind::Shape`] when a buffer's size is not what the kernel's sizes ask for.
+    ///
+    /// # Panics
+    /// When a name is missing or unknown, or a buffer is both read and written: mistakes in this crate.
+    pub fn call(
+        &mut self,
+        program: ProgramId,
+        kernel: impl Kernel + 'static,
+        buffers: &[(&str, BufferId)],
+    ) -> Result<()> {
+        let (spec, shape) = (kernel.spec(), kernel.shape());
+        assert_eq!(
+            buffers.len(),
+            spec.reads.len() + spec.writes.len(),
+            "kernel `{}`: wrong number of buffers",
+            spec.name
+        );
+        let bind = |names: &[&str], lens: &[usize]| -> Result<Vec<BufferId>> {
+            names.iter().zip(lens).map(|(name, &len)| self.bind(spec, name, len, buffers)).collect()
+        };
+        let (reads, writes) = (bind(spec.reads, &shape.reads)?, bind(spec.writes, &shape.writes)?);
+        assert!(
+            writes.iter().enumerate().all(|(i, w)| !reads.contains(w) && !writes[..i].contains(w)),
+            "kernel `{}`: a buffer it writes is bound twice",
+            spec.name
+        );
+        self.programs[program.0].calls.push(Call { kernel: Box::new(kernel), reads, writes });
+        Ok(())
+    }
+
+    fn bind(
+        &self,
+        spec: &Spec,
+        name: &str,
+        expected: usize,
+        buffers: &[(&str, BufferId)],
+    ) -> Result<BufferId> {
+        let &(_, id) = buffers
+            .iter()
+            .find(|(bound, _)| *bound == name)
+            .unwrap_or_else(|| panic!("kernel `{}`: no buffer given for `{name}`", spec.name));
+        let found = self.buffers[id.0].len;
+        if found != expected {
+            let (kernel, buffer) = (spec.name.to_owned(), name.to_owned());
+            return Err(Kind::Shape { kernel, buffer, expected: expected.to_string(), found }.into());
+        }
+        Ok(id)
+    }
+}
+
+/// A kernel with its sizes and switches: one value per dispatch.
+///
+/// The same formula three times: [`Kernel::reference`] in plain f64 loops is the truth, [`Kernel::cpu`] the
+/// fast f32 version, and [`Spec::source`] the WGSL.
+pub trait Kernel: fmt::Debug + Send + Sync + Any {
+    /// What all calls of this kernel share.
+    fn spec(&self) -> &'static Spec;
+
+    /// Buffer sizes, grid and work of this call.
+    fn shape(&self) -> Shape;
+
+    /// The words of `params`, the uniform block of the shader, in its order.
+    fn params(&self) -> Vec<u32>;
+
+    /// Values of the shader's `override` constants, by name.
+    fn overrides(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
+    /// The definition of what the kernel computes: f64, no tricks. Words of packed bytes come as whole
+    /// numbers.
+    fn reference(&self, step: &Step, buffers: Buffers<'_, f64>);
+
+    /// The same in f32, fast, on all threads of the current rayon pool.
+    fn cpu(&self, step: &Step, buffers: Buffers<'_, f32>);
+
+    /// How far an f32 result may be from the reference, in units of the largest magnitude in its buffer.
+    fn tolerance(&self) -> f64;
+}
+
+/// What all calls of a kernel share. Numbers here are written nowhere else.
+#[derive(Debug)]
+pub struct Spec {
+    /// The name: `shaders/NAME.wgsl`, `src/kernel/NAME.rs`.
+    pub name: &'static str,
+    /// The formula in one line.
+    pub formula: &'static str,
+    /// WGSL: the kernel's file, then the shared functions that it uses.
+    pub source: &'static str,
+    /// WGSL names of the buffers that are only read.
+    pub reads: &'static [&'static str],
+    /// WGSL names of the buffers that are written (and perhaps read).
+    pub writes: &'static [&'static str],
+    /// The ones of `reads` that hold packed bytes instead of f32 numbers.
+    pub words: &'static [&'static str],
+    /// The one of `writes`, if any, that holds partial sums, one row a step: only the total counts, and each
+    /// engine may cut it into parts as it likes, as long as all are written.
+    pub partial_sums: Option<PartialSums>,
+    /// Sizes for tests and benches: 1, around a tile, a prime, a large one.
+    pub cases: fn() -> Vec<Case>,
+}
+
+/// A buffer of partial sums, `(slots, parts, terms)`.
+#[derive(Debug)]
+pub struct PartialSums {
+    /// Its WGSL name.
+    pub buffer: &'static str,
+    /// How many sums are interleaved.
+    pub terms: usize,
+}
+
+/// Buffer sizes, grid and work of one call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    /// Words of each buffer of [`Spec::reads`].
+    pub reads: Vec<usize>,
+    /// Words of each buffer of [`Spec::writes`].
+    pub writes: Vec<usize>,
+    /// Workgroups in x and y.
+    pub grid: [usize; 2],
+    /// Floating-point operations; a multiplication and an addition count as two.
+    pub flop: u64,
+    /// Bytes that must be moved at least once.
+    pub bytes: u64,
+}
+
+impl Shape {
+    /// The shape of a kernel that reads and writes each word of its buffers once.
+    pub fn new<const R: usize, const W: usize>(
+        reads: [usize; R],
+        writes: [usize; W],
+        grid: [usize; 2],
+        flop: usize,
+    ) -> Self {
+        let bytes = 4 * (reads.iter().sum::<usize>() + writes.iter().sum::<usize>()) as u64;
+        Self { reads: reads.into(), writes: writes.into(), grid, flop: flop as u64, bytes }
+    }
+}
+
+/// What changes from step to step: the uniform block `step` of the shaders.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Step {
+    /// Key of all random numbers.
+    pub seed: [u32; 2],
+    /// Which step this is, from 0: part of the counter of the noise.
+    pub number: u32,
+    /// Row of the partial-sum buffers that this step writes.
+    pub slot: u32,
+    /// Which shuffled order of the data is used.
+    pub epoch: u32,
+    /// Position in that order of the batch's first row.
+    pub first: u32,
+    /// Adam's step size.
+    pub learning_rate: f32,
+    /// 1 / (1 - beta1^t), t = number + 1.
+    pub correction1: f32,
+    /// 1 / (1 - beta2^t).
+    pub correction2: f32,
+    /// Weight of the KL term in the objective.
+    pub kl_weight: f32,
+    /// Uniform blocks are multiples of 16 bytes.
+    pub padding: [u32; 2],
+}
+
+/// Names and order of the words of [`Step`], as in `shaders/lib/step.wgsl`.
+pub const STEP_FIELDS: [&str; 10] = [
+    "seed",
+    "number",
+    "slot",
+    "epoch",
+    "first",
+    "learning_rate",
+    "correction1",
+    "correction2",
+    "kl_weight",
+    "padding",
+];
+
+/// Most buffers that a kernel reads, or writes: WebGPU grants 8 storage buffers in all.
+pub const MOST_BUFFERS: usize = 6;
+
+/// The memory that one call works on, in the order of its [`Spec`].
+#[derive(Debug)]
+pub struct Buffers<'a, T> {
+    /// Buffers that are only read; the rest of the array is empty.
+    pub reads: [&'a [T]; MOST_BUFFERS],
+    /// Buffers that are written; the rest of the array is empty.
+    pub writes: [&'a mut [T]; MOST_BUFFERS],
+}
+
+impl<'a, T> Buffers<'a, T> {
+    /// The first `R` read and the first `W` written buffers.
+    pub fn split<const R: usize, const W: usize>(self) -> ([&'a [T]; R], [&'a mut [T]; W]) {
+        let mut writes = self.writes.into_iter();
+        let written = std::array::from_fn(|_| writes.next().expect("a kernel has at most MOST_BUFFERS buffers"));
+        (std::array::from_fn(|i| self.reads[i]), written)
+    }
+}
+
+/// One size at which a kernel is tested: the call, and what its buffers hold before it runs.
+#[derive(Debug)]
+pub struct Case {
+    /// The call.
+    pub kernel: Box<dyn Kernel>,
+    /// The step's numbers.
+    pub step: Step,
+    /// What each read buffer holds, in order.
+    pub reads: Vec<Vec<f32>>,
+    /// What each written buffer holds at the start: NaN unless the kernel updates it in place.
+    pub writes: Vec<Vec<f32>>,
+}
+
+impl Case {
+    /// A call on standard normal numbers; all outputs start as NaN, so an element left unwritten shows.
+    pub fn new(kernel: impl Kernel + 'static) -> Self {
+        let shape = kernel.shape();
+        let normals = |(buffer, len): (usize, &usize)| {
+            let index = u32::try_from(buffer).unwrap_or(u32::MAX);
+            let mut sequence = crate::random::Sequence::new(11, crate::random::Stream::Data, index);
+            (0..*len).map(|_| sequence.normal()).collect()
+        };
+        let step = Step {
+            seed: [3, 5],
+            number: 4,
+            epoch: 2,
+            first: 1,
+            learning_rate: 0.01,
+            correction1: 2.5,
+            correction2: 200.0,
+            kl_weight: 0.7,
+            ..Step::default()
+        };
+        Self {
+            step,
+            reads: shape.reads.iter().enumerate().map(normals).collect(),
+            writes: shape.writes.iter().map(|&len| vec![f32::NAN; len]).collect(),
+            kernel: Box::new(kernel),
+        }
+    }
+
+    /// Changes the contents of one buffer, by its WGSL name: `change` gets each element's index and value.
+    pub fn map(mut self, name: &str, change: impl Fn(usize, f32) -> f32) -> Self {
+        let spec = self.kernel.spec();
+        let read = spec.reads.iter().position(|n| *n == name).map(|i| &mut self.reads[i]);
+        let written = spec.writes.iter().position(|n| *n == name).map(|i| &mut self.writes[i]);
+        let values = read.or(written).unwrap_or_else(|| panic!("kernel `{}` has no `{name}`", spec.name));
+        values.iter_mut().enumerate().for_each(|(i, v)| *v = change(i, *v));
+        self
+    }
+}

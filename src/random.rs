@@ -1,0 +1,233 @@
+//! Random numbers that are a pure function of where they are used.
+//!
+//! Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011) turns a
+//! 64-bit key and a 128-bit counter into four words. The key is the seed and the counter says which number is
+//! wanted, so results depend neither on the order nor on the number of threads, a resumed run continues
+//! exactly, and both engines see the same integers. `shaders/lib/random.wgsl` is the same in WGSL.
+
+use crate::numeric::{ln, sin_cos_eighth};
+
+/// What a random number is for: the last word of the counter, so that no two uses share numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Stream {
+    /// eps of the sample z = mu + `exp(log_std)` eps in a training step.
+    Training,
+    /// eps of the same formula when a model is evaluated.
+    Evaluation,
+    /// Draws from the prior N(0, I).
+    Prior,
+    /// The first weights of a model.
+    Initialisation,
+    /// Images of the built-in data sets.
+    Data,
+    /// Which images a picture shows.
+    Picture,
+}
+
+const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+const ROUNDS: u32 = 10;
+
+/// Philox4x32-10: four random words for a counter and a key.
+#[inline(always)]
+pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let [mut c0, mut c1, mut c2, mut c3] = counter;
+    let [mut k0, mut k1] = key;
+    for _ in 0..ROUNDS {
+        let p0 = u64::from(MULTIPLIERS[0]) * u64::from(c0);
+        let p1 = u64::from(MULTIPLIERS[1]) * u64::from(c2);
+        [c0, c1, c2, c3] = [(p1 >> 32) as u32 ^ c1 ^ k0, p1 as u32, (p0 >> 32) as u32 ^ c3 ^ k1, p0 as u32];
+        k0 = k0.wrapping_add(WEYL[0]);
+        k1 = k1.wrapping_add(WEYL[1]);
+    }
+    [c0, c1, c2, c3]
+}
+
+/// The two key words of a seed.
+pub fn key(seed: u64) -> [u32; 2] {
+    [seed as u32, (seed >> 32) as u32]
+}
+
+/// The midpoint of one of 2^23 equal parts of (0, 1): exact in f32, never 0, never 1.
+#[inline(always)]
+pub fn unit(word: u32) -> f32 {
+    ((word >> 9) as f32 + 0.5) * (1.0 / 8_388_608.0)
+}
+
+/// Two independent N(0, 1) numbers from two random words (Box and Muller 1958).
+///
+/// Own polynomials instead of `ln`, `sin` and `cos`: drivers may be off by 2e-4 there. The largest magnitude
+/// is sqrt(2 ln 2^24) = 5.77.
+#[inline(always)]
+pub fn normal_pair(a: u32, b: u32) -> [f32; 2] {
+    let radius = (-2.0 * ln(unit(a))).sqrt();
+    // The top two bits choose a quarter of the circle, the rest an angle in it.
+    let [sin, cos] = sin_cos_eighth((unit(b << 2) - 0.5) * std::f32::consts::FRAC_PI_2);
+    let quarter = b >> 30;
+    let (s, c) = if quarter & 1 == 0 { (sin, cos) } else { (cos, -sin) };
+    let sign = 1.0 - (quarter & 2) as f32;
+    [radius * c * sign, radius * s * sign]
+}
+
+/// A sequence of random numbers for code that draws one after another, such as the data generators.
+///
+/// Each (seed, stream, index) gives a sequence of its own, so image `index` is the same however many
+/// others are drawn.
+#[derive(Clone, Debug)]
+pub struct Sequence {
+    key: [u32; 2],
+    stream: Stream,
+    index: u32,
+    block: u32,
+    words: [u32; 4],
+    used: usize,
+}
+
+impl Sequence {
+    /// The sequence of one item.
+    pub fn new(seed: u64, stream: Stream, index: u32) -> Self {
+        Self { key: key(seed), stream, index, block: 0, words: [0; 4], used: 4 }
+    }
+
+    /// 32 random bits.
+    pub fn word(&mut self) -> u32 {
+        if self.used == self.words.len() {
+            self.words = philox([self.block, self.index, 0, self.stream as u32], self.key);
+            self.block += 1;
+            self.used = 0;
+        }
+        self.used += 1;
+        self.words[self.used - 1]
+    }
+
+    /// A number in (low, high).
+    pub fn uniform(&mut self, low: f32, high: f32) -> f32 {
+        low + (high - low) * unit(self.word())
+    }
+
+    /// A draw from N(0, 1).
+    pub fn normal(&mut self) -> f32 {
+        normal_pair(self.word(), self.word())[0]
+    }
+
+    /// A whole number in `0..n`, for `n` far below 2^32 (the bias is n / 2^32).
+    pub fn below(&mut self, n: u32) -> u32 {
+        ((u64::from(self.word()) * u64::from(n)) >> 32) as u32
+    }
+}
+
+/// A keyed bijection of `0..n`: position `i` of the shuffled order holds item `shuffled(i, ..)`.
+///
+/// A Feistel network on the next power of two, walked until it lands below `n` (Black and Rogaway, "Ciphers
+/// with arbitrary finite domains", 2002). No shuffled list is stored; `shaders/lib/shuffle.wgsl` is the same.
+#[inline]
+pub fn shuffled(i: u32, n: u32, key: [u32; 2], epoch: u32) -> u32 {
+    let low_bits = (32 - (n - 1).leading_zeros()).max(2) / 2;
+    let high_bits = (32 - (n - 1).leading_zeros()).max(2) - low_bits;
+    let (low_mask, high_mask) = ((1 << low_bits) - 1, (1 << high_bits) - 1);
+    let mut value = i;
+    loop {
+        let (mut low, mut high) = (value & low_mask, value >> low_bits);
+        for round in 0..SHUFFLE_ROUNDS {
+            high ^= mix(low, key[0] ^ epoch, 2 * round) & high_mask;
+            low ^= mix(high, key[1] ^ epoch, 2 * round + 1) & low_mask;
+        }
+        value = high << low_bits | low;
+        if value < n {
+            return value;
+        }
+    }
+}
+
+const SHUFFLE_ROUNDS: u32 = 4;
+
+/// A hash of one half of the Feistel network (the "lowbias32" multiply-xorshift mixer of C. Wellons).
+#[inline(always)]
+fn mix(value: u32, key: u32, round: u32) -> u32 {
+    let mut h = value.wrapping_add(WEYL[0].wrapping_mul(round + 1)) ^ key;
+    h ^= h >> 16;
+    h = h.wrapping_mul(0x7FEB_352D);
+    h ^= h >> 15;
+    h = h.wrapping_mul(0x846C_A68B);
+    h ^ h >> 16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The known answers of the Random123 distribution (`kat_vectors`, philox4x32 10).
+    #[test]
+    fn philox_gives_the_known_answers() {
+        let pi = [0x243F_6A88, 0x85A3_08D3, 0x1319_8A2E, 0x0370_7344];
+        for (counter, key, answer) in [
+            ([0; 4], [0; 2], [0x6627_E8D5, 0xE169_C58D, 0xBC57_AC4C, 0x9B00_DBD8]),
+            ([u32::MAX; 4], [u32::MAX; 2], [0x408F_276D, 0x41C8_3B0E, 0xA20B_C7C6, 0x6D54_51FD]),
+            (pi, [0xA409_3822, 0x299F_31D0], [0xD16C_FE09, 0x94FD_CCEB, 0x5001_E420, 0x2412_6EA1]),
+        ] {
+            assert_eq!(philox(counter, key), answer);
+        }
+    }
+
+    /// Mean, variance, skewness, kurtosis within 5 standard errors, the distribution function by
+    /// Kolmogorov-Smirnov at 1e-4.
+    #[test]
+    fn normals_are_normal() {
+        let n = 1 << 18;
+        let mut draws: Vec<f64> = (0..n / 4)
+            .flat_map(|i| {
+                let [a, b, c, d] = philox([i, 0, 0, Stream::Prior as u32], key(7));
+                [normal_pair(a, b), normal_pair(c, d)].concat()
+            })
+            .map(f64::from)
+            .collect();
+        let moment = |k: i32| draws.iter().map(|z| z.powi(k)).sum::<f64>() / f64::from(n);
+        // The variance of z^k is E z^2k - (E z^k)^2 with E z^2 = 1, E z^4 = 3, E z^6 = 15, E z^8 = 105.
+        for (k, want, variance) in [(1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)] {
+            let error = 5.0 * (variance / f64::from(n)).sqrt();
+            assert!((moment(k) - want).abs() < error, "E z^{k} = {}", moment(k));
+        }
+        draws.sort_by(f64::total_cmp);
+        // Abramowitz and Stegun 7.1.26, to 1.5e-7.
+        let cdf = |z: f64| {
+            let t = 1.0 / (1.0 + 0.327_591_1 * z.abs() / 2f64.sqrt());
+            let p = t
+                * (0.254_829_592
+                    + t * (-0.284_496_736 + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
+            let tail = 0.5 * p * (-z * z / 2.0).exp();
+            if z > 0.0 { 1.0 - tail } else { tail }
+        };
+        let distance = draws
+            .iter()
+            .enumerate()
+            .map(|(i, &z)| (cdf(z) - (i as f64 + 0.5) / f64::from(n)).abs())
+            .fold(0.0, f64::max);
+        assert!(distance < 2.23 / f64::from(n).sqrt(), "Kolmogorov-Smirnov distance {distance}");
+    }
+
+    #[test]
+    fn shuffled_is_a_bijection_that_changes_with_seed_and_epoch() {
+        for n in [1, 2, 3, 7, 64, 100, 257, 4097] {
+            for (seed, epoch) in [(0, 0), (0, 1), (9, 0)] {
+                let mut seen: Vec<u32> = (0..n).map(|i| shuffled(i, n, key(seed), epoch)).collect();
+                seen.sort_unstable();
+                assert_eq!(seen, (0..n).collect::<Vec<_>>(), "n {n} seed {seed} epoch {epoch}");
+            }
+        }
+        let order = |seed, epoch| -> Vec<u32> { (0..1000).map(|i| shuffled(i, 1000, key(seed), epoch)).collect() };
+        for (a, b) in [(order(0, 0), order(0, 1)), (order(0, 0), order(1, 0))] {
+            let same = a.iter().zip(&b).filter(|(a, b)| a == b).count();
+            assert!(same < 10, "{same} of 1000 items kept their place");
+        }
+    }
+
+    /// Neighbours in the order are uncorrelated: the serial correlation of a permutation has sd 1/sqrt(n).
+    #[test]
+    fn shuffled_order_has_no_serial_correlation() {
+        let n = 60_000;
+        let value = |i: u32| f64::from(shuffled(i, n, key(3), 5)) / f64::from(n) - 0.5;
+        let correlation = (0..n - 1).map(|i| 12.0 * value(i) * value(i + 1)).sum::<f64>() / f64::from(n);
+        assert!(correlation.abs() < 5.0 / f64::from(n).sqrt(), "correlation {correlation}");
+    }
+}
