@@ -6,6 +6,7 @@ pub mod reference;
 
 use crate::error::Result;
 use crate::program::{BufferId, Plan, ProgramId, Step};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Holds the memory of one plan and runs its programs. The two engines differ in nothing that a caller can
@@ -60,7 +61,8 @@ pub struct Info {
 }
 
 /// Which engine to use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum Choice {
     /// A hardware GPU if there is one, otherwise the CPU.
     #[default]

@@ -25,6 +25,8 @@ use crate::kernel::normal::Normal;
 use crate::kernel::reconstruction::{Likelihood, Reconstruction};
 use crate::program::{BufferId, Plan, ProgramId};
 use crate::random::Stream;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 
 /// Sizes of the layers.
@@ -68,11 +70,42 @@ impl Architecture {
     }
 }
 
+/// The widths from image to image, such as `784-300-2*20-300-784`.
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = |width: &usize| format!("{width}-");
+        let encoder: String = self.hidden.iter().map(inner).collect();
+        let decoder: String = self.hidden.iter().rev().map(inner).collect();
+        write!(f, "{0}-{encoder}2*{1}-{decoder}{0}", self.dimension, self.latent)
+    }
+}
+
 fn layers(part: &str, widths: &[usize]) -> Vec<Layer> {
     // Odd numbers are the ReLUs of an `nn.Sequential`.
     let layer =
         |(i, w): (usize, &[usize])| Layer { name: format!("{part}.{}", 2 * i), inputs: w[0], outputs: w[1] };
     widths.windows(2).enumerate().map(layer).collect()
+}
+
+/// The name of a likelihood.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LikelihoodName {
+    /// N(x | x_hat, sigma^2 I).
+    #[default]
+    Gaussian,
+    /// Independent Bernoulli pixels.
+    Bernoulli,
+}
+
+impl LikelihoodName {
+    /// The likelihood with this name.
+    pub fn with_sigma(self, sigma: f32) -> Likelihood {
+        match self {
+            Self::Gaussian => Likelihood::Gaussian { sigma },
+            Self::Bernoulli => Likelihood::Bernoulli,
+        }
+    }
 }
 
 /// Everything that decides which kernels run.
@@ -114,9 +147,11 @@ pub struct Pass {
     pub program: ProgramId,
     /// Images a step.
     pub batch: usize,
-    /// `(MOST_STEPS, parts)`: sums of the KL in nats.
+    /// Rows of the two rings: steps that can be submitted together.
+    pub slots: usize,
+    /// `(slots, parts)`: sums of the KL in nats.
     pub kl_ring: BufferId,
-    /// `(MOST_STEPS, parts, 2)`: sums of the squared error, and of the loss in nats without its constant.
+    /// `(slots, parts, 2)`: sums of the squared error, and of the loss in nats without its constant.
     pub loss_ring: BufferId,
     /// `(B, 2M)`: mean and log-std of the last step's images.
     pub stats: BufferId,
@@ -239,7 +274,14 @@ struct Forward {
 
 impl Build<'_> {
     /// Images, encoder, sample, decoder, loss.
-    fn forward(&mut self, gather: Gather, data: BufferId, name: &str, stream: Stream) -> Result<Forward> {
+    fn forward(
+        &mut self,
+        name: &str,
+        gather: Gather,
+        data: BufferId,
+        stream: Stream,
+        slots: usize,
+    ) -> Result<Forward> {
         let Config { architecture, likelihood, kl, .. } = self.config;
         let (dimension, latent) = (architecture.dimension, architecture.latent);
         let batch = gather.batch;
@@ -258,11 +300,10 @@ impl Build<'_> {
         let stats = plan.buffer("stats", 2 * batch * latent);
         let noise = plan.buffer("noise", batch * latent);
         let z = plan.buffer("z", batch * latent);
-        let kl_ring = plan.buffer("kl_ring", MOST_STEPS * Latent::parts(batch, latent));
+        let kl_ring = plan.buffer("kl_ring", slots * Latent::parts(batch, latent));
         let last = &encoder[encoder.len() - 1];
         inputs.push(current);
-        let kernel =
-            Latent { batch, inputs: last.layer.inputs, latent, slots: MOST_STEPS, stream, kl: *kl };
+        let kernel = Latent { batch, inputs: last.layer.inputs, latent, slots, stream, kl: *kl };
         let buffers = [
             ("h", current),
             ("theta", last.theta),
@@ -281,18 +322,18 @@ impl Build<'_> {
         let last = &decoder[decoder.len() - 1];
         inputs.push(current);
         let dl = plan.buffer("dl", batch * dimension);
-        let loss_ring = plan.buffer("loss_ring", MOST_STEPS * Reconstruction::parts(batch, dimension));
+        let loss_ring = plan.buffer("loss_ring", slots * Reconstruction::parts(batch, dimension));
         let kernel = Reconstruction {
             batch,
             inputs: last.layer.inputs,
             dimension,
-            slots: MOST_STEPS,
+            slots,
             likelihood: *likelihood,
         };
         let buffers =
             [("h", current), ("theta", last.theta), ("x", x), ("dl", dl), ("loss_ring", loss_ring)];
         plan.call(program, kernel, &buffers)?;
-        let pass = Pass { program, batch, kl_ring, loss_ring, stats, z };
+        let pass = Pass { program, batch, slots, kl_ring, loss_ring, stats, z };
         Ok(Forward { pass, noise, inputs, dl })
     }
 
@@ -300,7 +341,7 @@ impl Build<'_> {
     fn train(&mut self, data: BufferId) -> Result<Pass> {
         let Config { ref architecture, kl, adam, batch, train_images, .. } = *self.config;
         let gather = Gather { batch, images: train_images, dimension: architecture.dimension, shuffle: true };
-        let Forward { pass, noise, inputs, dl } = self.forward(gather, data, "train", Stream::Training)?;
+        let Forward { pass, noise, inputs, dl } = self.forward("train", gather, data, Stream::Training, MOST_STEPS)?;
         let plan = &mut *self.plan;
         let first_decoder = architecture.encoder().len();
         let mut dy = dl;
@@ -343,7 +384,7 @@ impl Build<'_> {
         let dimension = self.config.architecture.dimension;
         let mut pass = |batch| -> Result<Pass> {
             let gather = Gather { batch, images, dimension, shuffle: false };
-            Ok(self.forward(gather, data, name, Stream::Evaluation)?.pass)
+            Ok(self.forward(name, gather, data, Stream::Evaluation, 1)?.pass)
         };
         let batch = EVALUATION_BATCH.min(images);
         let full = pass(batch)?;

@@ -21,8 +21,6 @@ pub enum Stream {
     Initialisation,
     /// Images of the built-in data sets.
     Data,
-    /// Which images a picture shows.
-    Picture,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

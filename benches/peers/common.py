@@ -24,7 +24,7 @@ def options(description):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--batch", type=int, default=128, help="images per step")
     parser.add_argument("--images", type=int, default=60000, help="images per epoch")
-    parser.add_argument("--epochs", type=int, default=3, help="timed epochs, after one untimed")
+    parser.add_argument("--epochs", type=int, default=3, help="timed epochs, after one warm-up epoch")
     parser.add_argument("--mnist", metavar="DIR", help="MNIST's IDX gz files; else random pixels")
     parser.add_argument("--evaluate", action="store_true", help="score the test images (needs --mnist)")
     parser.add_argument("--seed", type=int, default=0)

@@ -11,8 +11,6 @@ import time
 
 import common
 
-# XLA's own pool of threads; it takes its size from here.
-os.environ.setdefault("NPROC", str(common.CORES))
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax

@@ -3,7 +3,7 @@
 use crate::error::{Kind, Result};
 
 /// What is known of one adapter without opening it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
 pub struct Description {
     /// Its name.
     pub name: String,

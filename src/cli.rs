@@ -1,0 +1,66 @@
+//! The command line: arguments become plain configurations, a call, and a printed result.
+
+mod bench;
+mod devices;
+mod draw;
+mod evaluate;
+mod output;
+mod program;
+mod source;
+mod train;
+
+use crate::error::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Learn distributions (variational auto-encoders) on any GPU, or on none.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+#[command(after_help = "Examples:
+  elbo train                          train on built-in digits, leave pictures in runs/001
+  elbo train --data mnist --latent 20 train on a directory of MNIST's IDX files
+  elbo draw all runs/001              draw the pictures again
+  elbo devices                        which GPUs there are, and which engine is taken")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(Box<train::Train>),
+    Resume(train::Resume),
+    Evaluate(evaluate::Evaluate),
+    Draw(draw::Draw),
+    Program(program::Program),
+    Devices(devices::Devices),
+    Bench(bench::Bench),
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    // The error is that a subscriber is set already, in a program that uses this as a library.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_env("ELBO_LOG"))
+        .with_writer(std::io::stderr)
+        .try_init();
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(format_args!("error: {error}"));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Train(command) => command.run(),
+        Command::Resume(command) => command.run(),
+        Command::Evaluate(command) => command.run(),
+        Command::Draw(command) => command.run(),
+        Command::Program(command) => command.run(),
+        Command::Devices(command) => command.run(),
+        Command::Bench(command) => command.run(),
+    }
+}

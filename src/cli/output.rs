@@ -1,0 +1,66 @@
+//! Results go to stdout, everything else to stderr; a reader that went away is no error.
+
+use crate::error::{Error, Result};
+use serde::Serialize;
+use std::fmt::Display;
+use std::io::Write;
+
+/// A line of the result.
+pub(super) fn result(line: impl Display) {
+    // `elbo ... | head` closes the pipe early and means it.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A line that is not part of the result.
+pub(super) fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// One JSON object, the last line of stdout.
+pub(super) fn json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string(value)
+        .map_err(|e| Error::usage(format!("the result cannot be written as JSON: {e}")))?;
+    result(text);
+    Ok(())
+}
+
+/// A number with thousands separated, such as 1,234,567.
+pub(super) fn grouped(number: f64) -> String {
+    let digits = format!("{:.0}", number.abs());
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A table with its columns aligned: text to the left, numbers to the right.
+pub(super) fn table(header: &[&str], rows: &[Vec<String>]) {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let numeric = |cell: &str| cell.starts_with(|c: char| c.is_ascii_digit());
+    let line = |cells: &[String]| {
+        let cells = cells.iter().zip(&widths).map(|(cell, &width)| {
+            if numeric(cell) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    result(line(&header.iter().map(|&h| h.to_owned()).collect::<Vec<_>>()));
+    rows.iter().for_each(|row| result(line(row)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_separated() {
+        assert_eq!(["0", "999", "1,000", "1,234,567"], [0.0, 999.0, 1000.0, 1_234_567.4].map(grouped)[..]);
+    }
+}

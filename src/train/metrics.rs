@@ -1,0 +1,143 @@
+//! What is reported of a model: nats per image, all with one sampled z per image.
+
+use crate::kernel::reconstruction::{Likelihood, TERMS};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Averages over images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Squared error, summed over pixels.
+    pub sse: f64,
+    /// -ln p(x | z), the likelihood's constant included.
+    pub reconstruction: f64,
+    /// KL(q(z|x) || p(z)).
+    pub kl: f64,
+    /// -(reconstruction + kl).
+    pub elbo: f64,
+}
+
+/// Sums over the images of one or more steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sums {
+    /// How many images.
+    pub images: usize,
+    /// Squared error.
+    pub sse: f64,
+    /// -ln p(x | z) without the constant.
+    pub loss: f64,
+    /// KL divergence.
+    pub kl: f64,
+}
+
+impl Sums {
+    /// The second half of the reduction: the partial sums of one step, added in order in f64.
+    pub fn of_step(images: usize, kl_parts: &[f32], loss_parts: &[f32]) -> Self {
+        let total = |parts: &[f32], term: usize, terms: usize| -> f64 {
+            parts.iter().skip(term).step_by(terms).map(|&part| f64::from(part)).sum()
+        };
+        Self {
+            images,
+            sse: total(loss_parts, 0, TERMS),
+            loss: total(loss_parts, 1, TERMS),
+            kl: total(kl_parts, 0, 1),
+        }
+    }
+
+    /// Adds another step.
+    pub fn add(&mut self, other: &Self) {
+        self.images += other.images;
+        self.sse += other.sse;
+        self.loss += other.loss;
+        self.kl += other.kl;
+    }
+
+    /// Averages over the images, of `dimension` pixels each.
+    pub fn metrics(&self, likelihood: Likelihood, dimension: usize) -> Metrics {
+        let images = self.images as f64;
+        let (reconstruction, kl) = (self.loss / images + likelihood.constant(dimension), self.kl / images);
+        Metrics { sse: self.sse / images, reconstruction, kl, elbo: -(reconstruction + kl) }
+    }
+
+    /// The first term that is not a finite number.
+    pub fn not_finite(&self) -> Option<(&'static str, f64)> {
+        [("reconstruction loss", self.loss), ("KL divergence", self.kl), ("squared error", self.sse)]
+            .into_iter()
+            .find(|(_, value)| !value.is_finite())
+    }
+}
+
+/// Unbiased MMD^2 between the rows of `z`, `(N, M)`, and N(0, I), with the kernel `exp(-|a - b|^2 / M)`.
+///
+/// The prior's part is known in closed form, so no prior samples are needed:
+/// E k(z, .) = (1 + 2/M)^(-M/2) exp(-|z|^2 / (M + 2)) and E k = (1 + 4/M)^(-M/2). `None` below two rows.
+pub fn mmd_to_prior(z: &[f32], latent: usize) -> Option<f64> {
+    let (n, m) = ((z.len() / latent) as f64, latent as f64);
+    if n < 2.0 {
+        return None;
+    }
+    let row = |i: usize| &z[i * latent..][..latent];
+    let scale = -1.0 / latent as f32;
+    // One sum per row, added in order: the same bits on any number of threads.
+    let rows: Vec<[f64; 2]> = (0..z.len() / latent)
+        .into_par_iter()
+        .map(|i| {
+            let a = row(i);
+            let others = z[..i * latent].chunks_exact(latent);
+            let pairs = crate::numeric::vectorized(|| {
+                others
+                    .map(|b| {
+                        let square: f32 = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
+                        f64::from(crate::numeric::exp(scale * square))
+                    })
+                    .sum()
+            });
+            let norm: f64 = a.iter().map(|&v| f64::from(v).powi(2)).sum();
+            [pairs, (-norm / (m + 2.0)).exp()]
+        })
+        .collect();
+    let [pairs, prior] = rows.iter().fold([0.0; 2], |sum, row| [sum[0] + row[0], sum[1] + row[1]]);
+    let within = 2.0 * pairs / (n * (n - 1.0));
+    let across = (1.0 + 2.0 / m).powf(-m / 2.0) * prior / n;
+    Some(within - 2.0 * across + (1.0 + 4.0 / m).powf(-m / 2.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Sequence, Stream};
+
+    fn draws(n: usize, latent: usize, shift: f32) -> Vec<f32> {
+        let mut random = Sequence::new(1, Stream::Prior, 0);
+        (0..n * latent).map(|_| random.normal() + shift).collect()
+    }
+
+    #[test]
+    fn mmd_is_zero_for_the_prior_and_known_for_a_shifted_one() {
+        for latent in [1, 2, 20] {
+            // The unbiased estimate scatters around 0 by about sqrt(2 E k^2) / n.
+            let same = mmd_to_prior(&draws(2000, latent, 0.0), latent).expect("enough rows");
+            assert!(same.abs() < 5.0 * 1.5 / 2000.0, "latent {latent}: {same}");
+            // Two unit Gaussians s apart: MMD^2 = 2 (1 + 4/M)^(-M/2) (1 - exp(-s^2 / (M + 4))).
+            let (m, shift) = (latent as f64, 1.5);
+            let distance = m * shift * shift;
+            let want = 2.0 * (1.0 + 4.0 / m).powf(-m / 2.0) * (1.0 - (-distance / (m + 4.0)).exp());
+            let got = mmd_to_prior(&draws(2000, latent, 1.5), latent).expect("enough rows");
+            assert!((got - want).abs() < 0.05 * want, "latent {latent}: {got} is not {want}");
+        }
+        assert_eq!(mmd_to_prior(&[0.0; 3], 3), None);
+    }
+
+    #[test]
+    fn sums_become_averages_with_the_constant() {
+        let mut sums = Sums::of_step(2, &[1.0, 3.0], &[10.0, 5.0, 2.0, 1.0]);
+        assert_eq!(sums, Sums { images: 2, sse: 12.0, loss: 6.0, kl: 4.0 });
+        sums.add(&sums.clone());
+        let metrics = sums.metrics(Likelihood::Gaussian { sigma: 1.0 }, 784);
+        assert!((metrics.reconstruction - (3.0 + 720.46)).abs() < 0.01, "{metrics:?}");
+        assert_eq!((metrics.sse, metrics.kl), (6.0, 2.0));
+        assert_eq!(sums.not_finite(), None);
+        sums.kl = f64::NAN;
+        assert_eq!(sums.not_finite().map(|(term, _)| term), Some("KL divergence"));
+    }
+}

@@ -1,0 +1,201 @@
+//! The directory of a run.
+//!
+//! ```text
+//! config.toml       everything needed to repeat the run
+//! metrics.jsonl     one line per 50 steps (train) and per epoch (test)
+//! checkpoints/STEP/ the last two: model.safetensors, optimizer.safetensors
+//! pictures/         what `elbo draw` drew
+//! ```
+
+use super::config::Config;
+use super::metrics::Metrics;
+use super::session::Session;
+use crate::checkpoint::{self, About, MODEL_FILE, Model, OPTIMIZER_FILE, Optimizer};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Names of the files of a run.
+const CONFIG: &str = "config.toml";
+const METRICS: &str = "metrics.jsonl";
+const PICTURES: &str = "pictures";
+
+/// Where runs go when nothing is said.
+const RUNS: &str = "runs";
+
+/// An open run directory.
+pub struct Run {
+    /// The directory.
+    pub path: PathBuf,
+    /// Its settings.
+    pub config: Config,
+    metrics: File,
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// `train`: an average over the steps since the last line; `test`: over all test images.
+    pub split: String,
+    /// Steps done.
+    pub step: u64,
+    /// The same in epochs.
+    pub epoch: f64,
+    /// Averages.
+    #[serde(flatten)]
+    pub metrics: Metrics,
+    /// Training speed so far, in lines of `test`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images_per_second: Option<f64>,
+}
+
+impl Line {
+    /// A line without a speed.
+    pub fn new(split: &str, step: u64, epoch: f64, metrics: Metrics) -> Self {
+        Self { split: split.into(), step, epoch, metrics, images_per_second: None }
+    }
+}
+
+impl Run {
+    /// Makes the directory of a new run: at `path`, or the next free number under `runs/`.
+    ///
+    /// It appears as one, with its settings and the checkpoint of step 0: a kill at any moment leaves a
+    /// loadable run or none.
+    ///
+    /// # Errors
+    /// The directory exists and `force` is not set; it cannot be written.
+    pub fn create(path: Option<&Path>, force: bool, config: &Config, state: &(Model, Optimizer)) -> Result<Self> {
+        let path = match path {
+            Some(path) => path.to_path_buf(),
+            None => next_free()?,
+        };
+        if path.exists() && !force {
+            return Err(Error::run(path, "exists already; choose another --out, or --force to overwrite it"));
+        }
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(Error::io(parent, "create"))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let temporary = parent.join(format!(".{name}.{}.tmp", std::process::id()));
+        let made = fill(&temporary, config, state).and_then(|()| {
+            if path.exists() {
+                fs::remove_dir_all(&path).map_err(Error::io(&path, "replace"))?;
+            }
+            fs::rename(&temporary, &path).map_err(Error::io(&path, "create"))
+        });
+        if let Err(error) = made {
+            // The half-written directory is of no use; that it may be impossible to remove is not news.
+            let _ = fs::remove_dir_all(&temporary);
+            return Err(error);
+        }
+        Self::open(&path)
+    }
+
+    /// Opens a run to train it further.
+    pub fn open(path: &Path) -> Result<Self> {
+        checkpoint::last(path)?;
+        let config = Config::read(&path.join(CONFIG))?;
+        let metrics = path.join(METRICS);
+        let metrics =
+            OpenOptions::new().append(true).create(true).open(&metrics).map_err(Error::io(&metrics, "open"))?;
+        Ok(Self { path: path.into(), config, metrics })
+    }
+
+    /// The state after the last checkpointed step.
+    pub fn last_checkpoint(&self) -> Result<(Model, Optimizer)> {
+        let directory = checkpoint::last(&self.path)?;
+        let model = checkpoint::load_model(&directory.join(MODEL_FILE))?;
+        let optimizer = checkpoint::load_optimizer(&directory.join(OPTIMIZER_FILE), &model.architecture)?;
+        Ok((model, optimizer))
+    }
+
+    /// Writes new settings, for a run that is to go on for longer.
+    pub fn reconfigure(&mut self, config: Config) -> Result<()> {
+        let (path, temporary) = (self.path.join(CONFIG), self.path.join(format!(".{CONFIG}.tmp")));
+        fs::write(&temporary, config.to_toml()?).map_err(Error::io(&temporary, "write"))?;
+        fs::rename(&temporary, &path).map_err(Error::io(&path, "write"))?;
+        self.config = config;
+        Ok(())
+    }
+
+    /// Cuts `metrics.jsonl` back to what was known at `step`, and drops a half-written last line.
+    pub fn rewind(&mut self, step: u64) -> Result<()> {
+        let path = self.path.join(METRICS);
+        let kept: String = read_lines(&path)?
+            .iter()
+            .filter(|line| line.step <= step)
+            .filter_map(|line| serde_json::to_string(line).ok().map(|json| json + "\n"))
+            .collect();
+        let temporary = self.path.join(format!(".{METRICS}.tmp"));
+        fs::write(&temporary, kept).map_err(Error::io(&temporary, "write"))?;
+        fs::rename(&temporary, &path).map_err(Error::io(&path, "write"))?;
+        self.metrics = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path, "open"))?;
+        Ok(())
+    }
+
+    /// Appends to `metrics.jsonl`.
+    pub fn log(&mut self, line: &Line) -> Result<()> {
+        let path = self.path.join(METRICS);
+        let json = serde_json::to_string(line).map_err(|e| Error::run(&path, e.to_string()))?;
+        self.metrics.write_all((json + "\n").as_bytes()).map_err(Error::io(&path, "write"))
+    }
+
+    /// Writes a checkpoint.
+    pub fn save(&mut self, session: &mut Session, step: u64, about: &About) -> Result<()> {
+        let (parameters, optimizer) = session.save(step)?;
+        let architecture = session.model().config.architecture.clone();
+        let model = Model { architecture, parameters, about: Some(about.clone()) };
+        checkpoint::save(&self.path, &model, &optimizer)
+    }
+
+    /// The directory of the pictures, made if need be.
+    pub fn pictures(path: &Path) -> Result<PathBuf> {
+        let pictures = path.join(PICTURES);
+        fs::create_dir_all(&pictures).map_err(Error::io(&pictures, "create"))?;
+        Ok(pictures)
+    }
+
+    /// The lines of `metrics.jsonl` of a run.
+    pub fn lines(path: &Path) -> Result<Vec<Line>> {
+        read_lines(&path.join(METRICS))
+    }
+}
+
+fn fill(path: &Path, config: &Config, (model, optimizer): &(Model, Optimizer)) -> Result<()> {
+    fs::create_dir_all(path).map_err(Error::io(path, "create"))?;
+    let file = path.join(CONFIG);
+    fs::write(&file, config.to_toml()?).map_err(Error::io(&file, "write"))?;
+    let file = path.join(METRICS);
+    fs::write(&file, "").map_err(Error::io(&file, "write"))?;
+    checkpoint::save(path, model, optimizer)
+}
+
+/// `runs/001`, or the first number after the largest there is.
+fn next_free() -> Result<PathBuf> {
+    let runs = Path::new(RUNS);
+    let largest = match fs::read_dir(runs) {
+        Ok(entries) => entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+            .max()
+            .unwrap_or(0),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(Error::io(runs, "read")(error)),
+    };
+    Ok(runs.join(format!("{:03}", largest + 1)))
+}
+
+/// Whole lines; a kill may have left half a line at the end.
+fn read_lines(path: &Path) -> Result<Vec<Line>> {
+    let text = fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+    let mut lines = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        match serde_json::from_str(line) {
+            Ok(line) => lines.push(line),
+            Err(_) if !text.ends_with('\n') && number + 1 == text.lines().count() => {}
+            Err(e) => return Err(Error::run(path, format!("line {}: {e}", number + 1))),
+        }
+    }
+    Ok(lines)
+}
