@@ -10,7 +10,7 @@ struct Params {
     inputs: u32,
     dimension: u32,
     // 1 / sigma^2, and the same divided by B.
-    precision: f32,
+    inverse_variance: f32,
     scale: f32,
 }
 
@@ -69,7 +69,7 @@ fn main(
                 let error = mean - pixel;
                 let cross_entropy = max(l, 0.0) - pixel * l + log(1.0 + tail);
                 dl[b * params.dimension + d] = error * params.scale;
-                sums += vec2(error * error, select(0.5 * params.precision * error * error, cross_entropy, BERNOULLI));
+                sums += vec2(error * error, select(0.5 * params.inverse_variance * error * error, cross_entropy, BERNOULLI));
             }
         }
     }

@@ -18,9 +18,6 @@ use session::{Session, Split};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Steps between two lines of `metrics.jsonl`: each is the average since the line before.
-const LOG_EVERY: u64 = 50;
-
 /// How long one submission should keep the device busy: long enough that waiting for it costs nothing, short
 /// enough for a smooth progress bar and far below any driver's watchdog.
 const SUBMISSION: Duration = Duration::from_millis(50);
@@ -166,7 +163,7 @@ fn train_epoch(
                 progress.step += 1;
                 progress.images += step.images as u64;
                 window.add(step);
-                if progress.step % LOG_EVERY == 0 || progress.step == end {
+                if progress.step % run.config.log_every == 0 || progress.step == end {
                     let metrics = window.metrics(likelihood, dimension);
                     run.log(&Line::new("train", progress.step, progress.epoch(), metrics))?;
                     window = Sums::default();

@@ -82,6 +82,9 @@ pub(super) struct Settings {
     /// Key of all random numbers: same seed, same device, same bits [default: 0]
     #[arg(long)]
     seed: Option<u64>,
+    /// Steps between two training lines of metrics.jsonl [default: 50]
+    #[arg(long, value_name = "STEPS")]
+    log_every: Option<u64>,
     /// A hardware GPU if there is one, any GPU adapter, or the CPU [default: auto]
     #[arg(long)]
     engine: Option<Choice>,
@@ -138,6 +141,7 @@ impl Settings {
         set(&mut config.batch, &self.batch);
         set(&mut config.learning_rate, &self.learning_rate);
         set(&mut config.seed, &self.seed);
+        set(&mut config.log_every, &self.log_every);
         set(&mut config.engine, &self.engine);
         if self.adapter.is_some() {
             config.adapter.clone_from(&self.adapter);

@@ -84,7 +84,7 @@ impl Reconstruction {
     }
 
     /// 1 / sigma^2, or 1 where there is no sigma.
-    fn precision(&self) -> f32 {
+    fn inverse_variance(&self) -> f32 {
         match self.likelihood {
             Likelihood::Gaussian { sigma } => (sigma * sigma).recip(),
             Likelihood::Bernoulli => 1.0,
@@ -111,7 +111,7 @@ impl Kernel for Reconstruction {
     }
 
     fn params(&self) -> Vec<u32> {
-        let scales = [self.precision().to_bits(), (self.precision() / self.batch as f32).to_bits()];
+        let scales = [self.inverse_variance().to_bits(), (self.inverse_variance() / self.batch as f32).to_bits()];
         [words([self.batch, self.inputs, self.dimension]), scales.into()].concat()
     }
 
@@ -147,8 +147,8 @@ impl Kernel for Reconstruction {
         let Self { batch, inputs, dimension, likelihood, .. } = *self;
         let ([h, theta, x], [dl, loss_ring]) = buffers.split();
         let (weights, bias) = theta.split_at(dimension * inputs);
-        let precision = self.precision();
-        let scale = precision / batch as f32;
+        let inverse_variance = self.inverse_variance();
+        let scale = inverse_variance / batch as f32;
         let totals = product(
             matrix_mut(dl, batch, dimension),
             matrix(h, batch, inputs),
@@ -164,7 +164,7 @@ impl Kernel for Reconstruction {
                     sum_pixels(dl, x, bias, |l, x| {
                         let error = l - x;
                         let square = error * error;
-                        (error * scale, [square, 0.5 * precision * square])
+                        (error * scale, [square, 0.5 * inverse_variance * square])
                     })
                 }
             },

@@ -39,6 +39,8 @@ pub struct Config {
     pub learning_rate: f32,
     /// Key of all random numbers.
     pub seed: u64,
+    /// Steps between two training lines of `metrics.jsonl`, each the average since the line before.
+    pub log_every: u64,
     /// Which engine.
     pub engine: Choice,
     /// A part of the adapter's name.
@@ -63,6 +65,7 @@ impl Default for Config {
             batch: 128,
             learning_rate: 1e-3,
             seed: 0,
+            log_every: 50,
             engine: Choice::Auto,
             adapter: None,
         }
@@ -125,6 +128,7 @@ impl Config {
         at_least_one("latent", self.latent as u64, "the code needs at least 1 dimension")?;
         at_least_one("batch", self.batch as u64, "a step needs at least 1 image")?;
         at_least_one("epochs", self.epochs, "train for at least 1")?;
+        at_least_one("log-every", self.log_every, "log every step with 1")?;
         at_least_one("steps", self.steps.unwrap_or(1), "train for at least 1")?;
         for &width in &self.hidden {
             at_least_one("hidden", width as u64, "a layer needs at least 1 unit")?;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! config.toml       everything needed to repeat the run
-//! metrics.jsonl     one line per 50 steps (train) and per epoch (test)
+//! metrics.jsonl     lines of training averages, and one line per epoch on the test images
 //! checkpoints/STEP/ the last two: model.safetensors, optimizer.safetensors
 //! pictures/         what `elbo draw` drew
 //! ```

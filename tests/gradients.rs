@@ -1,0 +1,163 @@
+//! The gradient of the whole loss against finite differences of the f64 reference.
+//!
+//! One step from zero moments leaves m = (1 - beta1) g, so the gradient of every parameter can be read off the
+//! first moments, on the reference and on both engines.
+
+mod common;
+
+use common::{GpuTests, compare};
+use elbo::engine::reference::Reference;
+use elbo::engine::{Choice, Device};
+use elbo::kernel::backward_weights::Adam;
+use elbo::kernel::gather::pack;
+use elbo::kernel::latent::KlEstimate;
+use elbo::kernel::reconstruction::Likelihood;
+use elbo::model::{Architecture, Config, Model, Parameters};
+use elbo::program::Step;
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::sync::Arc;
+
+/// Models with no, one and two hidden layers, both likelihoods, both estimates of the KL.
+fn configs() -> Vec<(&'static str, Config)> {
+    let config = |hidden: &[usize], likelihood, kl| Config {
+        architecture: Architecture { dimension: 7, hidden: hidden.into(), latent: 3 },
+        likelihood,
+        kl,
+        adam: Adam::default(),
+        batch: 5,
+        train_images: 11,
+        test_images: 2,
+    };
+    let gaussian = Likelihood::Gaussian { sigma: 0.7 };
+    vec![
+        ("lecture", config(&[6], gaussian, KlEstimate::Analytic)),
+        ("sampled_kl", config(&[6], gaussian, KlEstimate::Sampled)),
+        ("bernoulli", config(&[6], Likelihood::Bernoulli, KlEstimate::Analytic)),
+        ("two_hidden_layers", config(&[6, 4], gaussian, KlEstimate::Analytic)),
+        ("linear", config(&[], gaussian, KlEstimate::Sampled)),
+    ]
+}
+
+const STEP: Step = Step {
+    seed: [1, 2],
+    number: 0,
+    slot: 3,
+    epoch: 1,
+    first: 2,
+    learning_rate: 0.0,
+    correction1: 10.0,
+    correction2: 1000.0,
+    kl_weight: 0.6,
+    padding: [0; 2],
+};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let skip_gpu = common::gpu_tests() == GpuTests::Off;
+    let mut trials = Vec::new();
+    for (index, (name, _)) in configs().iter().enumerate() {
+        trials.push(Trial::test(format!("reference::{name}"), move || finite_differences(index)));
+        trials.push(Trial::test(format!("cpu::{name}"), move || engine_gradient(Choice::Cpu, index)));
+        trials.push(
+            Trial::test(format!("gpu::{name}"), move || engine_gradient(Choice::Gpu, index))
+                .with_ignored_flag(skip_gpu),
+        );
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// Images with all levels of grey.
+fn pixels(config: &Config) -> Vec<u8> {
+    let count = config.train_images * config.architecture.dimension;
+    (0..count).map(|i| (i * 89 % 256) as u8).collect()
+}
+
+/// A reference loaded with data and parameters.
+fn reference(model: &Model, parameters: &[Vec<f64>]) -> Reference {
+    let mut reference = Reference::new(Arc::clone(&model.plan));
+    let data = pack(&pixels(&model.config), model.config.architecture.dimension);
+    reference.write_words(model.train_images, &data);
+    for (layer, values) in model.layers.iter().zip(parameters) {
+        reference.memory[layer.theta.0].clone_from(values);
+    }
+    reference
+}
+
+fn initial(model: &Model) -> Vec<Vec<f64>> {
+    let Parameters(layers) = Parameters::initial(&model.config.architecture, 5);
+    // Larger than usual, so that every term of the loss matters.
+    layers.iter().map(|layer| layer.iter().map(|&w| 2.0 * f64::from(w)).collect()).collect()
+}
+
+/// (loss + w KL) / B of one batch, from the partial sums of the reference.
+fn objective(model: &Model, parameters: &[Vec<f64>]) -> f64 {
+    let mut reference = reference(model, parameters);
+    reference.run(model.train.program, &STEP);
+    let row = |ring: &[f64]| {
+        let length = ring.len() / model.train.slots;
+        ring[STEP.slot as usize * length..][..length].to_vec()
+    };
+    let loss: f64 = row(&reference.memory[model.train.loss_ring.0]).iter().skip(1).step_by(2).sum();
+    let kl: f64 = row(&reference.memory[model.train.kl_ring.0]).iter().sum();
+    (loss + f64::from(STEP.kl_weight) * kl) / model.config.batch as f64
+}
+
+/// The gradient that the reference's backward pass gives.
+fn reference_gradient(model: &Model, parameters: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let mut reference = reference(model, parameters);
+    reference.run(model.train.program, &STEP);
+    let scale = 1.0 - f64::from(model.config.adam.beta1);
+    model.layers.iter().map(|l| reference.memory[l.m.0].iter().map(|m| m / scale).collect()).collect()
+}
+
+fn finite_differences(index: usize) -> Result<(), Failed> {
+    let (_, config) = configs().swap_remove(index);
+    let model = Model::new(config)?;
+    let parameters = initial(&model);
+    let gradient = reference_gradient(&model, &parameters);
+    // The error of a central difference is h^2 / 6 times the third derivative plus 1e-16 / h times the loss.
+    const H: f64 = 1e-5;
+    let mut checked = 0;
+    for (layer, values) in parameters.iter().enumerate() {
+        for at in 0..values.len() {
+            let shifted = |by: f64| {
+                let mut parameters = parameters.clone();
+                parameters[layer][at] += by;
+                objective(&model, &parameters)
+            };
+            let want = (shifted(H) - shifted(-H)) / (2.0 * H);
+            let got = gradient[layer][at];
+            let name = &model.layers[layer].layer.name;
+            assert!((got - want).abs() < 1e-7 * (1.0 + want.abs()), "{name}[{at}]: {got}, expected {want}");
+            checked += usize::from(want != 0.0);
+        }
+    }
+    assert!(checked > 50, "most parameters have an influence on the loss");
+    Ok(())
+}
+
+fn engine_gradient(choice: Choice, index: usize) -> Result<(), Failed> {
+    let (_, config) = configs().swap_remove(index);
+    let model = Model::new(config)?;
+    let parameters = initial(&model);
+    let gradient = reference_gradient(&model, &parameters);
+    let device: Device = common::device(choice);
+    let mut engine = device.load(Arc::clone(&model.plan))?;
+    engine.write(model.train_images, &pack(&pixels(&model.config), model.config.architecture.dimension))?;
+    for (layer, values) in model.layers.iter().zip(&parameters) {
+        let values: Vec<f32> = values.iter().map(|&w| w as f32).collect();
+        engine.write(layer.theta, bytemuck::cast_slice(&values))?;
+        let zeros = vec![0f32; values.len()];
+        engine.write(layer.m, bytemuck::cast_slice(&zeros))?;
+        engine.write(layer.v, bytemuck::cast_slice(&zeros))?;
+    }
+    let moments: Vec<_> = model.layers.iter().map(|layer| layer.m).collect();
+    let results = engine.run(model.train.program, &[STEP], &moments)?;
+    let scale = 1.0 - model.config.adam.beta1;
+    for ((got, want), layer) in results.iter().zip(&gradient).zip(&model.layers) {
+        let got: Vec<f32> = got.iter().map(|m| m / scale).collect();
+        // A dozen roundings in a row, sums of at most 11 terms.
+        compare(&format!("gradient of {}", layer.layer.name), &got, want, 3e-6)?;
+    }
+    Ok(())
+}
