@@ -78,7 +78,7 @@ fn main(
                 stats[b * 2u * m + m + j] = log_std;
                 noise[b * m + j] = eps[c];
                 z[b * m + j] = sample;
-                let analytic = 0.5 * (mu * mu + spread * spread - 1.0) - log_std;
+                let analytic = 0.5 * (mu * mu + exp_excess(2.0 * log_std));
                 let sampled = 0.5 * (sample * sample - eps[c] * eps[c]) - log_std;
                 kl += select(analytic, sampled, SAMPLED_KL);
             }
@@ -89,4 +89,13 @@ fn main(
         let part = group.y * groups.x + group.x;
         kl_ring[step.slot * groups.x * groups.y + part] = total;
     }
+}
+
+// e^t - 1 - t to full precision: Taylor's series where the three terms cancel.
+fn exp_excess(t: f32) -> f32 {
+    var series = 1.0 + t / 8.0;
+    for (var k = 7u; k > 2u; k--) {
+        series = 1.0 + t / f32(k) * series;
+    }
+    return select(exp(t) - 1.0 - t, 0.5 * t * t * series, abs(t) < 0.5);
 }

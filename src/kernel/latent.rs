@@ -9,7 +9,8 @@
 //!
 //! `h: (B, H)`; `theta`: W `(2M, H)`, then the bias `(2M)`, means first; `stats: (B, 2M)` = mu, log_std;
 //! `noise: (B, M)` = eps; `z: (B, M)`; `kl_ring: (slots, parts)`, one row a step, in nats summed over the
-//! batch. eps is the normal number of (seed, step, position of the image, j): [`crate::random`].
+//! batch; the analytic one is computed as mu^2 / 2 + (e^t - 1 - t) / 2, t = 2 log_std, without cancellation.
+//! eps is the normal number of (seed, step, position of the image, j): [`crate::random`].
 //! Kingma and Welling, "Auto-encoding variational Bayes" (2014), equation 10 and appendix B.
 
 use super::linear::{layer_len, reference_linear};
@@ -17,7 +18,7 @@ use super::normal::{fill, normals};
 use super::product::{
     self, grid, groups, matrix, matrix_mut, overrides, product, put_total, slot_of, tolerance, words,
 };
-use crate::numeric::{exp, vectorized};
+use crate::numeric::{exp, exp_excess, vectorized};
 use crate::program::{Buffers, Case, Kernel, PartialSums, Shape, Spec, Step};
 use crate::random::Stream;
 use rayon::prelude::*;
@@ -153,7 +154,7 @@ impl Kernel for Latent {
                         let std = exp(log_std[j]);
                         z[j] = mu[j] + std * noise[j];
                         sum += match kl {
-                            KlEstimate::Analytic => 0.5 * (mu[j] * mu[j] + std * std - 1.0) - log_std[j],
+                            KlEstimate::Analytic => 0.5 * (mu[j] * mu[j] + exp_excess(2.0 * log_std[j])),
                             KlEstimate::Sampled => 0.5 * (z[j] * z[j] - noise[j] * noise[j]) - log_std[j],
                         };
                     }
