@@ -1,4 +1,22 @@
-//! WIP
+//! Learn distributions (variational auto-encoders) on any GPU, or on none.
+//!
+//! Dependencies point downward only:
+//!
+//! ```text
+//! cli                    arguments -> configurations -> a call -> a printed result
+//! figure                 what to decode and lay out for each picture
+//! train                  the loop, its settings and metrics, the run directory
+//! model                  layers and objective -> a Plan of programs
+//! kernel                 one module per kernel: formula, f64 reference, fast CPU version, WGSL
+//! engine                 runs a Plan: gpu (the only place that names wgpu), cpu, and the f64 reference
+//! program                buffers, kernel calls in order, the Kernel trait: plain data
+//! data  picture          images in; arrays to PNG files
+//! checkpoint             safetensors files in PyTorch's layout
+//! random  numeric  error
+//! ```
+//!
+//! Start with [`program`]: everything else makes, runs or shows what is defined there.
+
 pub mod checkpoint;
 pub mod cli;
 pub mod data;
@@ -12,3 +30,8 @@ pub mod picture;
 pub mod program;
 pub mod random;
 pub mod train;
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
