@@ -1,12 +1,8 @@
-//! Elementary functions that the compiler can vectorise, and the switch that lets it.
-
-/// Runs a loop compiled for the widest vector instructions of this CPU (AVX-512, AVX2, NEON, ...).
-///
-/// The loop itself is plain Rust: whatever is inlined into `work` is vectorised by the compiler.
-#[inline(always)]
-pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
-}
+//! Elementary functions that the compiler can vectorise.
+//!
+//! They have no branches and are always inlined: a plain loop over them, in a function marked
+//! `#[multiversion(targets = "simd")]`, is compiled for each kind of vector instructions, and the widest that
+//! the CPU has is taken at run time.
 
 /// e^x to 2e-7 relative (Cephes `expf`); 0 below -87, and no larger than e^88.
 #[inline(always)]

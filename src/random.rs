@@ -6,6 +6,7 @@
 //! exactly, and both engines see the same integers. `shaders/lib/random.wgsl` is the same in WGSL.
 
 use crate::numeric::{ln, sin_cos_eighth};
+use multiversion::multiversion;
 
 /// What a random number is for: the last word of the counter, so that no two uses share numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,26 @@ pub fn normal_pair(a: u32, b: u32) -> [f32; 2] {
     let (s, c) = if quarter & 1 == 0 { (sin, cos) } else { (cos, -sin) };
     let sign = 1.0 - (quarter & 2) as f32;
     [radius * c * sign, radius * s * sign]
+}
+
+/// How many counters [`normals`] turns into numbers side by side.
+pub const LANES: usize = 16;
+
+/// Normal numbers of `LANES` counters with the same last two words: element 4 i + k of the result comes from
+/// counter i, in the order of [`normal_pair`] of its first two and its last two words.
+#[multiversion(targets = "simd")]
+pub fn normals(first: &[u32; LANES], second: &[u32; LANES], last: [u32; 2], key: [u32; 2]) -> [[f32; 4]; LANES] {
+    let mut words = [[0; LANES]; 4];
+    for lane in 0..LANES {
+        let [a, b, c, d] = philox([first[lane], second[lane], last[0], last[1]], key);
+        (words[0][lane], words[1][lane], words[2][lane], words[3][lane]) = (a, b, c, d);
+    }
+    let mut pairs = [[0.0; LANES]; 4];
+    for lane in 0..LANES {
+        [pairs[0][lane], pairs[1][lane]] = normal_pair(words[0][lane], words[1][lane]);
+        [pairs[2][lane], pairs[3][lane]] = normal_pair(words[2][lane], words[3][lane]);
+    }
+    std::array::from_fn(|lane| std::array::from_fn(|k| pairs[k][lane]))
 }
 
 /// A sequence of random numbers for code that draws one after another, such as the data generators.
@@ -165,6 +186,17 @@ mod tests {
             (pi, [0xA409_3822, 0x299F_31D0], [0xD16C_FE09, 0x94FD_CCEB, 0x5001_E420, 0x2412_6EA1]),
         ] {
             assert_eq!(philox(counter, key), answer);
+        }
+    }
+
+    #[test]
+    fn lanes_are_independent_counters() {
+        let (first, second) = ([5; LANES], std::array::from_fn(|lane| 7 * lane as u32));
+        let got = normals(&first, &second, [9, 2], key(1 << 40));
+        for (lane, got) in got.iter().enumerate() {
+            let [a, b, c, d] = philox([first[lane], second[lane], 9, 2], key(1 << 40));
+            assert_eq!(got[..2], normal_pair(a, b), "lane {lane}");
+            assert_eq!(got[2..], normal_pair(c, d), "lane {lane}");
         }
     }
 

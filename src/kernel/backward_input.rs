@@ -9,6 +9,7 @@
 use super::linear::layer_len;
 use super::product::{SIZES, grid, matrix, matrix_mut, overrides, product, tolerance, words};
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use multiversion::multiversion;
 
 /// dx = (dy W) masked by the ReLU.
 #[derive(Clone, Debug)]
@@ -79,9 +80,7 @@ impl Kernel for BackwardInput {
             matrix(dy, batch, outputs),
             matrix(theta, outputs, inputs),
             &|b, columns, dx| {
-                for (dx, &x) in dx.iter_mut().zip(&x[b * inputs..][columns]) {
-                    *dx = if x > 0.0 { *dx } else { 0.0 };
-                }
+                mask(dx, &x[b * inputs..][columns]);
                 []
             },
         );
@@ -90,6 +89,12 @@ impl Kernel for BackwardInput {
     fn tolerance(&self) -> f64 {
         tolerance(self.outputs)
     }
+}
+
+/// Keeps the gradient where the ReLU let its input pass.
+#[multiversion(targets = "simd")]
+fn mask(dx: &mut [f32], x: &[f32]) {
+    dx.iter_mut().zip(x).for_each(|(dx, &x)| *dx = if x > 0.0 { *dx } else { 0.0 });
 }
 
 fn cases() -> Vec<Case> {

@@ -13,8 +13,9 @@
 use super::latent::KlEstimate;
 use super::linear::layer_len;
 use super::product::{self, grid, matrix, matrix_mut, overrides, tolerance, words};
-use crate::numeric::{exp, vectorized};
+use crate::numeric::exp;
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use multiversion::multiversion;
 use rayon::prelude::*;
 use std::cell::RefCell;
 
@@ -110,33 +111,63 @@ impl Kernel for BackwardLatent {
                 let left = matrix(dh, batch, outputs).subrows(first, rows);
                 let right = matrix(theta, outputs, m);
                 product::serial(matrix_mut(dz, rows, m), left, right);
-                vectorized(|| {
-                    for (i, dstats) in dstats.chunks_exact_mut(2 * m).enumerate() {
-                        let b = first + i;
-                        let (mu, log_std) = stats[b * 2 * m..][..2 * m].split_at(m);
-                        let (noise, dz) = (&noise[b * m..][..m], &dz[i * m..][..m]);
-                        let (dmu, dlog_std) = dstats.split_at_mut(m);
-                        for j in 0..m {
-                            let std = exp(log_std[j]);
-                            (dmu[j], dlog_std[j]) = match kl {
-                                KlEstimate::Analytic => (
-                                    dz[j] + weight * mu[j],
-                                    dz[j] * noise[j] * std + weight * (std * std - 1.0),
-                                ),
-                                KlEstimate::Sampled => {
-                                    let dz = dz[j] + weight * (mu[j] + std * noise[j]);
-                                    (dz, dz * noise[j] * std - weight)
-                                }
-                            };
-                        }
+                for (i, dstats) in dstats.chunks_exact_mut(2 * m).enumerate() {
+                    let b = first + i;
+                    let row = Row {
+                        dz: &dz[i * m..][..m],
+                        stats: &stats[b * 2 * m..][..2 * m],
+                        noise: &noise[b * m..][..m],
+                        weight,
+                    };
+                    match kl {
+                        KlEstimate::Analytic => analytic(row, dstats),
+                        KlEstimate::Sampled => sampled(row, dstats),
                     }
-                });
+                }
             });
         });
     }
 
     fn tolerance(&self) -> f64 {
         tolerance(self.outputs) * 4.0
+    }
+}
+
+/// One image.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    dz: &'a [f32],
+    stats: &'a [f32],
+    noise: &'a [f32],
+    /// w / B.
+    weight: f32,
+}
+
+#[multiversion(targets = "simd")]
+fn analytic(row: Row<'_>, dstats: &mut [f32]) {
+    each_latent(row, dstats, |[dz, mu, std, eps], w| [dz + w * mu, dz * eps * std + w * (std * std - 1.0)]);
+}
+
+#[multiversion(targets = "simd")]
+fn sampled(row: Row<'_>, dstats: &mut [f32]) {
+    each_latent(row, dstats, |[dz, mu, std, eps], w| {
+        let dz = dz + w * (mu + std * eps);
+        [dz, dz * eps * std - w]
+    });
+}
+
+#[inline(always)]
+fn each_latent(
+    Row { dz, stats, noise, weight }: Row<'_>,
+    dstats: &mut [f32],
+    gradient: impl Fn([f32; 4], f32) -> [f32; 2],
+) {
+    let m = dz.len();
+    let ((mu, log_std), (dmu, dlog_std)) = (stats.split_at(m), dstats.split_at_mut(m));
+    let (mu, log_std, noise) = (&mu[..m], &log_std[..m], &noise[..m]);
+    let (dmu, dlog_std) = (&mut dmu[..m], &mut dlog_std[..m]);
+    for j in 0..m {
+        [dmu[j], dlog_std[j]] = gradient([dz[j], mu[j], exp(log_std[j]), noise[j]], weight);
     }
 }
 

@@ -12,8 +12,8 @@
 
 use super::linear::layer_len;
 use super::product::{self, grid, matrix, matrix_mut, overrides, tolerance, words};
-use crate::numeric::vectorized;
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use multiversion::multiversion;
 use rayon::prelude::*;
 use std::cell::RefCell;
 
@@ -79,16 +79,23 @@ struct Update {
     step: Step,
 }
 
-impl Update {
-    #[inline(always)]
-    fn apply(&self, gradient: &[f32], theta: &mut [f32], m: &mut [f32], v: &mut [f32]) {
-        let Adam { beta1, beta2, epsilon } = self.adam;
-        let Step { learning_rate, correction1, correction2, .. } = self.step;
-        for (((theta, m), v), &g) in theta.iter_mut().zip(m).zip(v).zip(gradient) {
-            *m = beta1 * *m + (1.0 - beta1) * g;
-            *v = beta2 * *v + (1.0 - beta2) * (g * g);
-            *theta -= learning_rate * (*m * correction1) / ((*v * correction2).sqrt() + epsilon);
-        }
+#[multiversion(targets = "simd")]
+fn apply(update: Update, gradient: &[f32], theta: &mut [f32], m: &mut [f32], v: &mut [f32]) {
+    let Adam { beta1, beta2, epsilon } = update.adam;
+    let Step { learning_rate, correction1, correction2, .. } = update.step;
+    for (((theta, m), v), &g) in theta.iter_mut().zip(m).zip(v).zip(gradient) {
+        *m = beta1 * *m + (1.0 - beta1) * g;
+        *v = beta2 * *v + (1.0 - beta2) * (g * g);
+        *theta -= learning_rate * (*m * correction1) / ((*v * correction2).sqrt() + epsilon);
+    }
+}
+
+/// sums = the sums of columns `first..` of dy over its rows.
+#[multiversion(targets = "simd")]
+fn add_rows(dy: &[f32], outputs: usize, first: usize, sums: &mut [f32]) {
+    sums.fill(0.0);
+    for dy in dy.chunks_exact(outputs) {
+        sums.iter_mut().zip(&dy[first..]).for_each(|(sum, dy)| *sum += dy);
     }
 }
 
@@ -161,15 +168,10 @@ impl Kernel for BackwardWeights {
                     gradient.resize(gradient.len().max(size), 0.0);
                     let dy_part = matrix(dy, batch, outputs).subcols(first, rows);
                     product::serial(matrix_mut(gradient, rows, inputs), dy_part.transpose(), matrix(x, batch, inputs));
-                    vectorized(|| update.apply(gradient, theta, m, v));
+                    apply(update, gradient, theta, m, v);
                     let sums = &mut gradient[..rows];
-                    sums.fill(0.0);
-                    vectorized(|| {
-                        for dy in dy.chunks_exact(outputs) {
-                            sums.iter_mut().zip(&dy[first..]).for_each(|(sum, dy)| *sum += dy);
-                        }
-                        update.apply(sums, bias, bias_m, bias_v);
-                    });
+                    add_rows(dy, outputs, first, sums);
+                    apply(update, sums, bias, bias_m, bias_v);
                 });
             },
         );

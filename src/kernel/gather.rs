@@ -8,9 +8,9 @@
 //! bijection of 0..N ([`crate::random::shuffled`]), so no list of indices exists anywhere.
 
 use super::product::words;
-use crate::numeric::vectorized;
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use crate::random::shuffled;
+use multiversion::multiversion;
 use rayon::prelude::*;
 
 /// Gathers a batch of images.
@@ -121,20 +121,22 @@ impl Kernel for Gather {
         let bytes: &[u8] = bytemuck::cast_slice(data);
         let rows_each = self.batch.div_ceil(rayon::current_num_threads());
         x.par_chunks_mut(rows_each * self.dimension).enumerate().for_each(|(part, x)| {
-            vectorized(|| {
-                for (b, x) in x.chunks_exact_mut(self.dimension).enumerate() {
-                    let first = self.row(step, part * rows_each + b) * 4 * words_per_image(self.dimension);
-                    for (x, byte) in x.iter_mut().zip(&bytes[first..]) {
-                        *x = f32::from(*byte) * SCALE;
-                    }
-                }
-            });
+            for (b, x) in x.chunks_exact_mut(self.dimension).enumerate() {
+                let first = self.row(step, part * rows_each + b) * 4 * words_per_image(self.dimension);
+                to_unit(&bytes[first..][..self.dimension], x);
+            }
         });
     }
 
     fn tolerance(&self) -> f64 {
         f64::from(f32::EPSILON)
     }
+}
+
+/// 0..255 to 0..1.
+#[multiversion(targets = "simd")]
+fn to_unit(bytes: &[u8], x: &mut [f32]) {
+    x.iter_mut().zip(bytes).for_each(|(x, byte)| *x = f32::from(*byte) * SCALE);
 }
 
 fn cases() -> Vec<Case> {

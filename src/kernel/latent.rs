@@ -13,14 +13,15 @@
 //! eps is the normal number of (seed, step, position of the image, j): [`crate::random`].
 //! Kingma and Welling, "Auto-encoding variational Bayes" (2014), equation 10 and appendix B.
 
-use super::linear::{layer_len, reference_linear};
-use super::normal::{fill, normals};
+use super::linear::{add_bias, layer_len, reference_linear};
+use super::normal::{fill, reference_normal};
 use super::product::{
     self, grid, groups, matrix, matrix_mut, overrides, product, put_total, slot_of, tolerance, words,
 };
-use crate::numeric::{exp, exp_excess, vectorized};
+use crate::numeric::{exp, exp_excess};
 use crate::program::{Buffers, Case, Kernel, PartialSums, Shape, Spec, Step};
 use crate::random::Stream;
+use multiversion::multiversion;
 use rayon::prelude::*;
 
 /// Which estimate of KL(q(z|x) || p(z)) is minimised. Both have the same expectation.
@@ -109,7 +110,7 @@ impl Kernel for Latent {
         for b in 0..self.batch {
             for j in 0..m {
                 let (mu, log_std) = (stats[b * 2 * m + j], stats[b * 2 * m + m + j]);
-                let eps = f64::from(normals(j / 2, step.first + b as u32, self.stream, step)[j % 2]);
+                let eps = reference_normal(j, step.first + b as u32, self.stream, step);
                 noise[b * m + j] = eps;
                 z[b * m + j] = mu + log_std.exp() * eps;
                 total += match self.kl {
@@ -132,7 +133,7 @@ impl Kernel for Latent {
             matrix(h, batch, inputs),
             matrix(weights, 2 * m, inputs).transpose(),
             &|_, columns, stats| {
-                stats.iter_mut().zip(&bias[columns]).for_each(|(s, bias)| *s += bias);
+                add_bias(stats, &bias[columns], f32::NEG_INFINITY);
                 []
             },
         );
@@ -143,25 +144,17 @@ impl Kernel for Latent {
             .zip(stats.par_chunks(rows_each * 2 * m))
             .enumerate();
         let sum_part = |(part, ((noise, z), stats)): (usize, ((&mut [f32], &mut [f32]), &[f32]))| {
-            vectorized(|| {
-                let mut total = 0.0;
-                let rows = noise.chunks_exact_mut(m).zip(z.chunks_exact_mut(m)).zip(stats.chunks_exact(2 * m));
-                for (b, ((noise, z), stats)) in rows.enumerate() {
-                    fill(noise, step.first + (part * rows_each + b) as u32, stream, step);
-                    let (mu, log_std) = stats.split_at(m);
-                    let mut sum = 0.0;
-                    for j in 0..m {
-                        let std = exp(log_std[j]);
-                        z[j] = mu[j] + std * noise[j];
-                        sum += match kl {
-                            KlEstimate::Analytic => 0.5 * (mu[j] * mu[j] + exp_excess(2.0 * log_std[j])),
-                            KlEstimate::Sampled => 0.5 * (z[j] * z[j] - noise[j] * noise[j]) - log_std[j],
-                        };
-                    }
-                    total += f64::from(sum);
+            fill(noise, m, step.first + (part * rows_each) as u32, stream, step);
+            let rows = noise.chunks_exact(m).zip(z.chunks_exact_mut(m)).zip(stats.chunks_exact(2 * m));
+            let sum_row = |((noise, z), stats): ((&[f32], &mut [f32]), &[f32])| {
+                let (mu, log_std) = stats.split_at(m);
+                sample(mu, log_std, noise, z);
+                match kl {
+                    KlEstimate::Analytic => analytic_kl(mu, log_std),
+                    KlEstimate::Sampled => sampled_kl(log_std, noise, z),
                 }
-                total
-            })
+            };
+            rows.map(sum_row).sum::<f64>()
         };
         // One part per leaf makes the tree of additions, and so the bits, the same on every run.
         let total = parts.with_max_len(1).map(sum_part).sum();
@@ -172,6 +165,31 @@ impl Kernel for Latent {
         // exp(log_std) turns an absolute error of log_std, here up to sqrt(H) in size, into a relative one.
         tolerance(self.inputs) * (4.0 + (self.inputs as f64).sqrt())
     }
+}
+
+/// z = mu + exp(log_std) eps for one image.
+#[multiversion(targets = "simd")]
+fn sample(mu: &[f32], log_std: &[f32], noise: &[f32], z: &mut [f32]) {
+    for (((z, mu), log_std), eps) in z.iter_mut().zip(mu).zip(log_std).zip(noise) {
+        *z = mu + exp(*log_std) * eps;
+    }
+}
+
+/// KL(q(z|x) || p(z)) of one image.
+#[multiversion(targets = "simd")]
+fn analytic_kl(mu: &[f32], log_std: &[f32]) -> f64 {
+    add_up(mu.iter().zip(log_std).map(|(mu, log_std)| 0.5 * (mu * mu + exp_excess(2.0 * log_std))))
+}
+
+/// log q(z|x) - log p(z) of one image.
+#[multiversion(targets = "simd")]
+fn sampled_kl(log_std: &[f32], noise: &[f32], z: &[f32]) -> f64 {
+    add_up(log_std.iter().zip(noise).zip(z).map(|((log_std, eps), z)| 0.5 * (z * z - eps * eps) - log_std))
+}
+
+#[inline(always)]
+fn add_up(terms: impl Iterator<Item = f32>) -> f64 {
+    f64::from(terms.sum::<f32>())
 }
 
 fn cases() -> Vec<Case> {

@@ -8,6 +8,7 @@
 
 use super::product::{SIZES, grid, matrix, matrix_mut, overrides, product, tolerance, words};
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use multiversion::multiversion;
 
 /// y = x W^T + b, then max(0, y) if asked for.
 #[derive(Clone, Debug)]
@@ -94,10 +95,8 @@ impl Kernel for Linear {
             matrix(x, batch, inputs),
             matrix(weights, outputs, inputs).transpose(),
             &|_, columns, y| {
-                for (y, bias) in y.iter_mut().zip(&bias[columns]) {
-                    *y += bias;
-                    *y = if relu { y.max(0.0) } else { *y };
-                }
+                let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
+                add_bias(y, &bias[columns], floor);
                 []
             },
         );
@@ -105,6 +104,15 @@ impl Kernel for Linear {
 
     fn tolerance(&self) -> f64 {
         tolerance(self.inputs)
+    }
+}
+
+/// y = max(floor, y + bias); NaN stays NaN, so that a run that went wrong shows.
+#[multiversion(targets = "simd")]
+pub(super) fn add_bias(y: &mut [f32], bias: &[f32], floor: f32) {
+    for (y, bias) in y.iter_mut().zip(bias) {
+        let sum = *y + bias;
+        *y = if sum < floor { floor } else { sum };
     }
 }
 

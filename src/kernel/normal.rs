@@ -8,10 +8,10 @@
 //! ([`crate::random`]).
 
 use super::product::words;
-use crate::numeric::vectorized;
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
-use crate::random::{Stream, normal_pair, philox};
+use crate::random::{LANES, Stream, normals, philox, unit};
 use rayon::prelude::*;
+use std::f64::consts::TAU;
 
 /// Fills a matrix with independent standard normal numbers.
 #[derive(Clone, Debug)]
@@ -43,20 +43,32 @@ pub static SPEC: Spec = Spec {
 /// Threads of a workgroup; each makes one pair of numbers.
 const THREADS: usize = 64;
 
-/// The normal numbers of elements 2 pair and 2 pair + 1 of one row: four words make two pairs.
-#[inline(always)]
-pub(super) fn normals(pair: usize, row: u32, stream: Stream, step: &Step) -> [f32; 2] {
-    let words = philox([(pair / 2) as u32, row, step.number, stream as u32], step.seed);
-    let [u, v] = if pair % 2 == 0 { [words[0], words[1]] } else { [words[2], words[3]] };
-    normal_pair(u, v)
+/// Fills whole rows of `columns` numbers; `row` is the first. The counter of element (r, j) is
+/// (j / 4, row + r, step, stream): the four words of a counter make four neighbours.
+pub(super) fn fill(values: &mut [f32], columns: usize, row: u32, stream: Stream, step: &Step) {
+    let quads = columns.div_ceil(4);
+    let total = values.len() / columns * quads;
+    for start in (0..total).step_by(LANES) {
+        let quad = |lane: usize| ((start + lane) % quads, (start + lane) / quads);
+        let first = std::array::from_fn(|lane| quad(lane).0 as u32);
+        let second = std::array::from_fn(|lane| row + quad(lane).1 as u32);
+        let numbers = normals(&first, &second, [step.number, stream as u32], step.seed);
+        for (lane, numbers) in numbers.iter().enumerate().take(total - start) {
+            let (j, r) = quad(lane);
+            let count = (columns - 4 * j).min(4);
+            values[r * columns + 4 * j..][..count].copy_from_slice(&numbers[..count]);
+        }
+    }
 }
 
-/// Fills one row with its normal numbers.
-#[inline(always)]
-pub(super) fn fill(values: &mut [f32], row: u32, stream: Stream, step: &Step) {
-    for (pair, values) in values.chunks_mut(2).enumerate() {
-        values.copy_from_slice(&normals(pair, row, stream, step)[..values.len()]);
-    }
+/// The f64 truth of one element.
+pub(super) fn reference_normal(j: usize, row: u32, stream: Stream, step: &Step) -> f64 {
+    let words = philox([(j / 4) as u32, row, step.number, stream as u32], step.seed);
+    let [a, b] = if j % 4 < 2 { [words[0], words[1]] } else { [words[2], words[3]] };
+    let radius = (-2.0 * f64::from(unit(a)).ln()).sqrt();
+    // The top two bits of b choose a quarter turn, the rest an angle around it.
+    let angle = TAU / 4.0 * (f64::from(b >> 30) + f64::from(unit(b << 2)) - 0.5);
+    radius * if j % 2 == 0 { angle.cos() } else { angle.sin() }
 }
 
 impl Kernel for Normal {
@@ -78,25 +90,19 @@ impl Kernel for Normal {
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
-        use std::f64::consts::TAU;
         let ([], [z]) = buffers.split();
         for (r, z) in z.chunks_exact_mut(self.columns).enumerate() {
             for (j, z) in z.iter_mut().enumerate() {
-                let counter = [(j / 4) as u32, step.first + r as u32, step.number, self.stream as u32];
-                let words = philox(counter, step.seed);
-                let [a, b] = if j % 4 < 2 { [words[0], words[1]] } else { [words[2], words[3]] };
-                let radius = (-2.0 * f64::from(crate::random::unit(a)).ln()).sqrt();
-                // The top two bits of b choose a quarter turn, the rest an angle around it.
-                let angle = TAU / 4.0 * (f64::from(b >> 30) + f64::from(crate::random::unit(b << 2)) - 0.5);
-                *z = radius * if j % 2 == 0 { angle.cos() } else { angle.sin() };
+                *z = reference_normal(j, step.first + r as u32, self.stream, step);
             }
         }
     }
 
     fn cpu(&self, step: &Step, buffers: Buffers<'_, f32>) {
         let ([], [z]) = buffers.split();
-        z.par_chunks_mut(self.columns).enumerate().for_each(|(r, z)| {
-            vectorized(|| fill(z, step.first + r as u32, self.stream, step));
+        let rows_each = self.rows.div_ceil(rayon::current_num_threads());
+        z.par_chunks_mut(rows_each * self.columns).enumerate().for_each(|(part, z)| {
+            fill(z, self.columns, step.first + (part * rows_each) as u32, self.stream, step);
         });
     }
 

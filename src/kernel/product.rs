@@ -4,7 +4,6 @@
 //! gives the two operands and what happens to the finished tile. On the CPU, faer multiplies one block per
 //! thread and the kernel finishes each row of it while it is in cache.
 
-use crate::numeric::vectorized;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use std::ops::Range;
@@ -106,15 +105,10 @@ fn block<const T: usize>(
         let count = BLOCK_ROWS.min(rows - first);
         let mut part = result.as_mut().subrows_mut(first, count);
         serial(part.as_mut(), left.subrows(first, count), right);
-        sum = vectorized(|| {
-            let mut sum = sum;
-            for i in 0..count {
-                let values = part.as_mut().row_mut(i).try_as_row_major_mut().expect("results are row-major");
-                let values = values.as_slice_mut();
-                sum = add(sum, finish(row + first + i, column..column + columns, values));
-            }
-            sum
-        });
+        for i in 0..count {
+            let values = part.as_mut().row_mut(i).try_as_row_major_mut().expect("results are row-major");
+            sum = add(sum, finish(row + first + i, column..column + columns, values.as_slice_mut()));
+        }
     }
     sum
 }

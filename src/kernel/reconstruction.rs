@@ -16,6 +16,7 @@ use super::product::{
 };
 use crate::numeric::{sigmoid, softplus};
 use crate::program::{Buffers, Case, Kernel, PartialSums, Shape, Spec, Step};
+use multiversion::multiversion;
 
 /// p(x | z).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -156,16 +157,9 @@ impl Kernel for Reconstruction {
             &|b, columns, dl| {
                 let (x, bias) = (&x[b * dimension..][columns.clone()], &bias[columns]);
                 if likelihood == Likelihood::Bernoulli {
-                    sum_pixels(dl, x, bias, |l, x| {
-                        let error = sigmoid(l) - x;
-                        (error * scale, [error * error, softplus(l) - x * l])
-                    })
+                    bernoulli(dl, x, bias, scale)
                 } else {
-                    sum_pixels(dl, x, bias, |l, x| {
-                        let error = l - x;
-                        let square = error * error;
-                        (error * scale, [square, 0.5 * inverse_variance * square])
-                    })
+                    gaussian(dl, x, bias, scale, inverse_variance)
                 }
             },
         );
@@ -175,6 +169,25 @@ impl Kernel for Reconstruction {
     fn tolerance(&self) -> f64 {
         tolerance(self.inputs) * 4.0
     }
+}
+
+/// One row of the Gaussian likelihood: products become gradients, terms are added up.
+#[multiversion(targets = "simd")]
+fn gaussian(dl: &mut [f32], x: &[f32], bias: &[f32], scale: f32, inverse_variance: f32) -> [f64; TERMS] {
+    sum_pixels(dl, x, bias, |l, x| {
+        let error = l - x;
+        let square = error * error;
+        (error * scale, [square, 0.5 * inverse_variance * square])
+    })
+}
+
+/// The same for the Bernoulli likelihood.
+#[multiversion(targets = "simd")]
+fn bernoulli(dl: &mut [f32], x: &[f32], bias: &[f32], scale: f32) -> [f64; TERMS] {
+    sum_pixels(dl, x, bias, |l, x| {
+        let error = sigmoid(l) - x;
+        (error * scale, [error * error, softplus(l) - x * l])
+    })
 }
 
 /// Replaces each product by its gradient and adds up the terms of one row, in `LANES` interleaved sums that

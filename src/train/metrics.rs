@@ -1,6 +1,8 @@
 //! What is reported of a model: nats per image, all with one sampled z per image.
 
 use crate::kernel::reconstruction::{Likelihood, TERMS};
+use crate::numeric::exp;
+use multiversion::multiversion;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -83,15 +85,7 @@ pub fn mmd_to_prior(z: &[f32], latent: usize) -> Option<f64> {
         .into_par_iter()
         .map(|i| {
             let a = row(i);
-            let others = z[..i * latent].chunks_exact(latent);
-            let pairs = crate::numeric::vectorized(|| {
-                others
-                    .map(|b| {
-                        let square: f32 = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
-                        f64::from(crate::numeric::exp(scale * square))
-                    })
-                    .sum()
-            });
+            let pairs = kernel_sum(a, &z[..i * latent], scale);
             let norm: f64 = a.iter().map(|&v| f64::from(v).powi(2)).sum();
             [pairs, (-norm / (m + 2.0)).exp()]
         })
@@ -100,6 +94,16 @@ pub fn mmd_to_prior(z: &[f32], latent: usize) -> Option<f64> {
     let within = 2.0 * pairs / (n * (n - 1.0));
     let across = (1.0 + 2.0 / m).powf(-m / 2.0) * prior / n;
     Some(within - 2.0 * across + (1.0 + 4.0 / m).powf(-m / 2.0))
+}
+
+/// The sum of exp(scale |a - b|^2) over the rows b.
+#[multiversion(targets = "simd")]
+fn kernel_sum(a: &[f32], rows: &[f32], scale: f32) -> f64 {
+    let kernel = |b: &[f32]| {
+        let square: f32 = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
+        f64::from(exp(scale * square))
+    };
+    rows.chunks_exact(a.len()).map(kernel).sum()
 }
 
 #[cfg(test)]
