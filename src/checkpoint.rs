@@ -4,7 +4,6 @@
 //! leaves the previous one.
 
 use crate::error::{Error, Result};
-use crate::kernel::linear::layer_len;
 use crate::model::{Architecture, Layer, LikelihoodName, Parameters};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -108,7 +107,8 @@ pub fn last(run: &Path) -> Result<PathBuf> {
         return Err(Error::run(run, "there is no such run directory; `elbo train` makes one"));
     }
     if !run.join("checkpoints").is_dir() {
-        return Err(Error::run(run, "is no run directory: it has no `checkpoints` in it"));
+        let problem = "is no run directory, it has no `checkpoints` in it; give one that `elbo train` made";
+        return Err(Error::run(run, problem));
     }
     match list(run)?.last() {
         Some(step) => Ok(run.join("checkpoints").join(step.to_string())),
@@ -165,7 +165,9 @@ fn write_tensors(
         }
     }
     let metadata = metadata
-        .map(|metadata| serde_json::to_string(metadata).map(|json| HashMap::from([(METADATA_KEY.into(), json)])))
+        .map(|metadata| {
+            serde_json::to_string(metadata).map(|json| HashMap::from([(METADATA_KEY.into(), json)]))
+        })
         .transpose()
         .map_err(|e| failed(&e))?;
     let bytes = safetensors::serialize(views, metadata).map_err(|e| failed(&e))?;
@@ -175,7 +177,8 @@ fn write_tensors(
 /// The tensors of a file and the JSON under our metadata key.
 fn parse<'a, M: DeserializeOwned>(path: &Path, bytes: &'a [u8]) -> Result<(SafeTensors<'a>, Option<M>)> {
     let damaged = |e: &dyn std::fmt::Display| {
-        Error::run(path, format!("is damaged or no safetensors file ({e}); use another checkpoint of the run"))
+        let advice = "copy it again, or if it is of a run, remove this checkpoint to use the one before it";
+        Error::run(path, format!("is damaged or no safetensors file ({e}); {advice}"))
     };
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
     let about = header.metadata().as_ref().and_then(|map| map.get(METADATA_KEY));
@@ -183,9 +186,15 @@ fn parse<'a, M: DeserializeOwned>(path: &Path, bytes: &'a [u8]) -> Result<(SafeT
     Ok((SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?, about))
 }
 
-fn read_tensors(path: &Path, tensors: &SafeTensors<'_>, prefix: &str, layers: &[Layer]) -> Result<Parameters> {
+fn read_tensors(
+    path: &Path,
+    tensors: &SafeTensors<'_>,
+    prefix: &str,
+    layers: &[Layer],
+) -> Result<Parameters> {
     let read = |layer: &Layer| -> Result<Vec<f32>> {
-        let mut values = Vec::with_capacity(layer_len(layer.inputs, layer.outputs));
+        // Not allocated ahead: the sizes are those of a file that is not checked yet.
+        let mut values = Vec::new();
         let shapes = [vec![layer.outputs, layer.inputs], vec![layer.outputs]];
         for (part, shape) in ["weight", "bias"].into_iter().zip(shapes) {
             let name = format!("{prefix}{}.{part}", layer.name);
@@ -211,7 +220,10 @@ fn architecture(path: &Path, tensors: &SafeTensors<'_>) -> Result<Architecture> 
         let name = format!("encoder.{number}.weight");
         let Ok(tensor) = tensors.tensor(&name) else { break };
         let &[outputs, inputs] = tensor.shape() else {
-            return Err(Error::run(path, format!("tensor `{name}` is {:?}, expected a matrix", tensor.shape())));
+            return Err(Error::run(
+                path,
+                format!("tensor `{name}` is {:?}, expected a matrix", tensor.shape()),
+            ));
         };
         if widths.is_empty() {
             widths.push(inputs);

@@ -64,8 +64,8 @@ pub enum Kind {
     Device(String),
     /// A loss term stopped being a finite number.
     #[error(
-        "training diverged: the {term} was {value} at step {step}; the last good checkpoint is kept. \
-         Try a smaller --learning-rate"
+        "training diverged: the {term} was {value} at step {step}; the last good checkpoint is kept, \
+         try a smaller --learning-rate"
     )]
     Diverged {
         /// Which term of the loss.

@@ -81,7 +81,7 @@ pub fn draw(
         _ => None,
     };
     if let Some(problem) = obstacle(figure) {
-        return Err(crate::error::Error::usage(format!("this picture {problem}")));
+        return Err(crate::error::Error::run(directory, format!("this picture {problem}")));
     }
     let figures: Vec<Figure> = match figure {
         Figure::All => Figure::EACH.into_iter().filter(|&f| obstacle(f).is_none()).collect(),
@@ -104,7 +104,12 @@ pub fn draw(
 }
 
 /// Draws all that applies into a run's own directory.
-pub fn draw_run(figure: Figure, run: &Path, session: &mut Session, dataset: &Dataset) -> Result<Vec<PathBuf>> {
+pub fn draw_run(
+    figure: Figure,
+    run: &Path,
+    session: &mut Session,
+    dataset: &Dataset,
+) -> Result<Vec<PathBuf>> {
     draw(figure, &Run::pictures(run)?, session, dataset, Some(&Run::lines(run)?))
 }
 

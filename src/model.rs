@@ -323,15 +323,9 @@ impl Build<'_> {
         inputs.push(current);
         let dl = plan.buffer("dl", batch * dimension);
         let loss_ring = plan.buffer("loss_ring", slots * Reconstruction::parts(batch, dimension));
-        let kernel = Reconstruction {
-            batch,
-            inputs: last.layer.inputs,
-            dimension,
-            slots,
-            likelihood: *likelihood,
-        };
-        let buffers =
-            [("h", current), ("theta", last.theta), ("x", x), ("dl", dl), ("loss_ring", loss_ring)];
+        let kernel =
+            Reconstruction { batch, inputs: last.layer.inputs, dimension, slots, likelihood: *likelihood };
+        let buffers = [("h", current), ("theta", last.theta), ("x", x), ("dl", dl), ("loss_ring", loss_ring)];
         plan.call(program, kernel, &buffers)?;
         let pass = Pass { program, batch, slots, kl_ring, loss_ring, stats, z };
         Ok(Forward { pass, noise, inputs, dl })
@@ -341,7 +335,8 @@ impl Build<'_> {
     fn train(&mut self, data: BufferId) -> Result<Pass> {
         let Config { ref architecture, kl, adam, batch, train_images, .. } = *self.config;
         let gather = Gather { batch, images: train_images, dimension: architecture.dimension, shuffle: true };
-        let Forward { pass, noise, inputs, dl } = self.forward("train", gather, data, Stream::Training, MOST_STEPS)?;
+        let Forward { pass, noise, inputs, dl } =
+            self.forward("train", gather, data, Stream::Training, MOST_STEPS)?;
         let plan = &mut *self.plan;
         let first_decoder = architecture.encoder().len();
         let mut dy = dl;
@@ -388,7 +383,7 @@ impl Build<'_> {
         };
         let batch = EVALUATION_BATCH.min(images);
         let full = pass(batch)?;
-        let rest = (images % batch > 0).then(|| pass(images % batch)).transpose()?;
+        let rest = (!images.is_multiple_of(batch)).then(|| pass(images % batch)).transpose()?;
         Ok(Evaluation { images, full, rest })
     }
 

@@ -99,7 +99,11 @@ mod tests {
             let want = wide.exp_m1() - wide;
             near("exp_excess", x, exp_excess(x), want, 1e-6 * want);
             let tiny = f64::from(a);
-            let want = if a.abs() < 1e-2 { tiny * tiny / 2.0 * (1.0 + tiny / 3.0 * (1.0 + tiny / 4.0)) } else { tiny.exp_m1() - tiny };
+            let want = if a.abs() < 1e-2 {
+                tiny * tiny / 2.0 * (1.0 + tiny / 3.0 * (1.0 + tiny / 4.0))
+            } else {
+                tiny.exp_m1() - tiny
+            };
             near("exp_excess", a, exp_excess(a), want, 1e-6 * want);
             near("sigmoid", x, sigmoid(x), 1.0 / (1.0 + (-wide).exp()), 3e-7);
             let want = if wide > 40.0 { wide } else { wide.exp().ln_1p() };

@@ -264,7 +264,8 @@ impl<'a, T> Buffers<'a, T> {
     /// The first `R` read and the first `W` written buffers.
     pub fn split<const R: usize, const W: usize>(self) -> ([&'a [T]; R], [&'a mut [T]; W]) {
         let mut writes = self.writes.into_iter();
-        let written = std::array::from_fn(|_| writes.next().expect("a kernel has at most MOST_BUFFERS buffers"));
+        let written =
+            std::array::from_fn(|_| writes.next().expect("a kernel has at most MOST_BUFFERS buffers"));
         (std::array::from_fn(|i| self.reads[i]), written)
     }
 }

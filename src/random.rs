@@ -75,7 +75,12 @@ pub const LANES: usize = 16;
 /// Normal numbers of `LANES` counters with the same last two words: element 4 i + k of the result comes from
 /// counter i, in the order of [`normal_pair`] of its first two and its last two words.
 #[multiversion(targets = "simd")]
-pub fn normals(first: &[u32; LANES], second: &[u32; LANES], last: [u32; 2], key: [u32; 2]) -> [[f32; 4]; LANES] {
+pub fn normals(
+    first: &[u32; LANES],
+    second: &[u32; LANES],
+    last: [u32; 2],
+    key: [u32; 2],
+) -> [[f32; 4]; LANES] {
     let mut words = [[0; LANES]; 4];
     for lane in 0..LANES {
         let [a, b, c, d] = philox([first[lane], second[lane], last[0], last[1]], key);
@@ -245,7 +250,8 @@ mod tests {
                 assert_eq!(seen, (0..n).collect::<Vec<_>>(), "n {n} seed {seed} epoch {epoch}");
             }
         }
-        let order = |seed, epoch| -> Vec<u32> { (0..1000).map(|i| shuffled(i, 1000, key(seed), epoch)).collect() };
+        let order =
+            |seed, epoch| -> Vec<u32> { (0..1000).map(|i| shuffled(i, 1000, key(seed), epoch)).collect() };
         for (a, b) in [(order(0, 0), order(0, 1)), (order(0, 0), order(1, 0))] {
             let same = a.iter().zip(&b).filter(|(a, b)| a == b).count();
             assert!(same < 10, "{same} of 1000 items kept their place");

@@ -97,10 +97,15 @@ pub fn train(
     };
     while progress.step < progress.total && !stop.load(Ordering::Relaxed) {
         train_epoch(run, &mut session, &mut progress, observer, stop)?;
-        run.save(&mut session, progress.step, &about(&config, dataset))?;
         let test = session.evaluate(Split::Test)?;
+        if !test.elbo.is_finite() {
+            let (term, value, step) = ("ELBO of the test images", test.elbo, progress.step);
+            return Err(Kind::Diverged { term, value, step }.into());
+        }
         let line = Line::new("test", progress.step, progress.epoch(), test);
         run.log(&Line { images_per_second: progress.images_per_second(), ..line })?;
+        // Last: what is logged but not saved is dropped and done again on resume.
+        run.save(&mut session, progress.step, &about(&config, dataset))?;
         observer.evaluated(progress.epoch(), &test);
     }
     let summary = summary(&mut session, device.info(), &config, &progress)?;
@@ -163,7 +168,7 @@ fn train_epoch(
                 progress.step += 1;
                 progress.images += step.images as u64;
                 window.add(step);
-                if progress.step % run.config.log_every == 0 || progress.step == end {
+                if progress.step.is_multiple_of(run.config.log_every) || progress.step == end {
                     let metrics = window.metrics(likelihood, dimension);
                     run.log(&Line::new("train", progress.step, progress.epoch(), metrics))?;
                     window = Sums::default();

@@ -19,16 +19,17 @@ fn main() {
     let arguments = Arguments::from_args();
     let skip_gpu = common::gpu_tests() == GpuTests::Off;
     let mut trials = vec![
-        Trial::test("compare_notices_everything", || common::compare_notices_everything().map_err(Failed::from)),
+        Trial::test("compare_notices_everything", || {
+            common::compare_notices_everything().map_err(Failed::from)
+        }),
         Trial::test("gpu::philox_known_answers", || philox_on_the_gpu(&GPU)).with_ignored_flag(skip_gpu),
     ];
     for spec in ALL {
         for index in 0..(spec.cases)().len() {
             let name = |engine| format!("{engine}::{}::{index}", spec.name);
             trials.push(Trial::test(name("cpu"), move || check(&CPU, spec, index)));
-            trials.push(
-                Trial::test(name("gpu"), move || check(&GPU, spec, index)).with_ignored_flag(skip_gpu),
-            );
+            trials
+                .push(Trial::test(name("gpu"), move || check(&GPU, spec, index)).with_ignored_flag(skip_gpu));
         }
     }
     libtest_mimic::run(&arguments, trials).exit();
@@ -40,7 +41,8 @@ fn plan(case: Case) -> (Arc<Plan>, Vec<BufferId>) {
     let mut plan = Plan::default();
     let names = spec.reads.iter().chain(spec.writes);
     let contents = case.reads.iter().chain(&case.writes);
-    let buffers: Vec<_> = names.zip(contents).map(|(name, values)| plan.buffer(*name, values.len())).collect();
+    let buffers: Vec<_> =
+        names.zip(contents).map(|(name, values)| plan.buffer(*name, values.len())).collect();
     let (reads, writes) = buffers.split_at(spec.reads.len());
     let program = plan.program(spec.name);
     plan.programs[program.0].calls.push(elbo::program::Call {

@@ -146,7 +146,10 @@ fn evaluation_covers_all(choice: Choice) -> Result<(), Failed> {
     let (all, train) = (session.evaluate(Split::Test)?, session.evaluate(Split::Train)?);
     // The same images four times, each with a sample of its own.
     assert!((all.sse - train.sse).abs() < 0.05 * train.sse, "{all:?} and {train:?}");
-    assert!((all.kl - train.kl).abs() < 1e-4 * train.kl, "the analytic KL needs no sample: {all:?} and {train:?}");
+    assert!(
+        (all.kl - train.kl).abs() < 1e-4 * train.kl,
+        "the analytic KL needs no sample: {all:?} and {train:?}"
+    );
     Ok(())
 }
 

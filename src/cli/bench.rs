@@ -14,6 +14,9 @@ use std::time::Instant;
 
 /// Measure speed on this machine
 #[derive(Args)]
+#[command(after_help = "Examples:
+  elbo bench train
+  elbo bench train --batch 128,1024 --engine gpu --json")]
 pub(super) struct Bench {
     #[command(subcommand)]
     what: What,
@@ -40,7 +43,7 @@ struct BenchTrain {
     #[arg(long, value_delimiter = ',', default_values_t = [300])]
     hidden: Vec<usize>,
     /// Timed passes over the data, after one that is not
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     epochs: u64,
     /// A hardware GPU if there is one, any GPU adapter, or the CPU
     #[arg(long, default_value = "auto")]
@@ -88,7 +91,8 @@ impl BenchTrain {
     fn run(&self) -> Result<()> {
         let device = Device::open(self.engine, self.adapter.as_deref())?;
         note(engine_line(device.info()));
-        let results = self.batch.iter().map(|&batch| self.measure(&device, batch)).collect::<Result<Vec<_>>>()?;
+        let results =
+            self.batch.iter().map(|&batch| self.measure(&device, batch)).collect::<Result<Vec<_>>>()?;
         if self.json {
             return json(&Listing { results });
         }

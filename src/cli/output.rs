@@ -3,12 +3,17 @@
 use crate::error::{Error, Result};
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 /// A line of the result.
 pub(super) fn result(line: impl Display) {
     // `elbo ... | head` closes the pipe early and means it.
-    let _ = writeln!(std::io::stdout(), "{line}");
+    if let Err(error) = writeln!(std::io::stdout(), "{line}")
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        note(format_args!("error: standard output: cannot write: {error}"));
+        std::process::exit(1);
+    }
 }
 
 /// A line that is not part of the result.

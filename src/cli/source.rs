@@ -1,5 +1,6 @@
 //! A trained model named on the command line: a run directory, or a `.safetensors` file.
 
+use super::train::check_adapter;
 use crate::checkpoint::{self, MODEL_FILE, Model, OPTIMIZER_FILE};
 use crate::data::{self, Dataset};
 use crate::engine::{Choice, Device};
@@ -52,6 +53,7 @@ impl Source {
 
     /// Loads model and data onto the device.
     pub(super) fn open(&self) -> Result<Opened> {
+        check_adapter(self.engine, self.adapter.as_deref())?;
         let (model, mut config, step) = if self.is_file() { self.read_file()? } else { self.read_run()? };
         if let Some(data) = &self.data {
             config.data.clone_from(data);

@@ -53,13 +53,13 @@ pub(super) struct Settings {
     #[arg(long)]
     likelihood: Option<LikelihoodName>,
     /// Standard deviation of a pixel in the Gaussian likelihood [default: 1]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     sigma: Option<f32>,
     /// KL(q(z|x) || p(z)): in closed form, or log q - log p at the one sampled z [default: analytic]
     #[arg(long)]
     kl: Option<KlName>,
     /// Weight of the KL term, with --objective beta-vae [default: 1]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     beta: Option<f32>,
     /// Latent dimensions; with 2, the latent plane is drawn [default: 2]
     #[arg(long, value_name = "M")]
@@ -77,7 +77,7 @@ pub(super) struct Settings {
     #[arg(long)]
     batch: Option<usize>,
     /// Adam's step size [default: 0.001]
-    #[arg(long, value_name = "LR")]
+    #[arg(long, value_name = "LR", allow_negative_numbers = true)]
     learning_rate: Option<f32>,
     /// Key of all random numbers: same seed, same device, same bits [default: 0]
     #[arg(long)]
@@ -121,6 +121,9 @@ pub(super) struct Resume {
 impl Settings {
     /// Defaults, then the file, then the options.
     pub(super) fn config(&self) -> Result<Config> {
+        if let Some(engine) = self.engine {
+            check_adapter(engine, self.adapter.as_deref())?;
+        }
         let mut config = match &self.config {
             Some(path) => Config::read(path)?,
             None => Config::default(),
@@ -143,12 +146,25 @@ impl Settings {
         set(&mut config.seed, &self.seed);
         set(&mut config.log_every, &self.log_every);
         set(&mut config.engine, &self.engine);
+        if self.engine == Some(Choice::Cpu) {
+            config.adapter = None;
+        }
         if self.adapter.is_some() {
             config.adapter.clone_from(&self.adapter);
         }
         set_length(&mut config, self.epochs, self.steps);
         config.check()?;
         Ok(config)
+    }
+}
+
+/// Refuses a GPU's name for the CPU.
+pub(super) fn check_adapter(engine: Choice, adapter: Option<&str>) -> Result<()> {
+    match adapter {
+        Some(name) if engine == Choice::Cpu => Err(Error::usage(format!(
+            "--adapter {name} asks for a GPU but --engine cpu for none; leave out one of them"
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -165,8 +181,8 @@ fn set_length(config: &mut Config, epochs: Option<u64>, steps: Option<u64>) {
 impl Train {
     pub(super) fn run(&self) -> Result<()> {
         let config = self.settings.config()?;
-        if let Some(out) = self.out.as_deref().filter(|out| out.exists() && !self.force) {
-            return Err(Error::run(out, "exists already; choose another --out, or --force to overwrite it"));
+        if let Some(out) = &self.out {
+            Run::check_free(out, self.force)?;
         }
         let dataset = data::load(&config.data, config.seed)?;
         crate::train::session::model_config(&config, &dataset)?;
@@ -200,7 +216,7 @@ fn train(run: &mut Run, device: &Device, dataset: &data::Dataset, as_json: bool)
     let config = run.config.clone();
     note(engine_line(device.info()));
     let per_epoch = dataset.train.len() as u64 / config.batch as u64;
-    let total = config.steps.unwrap_or(config.epochs * per_epoch);
+    let total = config.steps.unwrap_or(config.epochs.saturating_mul(per_epoch));
     let mut bar = Bar::new(total, per_epoch, config.batch);
     let (mut session, summary) = crate::train::train(run, device, dataset, &mut bar, stop_flag())?;
     bar.finish();
@@ -288,7 +304,8 @@ impl Observer for Bar {
         }
         self.bar.set_position(done);
         let speed = grouped(self.bar.per_sec() * self.batch as f64);
-        self.bar.set_message(format!("squared error {:.2}  KL {:.2}  {speed} images/s", recent.sse, recent.kl));
+        self.bar
+            .set_message(format!("squared error {:.2}  KL {:.2}  {speed} images/s", recent.sse, recent.kl));
     }
 
     fn evaluated(&mut self, epoch: f64, test: &Metrics) {

@@ -76,7 +76,10 @@ impl Gpu {
         let seen = Arc::clone(&failure);
         device.set_device_lost_callback(move |reason, message| {
             if reason != wgpu::DeviceLostReason::Destroyed {
-                note(&seen, format!("the GPU was lost ({message}); the last checkpoint is kept, use `elbo resume`"));
+                note(
+                    &seen,
+                    format!("the GPU was lost ({message}); the last checkpoint is kept, use `elbo resume`"),
+                );
             }
         });
         Ok(Self { device, queue, name, pipelines: Mutex::default(), failure })
@@ -204,10 +207,11 @@ fn bindings(spec: &Spec) -> Result<Vec<Binding>> {
         let slot = match name.as_str() {
             "params" => Slot::Params,
             "step" => Slot::Step,
-            _ => place(spec.reads)
-                .map(Slot::Read)
-                .or_else(|| place(spec.writes).map(Slot::Write))
-                .ok_or_else(|| wrong(format!("the shader has a binding `{name}` that the kernel does not")))?,
+            _ => {
+                place(spec.reads).map(Slot::Read).or_else(|| place(spec.writes).map(Slot::Write)).ok_or_else(
+                    || wrong(format!("the shader has a binding `{name}` that the kernel does not")),
+                )?
+            }
         };
         found.push(Binding { number: binding.binding, slot });
     }
@@ -315,7 +319,11 @@ impl Dispatch {
         // A uniform block is a multiple of 16 bytes long; the rest of its row is zero.
         let params_len = (4 * call.kernel.params().len() as u64).next_multiple_of(16);
         let row = |buffer, offset, size| {
-            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset,
+                size: wgpu::BufferSize::new(size),
+            })
         };
         let entries: Vec<_> = pipeline
             .bindings

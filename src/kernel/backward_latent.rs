@@ -84,8 +84,7 @@ impl Kernel for BackwardLatent {
         for b in 0..self.batch {
             for j in 0..m {
                 let dz: f64 = (0..self.outputs).map(|h| dh[b * self.outputs + h] * theta[h * m + j]).sum();
-                let (mu, std, eps) =
-                    (stats[b * 2 * m + j], stats[b * 2 * m + m + j].exp(), noise[b * m + j]);
+                let (mu, std, eps) = (stats[b * 2 * m + j], stats[b * 2 * m + m + j].exp(), noise[b * m + j]);
                 let (dmu, dlog_std) = match self.kl {
                     KlEstimate::Analytic => (dz + weight * mu, dz * eps * std + weight * (std * std - 1.0)),
                     KlEstimate::Sampled => {

@@ -84,10 +84,22 @@ fn apply(update: Update, gradient: &[f32], theta: &mut [f32], m: &mut [f32], v: 
     let Adam { beta1, beta2, epsilon } = update.adam;
     let Step { learning_rate, correction1, correction2, .. } = update.step;
     for (((theta, m), v), &g) in theta.iter_mut().zip(m).zip(v).zip(gradient) {
-        *m = beta1 * *m + (1.0 - beta1) * g;
-        *v = beta2 * *v + (1.0 - beta2) * (g * g);
+        let g = flush(g, NEGLIGIBLE);
+        *m = flush(beta1 * *m + (1.0 - beta1) * g, NEGLIGIBLE);
+        *v = flush(beta2 * *v + (1.0 - beta2) * (g * g), NEGLIGIBLE * NEGLIGIBLE);
         *theta -= learning_rate * (*m * correction1) / ((*v * correction2).sqrt() + epsilon);
     }
+}
+
+/// A gradient this small moves nothing: epsilon in the denominator is nine orders of magnitude larger.
+///
+/// Where a gradient stays zero, as at pixels that are rarely white, moments would shrink until they are
+/// subnormal and stay there, and CPUs take a hundred times as long for such numbers.
+const NEGLIGIBLE: f32 = 1e-17;
+
+#[inline(always)]
+fn flush(value: f32, negligible: f32) -> f32 {
+    if value.abs() < negligible { 0.0 } else { value }
 }
 
 /// sums = the sums of columns `first..` of dy over its rows.
@@ -129,8 +141,7 @@ impl Kernel for BackwardWeights {
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let Self { batch, inputs, outputs, .. } = *self;
-        let [beta1, beta2, epsilon] =
-            [self.adam.beta1, self.adam.beta2, self.adam.epsilon].map(f64::from);
+        let [beta1, beta2, epsilon] = [self.adam.beta1, self.adam.beta2, self.adam.epsilon].map(f64::from);
         let [rate, c1, c2] = [step.learning_rate, step.correction1, step.correction2].map(f64::from);
         let ([dy, x], [theta, m, v]) = buffers.split();
         let mut update = |at: usize, g: f64| {
@@ -155,26 +166,27 @@ impl Kernel for BackwardWeights {
         let (v, bias_v) = v.split_at_mut(outputs * inputs);
         let rows_each = outputs.div_ceil(rayon::current_num_threads()).min(ROWS);
         let size = rows_each * inputs;
-        let weights =
-            theta.par_chunks_mut(size).zip(m.par_chunks_mut(size)).zip(v.par_chunks_mut(size));
+        let weights = theta.par_chunks_mut(size).zip(m.par_chunks_mut(size)).zip(v.par_chunks_mut(size));
         let biases = bias
             .par_chunks_mut(rows_each)
             .zip(bias_m.par_chunks_mut(rows_each))
             .zip(bias_v.par_chunks_mut(rows_each));
-        weights.zip(biases).enumerate().for_each(
-            |(part, (((theta, m), v), ((bias, bias_m), bias_v)))| {
-                GRADIENT.with_borrow_mut(|gradient| {
-                    let (first, rows) = (part * rows_each, bias.len());
-                    gradient.resize(gradient.len().max(size), 0.0);
-                    let dy_part = matrix(dy, batch, outputs).subcols(first, rows);
-                    product::serial(matrix_mut(gradient, rows, inputs), dy_part.transpose(), matrix(x, batch, inputs));
-                    apply(update, gradient, theta, m, v);
-                    let sums = &mut gradient[..rows];
-                    add_rows(dy, outputs, first, sums);
-                    apply(update, sums, bias, bias_m, bias_v);
-                });
-            },
-        );
+        weights.zip(biases).enumerate().for_each(|(part, (((theta, m), v), ((bias, bias_m), bias_v)))| {
+            GRADIENT.with_borrow_mut(|gradient| {
+                let (first, rows) = (part * rows_each, bias.len());
+                gradient.resize(gradient.len().max(size), 0.0);
+                let dy_part = matrix(dy, batch, outputs).subcols(first, rows);
+                product::serial(
+                    matrix_mut(gradient, rows, inputs),
+                    dy_part.transpose(),
+                    matrix(x, batch, inputs),
+                );
+                apply(update, gradient, theta, m, v);
+                let sums = &mut gradient[..rows];
+                add_rows(dy, outputs, first, sums);
+                apply(update, sums, bias, bias_m, bias_v);
+            });
+        });
     }
 
     fn tolerance(&self) -> f64 {

@@ -75,6 +75,24 @@ impl Latent {
     }
 }
 
+impl Latent {
+    /// eps, z and the KL of rows `first..` of the batch.
+    fn sample_rows(&self, step: &Step, first: usize, stats: &[f32], noise: &mut [f32], z: &mut [f32]) -> f64 {
+        let m = self.latent;
+        fill(noise, m, step.first + first as u32, self.stream, step);
+        let rows = noise.chunks_exact(m).zip(z.chunks_exact_mut(m)).zip(stats.chunks_exact(2 * m));
+        rows.map(|((noise, z), stats)| {
+            let (mu, log_std) = stats.split_at(m);
+            sample(mu, log_std, noise, z);
+            match self.kl {
+                KlEstimate::Analytic => analytic_kl(mu, log_std),
+                KlEstimate::Sampled => sampled_kl(log_std, noise, z),
+            }
+        })
+        .sum()
+    }
+}
+
 impl Kernel for Latent {
     fn spec(&self) -> &'static Spec {
         &SPEC
@@ -125,7 +143,7 @@ impl Kernel for Latent {
     }
 
     fn cpu(&self, step: &Step, buffers: Buffers<'_, f32>) {
-        let Self { batch, inputs, latent: m, kl, stream, .. } = *self;
+        let Self { batch, inputs, latent: m, .. } = *self;
         let ([h, theta], [stats, noise, z, kl_ring]) = buffers.split();
         let (weights, bias) = theta.split_at(2 * m * inputs);
         product(
@@ -138,26 +156,15 @@ impl Kernel for Latent {
             },
         );
         let rows_each = batch.div_ceil(rayon::current_num_threads());
-        let parts = noise
+        let total = noise
             .par_chunks_mut(rows_each * m)
             .zip(z.par_chunks_mut(rows_each * m))
             .zip(stats.par_chunks(rows_each * 2 * m))
-            .enumerate();
-        let sum_part = |(part, ((noise, z), stats)): (usize, ((&mut [f32], &mut [f32]), &[f32]))| {
-            fill(noise, m, step.first + (part * rows_each) as u32, stream, step);
-            let rows = noise.chunks_exact(m).zip(z.chunks_exact_mut(m)).zip(stats.chunks_exact(2 * m));
-            let sum_row = |((noise, z), stats): ((&[f32], &mut [f32]), &[f32])| {
-                let (mu, log_std) = stats.split_at(m);
-                sample(mu, log_std, noise, z);
-                match kl {
-                    KlEstimate::Analytic => analytic_kl(mu, log_std),
-                    KlEstimate::Sampled => sampled_kl(log_std, noise, z),
-                }
-            };
-            rows.map(sum_row).sum::<f64>()
-        };
-        // One part per leaf makes the tree of additions, and so the bits, the same on every run.
-        let total = parts.with_max_len(1).map(sum_part).sum();
+            .enumerate()
+            // One part per leaf makes the tree of additions, and so the bits, the same on every run.
+            .with_max_len(1)
+            .map(|(part, ((noise, z), stats))| self.sample_rows(step, part * rows_each, stats, noise, z))
+            .sum();
         put_total(slot_of(kl_ring, self.slots, step.slot), [total]);
     }
 

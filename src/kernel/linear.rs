@@ -117,8 +117,7 @@ pub(super) fn add_bias(y: &mut [f32], bias: &[f32], floor: f32) {
 }
 
 fn cases() -> Vec<Case> {
-    let case = |[batch, inputs, outputs]: [usize; 3], relu| {
-        Case::new(Linear { batch, inputs, outputs, relu })
-    };
+    let case =
+        |[batch, inputs, outputs]: [usize; 3], relu| Case::new(Linear { batch, inputs, outputs, relu });
     SIZES.iter().enumerate().map(|(i, &size)| case(size, i % 2 == 0)).collect()
 }

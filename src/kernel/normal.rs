@@ -68,7 +68,7 @@ pub(super) fn reference_normal(j: usize, row: u32, stream: Stream, step: &Step) 
     let radius = (-2.0 * f64::from(unit(a)).ln()).sqrt();
     // The top two bits of b choose a quarter turn, the rest an angle around it.
     let angle = TAU / 4.0 * (f64::from(b >> 30) + f64::from(unit(b << 2)) - 0.5);
-    radius * if j % 2 == 0 { angle.cos() } else { angle.sin() }
+    radius * if j.is_multiple_of(2) { angle.cos() } else { angle.sin() }
 }
 
 impl Kernel for Normal {

@@ -112,7 +112,8 @@ impl Kernel for Reconstruction {
     }
 
     fn params(&self) -> Vec<u32> {
-        let scales = [self.inverse_variance().to_bits(), (self.inverse_variance() / self.batch as f32).to_bits()];
+        let scales =
+            [self.inverse_variance().to_bits(), (self.inverse_variance() / self.batch as f32).to_bits()];
         [words([self.batch, self.inputs, self.dimension]), scales.into()].concat()
     }
 
@@ -210,8 +211,7 @@ fn sum_pixels(
     };
     let whole = dl.len() / LANES * LANES;
     let (dl, dl_rest) = dl.split_at_mut(whole);
-    for ((dl, x), bias) in
-        dl.chunks_exact_mut(LANES).zip(x.chunks_exact(LANES)).zip(bias.chunks_exact(LANES))
+    for ((dl, x), bias) in dl.chunks_exact_mut(LANES).zip(x.chunks_exact(LANES)).zip(bias.chunks_exact(LANES))
     {
         for lane in 0..LANES {
             one(lane, &mut dl[lane], x[lane], bias[lane]);

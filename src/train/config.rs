@@ -48,6 +48,9 @@ pub struct Config {
     pub adapter: Option<String>,
 }
 
+/// Units of the widest layer: far more than is of use, and no size computed from it overflows.
+const WIDEST: usize = 1 << 16;
+
 impl Default for Config {
     /// The lecture's model with two latent dimensions, which can be drawn, on built-in data.
     fn default() -> Self {
@@ -105,14 +108,20 @@ impl From<KlName> for KlEstimate {
 
 impl Config {
     /// Reads a configuration file; settings that it does not name keep their defaults.
+    ///
+    /// # Errors
+    /// The file cannot be read, is no TOML, has an unknown setting, or one that cannot work.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(Error::io(path, "read"))?;
-        toml::from_str(&text).map_err(|e| Error::data(path, e.to_string().trim_end().to_owned()))
+        let config: Self = toml::from_str(&text).map_err(|e| Error::data(path, problem(&text, &e)))?;
+        config.check().map_err(|e| Error::data(path, e.to_string()))?;
+        Ok(config)
     }
 
     /// The file's contents for [`Config::read`].
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(self).map_err(|e| Error::usage(format!("the settings cannot be written as TOML: {e}")))
+        toml::to_string(self)
+            .map_err(|e| Error::usage(format!("the settings cannot be written as TOML: {e}")))
     }
 
     /// Refuses settings that cannot work whatever the data.
@@ -120,6 +129,12 @@ impl Config {
         let positive = |name: &str, value: f32| match value > 0.0 && value.is_finite() {
             true => Ok(()),
             false => Err(Error::usage(format!("--{name} is {value}; it must be a number above 0"))),
+        };
+        let at_most = |name: &str, value: usize| match value > WIDEST {
+            true => {
+                Err(Error::usage(format!("--{name} is {value}; a layer can have at most {WIDEST} units")))
+            }
+            false => Ok(()),
         };
         let at_least_one = |name: &str, value: u64, what: &str| match value {
             0 => Err(Error::usage(format!("--{name} is 0; {what}"))),
@@ -130,7 +145,9 @@ impl Config {
         at_least_one("epochs", self.epochs, "train for at least 1")?;
         at_least_one("log-every", self.log_every, "log every step with 1")?;
         at_least_one("steps", self.steps.unwrap_or(1), "train for at least 1")?;
+        at_most("latent", self.latent)?;
         for &width in &self.hidden {
+            at_most("hidden", width)?;
             at_least_one("hidden", width as u64, "a layer needs at least 1 unit")?;
         }
         positive("learning-rate", self.learning_rate)?;
@@ -148,13 +165,26 @@ impl Config {
     }
 }
 
+/// What is wrong with a file, in one sentence with the line; TOML's own message takes several lines.
+fn problem(text: &str, error: &toml::de::Error) -> String {
+    let mut message = error.message().replace('\n', ", ");
+    for (rust, plain) in [("usize", "a whole number"), ("u64", "a whole number"), ("f32", "a number")] {
+        message = message.replace(&format!("expected {rust}"), &format!("expected {plain}"));
+    }
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return message };
+    let number = before.matches('\n').count();
+    let line = text.lines().nth(number).unwrap_or_default().trim();
+    format!("line {}, `{line}`: {message}; correct the line or remove it", number + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_config_survives_its_file() {
-        let config = Config { steps: Some(7), adapter: Some("lava".into()), hidden: vec![5, 6], ..Config::default() };
+        let config =
+            Config { steps: Some(7), adapter: Some("lava".into()), hidden: vec![5, 6], ..Config::default() };
         let text = config.to_toml().expect("TOML");
         assert_eq!(toml::from_str::<Config>(&text).expect("its own TOML"), config);
     }

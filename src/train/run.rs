@@ -66,23 +66,32 @@ impl Run {
     ///
     /// # Errors
     /// The directory exists and `force` is not set; it cannot be written.
-    pub fn create(path: Option<&Path>, force: bool, config: &Config, state: &(Model, Optimizer)) -> Result<Self> {
+    pub fn create(
+        path: Option<&Path>,
+        force: bool,
+        config: &Config,
+        state: &(Model, Optimizer),
+    ) -> Result<Self> {
         let path = match path {
             Some(path) => path.to_path_buf(),
             None => next_free()?,
         };
-        if path.exists() && !force {
-            return Err(Error::run(path, "exists already; choose another --out, or --force to overwrite it"));
-        }
+        Self::check_free(&path, force)?;
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(Error::io(parent, "create"))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let temporary = parent.join(format!(".{name}.{}.tmp", std::process::id()));
         let made = fill(&temporary, config, state).and_then(|()| {
-            if path.exists() {
-                fs::remove_dir_all(&path).map_err(Error::io(&path, "replace"))?;
+            let aside = parent.join(format!(".{name}.{}.old", std::process::id()));
+            let replaced = path.exists();
+            if replaced {
+                fs::rename(&path, &aside).map_err(Error::io(&path, "replace"))?;
             }
-            fs::rename(&temporary, &path).map_err(Error::io(&path, "create"))
+            fs::rename(&temporary, &path).map_err(Error::io(&path, "create"))?;
+            if replaced {
+                fs::remove_dir_all(&aside).map_err(Error::io(&aside, "remove"))?;
+            }
+            Ok(())
         });
         if let Err(error) = made {
             // The half-written directory is of no use; that it may be impossible to remove is not news.
@@ -92,13 +101,33 @@ impl Run {
         Self::open(&path)
     }
 
+    /// Refuses a path at which no run can be made: it exists, or with `force` is neither empty nor a run.
+    pub fn check_free(path: &Path, force: bool) -> Result<()> {
+        if !path.exists() {
+            return Ok(());
+        }
+        if !force {
+            return Err(Error::run(path, "exists already; choose another --out, or --force to overwrite it"));
+        }
+        let empty = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+        match path.join(CONFIG).is_file() && path.join("checkpoints").is_dir() || empty() {
+            true => Ok(()),
+            false => {
+                Err(Error::run(path, "is no run, so --force does not overwrite it; choose another --out"))
+            }
+        }
+    }
+
     /// Opens a run to train it further.
     pub fn open(path: &Path) -> Result<Self> {
         checkpoint::last(path)?;
         let config = Config::read(&path.join(CONFIG))?;
         let metrics = path.join(METRICS);
-        let metrics =
-            OpenOptions::new().append(true).create(true).open(&metrics).map_err(Error::io(&metrics, "open"))?;
+        let metrics = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&metrics)
+            .map_err(Error::io(&metrics, "open"))?;
         Ok(Self { path: path.into(), config, metrics })
     }
 

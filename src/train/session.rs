@@ -44,18 +44,24 @@ impl Session {
     ///
     /// # Errors
     /// Wrong settings, a saved model of other sizes, and whatever the device objects to.
-    pub fn new(device: &Device, config: &Config, dataset: &Dataset, saved: &checkpoint::Model) -> Result<Self> {
+    pub fn new(
+        device: &Device,
+        config: &Config,
+        dataset: &Dataset,
+        saved: &checkpoint::Model,
+    ) -> Result<Self> {
         let mut session = Self::plan(device, config, dataset)?;
         let Self { engine, model, .. } = &mut session;
         if saved.architecture != model.config.architecture {
             let (found, wanted) = (&saved.architecture, &model.config.architecture);
-            let problem = format!("the saved model is {found}, but settings and data ask for {wanted}");
+            let problem = format!(
+                "the saved model is {found}, but settings and data ask for {wanted}; use those it was \
+                 trained with"
+            );
             return Err(Error::data(&config.data, problem));
         }
         let parameters = &saved.parameters;
-        for (images, buffer) in
-            [(&dataset.train, model.train_images), (&dataset.test, model.test_images)]
-        {
+        for (images, buffer) in [(&dataset.train, model.train_images), (&dataset.test, model.test_images)] {
             engine.write(buffer, &pack(&images.pixels, images.dimension()))?;
         }
         parameters.write(&mut **engine, &model.layers, |layer| layer.theta)?;
@@ -87,7 +93,7 @@ impl Session {
 
     /// Steps of the whole run.
     pub fn total_steps(&self) -> u64 {
-        self.config.steps.unwrap_or(self.config.epochs * self.steps_per_epoch())
+        self.config.steps.unwrap_or(self.config.epochs.saturating_mul(self.steps_per_epoch()))
     }
 
     /// Continues where a checkpoint stopped.
@@ -157,11 +163,8 @@ impl Session {
         let whole = images / full.batch;
         let passes = (0..whole).map(|_| full).chain(rest);
         for (index, pass) in passes.enumerate() {
-            let step = Step {
-                seed: key(self.config.seed),
-                first: (index * full.batch) as u32,
-                ..Step::default()
-            };
+            let step =
+                Step { seed: key(self.config.seed), first: (index * full.batch) as u32, ..Step::default() };
             let mut results = vec![pass.kl_ring, pass.loss_ring];
             results.extend(extra.iter().map(|buffer| buffer(&pass)));
             let results = self.engine.run(pass.program, &[step], &results)?;

@@ -47,12 +47,12 @@ pub(super) fn choose(name: Option<&str>) -> Result<wgpu::Adapter> {
     let Some(name) = name else { return Ok(adapters.remove(0)) };
     let names: Vec<String> = adapters.iter().map(|a| format!("\"{}\"", a.get_info().name)).collect();
     let wanted = name.to_lowercase();
-    adapters
-        .into_iter()
-        .find(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted))
-        .ok_or_else(|| {
-            Kind::Adapter(format!("no adapter's name contains \"{name}\"; there is {}", names.join(", "))).into()
-        })
+    adapters.into_iter().find(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted)).ok_or_else(
+        || {
+            Kind::Adapter(format!("no adapter's name contains \"{name}\"; there is {}", names.join(", ")))
+                .into()
+        },
+    )
 }
 
 fn enumerate() -> Vec<wgpu::Adapter> {

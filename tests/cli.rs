@@ -1,0 +1,672 @@
+//! The program as a user meets it: exit codes, messages, files, interruptions.
+//!
+//! Everything runs on the CPU with 64 training images of 6 x 5 pixels, in a fresh directory for each test.
+
+use assert_cmd::Command;
+use flate2::{Compression, write::GzEncoder};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use std::collections::HashSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use tempfile::TempDir;
+
+/// The program under test.
+const ELBO: &str = env!("CARGO_BIN_EXE_elbo");
+
+/// Eight steps an epoch, and no picture of a latent plane, which takes longest.
+const SMALL: &str = "--data data --engine cpu --hidden 8 --latent 3 --batch 8";
+
+const TRAIN_IMAGES: &str = "train-images-idx3-ubyte";
+const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
+
+/// A fresh current directory with images in `data`.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().expect("a temporary directory"));
+        place.write_data("data", 6, 5);
+        place
+    }
+
+    fn path(&self, relative: &str) -> PathBuf {
+        self.0.path().join(relative)
+    }
+
+    fn read(&self, relative: &str) -> Vec<u8> {
+        fs::read(self.path(relative)).unwrap_or_else(|e| panic!("{relative}: {e}"))
+    }
+
+    fn text(&self, relative: &str) -> String {
+        String::from_utf8(self.read(relative)).expect("UTF-8")
+    }
+
+    fn write(&self, relative: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.path(relative), bytes).unwrap_or_else(|e| panic!("{relative}: {e}"));
+    }
+
+    /// Writes the four files of a data set: 64 and 16 images of a bright bar whose place depends on the label.
+    fn write_data(&self, directory: &str, height: usize, width: usize) {
+        fs::create_dir_all(self.path(directory)).expect("a directory for data");
+        for (part, count) in [("train", 64), ("t10k", 16)] {
+            let pixel = |i: usize| {
+                let (image, column) = (i / (height * width), i % width);
+                if image % width == column { 255 - (i % 50) as u8 } else { (i * 7 % 40) as u8 }
+            };
+            let pixels: Vec<u8> = (0..count * height * width).map(pixel).collect();
+            let labels: Vec<u8> = (0..count).map(|i| (i % width) as u8).collect();
+            self.write(
+                &format!("{directory}/{part}-images-idx3-ubyte"),
+                idx(&[count, height, width], &pixels),
+            );
+            self.write(&format!("{directory}/{part}-labels-idx1-ubyte"), idx(&[count], &labels));
+        }
+    }
+
+    /// `elbo` with arguments, separated by spaces.
+    fn elbo(&self, arguments: &str) -> Command {
+        let mut command = Command::new(ELBO);
+        command.current_dir(self.0.path()).args(arguments.split_whitespace()).env_remove("ELBO_LOG");
+        // Without it, some Vulkan drivers write errors of their own to stderr.
+        command.env("XDG_RUNTIME_DIR", self.0.path());
+        command
+    }
+
+    /// `elbo train` with [`SMALL`] and more options.
+    fn train(&self, options: &str) -> String {
+        self.succeeds(&format!("train {SMALL} {options}"))
+    }
+
+    /// Expects exit code 0; gives stdout.
+    fn succeeds(&self, arguments: &str) -> String {
+        succeeds(&self.elbo(arguments).output().expect("a process"))
+    }
+
+    /// Expects exit code 0 and a JSON object as the last line of stdout.
+    fn json(&self, arguments: &str) -> Value {
+        json(&self.succeeds(arguments))
+    }
+
+    /// Expects an exit code, one sentence on stderr that has all of `words`, and neither result nor new file.
+    fn fails(&self, code: i32, arguments: &str, words: &[&str]) -> String {
+        let before = self.files();
+        let output = self.elbo(arguments).output().expect("a process");
+        let message = one_sentence(&fails(&output, code, words));
+        assert_eq!(self.files(), before, "`{arguments}` left files");
+        message
+    }
+
+    /// Expects the parser of the arguments to object: its message goes on with the usage.
+    fn misused(&self, arguments: &str, words: &[&str]) {
+        let before = self.files();
+        fails(&self.elbo(arguments).output().expect("a process"), 2, words);
+        assert_eq!(self.files(), before, "`{arguments}` left files");
+    }
+
+    /// All paths under the current directory, sorted.
+    fn files(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut open = vec![self.0.path().to_path_buf()];
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(&directory).expect("a directory").flatten() {
+                if entry.path().is_dir() {
+                    open.push(entry.path());
+                }
+                found.push(entry.path());
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// The steps of a run's checkpoints, in order.
+    fn checkpoints(&self, run: &str) -> Vec<u64> {
+        let entries = fs::read_dir(self.path(run).join("checkpoints")).expect("checkpoints");
+        let name = |entry: fs::DirEntry| entry.file_name().into_string().expect("a name in UTF-8");
+        let mut steps: Vec<u64> =
+            entries.map(|e| name(e.expect("an entry")).parse().expect("a step")).collect();
+        steps.sort_unstable();
+        steps
+    }
+
+    /// Both files of a run's checkpoint after `step` steps.
+    fn checkpoint(&self, run: &str, step: u64) -> [Vec<u8>; 2] {
+        ["model", "optimizer"].map(|name| self.read(&format!("{run}/checkpoints/{step}/{name}.safetensors")))
+    }
+
+    /// Expects `metrics.jsonl` to be whole lines that name no step twice; gives how many there are.
+    fn lines_without_repetition(&self, run: &str) -> usize {
+        let text = self.text(&format!("{run}/metrics.jsonl"));
+        assert!(text.ends_with('\n'), "a whole last line");
+        let mut seen = HashSet::new();
+        for line in text.lines() {
+            let line: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+            let step = (line["split"].to_string(), line["step"].as_u64().expect("a step"));
+            assert!(seen.insert(step.clone()), "{step:?} is there twice");
+        }
+        seen.len()
+    }
+}
+
+fn succeeds(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(!stderr.contains("error:"), "{stderr}");
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+/// Expects an exit code, one error that has all of `words`, and no result; gives stderr.
+fn fails(output: &Output, code: i32, words: &[&str]) -> String {
+    let stderr = String::from_utf8(output.stderr.clone()).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert_eq!(stderr.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "`{word}` is missing: {stderr}");
+    }
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "a failure has no result");
+    stderr
+}
+
+/// Expects nothing on stderr but one line, and perhaps the one that says where the work is done.
+fn one_sentence(stderr: &str) -> String {
+    let lines: Vec<&str> = stderr.lines().filter(|line| !line.starts_with("engine: ")).collect();
+    assert_eq!(lines.len(), 1, "{stderr}");
+    lines[0].into()
+}
+
+fn json(stdout: &str) -> Value {
+    let line = stdout.lines().last().expect("a line");
+    let value: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+    assert!(value.is_object(), "{line}");
+    value
+}
+
+/// An IDX file of unsigned bytes.
+fn idx(sizes: &[usize], values: &[u8]) -> Vec<u8> {
+    let header = [0x0800 + sizes.len()].into_iter().chain(sizes.iter().copied());
+    header.flat_map(|word| (word as u32).to_be_bytes()).chain(values.iter().copied()).collect()
+}
+
+/// Training with the data directory changed by `change` fails with these words.
+fn bad_data(change: impl FnOnce(&Place), words: &[&str]) {
+    let place = Place::new();
+    change(&place);
+    place.fails(1, &format!("train {SMALL}"), words);
+}
+
+#[test]
+fn a_missing_data_directory() {
+    let place = Place::new();
+    place.fails(1, "train --engine cpu --data nosuch", &["nosuch: there is no such directory", "`digits`"]);
+}
+
+#[test]
+fn a_truncated_idx_file() {
+    let words = ["data", TRAIN_IMAGES, "64 x 6 x 5", "1936 bytes", "1000", "copy it again"];
+    let cut = |place: &Place| {
+        let name = format!("data/{TRAIN_IMAGES}");
+        place.write(&name, &place.read(&name)[..1000]);
+    };
+    bad_data(cut, &words);
+}
+
+#[test]
+fn an_idx_file_with_a_wrong_magic_number() {
+    let words = [TRAIN_IMAGES, "0x00000801 instead of 0x00000803", "byte offset 0", "labels"];
+    bad_data(|place| place.write(&format!("data/{TRAIN_IMAGES}"), idx(&[64], &[0; 64])), &words);
+}
+
+#[test]
+fn more_images_than_labels() {
+    let words = [TRAIN_IMAGES, "64 images", "63 labels", TRAIN_LABELS];
+    bad_data(|place| place.write(&format!("data/{TRAIN_LABELS}"), idx(&[63], &[0; 63])), &words);
+}
+
+#[test]
+fn settings_that_cannot_work() {
+    let place = Place::new();
+    for (option, word) in [
+        ("--latent 0", "--latent is 0"),
+        ("--latent 99999999999", "at most 65536"),
+        ("--hidden 8,0", "--hidden is 0"),
+        ("--hidden 99999999999", "at most 65536"),
+        ("--epochs 0", "--epochs is 0"),
+        ("--steps 0", "--steps is 0"),
+        ("--batch 0", "--batch is 0"),
+        ("--learning-rate nan", "--learning-rate is NaN"),
+        ("--sigma -1", "--sigma is -1"),
+        ("--beta 4", "--objective beta-vae"),
+        ("--engine cpu --adapter lava", "--adapter lava"),
+    ] {
+        // The directory does not exist: arguments are looked at before files.
+        place.fails(2, &format!("train --data nosuch {option}"), &[word]);
+    }
+}
+
+#[test]
+fn unknown_options() {
+    let place = Place::new();
+    place.misused("train --nosuch", &["--nosuch"]);
+    place.misused("train --engine tpu", &["tpu", "cpu"]);
+    place.misused("train --latent two", &["two", "--latent"]);
+    place.misused("train --epochs 1 --steps 1", &["--epochs", "--steps"]);
+    place.misused("nosuch", &["nosuch"]);
+    place.misused("bench train --epochs 0", &["--epochs"]);
+    place.misused("evaluate", &["RUN"]);
+}
+
+#[test]
+fn a_batch_larger_than_the_data() {
+    let place = Place::new();
+    let words = ["data", "64 training images", "--batch is 65", "smaller"];
+    place.fails(1, "train --data data --engine cpu --hidden 8 --batch 65", &words);
+}
+
+#[test]
+fn an_unknown_adapter() {
+    let place = Place::new();
+    let arguments = "train --data data --batch 8 --engine gpu --adapter nosuch";
+    let message = place.fails(1, arguments, &["adapter"]);
+    let known = message.contains("no adapter's name contains \"nosuch\"; there is \"");
+    assert!(known || message.contains("no GPU adapter was found"), "{message}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_adapter_at_all() {
+    let place = Place::new();
+    let hidden = |arguments: &str| {
+        let mut command = place.elbo(arguments);
+        command.env("VK_ICD_FILENAMES", "/nosuch.json").env("VK_DRIVER_FILES", "/nosuch.json");
+        command.output().expect("a process")
+    };
+    let before = place.files();
+    let words = ["no GPU adapter was found", "Vulkan driver", "--engine cpu"];
+    one_sentence(&fails(&hidden("train --data data --batch 8 --engine gpu"), 1, &words));
+    assert_eq!(place.files(), before, "no run is made");
+
+    assert!(succeeds(&hidden("devices")).contains("no GPU adapter was found"));
+    let listing = json(&succeeds(&hidden("devices --json")));
+    assert_eq!((&listing["adapters"], &listing["engine"]), (&Value::Array(vec![]), &Value::from("cpu")));
+}
+
+#[test]
+fn devices_are_listed() {
+    let place = Place::new();
+    assert!(place.succeeds("devices").contains("engine: "));
+    let listing = place.json("devices --json");
+    assert!(listing["adapters"].is_array() && listing["reason"].is_string(), "{listing}");
+}
+
+#[test]
+fn an_existing_run_is_overwritten_by_force_alone() {
+    let place = Place::new();
+    place.train("--out run --epochs 2");
+    place.fails(1, &format!("train {SMALL} --out run"), &["run: exists already", "--out", "--force"]);
+    assert_eq!(place.checkpoints("run"), [8, 16]);
+    place.train("--out run --epochs 1 --force");
+    assert_eq!(place.checkpoints("run"), [0, 8]);
+    let beside = fs::read_dir(place.0.path()).expect("the current directory").count();
+    assert_eq!(beside, 2, "data, run, and nothing left of the old run");
+    // What is no run is not for us to delete.
+    place.fails(1, &format!("train {SMALL} --out data --force"), &["data: is no run", "--out"]);
+}
+
+#[test]
+fn a_damaged_checkpoint() {
+    let place = Place::new();
+    place.train("--out run --epochs 1");
+    let name = "run/checkpoints/8/model.safetensors";
+    let good = place.read(name);
+    let mut flipped = good.clone();
+    flipped[8..40].iter_mut().for_each(|byte| *byte ^= 0x55);
+    let mut long = good.clone();
+    long[7] = 0xFF;
+    for bad in [&good[..good.len() - 100], &good[..5], &[], &flipped, &long] {
+        place.write(name, bad);
+        let file = Path::new("checkpoints").join("8").join("model.safetensors").display().to_string();
+        for command in ["evaluate", "resume"] {
+            let arguments = format!("{command} run --engine cpu");
+            place.fails(1, &arguments, &[&file, "damaged", "the one before it"]);
+        }
+    }
+    // The advice works.
+    fs::remove_dir_all(place.path("run/checkpoints/8")).expect("a directory");
+    place.succeeds("resume run");
+    assert_eq!(place.read(name), good);
+}
+
+#[test]
+fn a_checkpoint_of_another_shape() {
+    let place = Place::new();
+    place.train("--out run --epochs 1");
+    place.write_data("wide", 7, 9);
+    let arguments = "evaluate run --engine cpu --data wide";
+    place.fails(1, arguments, &["30-8-2*3-8-30", "63-8-2*3-8-63", "trained with"]);
+    let config = place.text("run/config.toml");
+    assert!(config.contains("latent = 3"), "{config}");
+    place.write("run/config.toml", config.replace("latent = 3", "latent = 4"));
+    for command in ["evaluate", "resume"] {
+        let arguments = format!("{command} run --engine cpu");
+        place.fails(1, &arguments, &["30-8-2*3-8-30", "30-8-2*4-8-30", "trained with"]);
+    }
+}
+
+#[test]
+fn what_is_no_run_is_not_resumed() {
+    let place = Place::new();
+    place.fails(1, "resume data", &["data: is no run directory", "elbo train"]);
+    place.fails(1, "resume nosuch", &["nosuch: there is no such run directory", "elbo train"]);
+    place.fails(1, "evaluate nosuch --engine cpu", &["nosuch: there is no such run directory"]);
+}
+
+#[test]
+fn a_model_file_needs_data() {
+    let place = Place::new();
+    place.fails(2, "evaluate nosuch.safetensors", &["--data", "digits"]);
+    place.fails(2, "draw losses nosuch.safetensors", &["run directory"]);
+    let words = ["nosuch.safetensors", "cannot read"];
+    place.fails(1, "evaluate nosuch.safetensors --data data --engine cpu", &words);
+}
+
+#[test]
+fn bad_configuration_files() {
+    let place = Place::new();
+    for (text, words) in [
+        ("epochs = 1\nlatnt = 3\n", ["line 2, `latnt = 3`", "unknown field `latnt`"]),
+        ("latent = \"two\"\n", ["line 1, `latent = \"two\"`", "expected a whole number"]),
+        ("\n\nlatent = -1\n", ["line 3, `latent = -1`", "expected a whole number"]),
+        ("sigma = true\n", ["line 1, `sigma = true`", "expected a number"]),
+        ("objective = \"gan\"\n", ["line 1, `objective = \"gan\"`", "`beta-vae`"]),
+        ("latent = = 3\n", ["line 1, `latent = = 3`", "correct the line"]),
+        ("latent = 0\n", ["--latent is 0", "at least 1"]),
+    ] {
+        place.write("file.toml", text);
+        let message = place.fails(1, "train --engine cpu --config file.toml", &words);
+        assert!(message.starts_with("error: file.toml: "), "{message}");
+    }
+    place.fails(1, "train --config nosuch.toml", &["nosuch.toml", "cannot read"]);
+}
+
+#[test]
+fn a_configuration_file_and_options_on_top() {
+    let place = Place::new();
+    place.write("file.toml", "data = \"data\"\nhidden = [7]\nlatent = 3\nbatch = 8\nepochs = 9\n");
+    let summary = place.json("train --config file.toml --engine cpu --epochs 1 --json");
+    assert_eq!(summary["steps"], 8);
+    let config = place.text("runs/001/config.toml");
+    assert!(config.contains("hidden = [7]") && config.contains("epochs = 1\n"), "{config}");
+}
+
+#[test]
+fn training_that_diverges() {
+    let place = Place::new();
+    let arguments = format!("train {SMALL} --out run --learning-rate 1e30");
+    let output = place.elbo(&arguments).output().expect("a process");
+    fails(&output, 1, &["diverged", "last good checkpoint", "--learning-rate"]);
+    place.succeeds("evaluate run --engine cpu");
+}
+
+/// Runs `elbo` with a limit on the size of each file, in 512 bytes: what a full disk does at that size.
+#[cfg(target_os = "linux")]
+fn limited(place: &Place, blocks: u32, arguments: &str) -> Output {
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    let mut command = Command::new("sh");
+    command.current_dir(place.0.path()).args(["-c", &script, ELBO]).args(arguments.split_whitespace());
+    command.output().expect("a process")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_at_the_start() {
+    let place = Place::new();
+    let before = place.files();
+    let output = limited(&place, 1, &format!("train {SMALL} --out run"));
+    fails(&output, 1, &["model.safetensors: cannot write", "File too large"]);
+    assert_eq!(place.files(), before, "nothing half-written is left");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_in_the_middle() {
+    let place = Place::new();
+    // Checkpoints fit into 8 KiB, the losses of 20 epochs do not.
+    let output = limited(&place, 16, &format!("train {SMALL} --out run --epochs 20 --log-every 1"));
+    let file = Path::new("run").join("metrics.jsonl").display().to_string();
+    fails(&output, 1, &[&format!("{file}: cannot write"), "File too large"]);
+    assert!(place.json("evaluate run --engine cpu --json")["steps"].as_u64() > Some(0));
+    place.succeeds("resume run");
+    assert_eq!(place.checkpoints("run"), [152, 160]);
+    assert_eq!(place.lines_without_repetition("run"), 180);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_cannot_be_written() {
+    let place = Place::new();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+    let arguments = ["program", "--data", "data", "--batch", "8"];
+    let mut command = std::process::Command::new(ELBO);
+    let output =
+        command.current_dir(place.0.path()).args(arguments).stdout(full).output().expect("a process");
+    fails(&output, 1, &["standard output: cannot write", "No space left"]);
+}
+
+#[test]
+fn training_leaves_a_summary_and_a_run() {
+    let place = Place::new();
+    let summary = json(&place.train("--epochs 3 --json"));
+    let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} is no number"));
+    assert_eq!(summary["engine"], "cpu");
+    assert!(summary["adapter"].is_string());
+    assert_eq!((&summary["objective"], &summary["steps"]), (&Value::from("vae"), &Value::from(24)));
+    assert_eq!(number(&summary["epochs"]), 3.0);
+    assert!(number(&summary["images_per_second"]) > 0.0);
+    for split in ["train", "test"] {
+        let [sse, reconstruction, kl, elbo, _] =
+            ["sse", "reconstruction", "kl", "elbo", "mmd"].map(|name| number(&summary[split][name]));
+        assert!(sse > 0.0 && kl > 0.0, "{summary}");
+        assert_eq!(elbo, -(reconstruction + kl));
+    }
+
+    // The last two checkpoints, the losses, the settings and the pictures.
+    assert_eq!(place.checkpoints("runs/001"), [16, 24]);
+    assert_eq!(place.lines_without_repetition("runs/001"), 6);
+    assert!(place.text("runs/001/config.toml").contains("latent = 3"));
+    for picture in ["losses", "reconstructions", "samples"] {
+        let png = place.read(&format!("runs/001/pictures/{picture}.png"));
+        assert!(png.starts_with(b"\x89PNG"), "{picture}");
+    }
+
+    // Evaluation gives the numbers of the training's summary again, from the run and from its model alone.
+    let of_run = place.json("evaluate runs/001 --engine cpu --json");
+    let file = "runs/001/checkpoints/24/model.safetensors";
+    let of_file = place.json(&format!("evaluate {file} --data data --engine cpu --json"));
+    for split in ["train", "test"] {
+        assert_eq!(of_run[split], summary[split]);
+        assert_eq!(of_file[split], summary[split]);
+    }
+    assert_eq!(of_run["steps"], 24);
+}
+
+#[test]
+fn a_latent_plane_is_drawn_and_runs_are_numbered() {
+    let place = Place::new();
+    let options = "train --data data --engine cpu --hidden 8 --batch 8 --steps 3";
+    let stdout = place.succeeds(options);
+    assert!(stdout.contains("ELBO") && stdout.contains("manifold.png"), "{stdout}");
+    place.succeeds(&format!("{options} --latent 3"));
+    let pictures = |run: &str| fs::read_dir(place.path(run).join("pictures")).expect("pictures").count();
+    assert_eq!((pictures("runs/001"), pictures("runs/002")), (5, 3));
+    place.fails(1, "draw manifold runs/002 --engine cpu", &["--latent 2", "this one has 3"]);
+    place.succeeds("draw samples runs/001/checkpoints/3/model.safetensors --data data --engine cpu");
+    assert!(place.path("samples.png").is_file());
+}
+
+#[test]
+fn gzipped_data() {
+    let place = Place::new();
+    let plain = json(&place.train("--epochs 1 --json"));
+    let name = format!("data/{TRAIN_IMAGES}");
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&place.read(&name)).expect("memory");
+    place.write(&format!("{name}.gz"), encoder.finish().expect("memory"));
+    fs::remove_file(place.path(&name)).expect("the plain file");
+    assert_eq!(json(&place.train("--epochs 1 --json"))["test"], plain["test"]);
+}
+
+#[test]
+fn checkpoints_have_the_names_and_shapes_of_pytorch() {
+    let place = Place::new();
+    place.train("--out run --steps 1");
+    let [model, optimizer] = place.checkpoint("run", 1);
+    let shapes =
+        [("encoder.0", [8, 30]), ("encoder.2", [6, 8]), ("decoder.0", [8, 3]), ("decoder.2", [30, 8])];
+    for (bytes, prefixes) in [(&model, &[""][..]), (&optimizer, &["m.", "v."])] {
+        let (_, header) = SafeTensors::read_metadata(bytes).expect("a header");
+        let keys: Vec<_> = header.metadata().as_ref().expect("metadata").keys().collect();
+        assert_eq!(keys, ["elbo"]);
+        let tensors = SafeTensors::deserialize(bytes).expect("tensors");
+        assert_eq!(tensors.len(), prefixes.len() * 2 * shapes.len());
+        for prefix in prefixes {
+            for (layer, shape) in shapes {
+                let shape_of = |part: &str| {
+                    let name = format!("{prefix}{layer}.{part}");
+                    tensors.tensor(&name).unwrap_or_else(|e| panic!("{name}: {e}")).shape().to_vec()
+                };
+                assert_eq!((shape_of("weight"), shape_of("bias")), (shape.to_vec(), vec![shape[0]]));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_resumed_run_equals_one_in_one_go() {
+    let place = Place::new();
+    place.train("--out straight --epochs 2");
+    place.train("--out resumed --epochs 1");
+    let summary = place.json("resume resumed --epochs 2 --json");
+    assert_eq!((&summary["steps"], &summary["interrupted"]), (&Value::from(16), &Value::from(false)));
+    assert!(place.checkpoint("straight", 16) == place.checkpoint("resumed", 16), "checkpoints differ");
+    assert_eq!(place.text("straight/config.toml"), place.text("resumed/config.toml"));
+    assert_eq!(place.lines_without_repetition("resumed"), 4);
+    // Once more: nothing is left to do.
+    place.succeeds("resume resumed");
+    assert_eq!(place.lines_without_repetition("resumed"), 4);
+}
+
+#[test]
+fn half_a_line_of_losses_is_dropped() {
+    let place = Place::new();
+    place.train("--out run --epochs 1");
+    let metrics = place.text("run/metrics.jsonl");
+    place.write("run/metrics.jsonl", format!("{metrics}{{\"split\":\"tra"));
+    place.succeeds("resume run --epochs 2");
+    assert_eq!(place.lines_without_repetition("run"), 4);
+}
+
+#[test]
+fn a_program_is_a_list_of_kernels() {
+    let place = Place::new();
+    let listing = place.json("program --json");
+    let kernels = listing["kernels"].as_array().expect("a list");
+    assert!((1..=12).contains(&kernels.len()), "{} kernels", kernels.len());
+    for kernel in kernels {
+        assert!(kernel["name"].is_string(), "{kernel}");
+        assert!(["inputs", "outputs"].iter().all(|list| kernel[list].is_array()), "{kernel}");
+        assert!(["flop", "bytes"].iter().all(|count| kernel[count].is_u64()), "{kernel}");
+        assert_eq!(kernel["grid"].as_array().map(Vec::len), Some(2), "{kernel}");
+    }
+    assert!(place.succeeds("program --data data --batch 8").contains("dispatches"));
+}
+
+#[test]
+fn every_command_has_help_with_examples() {
+    let place = Place::new();
+    let commands = ["", "train", "resume", "evaluate", "draw", "program", "devices", "bench", "bench train"];
+    for command in commands {
+        let help = place.succeeds(&format!("{command} --help"));
+        assert!(help.contains("Examples:") && help.contains("Usage: elbo"), "{command}: {help}");
+    }
+    assert!(place.succeeds("--version").starts_with("elbo "));
+}
+
+#[cfg(unix)]
+mod interrupted {
+    use super::*;
+    use std::process::{Child, Stdio};
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    /// More than any test waits for.
+    const FOREVER: &str = "--epochs 18446744073709551615";
+
+    fn start(place: &Place, arguments: &str, stream: fn() -> Stdio) -> Child {
+        let mut command = std::process::Command::new(ELBO);
+        command.current_dir(place.0.path()).args(arguments.split_whitespace());
+        command.stdout(stream()).stderr(stream()).spawn().expect("a process")
+    }
+
+    #[test]
+    fn ctrl_c_saves_and_resume_goes_on() {
+        let place = Place::new();
+        let child = start(&place, &format!("train {SMALL} --out run --json {FOREVER}"), Stdio::piped);
+        let metrics = place.path("run/metrics.jsonl");
+        let since = Instant::now();
+        while fs::metadata(&metrics).map_or(0, |metrics| metrics.len()) == 0 {
+            assert!(since.elapsed() < Duration::from_secs(30), "training does not start");
+            sleep(Duration::from_millis(1));
+        }
+        let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).output().expect("kill");
+        assert!(kill.status.success());
+        let output = child.wait_with_output().expect("the end");
+        let summary = json(&succeeds(&output));
+        assert_eq!(summary["interrupted"], true);
+        let steps = summary["steps"].as_u64().expect("steps");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let how = format!("stopped and saved at step {steps}; go on with: elbo resume run");
+        assert!(stderr.contains(&how), "{stderr}");
+
+        let epochs = steps.div_ceil(8) + 1;
+        place.succeeds(&format!("resume run --epochs {epochs}"));
+        place.train(&format!("--out straight --epochs {epochs}"));
+        let last = 8 * epochs;
+        assert!(place.checkpoint("run", last) == place.checkpoint("straight", last), "checkpoints differ");
+        place.lines_without_repetition("run");
+    }
+
+    #[test]
+    fn a_kill_at_any_moment_leaves_a_run_that_goes_on() {
+        let place = Place::new();
+        let mut state = 20_u64;
+        let mut steps = 0;
+        for attempt in 0..20 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let delay = Duration::from_millis(5 + (state >> 33) % 396);
+            let arguments = match place.path("run").exists() {
+                true => "resume run".into(),
+                false => format!("train {SMALL} --out run {FOREVER}"),
+            };
+            let mut child = start(&place, &arguments, Stdio::null);
+            sleep(delay);
+            let early = child.try_wait().expect("a state");
+            assert!(early.is_none(), "attempt {attempt}, `{arguments}` ended by itself: {early:?}");
+            child.kill().expect("a kill");
+            child.wait().expect("the end");
+            if place.path("run").exists() {
+                let now = place.json("evaluate run --engine cpu --json")["steps"].as_u64().expect("steps");
+                assert!(now >= steps, "attempt {attempt}: {now} steps after {steps}");
+                steps = now;
+            }
+        }
+        assert!(steps > 0, "nothing was trained in 20 attempts");
+        let epochs = steps / 8 + 3;
+        let summary = place.json(&format!("resume run --epochs {epochs} --json"));
+        assert_eq!(summary["steps"], 8 * epochs);
+        place.lines_without_repetition("run");
+    }
+}
