@@ -145,8 +145,12 @@ impl Sequence {
 ///
 /// A Feistel network on the next power of two, walked until it lands below `n` (Black and Rogaway, "Ciphers
 /// with arbitrary finite domains", 2002). No shuffled list is stored; `shaders/lib/shuffle.wgsl` is the same.
+///
+/// # Panics
+/// When `i` is not below `n`: the walk might never come back.
 #[inline]
 pub fn shuffled(i: u32, n: u32, key: [u32; 2], epoch: u32) -> u32 {
+    assert!(i < n, "position {i} is outside of 0..{n}");
     let low_bits = (32 - (n - 1).leading_zeros()).max(2) / 2;
     let high_bits = (32 - (n - 1).leading_zeros()).max(2) - low_bits;
     let (low_mask, high_mask) = ((1 << low_bits) - 1, (1 << high_bits) - 1);

@@ -127,7 +127,11 @@ impl Kernel for Gather {
         x.par_chunks_mut(rows_each * self.dimension).enumerate().for_each(|(part, x)| {
             let first = part * rows_each;
             for (block, x) in x.chunks_mut(BLOCK * self.dimension).enumerate() {
-                let rows: [usize; BLOCK] = std::array::from_fn(|i| self.row(step, first + block * BLOCK + i));
+                let mut rows = [0; BLOCK];
+                let count = x.len() / self.dimension;
+                for (i, row) in rows[..count].iter_mut().enumerate() {
+                    *row = self.row(step, first + block * BLOCK + i);
+                }
                 for (row, x) in rows.iter().zip(x.chunks_exact_mut(self.dimension)) {
                     to_unit(&bytes[row * stride..][..self.dimension], x);
                 }
