@@ -569,6 +569,26 @@ fn half_a_line_of_losses_is_dropped() {
     assert_eq!(place.lines_without_repetition("run"), 4);
 }
 
+/// The example beside the program: one list of pixels for each of the first eight test images.
+#[test]
+fn the_example_reconstructs() {
+    let place = Place::new();
+    place.train("--epochs 1 --out run");
+    let example = Path::new(ELBO).with_file_name("examples").join("reconstruct");
+    let output = Command::new(example)
+        .current_dir(place.path(""))
+        .env("XDG_RUNTIME_DIR", place.path(""))
+        .args(["run/checkpoints/8/model.safetensors", "data"])
+        .output()
+        .expect("`cargo test` builds the examples");
+    let images: Vec<Vec<f32>> = succeeds(&output)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a list of numbers"))
+        .collect();
+    assert_eq!(images.len(), 8);
+    assert!(images.iter().all(|image| image.len() == 30 && image.iter().all(|p| p.is_finite())));
+}
+
 #[test]
 fn a_program_is_a_list_of_kernels() {
     let place = Place::new();

@@ -130,7 +130,7 @@ impl Session {
     /// Averages over a whole split, with one sampled z per image: the same z for the same seed.
     pub fn evaluate(&mut self, split: Split) -> Result<Metrics> {
         let mut total = Sums::default();
-        self.pass_over(split, &[], |sums, _| total.add(&sums))?;
+        self.pass_over(split, usize::MAX, &[], |sums, _| total.add(&sums))?;
         Ok(total.metrics(self.likelihood(), self.model.config.architecture.dimension))
     }
 
@@ -138,7 +138,7 @@ impl Session {
     pub fn encode(&mut self, split: Split, most: usize) -> Result<Codes> {
         let latent = self.model.config.architecture.latent;
         let mut codes = Codes::default();
-        self.pass_over(split, &[|pass| pass.stats, |pass| pass.z], |_, results| {
+        self.pass_over(split, most, &[|pass| pass.stats, |pass| pass.z], |_, results| {
             for stats in results[0].chunks_exact(2 * latent) {
                 codes.means.extend(&stats[..latent]);
             }
@@ -149,10 +149,12 @@ impl Session {
         Ok(codes)
     }
 
-    /// Runs the evaluation program batch by batch and hands over each batch's sums and `extra` buffers.
+    /// Runs the evaluation program batch by batch, until at least `most` images are done, and hands over each
+    /// batch's sums and `extra` buffers.
     fn pass_over(
         &mut self,
         split: Split,
+        most: usize,
         extra: &[fn(&Pass) -> crate::program::BufferId],
         mut each: impl FnMut(Sums, &[Vec<f32>]),
     ) -> Result<()> {
@@ -161,7 +163,7 @@ impl Session {
             Split::Test => self.model.evaluate_test,
         };
         let whole = images / full.batch;
-        let passes = (0..whole).map(|_| full).chain(rest);
+        let passes = (0..whole).map(|_| full).chain(rest).take(most.div_ceil(full.batch));
         for (index, pass) in passes.enumerate() {
             let step =
                 Step { seed: key(self.config.seed), first: (index * full.batch) as u32, ..Step::default() };

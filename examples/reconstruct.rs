@@ -1,0 +1,42 @@
+//! Reconstructs images with a saved model: one JSON list of pixels a line.
+//!
+//! ```sh
+//! cargo run --release --example reconstruct runs/001/checkpoints/4680/model.safetensors digits
+//! ```
+//!
+//! The file may come from here or from PyTorch; `benches/peers/check_torch.py` compares the two.
+
+use elbo::engine::{Choice, Device};
+use elbo::error::{Error, Result};
+use elbo::train::config::Config;
+use elbo::train::session::{Session, Split};
+use elbo::{checkpoint, data};
+use std::path::Path;
+
+/// How many of the test images.
+const IMAGES: usize = 8;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [model, images] = &arguments[..] else {
+        return Err(Error::usage("usage: reconstruct MODEL.safetensors digits|sprites|DIR"));
+    };
+    let model = checkpoint::load_model(Path::new(model))?;
+    let architecture = &model.architecture;
+    let config = Config {
+        data: images.clone(),
+        hidden: architecture.hidden.clone(),
+        latent: architecture.latent,
+        ..Config::default()
+    };
+    let dataset = data::load(&config.data, config.seed)?;
+    let device = Device::open(Choice::Auto, None)?;
+    let mut session = Session::new(&device, &config, &dataset, &model)?;
+
+    // The mean of q(z | x), decoded: the mean of p(x | z).
+    let codes = session.encode(Split::Test, IMAGES)?;
+    for image in session.decode(&codes.means)? {
+        println!("{image:?}");
+    }
+    Ok(())
+}
