@@ -63,9 +63,9 @@ pub static SPEC: Spec = Spec {
     cases,
 };
 
-/// Rows of W that one thread multiplies and updates together: gradient, weights and moments stay in the
-/// second-level cache, and the packing of x inside the product is paid for by enough rows.
-const ROWS: usize = 160;
+/// Most elements of W that one thread multiplies and updates together: gradient, weights and moments stay in
+/// the second-level cache.
+const BLOCK: usize = 1 << 16;
 
 thread_local! {
     /// The gradient of the rows that this thread works on.
@@ -164,7 +164,9 @@ impl Kernel for BackwardWeights {
         let (theta, bias) = theta.split_at_mut(outputs * inputs);
         let (m, bias_m) = m.split_at_mut(outputs * inputs);
         let (v, bias_v) = v.split_at_mut(outputs * inputs);
-        let rows_each = outputs.div_ceil(rayon::current_num_threads()).min(ROWS);
+        // As many parts for each thread as for any other.
+        let rows_each = outputs.div_ceil(rayon::current_num_threads());
+        let rows_each = rows_each.div_ceil((rows_each * inputs).div_ceil(BLOCK));
         let size = rows_each * inputs;
         let weights = theta.par_chunks_mut(size).zip(m.par_chunks_mut(size)).zip(v.par_chunks_mut(size));
         let biases = bias

@@ -17,7 +17,8 @@ const DEPTH: usize = 16;
 /// Blocks of the result start at a multiple of this many rows or columns, so that vectors are whole.
 const BLOCK_UNIT: usize = 16;
 
-/// Rows that are multiplied and then finished together on the CPU: the block stays in the second-level cache.
+/// Most rows that are multiplied and then finished together on the CPU: the block stays in the second-level
+/// cache.
 const BLOCK_ROWS: usize = 256;
 
 /// Values of the `override` constants of `shaders/lib/product.wgsl`.
@@ -78,37 +79,36 @@ fn block<const T: usize>(
     finish: &(impl Fn(usize, Range<usize>, &mut [f32]) -> [f64; T] + Sync),
 ) -> [f64; T] {
     let (rows, columns) = (result.nrows(), result.ncols());
-    let half = |length: usize| (length * (threads / 2) / threads).next_multiple_of(BLOCK_UNIT);
+    // A block of one thread is halved again while it is tall: whoever is done early takes the rest.
+    let parts = if threads > 1 { threads } else { rows.div_ceil(BLOCK_ROWS).min(2) };
+    let half = |length: usize| (length * (parts / 2) / parts).next_multiple_of(BLOCK_UNIT);
+    let (first, second) = ((threads / 2).max(1), (threads - threads / 2).max(1));
     // Each block reads all of one operand: splitting the longer side of the result reads the least.
     if threads > 1 && columns >= rows && half(columns) < columns {
         let at = half(columns);
         let (a, b) = result.split_at_col_mut(at);
         let (right_a, right_b) = right.split_at_col(at);
         let (a, b) = rayon::join(
-            || block(a, left, right_a, [row, column], threads / 2, finish),
-            || block(b, left, right_b, [row, column + at], threads - threads / 2, finish),
+            || block(a, left, right_a, [row, column], first, finish),
+            || block(b, left, right_b, [row, column + at], second, finish),
         );
         return add(a, b);
     }
-    if threads > 1 && half(rows) < rows {
+    if parts > 1 && half(rows) < rows {
         let at = half(rows);
         let (a, b) = result.split_at_row_mut(at);
         let (left_a, left_b) = left.split_at_row(at);
         let (a, b) = rayon::join(
-            || block(a, left_a, right, [row, column], threads / 2, finish),
-            || block(b, left_b, right, [row + at, column], threads - threads / 2, finish),
+            || block(a, left_a, right, [row, column], first, finish),
+            || block(b, left_b, right, [row + at, column], second, finish),
         );
         return add(a, b);
     }
+    serial(result.as_mut(), left, right);
     let mut sum = [0.0; T];
-    for first in (0..rows).step_by(BLOCK_ROWS) {
-        let count = BLOCK_ROWS.min(rows - first);
-        let mut part = result.as_mut().subrows_mut(first, count);
-        serial(part.as_mut(), left.subrows(first, count), right);
-        for i in 0..count {
-            let values = part.as_mut().row_mut(i).try_as_row_major_mut().expect("results are row-major");
-            sum = add(sum, finish(row + first + i, column..column + columns, values.as_slice_mut()));
-        }
+    for i in 0..rows {
+        let values = result.as_mut().row_mut(i).try_as_row_major_mut().expect("results are row-major");
+        sum = add(sum, finish(row + i, column..column + columns, values.as_slice_mut()));
     }
     sum
 }
