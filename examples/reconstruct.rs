@@ -27,6 +27,8 @@ fn main() -> Result<()> {
         data: images.clone(),
         hidden: architecture.hidden.clone(),
         latent: architecture.latent,
+        // Nothing is trained, so any number does that the data have.
+        batch: 1,
         ..Config::default()
     };
     let dataset = data::load(&config.data, config.seed)?;
