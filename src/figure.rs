@@ -163,7 +163,7 @@ fn samples(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> 
     let images = session.sample(SAMPLE_SIDE * SAMPLE_SIDE)?;
     let row = |images: &[Vec<f32>]| Row { label: String::new(), images: images.into() };
     Sheet {
-        title: format!("Images that the VAE invents after {}", dataset.name),
+        title: format!("Images that the VAE invents after training on {}", dataset.name),
         rows: images.chunks(SAMPLE_SIDE).map(row).collect(),
         height: dataset.test.height,
         width: dataset.test.width,

@@ -15,6 +15,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// Train a variational auto-encoder and draw what it learned
 ///
@@ -279,6 +280,8 @@ struct Bar {
     lines: bool,
     batch: usize,
     per_epoch: u64,
+    /// When the first report came, and how many steps were done then.
+    start: Option<(Instant, u64)>,
 }
 
 impl Bar {
@@ -288,7 +291,7 @@ impl Bar {
         let style = ProgressStyle::with_template("{bar:28} {pos}/{len} steps  {msg}  {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::with_draw_target(Some(total), target).with_style(style);
-        Self { bar, lines, batch, per_epoch }
+        Self { bar, lines, batch, per_epoch, start: None }
     }
 
     fn finish(&self) {
@@ -303,7 +306,9 @@ impl Observer for Bar {
             self.bar.reset_eta();
         }
         self.bar.set_position(done);
-        let speed = grouped(self.bar.per_sec() * self.batch as f64);
+        let (since, first) = *self.start.get_or_insert_with(|| (Instant::now(), done));
+        let images = (done - first) * self.batch as u64;
+        let speed = grouped(images as f64 / since.elapsed().as_secs_f64().max(1e-3));
         self.bar
             .set_message(format!("squared error {:.2}  KL {:.2}  {speed} images/s", recent.sse, recent.kl));
     }
