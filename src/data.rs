@@ -1,8 +1,9 @@
-//! Data sets: images as bytes with labels, from files or drawn on the spot.
+//! Data sets: images as bytes with labels, from files or drawn on the spot; and samples: points as numbers.
 
 pub mod digits;
 pub mod idx;
 pub mod sprites;
+pub mod table;
 
 use crate::error::Result;
 use std::path::Path;

@@ -3,10 +3,17 @@
 pub mod backward_input;
 pub mod backward_latent;
 pub mod backward_weights;
+pub mod block_totals;
+pub mod fold_forms;
+pub mod fold_sums;
 pub mod gather;
 pub mod latent;
 pub mod linear;
 pub mod normal;
+pub mod pair_forms;
+pub mod pair_histogram;
+pub mod pair_sums;
+pub mod pairs;
 mod product;
 pub mod reconstruction;
 
@@ -22,4 +29,10 @@ pub const ALL: &[&Spec] = &[
     &backward_latent::SPEC,
     &backward_weights::SPEC,
     &normal::SPEC,
+    &pair_sums::SPEC,
+    &pair_forms::SPEC,
+    &fold_sums::SPEC,
+    &fold_forms::SPEC,
+    &block_totals::SPEC,
+    &pair_histogram::SPEC,
 ];

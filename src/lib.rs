@@ -29,6 +29,7 @@ pub mod numeric;
 pub mod picture;
 pub mod program;
 pub mod random;
+pub mod statistic;
 pub mod train;
 
 /// The examples of the README, compiled.

@@ -4,12 +4,13 @@
 //! `#[multiversion(targets = "simd")]`, is compiled for each kind of vector instructions, and the widest that
 //! the CPU has is taken at run time.
 
+/// Adding and subtracting 1.5 * 2^23 rounds to a whole number; unlike `round` it vectorises everywhere.
+const ROUNDING: f32 = 12_582_912.0;
+
 /// e^x to 2e-7 relative (Cephes `expf`); 0 below -87, and no larger than e^88.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     let clamped = x.clamp(-87.3, 88.3);
-    // Adding and subtracting 1.5 * 2^23 rounds to a whole number; unlike `round` it vectorises everywhere.
-    const ROUNDING: f32 = 12_582_912.0;
     let n = (clamped * std::f32::consts::LOG2_E + ROUNDING) - ROUNDING;
     // x - n ln 2, with ln 2 in two parts so that no digit is lost.
     let r = clamped - n * 0.693_359_4 + n * 2.121_944_4e-4;
@@ -23,6 +24,22 @@ pub fn exp(x: f32) -> f32 {
     let power = f32::from_bits((((n as i32) + 127) << 23) as u32);
     // NaN stays NaN: `clamp` keeps it and so does every operation above but the bit pattern.
     fraction * power
+}
+
+/// 2^x for x <= 0 to 1e-7 relative, unbiased to 1e-9: a minimax polynomial of 2^f on -1/2..1/2. It is 0 below
+/// -126; `FUSED` asks for fused multiplications and additions, which is slow where the CPU has none.
+#[inline(always)]
+pub fn exp2<const FUSED: bool>(x: f32) -> f32 {
+    const POLYNOMIAL: [f32; 6] =
+        [1.535_336_2e-4, 1.339_887_5e-3, 9.618_437e-3, 5.550_332_4e-2, 2.402_264_8e-1, 6.931_472e-1];
+    let clamped = x.max(-127.0);
+    let shifted = clamped + ROUNDING;
+    let f = clamped - (shifted - ROUNDING);
+    let step = |p: f32, c: f32| if FUSED { p.mul_add(f, c) } else { p * f + c };
+    let [top, rest @ ..] = POLYNOMIAL;
+    let fraction = step(rest.into_iter().fold(top, step), 1.0);
+    // The last bits of `shifted` are the whole number; at -127 the pattern is that of 0.
+    fraction * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
 /// ln u for a normal positive u, to 1e-7 relative (Cephes `logf`: polynomial on sqrt(1/2)..sqrt(2)).
@@ -96,6 +113,10 @@ mod tests {
             let x = (u - 0.5) * 170.0;
             let wide = f64::from(x);
             near("exp", x, exp(x), wide.exp(), 2.5e-7 * wide.exp());
+            let (negative, wide) = (-100.0 * u, -100.0 * f64::from(u));
+            near("exp2", negative, exp2::<true>(negative), wide.exp2(), 1.5e-7 * wide.exp2());
+            near("exp2", negative, exp2::<false>(negative), wide.exp2(), 1.5e-7 * wide.exp2());
+            let wide = f64::from(x);
             let want = wide.exp_m1() - wide;
             near("exp_excess", x, exp_excess(x), want, 1e-6 * want);
             let tiny = f64::from(a);

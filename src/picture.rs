@@ -6,6 +6,9 @@
 //! | [`Sheet::save`]    | rows of images: originals over reconstructions, samples           |
 //! | [`Manifold::save`] | decoded images laid out over a two-dimensional latent plane       |
 //! | [`scatter`]        | where the encoder puts each class in a two-dimensional latent plane |
+//! | [`Null::save`]     | a test statistic among its values under the null hypothesis       |
+//! | [`Curve::save`]    | where two samples of numbers differ: their witness function       |
+//! | [`Plane::save`]    | the same for two samples of points of a plane                     |
 //!
 //! Nothing here knows of models, engines or files of data. The same input gives the same bytes: the font is
 //! part of the program, and no clock, thread or system setting takes part.
@@ -14,16 +17,21 @@ mod axes;
 mod canvas;
 mod losses;
 mod manifold;
+mod null;
 mod page;
+mod parts;
 mod raster;
 mod scatter;
 mod sheet;
 mod theme;
+mod witness;
 
 pub use losses::{LossPoint, losses};
 pub use manifold::Manifold;
+pub use null::Null;
 pub use scatter::scatter;
 pub use sheet::{Row, Sheet};
+pub use witness::{Curve, Plane};
 
 #[cfg(test)]
 mod demo;

@@ -138,6 +138,11 @@ pub trait Kernel: fmt::Debug + Send + Sync + Any {
         Vec::new()
     }
 
+    /// Loop iterations of a workgroup, all loops together, where they may be many: some drivers stop counting.
+    fn iterations(&self) -> usize {
+        0
+    }
+
     /// The definition of what the kernel computes: f64, no tricks. Words of packed bytes come as whole
     /// numbers.
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>);
@@ -220,7 +225,7 @@ pub struct Step {
     pub slot: u32,
     /// Which shuffled order of the data is used.
     pub epoch: u32,
-    /// Position in that order of the batch's first row.
+    /// Position in that order of the batch's first row; of a pass over pairs, the first row block in its slice.
     pub first: u32,
     /// Adam's step size.
     pub learning_rate: f32,
@@ -230,12 +235,14 @@ pub struct Step {
     pub correction2: f32,
     /// Weight of the KL term in the objective.
     pub kl_weight: f32,
-    /// Uniform blocks are multiples of 16 bytes.
-    pub padding: [u32; 2],
+    /// Which block of all points the row slice of a pass over pairs starts with.
+    pub rows_at: u32,
+    /// The same for its column slice.
+    pub columns_at: u32,
 }
 
 /// Names and order of the words of [`Step`], as in `shaders/lib/step.wgsl`.
-pub const STEP_FIELDS: [&str; 10] = [
+pub const STEP_FIELDS: [&str; 11] = [
     "seed",
     "number",
     "slot",
@@ -245,7 +252,8 @@ pub const STEP_FIELDS: [&str; 10] = [
     "correction1",
     "correction2",
     "kl_weight",
-    "padding",
+    "rows_at",
+    "columns_at",
 ];
 
 /// Most buffers that a kernel reads, or writes: WebGPU grants 8 storage buffers in all.

@@ -22,6 +22,10 @@ pub enum Stream {
     Initialisation,
     /// Images of the built-in data sets.
     Data,
+    /// Labels of a test's null distribution.
+    Permutation,
+    /// Points that a bandwidth is found from.
+    Subsample,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

@@ -48,7 +48,8 @@ const STEP: Step = Step {
     correction1: 10.0,
     correction2: 1000.0,
     kl_weight: 0.6,
-    padding: [0; 2],
+    rows_at: 0,
+    columns_at: 0,
 };
 
 fn main() {

@@ -2,6 +2,8 @@
 //
 //     result[m][n] = sum over k < depth of left(m, k) right(n, k)
 //
+// or, with COMBINE, of squared or absolute differences of the two.
+//
 // The kernel that this file is appended to says what the operands are:
 //     fn left4(m: u32, k: u32) -> vec4<f32>     left(m .. m + 3, k), and 0 outside of the matrix
 //     fn right4(n: u32, k: u32) -> vec4<f32>    right(n .. n + 3, k), and 0 outside of the matrix
@@ -14,11 +16,19 @@ override TILE: u32;
 override DEPTH: u32;
 override THREADS = TILE / 4u * (TILE / 4u);
 
+// What is added up.
+override COMBINE: u32;
+const PRODUCTS = 0u;
+const SQUARED_DIFFERENCES = 1u;
+
 // A row of four-vectors, one longer than needed: threads that differ in k then use different banks.
 override PITCH = TILE / 4u + 1u;
 
-var<workgroup> left_tile: array<vec4<f32>, PITCH * DEPTH>;
-var<workgroup> right_tile: array<vec4<f32>, PITCH * DEPTH>;
+// Sizes of arrays have names: naga 30 takes no override after an array whose size is an expression.
+override OPERAND = PITCH * DEPTH;
+
+var<workgroup> left_tile: array<vec4<f32>, OPERAND>;
+var<workgroup> right_tile: array<vec4<f32>, OPERAND>;
 
 struct Tile {
     // First row and first column of this thread's results.
@@ -44,13 +54,32 @@ fn product(group: vec2<u32>, thread: u32, depth: u32) -> Tile {
             right_tile[right.y * PITCH + right.x] = right4(group.x * TILE + 4u * right.x, first + right.y);
         }
         workgroupBarrier();
-        for (var k = 0u; k < DEPTH; k++) {
-            let left = left_tile[k * PITCH + down];
-            let right = right_tile[k * PITCH + across];
-            row0 += left.x * right;
-            row1 += left.y * right;
-            row2 += left.z * right;
-            row3 += left.w * right;
+        // Four at a time: compilers do not unroll the loop, and llvmpipe counts iterations (kernel::pairs).
+        for (var k = 0u; k < DEPTH; k += 4u) {
+            let left0 = left_tile[(k + 0u) * PITCH + down];
+            let right0 = right_tile[(k + 0u) * PITCH + across];
+            row0 += combine(left0.x, right0);
+            row1 += combine(left0.y, right0);
+            row2 += combine(left0.z, right0);
+            row3 += combine(left0.w, right0);
+            let left1 = left_tile[(k + 1u) * PITCH + down];
+            let right1 = right_tile[(k + 1u) * PITCH + across];
+            row0 += combine(left1.x, right1);
+            row1 += combine(left1.y, right1);
+            row2 += combine(left1.z, right1);
+            row3 += combine(left1.w, right1);
+            let left2 = left_tile[(k + 2u) * PITCH + down];
+            let right2 = right_tile[(k + 2u) * PITCH + across];
+            row0 += combine(left2.x, right2);
+            row1 += combine(left2.y, right2);
+            row2 += combine(left2.z, right2);
+            row3 += combine(left2.w, right2);
+            let left3 = left_tile[(k + 3u) * PITCH + down];
+            let right3 = right_tile[(k + 3u) * PITCH + across];
+            row0 += combine(left3.x, right3);
+            row1 += combine(left3.y, right3);
+            row2 += combine(left3.z, right3);
+            row3 += combine(left3.w, right3);
         }
         workgroupBarrier();
     }
@@ -59,6 +88,17 @@ fn product(group: vec2<u32>, thread: u32, depth: u32) -> Tile {
         group.x * TILE + 4u * across,
         array(row0, row1, row2, row3),
     );
+}
+
+fn combine(left: f32, right: vec4<f32>) -> vec4<f32> {
+    if COMBINE == PRODUCTS {
+        return left * right;
+    }
+    let difference = left - right;
+    if COMBINE == SQUARED_DIFFERENCES {
+        return difference * difference;
+    }
+    return abs(difference);
 }
 
 // Which (four rows, k) of an operand's tile the i-th copy fetches.

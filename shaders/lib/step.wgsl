@@ -9,5 +9,6 @@ struct Step {
     correction1: f32,
     correction2: f32,
     kl_weight: f32,
-    padding: vec2<u32>,
+    rows_at: u32,
+    columns_at: u32,
 }

@@ -84,7 +84,7 @@ fn images(directory: &Path, part: &str) -> Result<(Images, PathBuf)> {
 }
 
 /// The path of a file under any of its names.
-fn find(directory: &Path, stem: &str, dimensions: u32) -> Result<PathBuf> {
+pub(super) fn find(directory: &Path, stem: &str, dimensions: u32) -> Result<PathBuf> {
     let names = ["-", "."].map(|joint| format!("{stem}{joint}idx{dimensions}-ubyte"));
     let paths = ["", ".gz"].into_iter().flat_map(|end| names.iter().map(move |name| format!("{name}{end}")));
     let found = paths.map(|name| directory.join(name)).find(|path| path.is_file());
@@ -99,7 +99,7 @@ fn find(directory: &Path, stem: &str, dimensions: u32) -> Result<PathBuf> {
 }
 
 /// The sizes of the dimensions and the values of an IDX file of unsigned bytes with N dimensions.
-fn read<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>)> {
+pub(super) fn read<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>)> {
     let mut bytes = fs::read(path).map_err(Error::io(path, "read"))?;
     if path.extension().is_some_and(|extension| extension == "gz") {
         bytes = unpack(path, &bytes)?;

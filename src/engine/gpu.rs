@@ -10,6 +10,7 @@ pub use adapter::{Description, adapters, has_hardware};
 
 use super::{Engine, Info, MOST_STEPS, Ticket};
 use crate::error::{Error, Kind, Result};
+use crate::kernel::pairs::MOST_ITERATIONS;
 use crate::program::{BufferId, Call, Kernel, Plan, ProgramId, Spec, Step};
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use std::collections::HashMap;
@@ -356,6 +357,14 @@ impl Dispatch {
             ))
             .into());
         };
+        let iterations = call.kernel.iterations();
+        if iterations > MOST_ITERATIONS {
+            return Err(Kind::Device(format!(
+                "kernel `{name}`: a workgroup's loops have {iterations} iterations, and some drivers stop after \
+                 {MOST_ITERATIONS} with wrong numbers; use fewer columns, fewer --permutations, or --engine cpu"
+            ))
+            .into());
+        }
         let uses_step = pipeline.bindings.iter().any(|b| matches!(b.slot, Slot::Step));
         Ok(Self { pipeline, bind_group, uses_step, grid: [x, y] })
     }

@@ -12,7 +12,7 @@
 
 use super::latent::KlEstimate;
 use super::linear::layer_len;
-use super::product::{self, grid, matrix, matrix_mut, overrides, tolerance, words};
+use super::product::{self, Combine, grid, matrix, matrix_mut, overrides, tolerance, words};
 use crate::numeric::exp;
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use multiversion::multiversion;
@@ -74,7 +74,7 @@ impl Kernel for BackwardLatent {
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
         let sampled = self.kl == KlEstimate::Sampled;
-        [overrides(), vec![("SAMPLED_KL", f64::from(u8::from(sampled)))]].concat()
+        [overrides(Combine::Products), vec![("SAMPLED_KL", f64::from(u8::from(sampled)))]].concat()
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

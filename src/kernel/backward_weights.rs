@@ -11,7 +11,7 @@
 //! is the weight of one more input that is always 1. Kingma and Ba, "Adam" (2015), algorithm 1.
 
 use super::linear::layer_len;
-use super::product::{self, grid, matrix, matrix_mut, overrides, tolerance, words};
+use super::product::{self, Combine, grid, matrix, matrix_mut, overrides, tolerance, words};
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -136,7 +136,7 @@ impl Kernel for BackwardWeights {
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
-        overrides()
+        overrides(Combine::Products)
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

@@ -16,7 +16,7 @@
 use super::linear::{add_bias, layer_len, reference_linear};
 use super::normal::{fill, reference_normal};
 use super::product::{
-    self, grid, groups, matrix, matrix_mut, overrides, product, put_total, slot_of, tolerance, words,
+    self, Combine, grid, groups, matrix, matrix_mut, overrides, product, put_total, slot_of, tolerance, words,
 };
 use crate::numeric::{exp, exp_excess};
 use crate::program::{Buffers, Case, Kernel, PartialSums, Shape, Spec, Step};
@@ -117,7 +117,7 @@ impl Kernel for Latent {
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
         let sampled = self.kl == KlEstimate::Sampled;
-        [overrides(), vec![("SAMPLED_KL", f64::from(u8::from(sampled)))]].concat()
+        [overrides(Combine::Products), vec![("SAMPLED_KL", f64::from(u8::from(sampled)))]].concat()
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

@@ -6,7 +6,7 @@
 //!
 //! `x: (B, I)`; `theta`: W `(O, I)`, then the bias `(O)`; `y: (B, O)`. The sum over i runs upwards.
 
-use super::product::{SIZES, grid, matrix, matrix_mut, overrides, product, tolerance, words};
+use super::product::{Combine, SIZES, grid, matrix, matrix_mut, overrides, product, tolerance, words};
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use multiversion::multiversion;
 
@@ -75,7 +75,7 @@ impl Kernel for Linear {
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
-        [overrides(), vec![("RELU", f64::from(u8::from(self.relu)))]].concat()
+        [overrides(Combine::Products), vec![("RELU", f64::from(u8::from(self.relu)))]].concat()
     }
 
     fn reference(&self, _: &Step, buffers: Buffers<'_, f64>) {

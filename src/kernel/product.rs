@@ -9,10 +9,13 @@ use faer::{Accum, MatMut, MatRef, Par};
 use std::ops::Range;
 
 /// Rows and columns of the result that one workgroup computes, 4 x 4 for each of its 64 threads.
-const TILE: usize = 32;
+pub(super) const TILE: usize = 32;
 
 /// How much of both operands is in workgroup memory at a time.
-const DEPTH: usize = 16;
+pub(super) const DEPTH: usize = 16;
+
+/// Threads of a workgroup.
+pub(super) const THREADS: usize = (TILE / 4) * (TILE / 4);
 
 /// Blocks of the result start at a multiple of this many rows or columns, so that vectors are whole.
 const BLOCK_UNIT: usize = 16;
@@ -21,9 +24,20 @@ const BLOCK_UNIT: usize = 16;
 /// cache.
 const BLOCK_ROWS: usize = 256;
 
+/// What is added up over k: the values of COMBINE in the shader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Combine {
+    /// left right: a matrix product.
+    Products,
+    /// (left - right)^2.
+    SquaredDifferences,
+    /// |left - right|.
+    AbsoluteDifferences,
+}
+
 /// Values of the `override` constants of `shaders/lib/product.wgsl`.
-pub(super) fn overrides() -> Vec<(&'static str, f64)> {
-    vec![("TILE", TILE as f64), ("DEPTH", DEPTH as f64)]
+pub(super) fn overrides(combine: Combine) -> Vec<(&'static str, f64)> {
+    vec![("TILE", TILE as f64), ("DEPTH", DEPTH as f64), ("COMBINE", f64::from(combine as u8))]
 }
 
 /// Workgroups for a result of this size: tiles along the columns in x, along the rows in y.

@@ -12,7 +12,7 @@
 
 use super::linear::{layer_len, reference_linear};
 use super::product::{
-    self, grid, groups, matrix, matrix_mut, overrides, product, put_total, slot_of, tolerance, words,
+    self, Combine, grid, groups, matrix, matrix_mut, overrides, product, put_total, slot_of, tolerance, words,
 };
 use crate::numeric::{sigmoid, softplus};
 use crate::program::{Buffers, Case, Kernel, PartialSums, Shape, Spec, Step};
@@ -119,7 +119,7 @@ impl Kernel for Reconstruction {
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
         let bernoulli = self.likelihood == Likelihood::Bernoulli;
-        [overrides(), vec![("BERNOULLI", f64::from(u8::from(bernoulli)))]].concat()
+        [overrides(Combine::Products), vec![("BERNOULLI", f64::from(u8::from(bernoulli)))]].concat()
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

@@ -57,3 +57,33 @@ pub(super) fn latent() -> (Vec<[f32; 2]>, Vec<u8>) {
         })
         .unzip()
 }
+
+/// A skewed null distribution around nought.
+pub(super) fn null() -> Vec<f64> {
+    let mut random = noise(3);
+    (0..1000).map(|_| (0..3).map(|_| -random().ln()).sum::<f64>() - 3.0).collect()
+}
+
+/// Two samples of `size` points of a plane: one round, one in two clusters.
+pub(super) fn samples(size: usize) -> [Vec<[f64; 2]>; 2] {
+    let mut random = noise(4);
+    let mut normal = move || (0..12).map(|_| random()).sum::<f64>() - 6.0;
+    let round = (0..size).map(|_| [normal(), normal()]).collect();
+    let clusters = (0..size)
+        .map(|index| {
+            let side = if index % 2 == 0 { -1.2 } else { 1.2 };
+            [side + 0.5 * normal(), 0.5 * side + 0.6 * normal()]
+        })
+        .collect();
+    [round, clusters]
+}
+
+/// The witness function of two samples with a Gaussian kernel of the given width.
+pub(super) fn witness([x, y]: &[Vec<[f64; 2]>; 2], width: f64, at: [f64; 2]) -> f64 {
+    let kernel = |point: &[f64; 2]| {
+        let squares = (point[0] - at[0]).powi(2) + (point[1] - at[1]).powi(2);
+        (-squares / (2.0 * width * width)).exp()
+    };
+    let mean = |points: &[[f64; 2]]| points.iter().map(kernel).sum::<f64>() / points.len() as f64;
+    mean(x) - mean(y)
+}

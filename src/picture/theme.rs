@@ -54,15 +54,25 @@ pub(super) const REFERENCE: RGBColor = RGBColor(150, 150, 150);
 pub(super) const BLUE: RGBColor = RGBColor(0, 114, 178);
 pub(super) const SKY: RGBColor = RGBColor(86, 180, 233);
 
+/// What is set against blue.
+pub(super) const ORANGE: RGBColor = RGBColor(230, 159, 0);
+
+/// What must be seen first.
+pub(super) const VERMILION: RGBColor = RGBColor(213, 94, 0);
+
+/// Small marks on top of blue and orange areas.
+pub(super) const NAVY: RGBColor = RGBColor(0, 44, 92);
+pub(super) const BROWN: RGBColor = RGBColor(112, 48, 0);
+
 /// Okabe and Ito's colours, told apart under every common colour-vision deficiency; yellow comes last, since
 /// it is faint on white.
 pub(super) const FEW_COLOURS: [RGBColor; 8] = [
     BLUE,
-    RGBColor(230, 159, 0),
+    ORANGE,
     RGBColor(0, 158, 115),
     RGBColor(204, 121, 167),
     SKY,
-    RGBColor(213, 94, 0),
+    VERMILION,
     RGBColor(0, 0, 0),
     RGBColor(240, 228, 66),
 ];

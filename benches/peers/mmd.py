@@ -1,0 +1,173 @@
+"""Kernel sums and the MMD permutation test on the CPU: elbo beside other libraries.
+
+`sums` is the sum of the Gaussian kernel between 8192 rows and 8192 others (2048 for 784
+columns), in Gpairs/s: 10^9 values of the kernel a second. `test` is the permutation test
+between 2000 rows and 2000 others, in seconds, with the evaluation of the kernel.
+
+Each round runs elbo and every peer in turn, each in its own process; a cell is the median
+over the rounds. The ratio is elbo's speed over the fastest peer's in the same round: the
+median over the rounds, and in brackets the smallest and the largest. The peers work on
+the same samples, and must agree; elbo draws its own. Standard output is a Markdown table.
+"""
+
+import argparse
+import platform
+import statistics
+import sys
+from collections import Counter
+
+from train import CORES, HERE, INSTALL, cpu_model, last_line
+
+PEERS = {
+    "sums": {
+        "JAX": ["mmd_jax.py"],
+        "eager": ["mmd_torch.py"],
+        "compiled": ["mmd_torch.py", "--compile"],
+        "KeOps": ["mmd_keops.py"],
+        "scikit-learn": ["mmd_sklearn.py"],
+    },
+    "test": {
+        "JAX": ["mmd_jax.py"],
+        "eager": ["mmd_torch.py"],
+        "compiled": ["mmd_torch.py", "--compile"],
+        "re-indexing": ["mmd_torch.py", "--reindex"],
+    },
+}
+LIBRARIES = {"eager": "PyTorch", "compiled": "PyTorch", "re-indexing": "PyTorch"}
+TOLERANCE = 1e-4
+
+
+def agree(values):
+    """Whether the numbers of a dictionary are the same but for rounding."""
+    low, high = min(values.values()), max(values.values())
+    return high - low <= TOLERANCE * max(abs(low), abs(high))
+
+
+def run_elbo(args, n, d):
+    """Seconds, and what went wrong."""
+    command = [args.binary, "bench", "mmd", "--engine", "cpu"]
+    command += ["--n", str(n), "--m", str(n), "--d", str(d)]
+    if args.benchmark == "test":
+        command += ["--permutations", str(args.permutations)]
+    line, error = last_line([*command, "--json"])
+    if error:
+        fix = "build it with `cargo build --release`, or name it with --binary"
+        return None, f"`elbo bench mmd` did not run ({error}): {fix}"
+    what = "sum" if args.benchmark == "sums" else "test"
+    try:
+        (entry,) = (e for e in line["results"] if e["what"] == what and (e["n"], e["d"]) == (n, d))
+        if what == "sum":
+            return n * n / float(entry["per_second"]), None
+        return float(entry["seconds"]), None
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as wrong:
+        return None, f"elbo's last line has no '{what}' of n {n}, d {d} ({wrong!r})"
+
+
+def run_peer(args, name, n, d):
+    """The peer's line, and what went wrong."""
+    script, *options = PEERS[args.benchmark][name]
+    command = [sys.executable, str(HERE / script), args.benchmark, *options]
+    command += ["--n", str(n), "--d", str(d), "--seconds", str(args.seconds)]
+    command += ["--permutations", str(args.permutations)]
+    line, error = last_line(command)
+    if error and "ModuleNotFoundError" in error:
+        return None, f"{name} is not installed: `{INSTALL}`"
+    if error:
+        return None, f"{name} failed at d {d}: {error}"
+    return line, None
+
+
+def run_rounds(args, n, d, versions, notes):
+    """A row of the table, and the peers' fastest forms."""
+    names = ["elbo", *args.peers]
+    seconds = {name: [] for name in names}
+    forms = {name: Counter() for name in args.peers}
+    ratios = []
+    for number in range(args.rounds):
+        now, values = {}, {}
+        for name in names:
+            print(f"d {d}, round {number + 1}: {name}", file=sys.stderr)
+            if name == "elbo":
+                time, note = run_elbo(args, n, d)
+            else:
+                line, note = run_peer(args, name, n, d)
+                time = line and line["seconds"]
+            if note and note not in notes:
+                notes.append(note)
+            if time:
+                now[name] = time
+                seconds[name].append(time)
+            if time and name != "elbo":
+                values[name] = line["value"]
+                forms[name][line["form"]] += 1
+                versions[LIBRARIES.get(name, name)] = line["version"]
+        if values and not agree(values):
+            notes.append(f"The peers differ at d {d}, round {number + 1}: {values}")
+        peers = [time for name, time in now.items() if name != "elbo"]
+        if peers and "elbo" in now:
+            ratios.append(min(peers) / now["elbo"])
+    row = [str(d), str(n), *(cell(args, n, seconds[name]) for name in names)]
+    if ratios:
+        row.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})")
+    else:
+        row.append("–")
+    named = [f"{name} {counts.most_common(1)[0][0]}" for name, counts in forms.items() if counts]
+    return row, named
+
+
+def cell(args, n, seconds):
+    if not seconds:
+        return "–"
+    if args.benchmark == "sums":
+        return f"{statistics.median(n * n / 1e9 / time for time in seconds):.3f}"
+    return f"{statistics.median(seconds):.3f}"
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("benchmark", choices=PEERS)
+    parser.add_argument("--dims", type=int, nargs="+", help="columns: 2 16 64 784 for sums, 10 for test")
+    parser.add_argument("--n", type=int, help="rows of each sample")
+    parser.add_argument("--permutations", type=int, default=1000)
+    parser.add_argument("--peers", nargs="+", metavar="PEER", help="only these, by the table's names")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=2.0, help="timed runs, for a peer's fastest form")
+    parser.add_argument("--binary", default="target/release/elbo")
+    args = parser.parse_args()
+    known = PEERS[args.benchmark]
+    if unknown := set(args.peers or []) - set(known):
+        parser.error(f"no peer {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    args.peers = [name for name in known if args.peers is None or name in args.peers]
+    sums = args.benchmark == "sums"
+
+    versions, notes, rows, forms = {}, [], [], []
+    for d in args.dims or ([2, 16, 64, 784] if sums else [10]):
+        n = args.n or ((8192 if d < 784 else 2048) if sums else 2000)
+        row, named = run_rounds(args, n, d, versions, notes)
+        rows.append(row)
+        if named:
+            forms.append(f"d {d}: {'; '.join(named)}.")
+
+    header = ["d", "n = m", "elbo", *args.peers, "ratio to the fastest peer"]
+    print(f"| {' | '.join(header)} |")
+    print(f"|{'--:|' * len(header)}")
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
+    print()
+    unit = "Gpairs/s" if sums else f"Seconds for {args.permutations:,} permutations"
+    versions["Python"] = platform.python_version()
+    known = ", ".join(f"{name} {version}" for name, version in versions.items())
+    print(f"{unit}, median of {args.rounds} rounds. {known}.")
+    print(f"{cpu_model()}, {CORES} cores.")
+    if forms:
+        print("\nThe fastest forms, the most often over the rounds:\n")
+        for line in forms:
+            print(f"- {line}")
+    for note in notes:
+        print(f"\n{note}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Kernel sums and the MMD permutation test in PyTorch on the CPU: eager, or with `--compile`.
+
+`sums` tries each form of the distances, whole and in blocks of rows, so that a block of
+the matrix stays in the cache. `test` keeps the pooled Gram matrix, and has the sums of all
+permutations from one product with their 0/1 memberships, which are made beforehand,
+outside of the time. `test --reindex` permutes the Gram matrix instead, for each
+permutation anew, as alibi-detect does: it times a few, and reports what all would take.
+"""
+
+import statistics
+
+import mmd_common as common
+import numpy as np
+import torch
+from common import CORES
+
+torch.set_num_threads(CORES)
+
+WRITTEN_OUT = 16
+REINDEXED = 20
+
+# Each form has a function that prepares what it takes of the rows and of the columns, and
+# one that returns the sum of each row of a block.
+
+
+def expanded_parts(x, y):
+    return (2 * x, x.square().sum(1, keepdim=True)), (y.T.contiguous(), y.square().sum(1))
+
+
+def expanded(x, xx, yt, yy):
+    """2xy - |x|² - |y|²."""
+    return torch.addmm(yy, x, yt, beta=-1).sub_(xx).exp_().sum(1)
+
+
+def augmented_parts(x, y):
+    xx, yy = x.square().sum(1, keepdim=True), y.square().sum(1)
+    left = torch.cat([2 * x, -xx, torch.ones_like(xx)], 1)
+    return (left,), (torch.cat([y.T, torch.ones_like(yy)[None], -yy[None]]),)
+
+
+def augmented(left, right):
+    """The same, the squares as two more columns of the product."""
+    return torch.mm(left, right).exp_().sum(1)
+
+
+def cdist_parts(x, y):
+    return (x,), (y,)
+
+
+def cdist(x, y):
+    return torch.cdist(x, y).square_().neg_().exp_().sum(1)
+
+
+def difference_parts(x, y):
+    return (x,), (y.T.contiguous(),)
+
+
+def difference(x, yt):
+    """-|x - y|², the columns written out, so that compiled it is one loop without a matrix."""
+    return (-sum((a[:, None] - b) ** 2 for a, b in zip(x.T, yt))).exp().sum(1)
+
+
+def sums(args):
+    x, y = map(torch.from_numpy, common.samples(args))
+    known = [(expanded, expanded_parts), (augmented, augmented_parts), (cdist, cdist_parts)]
+    if args.compile and args.d <= WRITTEN_OUT:
+        known.append((difference, difference_parts))
+
+    def run(function, prepare, rows):
+        def sum_all():
+            left, right = prepare(x, y)
+            blocks = zip(*(part.split(rows) for part in left))
+            return torch.cat([function(*block, *right) for block in blocks]).sum(dtype=torch.float64).item()
+
+        return sum_all
+
+    forms = {}
+    for form, prepare in known:
+        function = torch.compile(form, fullgraph=True, dynamic=False) if args.compile else form
+        for label, rows in common.blocks(args, form.__name__):
+            forms[label] = run(function, prepare, rows)
+    return common.fastest(forms, args.seconds)
+
+
+def gram(z):
+    """The Gram matrix, with zeros on its diagonal."""
+    squares = z.square().sum(1)
+    k = torch.addmm(squares, z, z.T, beta=-1, alpha=2).sub_(squares[:, None]).exp_()
+    return k.fill_diagonal_(0)
+
+
+def test(args):
+    n = args.n
+    z = torch.from_numpy(np.concatenate(common.samples(args)))
+    members = torch.from_numpy(common.memberships(args))
+
+    def mmd2(z, members):
+        k = gram(z)
+        rows = k.sum(1)
+        xx = (members * (k @ members)).sum(0)
+        x = rows @ members
+        yy = rows.sum() - 2 * x + xx
+        return (xx + yy) / (n * (n - 1)) - 2 * (x - xx) / (n * n)
+
+    if args.compile:
+        mmd2 = torch.compile(mmd2, fullgraph=True, dynamic=False)
+    return common.fastest({"one product": lambda: mmd2(z, members)[0].item()}, args.seconds)
+
+
+def reindex(args):
+    n = args.n
+    z = torch.from_numpy(np.concatenate(common.samples(args)))
+
+    def mmd2(k):
+        same = (k[:n, :n].sum() + k[n:, n:].sum()) / (n * (n - 1))
+        return same - 2 * k[n:, :n].mean()
+
+    def permuted():
+        order = torch.randperm(2 * n)
+        return mmd2(k[order][:, order])
+
+    def observed():
+        return mmd2(gram(z)).item()
+
+    k = gram(z)
+    value = observed()
+    permuted()
+    first = statistics.median(common.clock(observed, args.seconds / 4, 3))
+    each = sum(common.clock(lambda: permuted().item(), 0, REINDEXED)) / REINDEXED
+    return f"{REINDEXED} permutations timed", first + args.permutations * each, value
+
+
+def main():
+    parser = common.options(__doc__)
+    parser.add_argument("--compile", action="store_true", help="torch.compile each form")
+    parser.add_argument("--reindex", action="store_true", help="the test by permuting the Gram matrix")
+    args = parser.parse_args()
+    if args.benchmark == "sums":
+        benchmark = sums
+    else:
+        benchmark = reindex if args.reindex else test
+    with torch.inference_mode():
+        best = benchmark(args)
+    peer = "torch-reindex" if args.reindex else "torch-compiled" if args.compile else "torch-eager"
+    common.report(peer, args, torch.__version__, *best)
+
+
+if __name__ == "__main__":
+    main()

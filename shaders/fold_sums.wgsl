@@ -1,0 +1,52 @@
+// rows:     sums[class(J), row r of I] += sum over J of row_parts[I, J, r]
+// columns:  sums[class(I), column c of J] += sum over I < J of column_parts[I, J, c]
+//
+// parts: (slab, slice, block, 2)    sums: (2, blocks * block, 2)
+
+struct Params {
+    n: u32,
+    m: u32,
+    stride: u32,
+    block: u32,
+    slice: u32,
+    cross: u32,
+    bandwidths: u32,
+    d: u32,
+    slab: u32,
+}
+
+override THREADS: u32;
+override ROWS: bool;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read> parts: array<f32>;
+@group(0) @binding(3) var<storage, read_write> sums: array<f32>;
+
+// group.y is a row block of the slab, or a column block of the slice; a thread has one term of one point of it.
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let term = group.x * THREADS + thread;
+    let half = 2u * params.block * (blocks_of(params.n) + blocks_of(params.m));
+    // With points of X, and with points of Y.
+    var added = vec2(0.0);
+    var block = 0u;
+    var any = false;
+    let others = select(params.slab, params.slice, ROWS);
+    for (var other = 0u; other < others; other++) {
+        let pair = tile_of(select(group.y, other, ROWS), select(other, group.y, ROWS));
+        let count = select(pair.columns, pair.rows, ROWS);
+        if pair.wanted && term < 2u * count && (ROWS || pair.i < pair.j) {
+            let part = parts[2u * pair.part * params.block + term];
+            let of_y = class_of(select(pair.i, pair.j, ROWS)) == 1u;
+            added += select(vec2(part, 0.0), vec2(0.0, part), of_y);
+            block = select(pair.j, pair.i, ROWS);
+            any = true;
+        }
+    }
+    if any {
+        let place = 2u * block * params.block + term;
+        sums[place] += added.x;
+        sums[place + half] += added.y;
+    }
+}

@@ -1,0 +1,97 @@
+// Values of the kernel function between two blocks of points, a TILE x TILE tile at a time, and their row and
+// column sums. src/kernel/pairs.rs has the formulas.
+//
+// The kernel that this file is appended to has `rows`, `columns`, `scales`, `row_parts`, `column_parts`, and
+//     fn tile_ready(pair: Block_pair, row: u32, column: u32, thread: u32)
+// which all threads call when `tile_values` holds a tile; its first row and column in their blocks are given.
+
+override FAMILY: u32;
+
+const GAUSSIAN = 0u;
+const LAPLACE = 1u;
+const IMQ = 2u;
+
+// Rows of `tile_values`, one longer than a tile: threads that differ in the row then use different banks.
+override TILE_PITCH = TILE + 4u;
+override TILE_LEN = TILE_PITCH * TILE;
+
+var<workgroup> tile_values: array<f32, TILE_LEN>;
+
+// 2^x for x <= 0 to 1e-7, as in src/numeric.rs: drivers' own are less exact, and biased.
+fn exp2_negative(x: vec4<f32>) -> vec4<f32> {
+    let clamped = max(x, vec4(-127.0));
+    let n = round(clamped);
+    let f = clamped - n;
+    var p = vec4(1.5353362e-4);
+    p = p * f + 1.3398875e-3;
+    p = p * f + 9.618437e-3;
+    p = p * f + 5.5503324e-2;
+    p = p * f + 2.4022648e-1;
+    p = p * f + 6.931472e-1;
+    p = p * f + 1.0;
+    return p * bitcast<vec4<f32>>(vec4<u32>(vec4<i32>(n) + 127) << vec4(23u));
+}
+
+// k less its centre, 1/2 a bandwidth.
+fn kernel_values(distance: vec4<f32>) -> vec4<f32> {
+    var sums = vec4(0.0);
+    for (var b = 0u; b < params.bandwidths; b++) {
+        let scaled = scales[b] * distance;
+        if FAMILY == GAUSSIAN || FAMILY == LAPLACE {
+            sums += exp2_negative(scaled) - 0.5;
+        } else if FAMILY == IMQ {
+            sums += 1.0 / sqrt(1.0 + scaled) - 0.5;
+        } else {
+            sums += scales[b] * sqrt(distance);
+        }
+    }
+    return sums;
+}
+
+// All tiles of a pair of blocks. Must be called by all threads of the workgroup together.
+fn block_sums(pair: Block_pair, thread: u32) {
+    for (var row = 0u; row < pair.rows; row += TILE) {
+        // Thread r < TILE adds up row r of the tiles, thread TILE + c column c.
+        var row_sum = vec2(0.0);
+        for (var column = 0u; column < pair.columns; column += TILE) {
+            evaluate(pair, row, column, thread);
+            let index = thread % TILE;
+            var sum = vec2(0.0);
+            for (var other = 0u; other < TILE; other++) {
+                let along = select(index + other * TILE_PITCH, index * TILE_PITCH + other, thread < TILE);
+                let k = tile_values[along];
+                sum += vec2(k, k * k);
+            }
+            row_sum += sum;
+            if thread >= TILE && thread < 2u * TILE && pair.i < pair.j && column + index < pair.columns {
+                let place = 2u * (pair.part * params.block + column + index);
+                let first = row == 0u;
+                column_parts[place] = sum.x + select(column_parts[place], 0.0, first);
+                column_parts[place + 1u] = sum.y + select(column_parts[place + 1u], 0.0, first);
+            }
+            tile_ready(pair, row, column, thread);
+            workgroupBarrier();
+        }
+        if thread < TILE && row + thread < pair.rows {
+            let place = 2u * (pair.part * params.block + row + thread);
+            row_parts[place] = row_sum.x;
+            row_parts[place + 1u] = row_sum.y;
+        }
+    }
+}
+
+// One tile of values; 0 for padding and for a point with itself.
+fn evaluate(pair: Block_pair, row: u32, column: u32, thread: u32) {
+    let tile = product(vec2(column, row) / TILE, thread, depth());
+    for (var r = 0u; r < 4u; r++) {
+        let k = kernel_values(distances(tile.rows[r]));
+        for (var c = 0u; c < 4u; c++) {
+            let m = tile.m + r;
+            let n = tile.n + c;
+            let same = pair.i == pair.j && m == n;
+            let outside = m >= pair.rows || n >= pair.columns;
+            tile_values[(m - row) * TILE_PITCH + n - column] = select(k[c], 0.0, same || outside);
+        }
+    }
+    workgroupBarrier();
+}

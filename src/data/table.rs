@@ -1,0 +1,387 @@
+//! Samples for the tests: tables of numbers from the files people have.
+
+mod csv;
+mod npy;
+
+use super::idx;
+use crate::error::{Error, Result};
+use image::ImageFormat;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A sample: n points of dimension d.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// Where it comes from, for titles: the last component of its source, such as `mnist:test`.
+    pub name: String,
+    /// n, at least 1.
+    pub rows: usize,
+    /// d, at least 1.
+    pub columns: usize,
+    /// `(n, d)`, row-major; all finite.
+    pub values: Vec<f64>,
+    /// Height and width when each row is an image, `d = height * width`.
+    pub image: Option<[usize; 2]>,
+    /// `(d)`: the names of the columns, if the file has them.
+    pub header: Option<Vec<String>>,
+}
+
+impl Table {
+    /// Point `i`: `(d)`.
+    pub fn row(&self, i: usize) -> &[f64] {
+        &self.values[i * self.columns..][..self.columns]
+    }
+}
+
+/// What can be read, for messages.
+const SOURCES: &str = "a .npy, .npz or .csv file, an IDX file (with `idx` or `-ubyte` in its name), a \
+                       directory with the files of MNIST, or a folder of PNG images";
+
+/// Reads the sample that a source names:
+///
+/// | source | rows |
+/// |---|---|
+/// | `x.npy` | an array `(n)`, `(n, d)`, or `(n, h, w)` of images, see below |
+/// | `x.npz`, `x.npz:key` | the only array of an archive, or the one of this name |
+/// | `x.csv` | lines of numbers separated by commas; a first line with any name in it is the header |
+/// | an IDX file | its images, scaled to 0..1; `idx` in its name or `-ubyte` at the end, `.gz` or not |
+/// | `DIR`, `DIR:train`, `DIR:test` | the training or test images of MNIST's files, scaled to 0..1 |
+/// | `DIR` | PNG images of one size, sorted by name: 8-bit luma / 255, without transparency |
+///
+/// Arrays may hold booleans, integers (rounded to f64 above 2^53) or floats of 32 or 64 bits, in C or Fortran
+/// order. Images of unsigned bytes, `(n, h, w)`, are scaled to 0..1; all other values stay as they are.
+///
+/// A suffix after the last `:` counts only if the whole source is no existing path.
+///
+/// # Errors
+///
+/// If nothing is there, the format is not one of these, the file is damaged, there is no value at all, or one
+/// is not a finite number: the message says in which row and column.
+pub fn read(source: &str) -> Result<Table> {
+    let (path, part) = split(source)?;
+    let table = if path.is_dir() { directory(path, part) } else { file(path, part) }?;
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    Ok(Table { name: part.map_or(name.to_string(), |part| format!("{name}:{part}")), ..table })
+}
+
+/// The existing path in a source, and the part of it asked for after a `:`.
+fn split(source: &str) -> Result<(&Path, Option<&str>)> {
+    // A path that cannot be looked at counts as existing: reading it will say why.
+    let exists = |path: &str| Path::new(path).try_exists().unwrap_or(true);
+    if exists(source) {
+        return Ok((Path::new(source), None));
+    }
+    match source.rsplit_once(':') {
+        Some((path, part)) if exists(path) => Ok((Path::new(path), Some(part))),
+        _ => {
+            let problem = format!("there is no such file or directory; give {SOURCES}");
+            Err(Error::data(source, problem))
+        }
+    }
+}
+
+fn file(path: &Path, part: Option<&str>) -> Result<Table> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    if let Some(part) = part
+        && extension != "npz"
+    {
+        let problem = format!(
+            "the part `:{part}` was asked for, but only .npz files and directories have parts; leave it away"
+        );
+        return Err(Error::data(path, problem));
+    }
+    match extension {
+        "npy" => npy::file(path),
+        "npz" => npy::archive(path, part),
+        "csv" => csv::file(path),
+        _ if name.contains("idx") || name.trim_end_matches(".gz").ends_with("-ubyte") => idx_images(path),
+        _ => Err(Error::data(path, format!("the format of this file is unknown; give {SOURCES}"))),
+    }
+}
+
+fn directory(path: &Path, part: Option<&str>) -> Result<Table> {
+    let train = idx::find(path, "train-images", 3);
+    match part {
+        Some("train") => idx_images(&train?),
+        Some("test") => idx_images(&idx::find(path, "t10k-images", 3)?),
+        Some(part) => {
+            let problem =
+                format!("the part `:{part}` was asked for, but there are only `:train` and `:test`");
+            Err(Error::data(path, problem))
+        }
+        None => train.map_or_else(|_| png_images(path), |train| idx_images(&train)),
+    }
+}
+
+/// The images of an IDX file, one per row.
+fn idx_images(path: &Path) -> Result<Table> {
+    let ([rows, height, width], pixels) = idx::read(path)?;
+    if pixels.is_empty() {
+        let problem = format!(
+            "there are {rows} images of {height} x {width} pixels, which is no sample; give at least one \
+             image of at least one pixel"
+        );
+        return Err(Error::data(path, problem));
+    }
+    Ok(Table {
+        rows,
+        columns: height * width,
+        values: pixels.into_iter().map(scaled).collect(),
+        image: Some([height, width]),
+        ..Table::default()
+    })
+}
+
+/// The PNG images of a directory, one per row.
+fn png_images(directory: &Path) -> Result<Table> {
+    let format = |file: &PathBuf| ImageFormat::from_path(file).ok();
+    let mut files = fs::read_dir(directory)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>())
+        .map_err(Error::io(directory, "read"))?;
+    files.retain(|file| format(file).is_some() && file.is_file());
+    files.sort();
+    if let Some(other) = files.iter().find(|&file| format(file) != Some(ImageFormat::Png)) {
+        return Err(Error::data(
+            other,
+            "only PNG images can be read; convert all images of the folder to PNG",
+        ));
+    }
+    let Some(first) = files.first() else {
+        let problem = "there are no images here, neither train-images-idx3-ubyte nor any .png file; give a \
+                       directory with the files of MNIST or a folder of PNG images";
+        return Err(Error::data(directory, problem));
+    };
+
+    let mut size = None;
+    let mut values = Vec::new();
+    for file in &files {
+        let image = image::open(file).map_err(|source| {
+            Error::data(file, format!("this is no readable PNG image ({source}); save or copy it again"))
+        })?;
+        let found = [image.height() as usize, image.width() as usize];
+        let expected = *size.get_or_insert(found);
+        if found != expected {
+            let problem = format!(
+                "this image has {} x {} pixels, but {} has {} x {}; all images of the folder must \
+                 have one size",
+                found[0],
+                found[1],
+                first.display(),
+                expected[0],
+                expected[1],
+            );
+            return Err(Error::data(file, problem));
+        }
+        values.extend(image.into_luma8().into_raw().into_iter().map(scaled));
+    }
+    Ok(Table {
+        rows: files.len(),
+        columns: values.len() / files.len(),
+        values,
+        image: size,
+        ..Table::default()
+    })
+}
+
+/// A byte as a number in 0..1.
+fn scaled(byte: u8) -> f64 {
+    f64::from(byte) / 255.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use image::{GrayImage, RgbImage};
+    use std::io::Write;
+    use tempfile::TempDir;
+
+    /// Expects that `read(source)` fails with this message about `path`.
+    fn fails(source: impl AsRef<Path>, path: impl AsRef<Path>, problem: &str) {
+        let message = read(source.as_ref().to_str().unwrap()).unwrap_err().to_string();
+        assert_eq!(message, format!("{}: {problem}", path.as_ref().display()));
+    }
+
+    fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
+        let header = [0x0800 + sizes.len() as u32].into_iter().chain(sizes.iter().copied());
+        header.flat_map(u32::to_be_bytes).chain(values.iter().copied()).collect()
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn put(directory: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = directory.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    #[test]
+    fn rows_are_slices_of_the_values() {
+        let directory = tempfile::tempdir().unwrap();
+        let table = read(put(&directory, "x.CSV", b"1,2,3\n4,5,6\n").to_str().unwrap()).unwrap();
+        assert_eq!((table.row(0), table.row(1)), (&[1.0, 2.0, 3.0][..], &[4.0, 5.0, 6.0][..]));
+        assert_eq!(table.name, "x.CSV");
+    }
+
+    #[test]
+    fn idx_files_are_read_under_any_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let bytes = idx(&[2, 1, 3], &[0, 51, 102, 153, 204, 255]);
+        for (name, bytes) in [
+            ("train-images-idx3-ubyte", bytes.clone()),
+            ("my.idx", bytes.clone()),
+            ("pictures-ubyte", bytes.clone()),
+            ("pictures-ubyte.gz", gzip(&bytes)),
+            ("t10k-images.idx3-ubyte.gz", gzip(&bytes)),
+        ] {
+            let want = Table {
+                name: name.into(),
+                rows: 2,
+                columns: 3,
+                values: [0.0, 51.0, 102.0, 153.0, 204.0, 255.0].map(|byte| byte / 255.0).into(),
+                image: Some([1, 3]),
+                header: None,
+            };
+            assert_eq!(read(put(&directory, name, &bytes).to_str().unwrap()).unwrap(), want);
+        }
+    }
+
+    #[test]
+    fn idx_files_without_images_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = put(&directory, "x.idx", &idx(&[0, 2, 3], &[]));
+        let problem = "there are 0 images of 2 x 3 pixels, which is no sample; give at least one image of at \
+                       least one pixel";
+        fails(&file, &file, problem);
+        let file = put(&directory, "x.idx", &idx(&[3], &[1, 2, 3]));
+        let problem = "the magic number at byte offset 0 is 0x00000801 instead of 0x00000803, the file seems \
+                       to be an IDX file of labels; put an IDX file of images here";
+        fails(&file, &file, problem);
+    }
+
+    #[test]
+    fn a_directory_of_mnist_has_two_parts() {
+        let directory = tempfile::tempdir().unwrap();
+        put(&directory, "train-images-idx3-ubyte.gz", &gzip(&idx(&[2, 1, 1], &[0, 255])));
+        put(&directory, "t10k-images-idx3-ubyte", &idx(&[1, 1, 1], &[51]));
+        let path = directory.path().to_str().unwrap();
+        let name = directory.path().file_name().unwrap().to_str().unwrap();
+        for (part, values) in [("", vec![0.0, 1.0]), (":train", vec![0.0, 1.0]), (":test", vec![0.2])] {
+            let table = read(&format!("{path}{part}")).unwrap();
+            assert_eq!((table.name, table.values), (format!("{name}{part}"), values));
+            assert_eq!(table.image, Some([1, 1]));
+        }
+        let problem = "the part `:valid` was asked for, but there are only `:train` and `:test`";
+        fails(format!("{path}:valid"), path, problem);
+    }
+
+    #[test]
+    fn a_part_that_is_missing_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        put(&directory, "a.png", b"");
+        let source = format!("{}:test", directory.path().display());
+        let problem = "there is no file t10k-images-idx3-ubyte here, nor t10k-images.idx3-ubyte, nor either \
+                       of them with .gz; put one of them into this directory";
+        fails(source, directory.path(), problem);
+    }
+
+    #[test]
+    fn png_images_are_read_in_the_order_of_their_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let save = |name, bytes: [u8; 2]| {
+            GrayImage::from_raw(2, 1, bytes.into()).unwrap().save(directory.path().join(name)).unwrap();
+        };
+        save("b.png", [102, 153]);
+        save("a.png", [0, 51]);
+        put(&directory, "notes.txt", b"no image");
+        let grey = RgbImage::from_raw(2, 1, vec![204, 204, 204, 255, 255, 255]).unwrap();
+        grey.save(directory.path().join("c.PNG")).unwrap();
+        let table = read(directory.path().to_str().unwrap()).unwrap();
+        assert_eq!((table.rows, table.columns, table.image), (3, 2, Some([1, 2])));
+        assert_eq!(table.values, [0.0, 51.0, 102.0, 153.0, 204.0, 255.0].map(|byte| byte / 255.0));
+    }
+
+    #[test]
+    fn png_images_of_two_sizes_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let [a, b] = ["a.png", "b.png"].map(|name| directory.path().join(name));
+        GrayImage::new(2, 1).save(&a).unwrap();
+        GrayImage::new(3, 2).save(&b).unwrap();
+        let problem = format!(
+            "this image has 2 x 3 pixels, but {} has 1 x 2; all images of the folder must have one size",
+            a.display()
+        );
+        fails(&directory, &b, &problem);
+    }
+
+    #[test]
+    fn other_images_than_png_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        GrayImage::new(2, 1).save(directory.path().join("a.png")).unwrap();
+        put(&directory, "c.gif", b"GIF89a");
+        let file = put(&directory, "b.JPG", b"\xFF\xD8");
+        fails(&directory, file, "only PNG images can be read; convert all images of the folder to PNG");
+    }
+
+    #[test]
+    fn a_damaged_png_image_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = put(&directory, "a.png", b"no PNG");
+        let message = read(directory.path().to_str().unwrap()).unwrap_err().to_string();
+        let start = format!("{}: this is no readable PNG image (", file.display());
+        assert!(message.starts_with(&start) && message.ends_with("); save or copy it again"), "{message}");
+    }
+
+    #[test]
+    fn a_directory_without_images_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        put(&directory, "notes.txt", b"no image");
+        let problem = "there are no images here, neither train-images-idx3-ubyte nor any .png file; give a \
+                       directory with the files of MNIST or a folder of PNG images";
+        fails(&directory, &directory, problem);
+    }
+
+    #[test]
+    fn a_missing_file_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["absent.npy", "absent.npz:key", "absent:train"] {
+            let path = directory.path().join(name);
+            fails(&path, &path, &format!("there is no such file or directory; give {SOURCES}"));
+        }
+    }
+
+    #[test]
+    fn an_unknown_format_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["x.parquet", "x.csv.gz", "x"] {
+            let file = put(&directory, name, b"1,2\n");
+            let problem = "the format of this file is unknown; give a .npy, .npz or .csv file, an IDX file \
+                           (with `idx` or `-ubyte` in its name), a directory with the files of MNIST, or a \
+                           folder of PNG images";
+            fails(&file, &file, problem);
+        }
+    }
+
+    #[test]
+    fn only_some_sources_have_parts() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = put(&directory, "x.csv", b"1,2\n");
+        let problem = "the part `:a` was asked for, but only .npz files and directories have parts; leave it \
+                       away";
+        fails(format!("{}:a", file.display()), &file, problem);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_existing_path_goes_before_a_suffix() {
+        let directory = tempfile::tempdir().unwrap();
+        put(&directory, "x", b"");
+        let file = put(&directory, "x:1.csv", b"7\n");
+        assert_eq!(read(file.to_str().unwrap()).unwrap().values, [7.0]);
+    }
+}

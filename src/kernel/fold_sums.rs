@@ -1,0 +1,120 @@
+//! Adds the parts of [`super::pair_sums`] to the sums of each point.
+//!
+//! ```text
+//! rows:     sums[class(J), row r of I] += sum over J of row_parts[I, J, r]
+//! columns:  sums[class(I), column c of J] += sum over I < J of column_parts[I, J, c]
+//! ```
+//!
+//! `sums: (2, blocks * block, 2)`: with the points of X and with those of Y; of k and of k^2. Always in the
+//! order of the blocks, so that the same run gives the same bits.
+
+use super::pair_sums::{TERMS, parts_len};
+use super::pairs::{Pairs, case_pairs};
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+
+/// Which parts are added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Those of the rows of each tile.
+    Rows,
+    /// Those of the columns.
+    Columns,
+}
+
+/// Adds one step's parts.
+#[derive(Clone, Debug)]
+pub struct FoldSums {
+    /// Which pairs of what.
+    pub pairs: Pairs,
+    /// Of rows or of columns.
+    pub side: Side,
+}
+
+/// See the module.
+pub static SPEC: Spec = Spec {
+    name: "fold_sums",
+    formula: "sums[class, point] += its parts",
+    source: concat!(
+        include_str!("../../shaders/fold_sums.wgsl"),
+        include_str!("../../shaders/lib/tiles.wgsl"),
+        include_str!("../../shaders/lib/step.wgsl")
+    ),
+    reads: &["parts"],
+    writes: &["sums"],
+    words: &[],
+    partial_sums: None,
+    cases,
+};
+
+/// Threads of a workgroup; each adds up one sum of one point.
+pub(super) const THREADS: usize = 64;
+
+/// Words of `sums`.
+pub fn sums_len(pairs: &Pairs) -> usize {
+    2 * pairs.blocks() * pairs.block * TERMS
+}
+
+impl FoldSums {
+    /// Adds parts in the order of the tiles; the same for both precisions.
+    fn fold<T: Copy + std::ops::AddAssign>(&self, step: &Step, parts: &[T], sums: &mut [T]) {
+        let pairs = &self.pairs;
+        let half = sums_len(pairs) / 2;
+        for tile in pairs.tiles(step) {
+            let (point_block, other, count) = match self.side {
+                Side::Rows => (tile.i, tile.j, tile.rows),
+                Side::Columns if tile.i < tile.j => (tile.j, tile.i, tile.columns),
+                Side::Columns => continue,
+            };
+            let part = &parts[pairs.part(&tile) * pairs.block * TERMS..][..count * TERMS];
+            let first = pairs.class(other) * half + point_block * pairs.block * TERMS;
+            sums[first..][..count * TERMS].iter_mut().zip(part).for_each(|(sum, part)| *sum += *part);
+        }
+    }
+}
+
+impl Kernel for FoldSums {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn shape(&self) -> Shape {
+        let pairs = &self.pairs;
+        let blocks = if self.side == Side::Rows { pairs.slab } else { pairs.slice };
+        let groups = (pairs.block * TERMS).div_ceil(THREADS);
+        Shape::new([parts_len(pairs)], [sums_len(pairs)], [groups, blocks], parts_len(pairs))
+    }
+
+    fn params(&self) -> Vec<u32> {
+        [self.pairs.params(), vec![self.pairs.slab as u32]].concat()
+    }
+
+    fn overrides(&self) -> Vec<(&'static str, f64)> {
+        vec![("THREADS", THREADS as f64), ("ROWS", f64::from(u8::from(self.side == Side::Rows)))]
+    }
+
+    fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
+        let ([parts], [sums]) = buffers.split();
+        self.fold(step, parts, sums);
+    }
+
+    fn cpu(&self, step: &Step, buffers: Buffers<'_, f32>) {
+        let ([parts], [sums]) = buffers.split();
+        self.fold(step, parts, sums);
+    }
+
+    fn tolerance(&self) -> f64 {
+        f64::from(f32::EPSILON) * 4.0
+    }
+}
+
+fn cases() -> Vec<Case> {
+    case_pairs()
+        .into_iter()
+        .flat_map(|(pairs, step)| {
+            [Side::Rows, Side::Columns].map(|side| {
+                let case = Case::new(FoldSums { pairs: pairs.clone(), side });
+                Case { step, ..case }.map("sums", |i, _| (i % 13) as f32)
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,157 @@
+//! How many pairs have which distance: one digit of a radix selection, which finds the median distance without
+//! storing or sorting distances.
+//!
+//! ```text
+//! u(r, c) = bits of the f32 distance of row r and column c, as a whole number: it grows with the distance
+//! counts[I, J, v] = how many r, c with u >> (shift + width) = prefix and v = (u >> shift) mod 2^width
+//! ```
+//!
+//! `prefix`: one word; `counts: (slab, slice, BINS)`, whole numbers. Each pair of different points counts once:
+//! of a block with itself, only pairs r < c.
+
+use super::pairs::{Family, Pairs, Scratch, case_pairs};
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use rayon::prelude::*;
+
+/// Counts distances by one digit of their bits.
+#[derive(Clone, Debug)]
+pub struct PairHistogram {
+    /// Which pairs of what; the family says which distance.
+    pub pairs: Pairs,
+    /// Bits below the digit.
+    pub shift: usize,
+    /// Bits of the digit.
+    pub width: usize,
+}
+
+/// See the module.
+pub static SPEC: Spec = Spec {
+    name: "pair_histogram",
+    formula: "how many distances have which digit",
+    source: concat!(
+        include_str!("../../shaders/pair_histogram.wgsl"),
+        include_str!("../../shaders/lib/distances.wgsl"),
+        include_str!("../../shaders/lib/tiles.wgsl"),
+        include_str!("../../shaders/lib/product.wgsl"),
+        include_str!("../../shaders/lib/step.wgsl")
+    ),
+    reads: &["rows", "columns", "prefix"],
+    writes: &["counts"],
+    words: &["prefix"],
+    partial_sums: None,
+    cases,
+};
+
+/// Values of a digit at most.
+pub const BINS: usize = 2048;
+
+/// (shift, width) of the digits of a positive f32, from the first: its sign is no part of them.
+pub const DIGITS: [(usize, usize); 3] = [(20, 11), (10, 10), (0, 10)];
+
+impl PairHistogram {
+    /// The digit of a distance, if the ones before it are `prefix`.
+    fn digit(&self, distance: f32, prefix: u32) -> Option<usize> {
+        let bits = distance.to_bits();
+        (bits >> (self.shift + self.width) == prefix)
+            .then(|| (bits >> self.shift & ((1 << self.width) - 1)) as usize)
+    }
+}
+
+impl Kernel for PairHistogram {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn shape(&self) -> Shape {
+        let pairs = &self.pairs;
+        Shape::new(
+            [pairs.slice_len(), pairs.slice_len(), 1],
+            [pairs.slab * pairs.slice * BINS],
+            [pairs.slice, pairs.slab],
+            pairs.evaluations() * pairs.flop_each(),
+        )
+    }
+
+    fn params(&self) -> Vec<u32> {
+        [self.pairs.params(), vec![self.shift as u32, self.width as u32]].concat()
+    }
+
+    fn overrides(&self) -> Vec<(&'static str, f64)> {
+        let mut all = self.pairs.overrides();
+        all.retain(|(name, _)| *name != "FAMILY");
+        all.push(("BINS", BINS as f64));
+        all
+    }
+
+    fn iterations(&self) -> usize {
+        self.pairs.iterations(0)
+    }
+
+    fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
+        let ([rows, columns, prefix], [counts]) = buffers.split();
+        let stride = self.pairs.stride();
+        for tile in self.pairs.tiles(step) {
+            let counts = &mut counts[self.pairs.part(&tile) * BINS..][..BINS];
+            counts.fill(0.0);
+            for r in 0..tile.rows {
+                for c in (0..tile.columns).filter(|&c| tile.i < tile.j || r < c) {
+                    let x = &rows[(tile.first_row + r) * stride..][..self.pairs.d];
+                    let z = &columns[(tile.x * self.pairs.block + c) * stride..][..self.pairs.d];
+                    let distance: f64 = match self.pairs.family {
+                        Family::Laplace => x.iter().zip(z).map(|(x, z)| (x - z).abs()).sum(),
+                        _ => x.iter().zip(z).map(|(x, z)| (x - z) * (x - z)).sum(),
+                    };
+                    if let Some(digit) = self.digit(distance as f32, prefix[0] as u32) {
+                        counts[digit] += 1.0;
+                    }
+                }
+            }
+        }
+    }
+
+    fn cpu(&self, step: &Step, buffers: Buffers<'_, f32>) {
+        let ([rows, columns, prefix], [counts]) = buffers.split();
+        let prefix = prefix[0].to_bits();
+        counts.par_chunks_exact_mut(BINS).enumerate().for_each_init(
+            Scratch::default,
+            |scratch, (index, counts)| {
+                let (y, x) = (index / self.pairs.slice, index % self.pairs.slice);
+                let Some(tile) = self.pairs.tile(step, y, x) else { return };
+                self.pairs.distances([rows, columns], &tile, scratch);
+                counts.fill(0.0);
+                let rows = scratch.values.chunks_exact(self.pairs.pitch()).take(tile.rows);
+                for (r, row) in rows.enumerate() {
+                    let first = if tile.i == tile.j { r + 1 } else { 0 };
+                    for &distance in &row[first.min(tile.columns)..tile.columns] {
+                        if let Some(digit) = self.digit(distance, prefix) {
+                            counts[digit] += 1.0;
+                        }
+                    }
+                }
+            },
+        );
+    }
+
+    fn tolerance(&self) -> f64 {
+        // Counts are whole numbers, and the cases' distances are exact.
+        f64::from(f32::EPSILON)
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let kept = case_pairs().into_iter().filter(|(pairs, _)| {
+        pairs.form == super::pairs::Form::Differences && !pairs.cross && pairs.family != Family::Imq
+    });
+    kept.enumerate()
+        .map(|(i, (pairs, step))| {
+            let (shift, width) = DIGITS[i % 2];
+            let case = Case::new(PairHistogram { pairs: pairs.clone(), shift, width });
+            // Small whole coordinates: distances without rounding. The second digit is counted from 4 on.
+            let whole = |_: usize, v: f32| (3.0 * v).round();
+            Case { step, ..case }
+                .map("rows", whole)
+                .map("columns", whole)
+                .map("prefix", move |_, _| f32::from_bits(if shift == 20 { 0 } else { 4f32.to_bits() >> 20 }))
+        })
+        .collect()
+}

@@ -1,0 +1,210 @@
+//! Sums of the kernel function over blocks of pairs.
+//!
+//! ```text
+//! row_parts[I, J, r]    = sum over c of (k, k^2)(row r of block I, column c of block J)
+//! column_parts[I, J, c] = sum over r of (k, k^2)(row r of block I, column c of block J)       I < J
+//! ```
+//!
+//! `rows`, `columns`: slices of the points, `(slice * block, stride)`; `scales`: one a bandwidth; both results
+//! `(slab, slice, block, 2)`. Only the wanted tiles of a step ([`super::pairs`]) are written, and of them only
+//! what is no padding. A block's pairs with itself are all in the rows: it has no columns.
+
+use super::pairs::{LANES, Pairs, Scratch, Tile, case_pairs, fill, tolerance};
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+/// Row and column sums of k and k^2 of each tile.
+#[derive(Clone, Debug)]
+pub struct PairSums {
+    /// Which pairs of what.
+    pub pairs: Pairs,
+}
+
+/// See the module.
+pub static SPEC: Spec = Spec {
+    name: "pair_sums",
+    formula: "row sums and column sums of k(x, z), k(x, z)^2",
+    source: concat!(
+        include_str!("../../shaders/pair_sums.wgsl"),
+        include_str!("../../shaders/lib/pairs.wgsl"),
+        include_str!("../../shaders/lib/distances.wgsl"),
+        include_str!("../../shaders/lib/tiles.wgsl"),
+        include_str!("../../shaders/lib/product.wgsl"),
+        include_str!("../../shaders/lib/step.wgsl")
+    ),
+    reads: &["rows", "columns", "scales"],
+    writes: &["row_parts", "column_parts"],
+    words: &[],
+    partial_sums: None,
+    cases,
+};
+
+/// Sums that a point has in a part: k and k^2.
+pub const TERMS: usize = 2;
+
+/// Words of `row_parts` and of `column_parts`.
+pub(super) fn parts_len(pairs: &Pairs) -> usize {
+    pairs.slab * pairs.slice * pairs.block * TERMS
+}
+
+impl Kernel for PairSums {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn shape(&self) -> Shape {
+        let pairs = &self.pairs;
+        Shape::new(
+            [pairs.slice_len(), pairs.slice_len(), pairs.bandwidths],
+            [parts_len(pairs), parts_len(pairs)],
+            [pairs.slice, pairs.slab],
+            pairs.evaluations() * pairs.flop_each(),
+        )
+    }
+
+    fn params(&self) -> Vec<u32> {
+        self.pairs.params()
+    }
+
+    fn overrides(&self) -> Vec<(&'static str, f64)> {
+        self.pairs.overrides()
+    }
+
+    fn iterations(&self) -> usize {
+        self.pairs.iterations(0)
+    }
+
+    fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
+        let (inputs, [row_parts, column_parts]) = buffers.split();
+        self.pairs.tiles(step).for_each(|tile| {
+            reference_sums(&self.pairs, inputs, &tile, row_parts, column_parts);
+        });
+    }
+
+    fn cpu(&self, step: &Step, buffers: Buffers<'_, f32>) {
+        let (inputs, [row_parts, column_parts]) = buffers.split();
+        let part = self.pairs.block * TERMS;
+        let parts = row_parts.par_chunks_exact_mut(part).zip(column_parts.par_chunks_exact_mut(part));
+        parts.enumerate().for_each_init(Scratch::default, |scratch, (index, (row_part, column_part))| {
+            let (y, x) = (index / self.pairs.slice, index % self.pairs.slice);
+            if let Some(tile) = self.pairs.tile(step, y, x) {
+                self.pairs.values(inputs, &tile, scratch);
+                sum_tile(&self.pairs, &tile, &scratch.values, row_part, column_part);
+            }
+        });
+    }
+
+    fn tolerance(&self) -> f64 {
+        tolerance(&self.pairs)
+    }
+}
+
+/// The f64 truth of one tile's sums.
+pub(super) fn reference_sums(
+    pairs: &Pairs,
+    inputs: [&[f64]; 3],
+    tile: &Tile,
+    row_parts: &mut [f64],
+    column_parts: &mut [f64],
+) {
+    let part = pairs.part(tile) * pairs.block;
+    let write = |parts: &mut [f64], point: usize, values: &[f64]| {
+        parts[(part + point) * TERMS] = values.iter().sum();
+        parts[(part + point) * TERMS + 1] = values.iter().map(|k| k * k).sum();
+    };
+    for r in 0..tile.rows {
+        let row: Vec<f64> = (0..tile.columns).map(|c| pairs.truth(inputs, tile, [r, c])).collect();
+        write(row_parts, r, &row);
+    }
+    if tile.i < tile.j {
+        for c in 0..tile.columns {
+            let column: Vec<f64> = (0..tile.rows).map(|r| pairs.truth(inputs, tile, [r, c])).collect();
+            write(column_parts, c, &column);
+        }
+    }
+}
+
+/// Sums of the values of a tile along both directions.
+pub(super) fn sum_tile(
+    pairs: &Pairs,
+    tile: &Tile,
+    values: &[f32],
+    row_part: &mut [f32],
+    column_part: &mut [f32],
+) {
+    let rows = &values[..tile.rows * pairs.pitch()];
+    row_sums(rows, pairs.pitch(), row_part);
+    if tile.i < tile.j {
+        column_sums(rows, pairs.pitch(), &mut column_part[..tile.columns * TERMS]);
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn row_sums(values: &[f32], pitch: usize, sums: &mut [f32]) {
+    for (row, sums) in values.chunks_exact(pitch).zip(sums.chunks_exact_mut(TERMS)) {
+        let (mut first, mut second) = ([0.0f32; LANES], [0.0f32; LANES]);
+        for values in row.chunks_exact(LANES) {
+            for (lane, value) in values.iter().enumerate() {
+                first[lane] += value;
+                second[lane] += value * value;
+            }
+        }
+        sums[0] = total(first);
+        sums[1] = total(second);
+    }
+}
+
+/// Rows whose values are added up before they join the sum of a column: a sum of sums rounds less.
+const GROUP: usize = 16;
+
+#[multiversion(targets = "simd")]
+fn column_sums(values: &[f32], pitch: usize, sums: &mut [f32]) {
+    for (strip, sums) in sums.chunks_mut(LANES * TERMS).enumerate() {
+        let (mut first, mut second) = ([0.0f32; LANES], [0.0f32; LANES]);
+        for group in values.chunks(GROUP * pitch) {
+            let (mut k, mut k2) = ([0.0f32; LANES], [0.0f32; LANES]);
+            for row in group.chunks_exact(pitch) {
+                let row: &[f32; LANES] = row[strip * LANES..][..LANES].try_into().expect("whole vectors");
+                for lane in 0..LANES {
+                    k[lane] += row[lane];
+                    k2[lane] += row[lane] * row[lane];
+                }
+            }
+            for lane in 0..LANES {
+                first[lane] += k[lane];
+                second[lane] += k2[lane];
+            }
+        }
+        for ((sums, first), second) in sums.chunks_exact_mut(TERMS).zip(first).zip(second) {
+            sums[0] = first;
+            sums[1] = second;
+        }
+    }
+}
+
+/// The sum over all lanes, halves added pairwise.
+#[inline(always)]
+fn total(mut lanes: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+fn cases() -> Vec<Case> {
+    // Blocks of five points: these kernels take bins of any size as blocks.
+    let small = |(pairs, step): &(Pairs, Step)| (Pairs { block: 5, slice: 13, ..pairs.clone() }, *step);
+    let sizes = case_pairs();
+    let sizes = sizes.iter().skip(1).take(1).map(small).chain(sizes.clone());
+    sizes
+        .map(|(pairs, step)| {
+            let case = Case::new(PairSums { pairs: pairs.clone() });
+            Case { step, ..fill(case, &pairs) }
+        })
+        .collect()
+}

@@ -1,0 +1,129 @@
+//! Do two samples differ, how much, and where: statistics of the kernel matrix of all points, which is never
+//! stored.
+//!
+//! ```text
+//! two samples --points: centred, f32, in blocks--> gram: one pass over the pairs on an engine
+//! null: labels of the points as bits -------------^        |
+//! bandwidth: a rule becomes numbers               sums of each point, quadratic forms of the labels
+//!                                                           |
+//! two_sample: estimates, variance, p-value   witness: mean k(x_i, .) - mean k(y_j, .)
+//! ```
+
+pub mod bandwidth;
+pub mod gram;
+pub mod null;
+pub mod points;
+pub mod two_sample;
+pub mod witness;
+
+pub use bandwidth::{Bandwidth, Rule};
+pub use two_sample::{Settings, TwoSample, two_sample};
+
+use crate::error::{Error, Result};
+use crate::kernel::pairs::Family;
+
+/// n points of d coordinates.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'a> {
+    /// d.
+    pub d: usize,
+    /// `(n, d)`, row-major; all finite.
+    pub values: &'a [f64],
+}
+
+impl<'a> Sample<'a> {
+    /// Values in rows of `d`.
+    ///
+    /// # Panics
+    /// When they do not fill whole rows.
+    pub fn new(d: usize, values: &'a [f64]) -> Self {
+        assert!(d > 0 && values.len().is_multiple_of(d), "a sample is whole rows of coordinates");
+        Self { d, values }
+    }
+
+    /// n.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.d
+    }
+
+    /// Whether there is no point.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Point `i`.
+    pub fn point(&self, i: usize) -> &'a [f64] {
+        &self.values[i * self.d..][..self.d]
+    }
+
+    /// The first `n` points.
+    pub fn first(&self, n: usize) -> Self {
+        Self { values: &self.values[..n * self.d], ..*self }
+    }
+}
+
+/// A kernel function with its bandwidths: the sum of one family's kernels, or their mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kernel {
+    /// The family.
+    pub family: Family,
+    /// At least one, all positive; without meaning for [`Family::Energy`].
+    pub bandwidths: Vec<f64>,
+    /// What coordinates are divided by first, if anything: `(d)`.
+    pub coordinates: Option<Vec<f64>>,
+    /// Divide the sum over the bandwidths by their number.
+    pub mean: bool,
+}
+
+impl Kernel {
+    /// One bandwidth.
+    pub fn new(family: Family, bandwidth: f64) -> Self {
+        Self { family, bandwidths: vec![bandwidth], coordinates: None, mean: true }
+    }
+
+    /// What the sum over the bandwidths is multiplied by.
+    pub fn weight(&self) -> f64 {
+        if self.mean { 1.0 / self.bandwidths.len() as f64 } else { 1.0 }
+    }
+
+    /// k(x, x).
+    pub fn at_zero(&self) -> f64 {
+        match self.family {
+            Family::Energy => 0.0,
+            _ => self.weight() * self.bandwidths.len() as f64,
+        }
+    }
+
+    /// What an engine subtracts from the sum over the bandwidths.
+    pub(crate) fn centre(&self) -> f64 {
+        self.family.centre() * self.bandwidths.len() as f64
+    }
+
+    /// k(x, z) in f64.
+    pub fn value(&self, x: &[f64], z: &[f64]) -> f64 {
+        let divisor = |i: usize| self.coordinates.as_ref().map_or(1.0, |b| b[i]);
+        let differences = x.iter().zip(z).enumerate().map(|(i, (x, z))| (x - z) / divisor(i));
+        let distance: f64 = match self.family {
+            Family::Laplace => differences.map(f64::abs).sum(),
+            _ => differences.map(|t| t * t).sum(),
+        };
+        let sum: f64 = self.scales().map(|scale| self.family.value(scale, distance)).sum();
+        self.weight() * sum
+    }
+
+    /// The kernel's scales, see [`Family::scale`].
+    pub(crate) fn scales(&self) -> impl Iterator<Item = f64> {
+        self.bandwidths.iter().map(|&bandwidth| self.family.scale(bandwidth))
+    }
+
+    fn check(&self) -> Result<()> {
+        let wrong = |b: &&f64| !(b.is_finite() && **b > 0.0);
+        match self.bandwidths.iter().find(wrong) {
+            Some(b) => {
+                Err(Error::usage(format!("a bandwidth of {b} is not possible; give a positive number")))
+            }
+            None if self.bandwidths.is_empty() => Err(Error::usage("give at least one bandwidth")),
+            None => Ok(()),
+        }
+    }
+}

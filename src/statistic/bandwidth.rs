@@ -1,0 +1,330 @@
+//! Bandwidths by rule: from the distances between all points of both samples.
+
+use super::gram::{Extra, Gram};
+use super::points::Points;
+use super::{Kernel, Sample};
+use crate::engine::{Device, Engine};
+use crate::error::{Error, Result};
+use crate::kernel::pair_histogram::{BINS, DIGITS, PairHistogram};
+use crate::kernel::pairs::{Family, Form, MOST_POINTS, Pairs};
+use crate::program::{BufferId, Plan, ProgramId, Step};
+use crate::random::{Sequence, Stream};
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// Most points that a rule looks at; of more, a seeded subsample of this size.
+pub const MOST: usize = 4096;
+
+/// Least bandwidth of a coordinate by [`Rule::MedianPerFeature`], as in MMDAgg.
+const LEAST_PER_FEATURE: f64 = 1e-4;
+
+/// How a bandwidth follows from distances.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rule {
+    /// The median distance over all pairs of different points of both samples (Gretton et al., JMLR 2012, section
+    /// 8); L1 distances for the laplace kernel.
+    #[default]
+    Median,
+    /// The mean of these distances.
+    Mean,
+    /// A bandwidth for each coordinate, the median |difference| in it: exp(-sum (`d_i` / `b_i`)^2), and for the
+    /// laplace kernel exp(-sum |`d_i`| / `b_i`) (Schrab et al., "MMD aggregated two-sample test", JMLR 2023).
+    MedianPerFeature,
+}
+
+impl Rule {
+    /// Its name, as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Median => "median",
+            Self::Mean => "mean",
+            Self::MedianPerFeature => "median-per-feature",
+        }
+    }
+}
+
+/// What bandwidths are asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Bandwidth {
+    /// These.
+    Values(Vec<f64>),
+    /// Multiples of what a rule gives.
+    Rule(Rule, Vec<f64>),
+}
+
+impl Default for Bandwidth {
+    fn default() -> Self {
+        Self::Rule(Rule::Median, vec![1.0])
+    }
+}
+
+/// `1.5`, `0.5,1,2`, `median`, `mean`, `median-per-feature`, `0.5*median,median,2*median`.
+impl FromStr for Bandwidth {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let help = || {
+            format!(
+                "`{text}` is no bandwidth; give positive numbers such as 0.5,1,2, or a rule: median, mean, \
+                 median-per-feature, or multiples of one rule such as 0.5*median,2*median"
+            )
+        };
+        let positive = |s: &str| s.trim().parse::<f64>().ok().filter(|v| v.is_finite() && *v > 0.0);
+        let mut rules = Vec::new();
+        let mut numbers = Vec::new();
+        for part in text.split(',') {
+            let (factor, name) = part.split_once('*').unwrap_or(("1", part));
+            let named = [Rule::Median, Rule::Mean, Rule::MedianPerFeature];
+            match named.into_iter().find(|rule| rule.name() == name.trim()) {
+                Some(rule) => {
+                    rules.push(rule);
+                    numbers.push(positive(factor).ok_or_else(help)?);
+                }
+                None => numbers.push(positive(part).ok_or_else(help)?),
+            }
+        }
+        match rules[..] {
+            [] => Ok(Self::Values(numbers)),
+            [rule, ..] if rules.len() == numbers.len() && rules.iter().all(|r| *r == rule) => {
+                Ok(Self::Rule(rule, numbers))
+            }
+            _ => Err(help()),
+        }
+    }
+}
+
+/// A kernel with the bandwidths that were asked for, and where they come from.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// The rule in words, with what a reader must know about it.
+    pub rule: String,
+    /// What a user should know.
+    pub warnings: Vec<String>,
+}
+
+impl Bandwidth {
+    /// Applies the rule to two samples, `y` perhaps empty.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn resolve(
+        &self,
+        device: &Device,
+        [x, y]: [Sample<'_>; 2],
+        family: Family,
+        mean: bool,
+        seed: u64,
+    ) -> Result<Resolved> {
+        let kernel = |bandwidths: Vec<f64>, coordinates| Kernel { family, bandwidths, coordinates, mean };
+        let resolved = |kernel, rule: &str| Resolved { kernel, rule: rule.into(), warnings: Vec::new() };
+        let (rule, factors) = match self {
+            _ if family == Family::Energy => return Ok(resolved(kernel(vec![1.0], None), "none")),
+            Self::Values(values) => return Ok(resolved(kernel(values.clone(), None), "given")),
+            Self::Rule(rule, factors) => (*rule, factors),
+        };
+        let total = x.len() + y.len();
+        let pooled = pool([x, y], seed);
+        let points = Sample::new(x.d, &pooled);
+        if points.len() < 2 {
+            return Err(Error::usage("a bandwidth rule needs two points; give --bandwidth a number"));
+        }
+        let mut said = rule.name().to_owned();
+        if points.len() < total {
+            said = format!("{said} of {} of {total} points", points.len());
+        }
+        let scaled = |value: f64| factors.iter().map(|factor| factor * value).collect::<Vec<_>>();
+        if rule == Rule::MedianPerFeature {
+            let coordinates = medians_per_feature(points);
+            // exp(-u^2) is a gaussian of sigma^2 = 1/2 in the divided coordinates.
+            let unit = if family == Family::Gaussian { 0.5f64.sqrt() } else { 1.0 };
+            return Ok(resolved(kernel(scaled(unit), Some(coordinates)), &said));
+        }
+        let mut value = match rule {
+            Rule::Mean => mean_distance(device, points, family)?,
+            _ => median_distance(device, points, family)?,
+        };
+        let mut warnings = Vec::new();
+        if value == 0.0 {
+            value = mean_distance(device, points, family)?;
+            said = format!("mean of {} points, as their median distance is 0", points.len());
+            warnings.push("more than half of all distances are 0: many points coincide".to_owned());
+        }
+        if value == 0.0 {
+            value = 1.0;
+            said = "1, as all distances are 0".into();
+            warnings.push("all points coincide: there is nothing to compare".to_owned());
+        }
+        Ok(Resolved { kernel: kernel(scaled(value), None), rule: said, warnings })
+    }
+}
+
+/// All points of both samples, or a seeded subsample of [`MOST`] of them.
+fn pool([x, y]: [Sample<'_>; 2], seed: u64) -> Vec<f64> {
+    let total = x.len() + y.len();
+    let point = |i: usize| if i < x.len() { x.point(i) } else { y.point(i - x.len()) };
+    let mut order: Vec<usize> = (0..total).collect();
+    if total > MOST {
+        let mut random = Sequence::new(seed, Stream::Subsample, 0);
+        for i in 0..MOST {
+            order.swap(i, i + random.below((total - i) as u32) as usize);
+        }
+        order.truncate(MOST);
+    }
+    order.into_iter().flat_map(|i| point(i).iter().copied()).collect()
+}
+
+/// The median distance over all pairs of different points, by radix selection on an engine: three counts of one
+/// digit each find a distance of given rank, and nothing is stored or sorted. Of an even number of pairs, the
+/// mean of the two middle ones.
+pub fn median_distance(device: &Device, points: Sample<'_>, family: Family) -> Result<f64> {
+    let n = points.len();
+    let mut selection = Selection::new(device, points, family)?;
+    let pairs = (n * (n - 1) / 2) as u64;
+    let ranks = [(pairs - 1) / 2, pairs / 2];
+    let root = |distance: f32| match family {
+        Family::Laplace => f64::from(distance),
+        _ => f64::from(distance).sqrt(),
+    };
+    let [low, high] = [selection.select(ranks[0])?, selection.select(ranks[1])?].map(root);
+    Ok(0.5 * (low + high))
+}
+
+/// Finds distances by rank.
+struct Selection {
+    engine: Box<dyn Engine>,
+    programs: Vec<ProgramId>,
+    prefix: BufferId,
+    counts: BufferId,
+    steps: Vec<Step>,
+    /// Counts that are known already, by digit and prefix.
+    known: HashMap<(usize, u32), Vec<u64>>,
+}
+
+impl Selection {
+    fn new(device: &Device, points: Sample<'_>, family: Family) -> Result<Self> {
+        let mut pairs = Pairs {
+            n: points.len(),
+            m: 0,
+            d: points.d,
+            block: MOST_POINTS,
+            slice: 1,
+            slab: 1,
+            cross: false,
+            family,
+            bandwidths: 1,
+            form: Form::Differences,
+        };
+        pairs.block = pairs.fitting_block(MOST_POINTS, 0);
+        let blocks = pairs.blocks();
+        pairs.slice = blocks;
+        let mut plan = Plan::default();
+        let rows = plan.buffer("rows", blocks * pairs.block * points.d);
+        let prefix = plan.buffer("prefix", 1);
+        let counts = plan.buffer("counts", blocks * BINS);
+        let mut programs = Vec::new();
+        for (shift, width) in DIGITS {
+            let program = plan.program("digit");
+            let kernel = PairHistogram { pairs: pairs.clone(), shift, width };
+            let buffers = [("rows", rows), ("columns", rows), ("prefix", prefix), ("counts", counts)];
+            plan.call(program, kernel, &buffers)?;
+            programs.push(program);
+        }
+        let mut engine = device.load(Arc::new(plan))?;
+        let values = Points::new(points, Sample { values: &[], ..points }, None);
+        engine.write(rows, bytemuck::cast_slice(&values.blocks(pairs.block, Form::Differences)))?;
+        let steps = (0..blocks as u32).map(|first| Step { first, ..Step::default() }).collect();
+        Ok(Self { engine, programs, prefix, counts, steps, known: HashMap::new() })
+    }
+
+    /// The distance of this rank, 0 the smallest.
+    fn select(&mut self, rank: u64) -> Result<f32> {
+        let (mut rank, mut prefix) = (rank, 0u32);
+        for (digit, (_, width)) in DIGITS.iter().enumerate() {
+            if !self.known.contains_key(&(digit, prefix)) {
+                let counts = self.count(digit, prefix)?;
+                self.known.insert((digit, prefix), counts);
+            }
+            let counts = &self.known[&(digit, prefix)];
+            let mut value = 0;
+            while value + 1 < counts.len() && rank >= counts[value] {
+                rank -= counts[value];
+                value += 1;
+            }
+            prefix = prefix << width | value as u32;
+        }
+        Ok(f32::from_bits(prefix))
+    }
+
+    fn count(&mut self, digit: usize, prefix: u32) -> Result<Vec<u64>> {
+        self.engine.write(self.prefix, bytemuck::bytes_of(&prefix))?;
+        let mut totals = vec![0; BINS];
+        for (first, step) in self.steps.iter().enumerate() {
+            let counts = self.engine.run(self.programs[digit], &[*step], &[self.counts])?.remove(0);
+            // Column blocks before the row block were not counted.
+            for counts in counts.chunks_exact(BINS).skip(first) {
+                totals.iter_mut().zip(counts).for_each(|(total, count)| *total += *count as u64);
+            }
+        }
+        Ok(totals)
+    }
+}
+
+/// The mean distance over all pairs of different points.
+fn mean_distance(device: &Device, points: Sample<'_>, family: Family) -> Result<f64> {
+    let n = points.len();
+    let pairs = (n * (n - 1)) as f64 / 2.0;
+    if family == Family::Laplace {
+        // Sorted, the i-th value of a coordinate is the larger one of i pairs and the smaller one of the rest.
+        let column = |f: usize| {
+            let mut values: Vec<f64> = (0..n).map(|i| points.point(i)[f]).collect();
+            values.sort_by(f64::total_cmp);
+            let weigh = |(i, v): (usize, &f64)| (2.0 * i as f64 + 1.0 - n as f64) * v;
+            values.iter().enumerate().map(weigh).sum::<f64>()
+        };
+        return Ok((0..points.d).map(column).sum::<f64>() / pairs);
+    }
+    let none = Sample { values: &[], ..points };
+    let kernel = Kernel::new(Family::Energy, 1.0);
+    let gram = Gram::new(device, [points, none], &kernel, &Extra::None, false, &mut |_| {})?;
+    Ok(-gram.k.iter().map(|k| k[0]).sum::<f64>() / 2.0 / pairs)
+}
+
+/// The median |difference| of each coordinate, at least [`LEAST_PER_FEATURE`].
+fn medians_per_feature(points: Sample<'_>) -> Vec<f64> {
+    let column = |f: usize| {
+        let mut values: Vec<f64> = (0..points.len()).map(|i| points.point(i)[f]).collect();
+        values.sort_by(f64::total_cmp);
+        median_difference(&values).max(LEAST_PER_FEATURE)
+    };
+    (0..points.d).into_par_iter().map(column).collect()
+}
+
+/// The median of all differences of sorted values, by bisection on the bits of the answer: how many differences
+/// are at most t takes one walk along the values.
+fn median_difference(sorted: &[f64]) -> f64 {
+    let n = sorted.len();
+    let pairs = n * (n - 1) / 2;
+    let at_most = |t: f64| {
+        let mut first = 0;
+        let count = |last: usize| {
+            while sorted[last] - sorted[first] > t {
+                first += 1;
+            }
+            last - first
+        };
+        (0..n).map(count).sum::<usize>()
+    };
+    let select = |rank: usize| {
+        let (mut low, mut high) = (0u64, (sorted[n - 1] - sorted[0]).to_bits());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if at_most(f64::from_bits(middle)) > rank { high = middle } else { low = middle + 1 }
+        }
+        f64::from_bits(low)
+    };
+    0.5 * (select((pairs - 1) / 2) + select(pairs / 2))
+}

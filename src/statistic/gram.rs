@@ -1,0 +1,350 @@
+//! One pass over all pairs of points: sums of the kernel matrix that need no memory for it.
+
+use super::points::Points;
+use super::{Kernel, Sample};
+use crate::engine::{Device, MOST_STEPS, Ticket};
+use crate::error::{Error, Result};
+use crate::kernel::block_totals::BlockTotals;
+use crate::kernel::fold_forms::FoldForms;
+use crate::kernel::fold_sums::{FoldSums, Side, sums_len};
+use crate::kernel::pair_forms::{BITS, PairForms, members_len};
+use crate::kernel::pair_sums::{PairSums, TERMS};
+use crate::kernel::pairs::{Form, MOST_ITERATIONS, MOST_POINTS, Pairs};
+use crate::program::{BufferId, Plan, ProgramId, Step};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Largest buffer of points: software adapters bind 128 MiB at most.
+const SLICE_BYTES: usize = 64 << 20;
+
+/// Largest buffer of parts, a step's intermediate sums.
+const PARTS_BYTES: usize = 16 << 20;
+
+/// Most work of one step, in floating-point operations: a slow GPU must not be kept from its screen for long.
+const STEP_FLOP: usize = 1 << 36;
+
+/// About the work of one submission; after each, progress is reported.
+const SUBMISSION_FLOP: usize = 1 << 35;
+
+/// Submissions on their way at a time.
+const IN_FLIGHT: usize = 2;
+
+/// What is wanted beside the sums of each point.
+#[derive(Clone, Debug)]
+pub enum Extra<'a> {
+    /// Nothing.
+    None,
+    /// The quadratic forms a_b' K a_b of label vectors.
+    Forms(&'a Labels),
+    /// The kernel matrix summed over bins of this many points, each sample's own.
+    Bins(usize),
+}
+
+impl Extra<'_> {
+    fn draws(&self) -> usize {
+        match self {
+            Extra::Forms(labels) => labels.draws,
+            Extra::None | Extra::Bins(_) => 0,
+        }
+    }
+}
+
+/// Work of one row block with all columns of a slice.
+fn row_block_flop(pairs: &Pairs, draws: usize) -> usize {
+    pairs.slice * pairs.block * pairs.block * (pairs.flop_each() + 2 * draws)
+}
+
+/// Many 0/1 label vectors over all points, as bits: point p of a sample is bit p % 32 of its word (p / 32, b).
+#[derive(Clone, Debug)]
+pub struct Labels {
+    /// How many vectors.
+    pub draws: usize,
+    /// `(words of X + words of Y, draws)`: each sample begins with a new word.
+    pub words: Vec<u32>,
+}
+
+/// What a pass computes. Values of K are those of the kernel, its weight included; the diagonal is left out.
+/// With `cross`, so are all pairs of points of one sample.
+#[derive(Clone, Debug)]
+pub struct Gram {
+    /// Points of X and of Y.
+    pub counts: [usize; 2],
+    /// Of each point of X, then of Y: sums over the points of X and of Y of k.
+    pub k: Vec<[f64; 2]>,
+    /// The same of k^2.
+    pub k2: Vec<[f64; 2]>,
+    /// a_b' K a_b of each label vector.
+    pub forms: Vec<f64>,
+    /// `(bins, bins)`: K summed over bins; symmetric.
+    pub bins: Vec<f64>,
+    /// Kernel values computed.
+    pub evaluations: f64,
+    /// How distances were computed.
+    pub form: Form,
+}
+
+impl Gram {
+    /// Works through all pairs of two samples, or only those of a point of each.
+    ///
+    /// `progress` is called with the fraction that is done.
+    ///
+    /// # Errors
+    /// If the kernel or the device cannot do it.
+    pub fn new(
+        device: &Device,
+        [x, y]: [Sample<'_>; 2],
+        kernel: &Kernel,
+        extra: &Extra<'_>,
+        cross: bool,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<Self> {
+        kernel.check()?;
+        let points = Points::new(x, y, kernel.coordinates.as_deref());
+        let pass = Pass::new(&points, kernel, extra, cross)?;
+        pass.run(device, &points, kernel, extra, progress)
+    }
+}
+
+/// A plan for one pass.
+struct Pass {
+    pairs: Pairs,
+    plan: Plan,
+    program: ProgramId,
+    rows: BufferId,
+    columns: BufferId,
+    scales: BufferId,
+    sums: BufferId,
+    members: Option<BufferId>,
+    forms: Option<BufferId>,
+    totals: Option<(BufferId, BlockTotals)>,
+}
+
+impl Pass {
+    fn new(points: &Points, kernel: &Kernel, extra: &Extra<'_>, cross: bool) -> Result<Self> {
+        let form = points.form(kernel);
+        let draws = extra.draws();
+        let [n, m] = points.counts;
+        let mut pairs = Pairs {
+            n,
+            m,
+            d: points.d,
+            block: MOST_POINTS,
+            slice: 1,
+            slab: 1,
+            cross,
+            family: kernel.family,
+            bandwidths: kernel.bandwidths.len(),
+            form,
+        };
+        pairs.block = match extra {
+            // Whole blocks make a bin.
+            Extra::Bins(bin) => {
+                let fits = |&block: &usize| {
+                    bin % block == 0 && Pairs { block, ..pairs.clone() }.iterations(0) <= MOST_ITERATIONS
+                };
+                (1..=MOST_POINTS.min(*bin)).rev().find(fits).unwrap_or(1)
+            }
+            _ => pairs.fitting_block(MOST_POINTS, draws),
+        };
+        let block = pairs.block;
+        let block_bytes = 4 * block * pairs.stride();
+        pairs.slice = (SLICE_BYTES / block_bytes).clamp(1, pairs.blocks());
+        let parts = 4 * pairs.slice * (block * TERMS).max(draws);
+        let most = (PARTS_BYTES / parts).min(STEP_FLOP / row_block_flop(&pairs, draws));
+        pairs.slab = most.clamp(1, pairs.slice);
+
+        let mut plan = Plan::default();
+        let slice_len = pairs.slice * block * pairs.stride();
+        let rows = plan.buffer("rows", slice_len);
+        // One slice holds all points: rows and columns are the same.
+        let columns = if pairs.slice == pairs.blocks() { rows } else { plan.buffer("columns", slice_len) };
+        let scales = plan.buffer("scales", pairs.bandwidths);
+        let parts_len = pairs.slab * pairs.slice * block * TERMS;
+        let row_parts = plan.buffer("row parts", parts_len);
+        let column_parts = plan.buffer("column parts", parts_len);
+        let sums = plan.buffer("sums", sums_len(&pairs));
+        let program = plan.program("pairs");
+        let inputs = [("rows", rows), ("columns", columns), ("scales", scales)];
+        let parts = [("row_parts", row_parts), ("column_parts", column_parts)];
+        let (mut members, mut forms, mut totals) = (None, None, None);
+        if draws > 0 {
+            let labels = plan.buffer("members", members_len(&pairs, draws));
+            let form_parts = plan.buffer("form parts", pairs.slab * pairs.slice * draws);
+            let results = plan.buffer("forms", pairs.blocks() * draws);
+            let extra = [("members", labels), ("form_parts", form_parts)];
+            let buffers = [&inputs[..], &parts, &extra].concat();
+            plan.call(program, PairForms { pairs: pairs.clone(), draws }, &buffers)?;
+            let fold = FoldForms { pairs: pairs.clone(), draws };
+            plan.call(program, fold, &[("form_parts", form_parts), ("forms", results)])?;
+            (members, forms) = (Some(labels), Some(results));
+        } else {
+            plan.call(program, PairSums { pairs: pairs.clone() }, &[&inputs[..], &parts].concat())?;
+        }
+        for (side, parts) in [(Side::Rows, row_parts), (Side::Columns, column_parts)] {
+            let fold = FoldSums { pairs: pairs.clone(), side };
+            plan.call(program, fold, &[("parts", parts), ("sums", sums)])?;
+        }
+        if let Extra::Bins(bin) = extra {
+            if points.counts.iter().any(|count| count % bin != 0) {
+                return Err(Error::usage(format!("bins of {bin} points do not divide both samples evenly")));
+            }
+            let kernel = BlockTotals { pairs: pairs.clone(), blocks_per_bin: bin / block };
+            let results = plan.buffer("totals", pairs.blocks() * kernel.bins());
+            plan.call(program, kernel.clone(), &[("row_parts", row_parts), ("totals", results)])?;
+            totals = Some((results, kernel));
+        }
+        Ok(Self { pairs, plan, program, rows, columns, scales, sums, members, forms, totals })
+    }
+
+    fn run(
+        self,
+        device: &Device,
+        points: &Points,
+        kernel: &Kernel,
+        extra: &Extra<'_>,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<Gram> {
+        let Self { pairs, plan, program, .. } = self;
+        let mut engine = device.load(Arc::new(plan))?;
+        let blocks = points.blocks(pairs.block, pairs.form);
+        let scales: Vec<f32> = kernel.scales().map(|scale| scale as f32).collect();
+        engine.write(self.scales, bytemuck::cast_slice(&scales))?;
+        if let (Some(buffer), Extra::Forms(labels)) = (self.members, extra) {
+            engine.write(buffer, bytemuck::cast_slice(&members(labels, &pairs)))?;
+        }
+        let slice_len = pairs.slice * pairs.block * pairs.stride();
+        let slice = |at: usize| {
+            let mut slice = blocks[at * pairs.block * pairs.stride()..].to_vec();
+            slice.resize(slice_len, 0.0);
+            slice
+        };
+        let slices = || (0..pairs.blocks()).step_by(pairs.slice);
+        let step_flop = pairs.slab * row_block_flop(&pairs, extra.draws());
+        let mut batches = Vec::new();
+        for rows_at in slices() {
+            for columns_at in slices().filter(|&at| at >= rows_at) {
+                let steps: Vec<Step> = (0..pairs.slice.min(pairs.blocks() - rows_at))
+                    .step_by(pairs.slab)
+                    .map(|first| Step {
+                        first: first as u32,
+                        rows_at: rows_at as u32,
+                        columns_at: columns_at as u32,
+                        ..Step::default()
+                    })
+                    .collect();
+                let most = (SUBMISSION_FLOP / step_flop).clamp(1, MOST_STEPS);
+                batches.extend(steps.chunks(most).map(<[Step]>::to_vec));
+            }
+        }
+        let mut flight: VecDeque<Ticket> = VecDeque::new();
+        let mut at = [usize::MAX; 2];
+        for (done, steps) in batches.iter().enumerate() {
+            let wanted = [steps[0].rows_at as usize, steps[0].columns_at as usize];
+            if at[0] != wanted[0] {
+                engine.write(self.rows, bytemuck::cast_slice(&slice(wanted[0])))?;
+            }
+            if at[1] != wanted[1] && self.columns != self.rows {
+                engine.write(self.columns, bytemuck::cast_slice(&slice(wanted[1])))?;
+            }
+            at = wanted;
+            flight.push_back(engine.submit(program, steps, &[])?);
+            if flight.len() == IN_FLIGHT {
+                let first = flight.pop_front().expect("two are in flight");
+                engine.wait(first)?;
+            }
+            progress((done + 1) as f64 / batches.len() as f64);
+        }
+        for ticket in flight {
+            engine.wait(ticket)?;
+        }
+
+        let sums = engine.read(self.sums)?;
+        let (k, k2) = point_sums(&sums, &pairs, kernel);
+        let forms = match (self.forms, extra) {
+            (Some(buffer), Extra::Forms(labels)) => forms(&engine.read(buffer)?, labels, kernel),
+            _ => Vec::new(),
+        };
+        let bins = match &self.totals {
+            Some((buffer, totals)) => bin_table(&engine.read(*buffer)?, totals, kernel, &k),
+            None => Vec::new(),
+        };
+        let [n, m] = points.counts.map(|count| count as f64);
+        let all = (n + m) * (n + m - 1.0) / 2.0;
+        let evaluations = if pairs.cross { n * m } else { all };
+        Ok(Gram { counts: points.counts, k, k2, forms, bins, evaluations, form: pairs.form })
+    }
+}
+
+/// Labels in the order of the blocks, padding included.
+fn members(labels: &Labels, pairs: &Pairs) -> Vec<u32> {
+    let draws = labels.draws;
+    let mut words = vec![0u32; members_len(pairs, draws)];
+    let (x, y) = labels.words.split_at(pairs.n.div_ceil(BITS) * draws);
+    words[..x.len()].copy_from_slice(x);
+    let first_of_y = pairs.blocks_of_x() * pairs.block / BITS * draws;
+    words[first_of_y..][..y.len()].copy_from_slice(y);
+    words
+}
+
+/// Sums of k and of k^2 of each point, without the padding, from sums of weightless k less its centre.
+fn point_sums(sums: &[f32], pairs: &Pairs, kernel: &Kernel) -> (Vec<[f64; 2]>, Vec<[f64; 2]>) {
+    let (weight, centre) = (kernel.weight(), kernel.centre());
+    let half = sums.len() / 2;
+    let first_of_y = pairs.blocks_of_x() * pairs.block;
+    let point = |own: usize, place: usize| {
+        let of_class = |class: usize| {
+            let partners = match (class == own, pairs.cross) {
+                (true, true) => 0.0,
+                (true, false) => [pairs.n, pairs.m][class] as f64 - 1.0,
+                (false, _) => [pairs.n, pairs.m][class] as f64,
+            };
+            let [s, s2] = [0, 1].map(|term| f64::from(sums[class * half + place * TERMS + term]));
+            (
+                weight * (s + partners * centre),
+                weight * weight * (s2 + 2.0 * centre * s + partners * centre * centre),
+            )
+        };
+        let ((k_x, k2_x), (k_y, k2_y)) = (of_class(0), of_class(1));
+        ([k_x, k_y], [k2_x, k2_y])
+    };
+    let of_x = (0..pairs.n).map(|place| point(0, place));
+    of_x.chain((first_of_y..first_of_y + pairs.m).map(|place| point(1, place))).unzip()
+}
+
+/// Quadratic forms from those of weightless k less its centre, in row blocks.
+fn forms(values: &[f32], labels: &Labels, kernel: &Kernel) -> Vec<f64> {
+    let mut sums = vec![0.0; labels.draws];
+    for block in values.chunks_exact(labels.draws) {
+        sums.iter_mut().zip(block).for_each(|(sum, v)| *sum += f64::from(*v));
+    }
+    let mut counts = vec![0; labels.draws];
+    for words in labels.words.chunks_exact(labels.draws) {
+        counts.iter_mut().zip(words).for_each(|(count, word)| *count += word.count_ones());
+    }
+    let pairs = counts.into_iter().map(|count| f64::from(count) * (f64::from(count) - 1.0));
+    sums.iter().zip(pairs).map(|(sum, pairs)| kernel.weight() * (sum + kernel.centre() * pairs)).collect()
+}
+
+/// The symmetric table of bins from the upper triangle of (blocks, bins) and the sums of the points.
+fn bin_table(totals: &[f32], of: &BlockTotals, kernel: &Kernel, k: &[[f64; 2]]) -> Vec<f64> {
+    let (bins, pairs) = (of.bins(), &of.pairs);
+    let size = of.blocks_per_bin * pairs.block;
+    let mut table = vec![0.0; bins * bins];
+    for (i, row) in totals.chunks_exact(bins).enumerate() {
+        let u = of.bin(i);
+        for v in u + 1..bins {
+            let centred = f64::from(row[v]) + kernel.centre() * (pairs.block * size) as f64;
+            table[u * bins + v] += kernel.weight() * centred;
+            table[v * bins + u] = table[u * bins + v];
+        }
+    }
+    // Of the pairs within a bin, some were taken once and some both ways: they are what is left of its points'
+    // sums with their own sample.
+    for (u, points) in k.chunks_exact(size).enumerate() {
+        let class = usize::from(u >= of.bins_of_x());
+        let own = if class == 0 { 0..of.bins_of_x() } else { of.bins_of_x()..bins };
+        let others: f64 = own.filter(|&v| v != u).map(|v| table[u * bins + v]).sum();
+        table[u * bins + u] = points.iter().map(|k| k[class]).sum::<f64>() - others;
+    }
+    table
+}

@@ -1,0 +1,139 @@
+//! Null distributions: how the points are labelled if there were no difference.
+//!
+//! A permutation's MMD^2 needs one quadratic form. With K without its diagonal, r = K 1, T = 1'K 1, and a the
+//! 0/1 labels of the smaller sample, q = a'K a and l = a'r give all three sums of MMD^2:
+//!
+//! ```text
+//! smaller with itself: q       larger with itself: T - 2 l + q       both: l - q
+//! ```
+//!
+//! The smaller one, because T - 2 l + q is the difference of large numbers, and is divided by the square of the
+//! larger size.
+
+use super::gram::Labels;
+use crate::kernel::pair_forms::BITS;
+use crate::random::{Sequence, Stream};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// How draws under the null are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Null {
+    /// Permute the points: exact level.
+    #[default]
+    Exact,
+    /// Permute bins of points: exact level too, and hardly more work than the estimate itself
+    Binned,
+    /// Swap pairs of points at random, for samples of one size (wild bootstrap)
+    Wild,
+}
+
+impl Null {
+    /// Its name, as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Binned => "binned",
+            Self::Wild => "wild",
+        }
+    }
+}
+
+/// Which `count` of `total` things are chosen: draw `draw` of a seed; the first ones in draw 0, which is what was
+/// observed.
+fn choose(count: usize, total: usize, seed: u64, draw: usize) -> Vec<u32> {
+    let mut all: Vec<u32> = (0..total as u32).collect();
+    if draw > 0 {
+        // The first part of a Fisher-Yates shuffle.
+        let mut random = Sequence::new(seed, Stream::Permutation, draw as u32);
+        for i in 0..count {
+            let j = i + random.below((total - i) as u32) as usize;
+            all.swap(i, j);
+        }
+    }
+    all.truncate(count);
+    all
+}
+
+/// Labels of draws `first..first + draws` of the exact null: which points are called the smaller sample; X if
+/// both are of one size.
+pub fn permutations([n, m]: [usize; 2], seed: u64, first: usize, draws: usize) -> Labels {
+    // What was observed comes first in the order of the points.
+    let first_of_smaller = if n <= m { 0 } else { n };
+    labels([n, m], first, draws, |draw, set| {
+        for p in choose(n.min(m), n + m, seed, draw) {
+            set((p as usize + first_of_smaller) % (n + m));
+        }
+    })
+}
+
+/// Labels of draws of the wild bootstrap: in each pair (`x_i`, `y_i`), one point is called X.
+pub fn signs(n: usize, seed: u64, first: usize, draws: usize) -> Labels {
+    labels([n, n], first, draws, |draw, set| {
+        let mut random = Sequence::new(seed, Stream::Permutation, draw as u32);
+        for i in 0..n {
+            let swapped = draw > 0 && random.word() >> 31 == 1;
+            set(if swapped { n + i } else { i });
+        }
+    })
+}
+
+/// Packs label vectors: `label(draw, set)` calls `set` for each point whose label is 1.
+fn labels(
+    [n, m]: [usize; 2],
+    first: usize,
+    draws: usize,
+    label: impl Fn(usize, &mut dyn FnMut(usize)) + Sync,
+) -> Labels {
+    let first_of_y = n.next_multiple_of(BITS);
+    let count = (first_of_y + m).div_ceil(BITS);
+    let columns: Vec<Vec<u32>> = (first..first + draws)
+        .into_par_iter()
+        .map(|draw| {
+            let mut words = vec![0u32; count];
+            label(draw, &mut |p| {
+                let place = if p < n { p } else { first_of_y + p - n };
+                words[place / BITS] |= 1 << (place % BITS);
+            });
+            words
+        })
+        .collect();
+    let words = (0..count).flat_map(|w| columns.iter().map(move |column| column[w])).collect();
+    Labels { draws, words }
+}
+
+/// a'r of each label vector.
+pub(super) fn dot(labels: &Labels, n: usize, r: &[f64]) -> Vec<f64> {
+    let words_of_x = n.div_ceil(BITS);
+    let mut sums = vec![0.0; labels.draws];
+    for (w, words) in labels.words.chunks_exact(labels.draws).enumerate() {
+        let points = match w.checked_sub(words_of_x) {
+            None => &r[w * BITS..n.min((w + 1) * BITS)],
+            Some(w) => &r[n + w * BITS..r.len().min(n + (w + 1) * BITS)],
+        };
+        for (bit, r) in points.iter().enumerate() {
+            for (sum, word) in sums.iter_mut().zip(words) {
+                *sum += r * f64::from(word >> bit & 1);
+            }
+        }
+    }
+    sums
+}
+
+/// q and l of draws of the binned null, from K summed over `x + y` bins.
+pub(super) fn binned([x, y]: [usize; 2], table: &[f64], seed: u64, draws: usize) -> Vec<[f64; 2]> {
+    let bins = x + y;
+    let rows: Vec<f64> = table.chunks_exact(bins).map(|row| row.iter().sum()).collect();
+    (0..draws)
+        .into_par_iter()
+        .map(|draw| {
+            let chosen = choose(x, bins, seed, draw);
+            let form = |&u: &u32| {
+                let row = &table[u as usize * bins..][..bins];
+                chosen.iter().map(|&v| row[v as usize]).sum::<f64>()
+            };
+            [chosen.iter().map(form).sum(), chosen.iter().map(|&u| rows[u as usize]).sum()]
+        })
+        .collect()
+}

@@ -1,0 +1,81 @@
+//! Two samples as the kernels over pairs want them: centred, in f32, in blocks.
+
+use super::{Kernel, Sample};
+use crate::kernel::pairs::{Family, Form};
+
+/// The expanded form of distances is used from this many coordinates on: below, differences are as fast.
+const LEAST_COORDINATES: usize = 8;
+
+/// And as long as no point is further from the centre than this, in squared bandwidths: the form loses as many
+/// digits as this has.
+const FARTHEST: f64 = 64.0;
+
+/// The points of X and then Y, minus the mean of all, divided by the kernel's coordinate bandwidths.
+///
+/// Subtracting the common mean in f64 before rounding to f32 keeps all digits of samples far from the origin.
+#[derive(Clone, Debug)]
+pub struct Points {
+    /// Points of X and of Y.
+    pub counts: [usize; 2],
+    /// Coordinates.
+    pub d: usize,
+    /// `(n + m, d)`.
+    pub values: Vec<f32>,
+}
+
+impl Points {
+    /// Centres two samples, `y` perhaps empty.
+    pub fn new(x: Sample<'_>, y: Sample<'_>, coordinates: Option<&[f64]>) -> Self {
+        let d = x.d;
+        let n = (x.len() + y.len()) as f64;
+        let mut mean = vec![0.0; d];
+        for point in x.values.chunks_exact(d).chain(y.values.chunks_exact(d)) {
+            mean.iter_mut().zip(point).for_each(|(mean, value)| *mean += value / n);
+        }
+        let mut values = Vec::with_capacity(x.values.len() + y.values.len());
+        for point in x.values.chunks_exact(d).chain(y.values.chunks_exact(d)) {
+            let centred = point.iter().zip(&mean).map(|(value, mean)| value - mean);
+            match coordinates {
+                None => values.extend(centred.map(|v| v as f32)),
+                Some(divisors) => values.extend(centred.zip(divisors).map(|(v, b)| (v / b) as f32)),
+            }
+        }
+        Self { counts: [x.len(), y.len()], d, values }
+    }
+
+    /// How distances of these points are computed for a kernel.
+    pub fn form(&self, kernel: &Kernel) -> Form {
+        let squares = matches!(kernel.family, Family::Gaussian | Family::Imq);
+        if !squares || self.d < LEAST_COORDINATES {
+            return Form::Differences;
+        }
+        let norm = |point: &[f32]| point.iter().map(|v| v * v).sum::<f32>();
+        let farthest = self.values.chunks_exact(self.d).map(norm).fold(0.0, f32::max);
+        let narrowest = kernel.bandwidths.iter().copied().fold(f64::INFINITY, f64::min);
+        if f64::from(farthest) <= FARTHEST * narrowest * narrowest {
+            Form::Expanded
+        } else {
+            Form::Differences
+        }
+    }
+
+    /// Points in blocks of `block`, the last of each sample padded with zeros; in the expanded form each with
+    /// half its negative squared norm behind its coordinates.
+    pub fn blocks(&self, block: usize, form: Form) -> Vec<f32> {
+        let stride = self.d + usize::from(form == Form::Expanded);
+        let [n, m] = self.counts.map(|count| count.next_multiple_of(block));
+        let mut result = vec![0.0; (n + m) * stride];
+        let (to_x, to_y) = result.split_at_mut(n * stride);
+        let (x, y) = self.values.split_at(self.counts[0] * self.d);
+        for (to, from) in [(to_x, x), (to_y, y)] {
+            for (to, from) in to.chunks_exact_mut(stride).zip(from.chunks_exact(self.d)) {
+                to[..self.d].copy_from_slice(from);
+                if form == Form::Expanded {
+                    to[self.d] =
+                        (-0.5 * from.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>()) as f32;
+                }
+            }
+        }
+        result
+    }
+}

@@ -1,0 +1,545 @@
+//! The two-sample test: do X and Y come from one distribution?
+//!
+//! ```text
+//! MMD^2 = E k(x, x') + E k(y, y') - 2 E k(x, y)
+//!
+//! biased     mean over all pairs, a point with itself included: the lecture's formula, never negative
+//! unbiased   S_A / (n (n - 1)) + S_B / (m (m - 1)) - 2 S_C / (n m), with the sums over pairs of different points
+//!            of X, of Y, and of both: negative about as often as not when there is no difference
+//! linear     mean of k(x_1, x_2) + k(y_1, y_2) - k(x_1, y_2) - k(x_2, y_1) over disjoint pairs of points
+//! ```
+//!
+//! Gretton, Borgwardt, Rasch, Schölkopf, Smola, "A kernel two-sample test", JMLR 2012.
+
+use super::gram::{Extra, Gram, Labels};
+use super::null::{self, Null};
+use super::{Bandwidth, Kernel, Sample};
+use crate::engine::Device;
+use crate::error::{Error, Result};
+use crate::kernel::pairs::{Family, Form, MOST_POINTS};
+use serde::Serialize;
+use std::time::Instant;
+
+/// Ties count as exceedances: a draw counts if it is not below the observed value by more than this, in units of
+/// the mean kernel value. Rounding must not break ties.
+const TIE: f64 = 1e-6;
+
+/// A mean kernel value this close to 0 or 1 means that the kernel sees no structure.
+const COLLAPSED: f64 = 1e-6;
+
+/// Draws between two looks at the decision, with [`Settings::sequential`].
+const LOOK: usize = 100;
+
+/// About how many bins the binned null makes of both samples.
+const BINS: usize = 512;
+
+/// Bins of a sample that the binned null needs at least, for enough different permutations.
+const LEAST_BINS: usize = 8;
+
+/// How many standard deviations a two-sided confidence interval of level 1 - alpha reaches (P. Acklam's rational
+/// approximation of the normal quantile, to 1e-9).
+fn normal_quantile(alpha: f64) -> f64 {
+    let p = 1.0 - alpha / 2.0;
+    let a = [
+        -39.696_830_286_653_76,
+        220.946_098_424_520_5,
+        -275.928_510_446_968_7,
+        138.357_751_867_269,
+        -30.664_798_066_147_16,
+        2.506_628_277_459_239,
+    ];
+    let b = [
+        -54.476_098_798_224_06,
+        161.585_836_858_040_9,
+        -155.698_979_859_886_6,
+        66.801_311_887_719_72,
+        -13.280_681_552_885_72,
+    ];
+    let c = [
+        -0.007_784_894_002_430_293,
+        -0.322_396_458_041_136_5,
+        -2.400_758_277_161_838,
+        -2.549_732_539_343_734,
+        4.374_664_141_464_968,
+        2.938_163_982_698_783,
+    ];
+    let d =
+        [0.007_784_695_709_041_462, 0.322_467_129_070_039_8, 2.445_134_137_142_996, 3.754_408_661_907_416];
+    let poly = |coefficients: &[f64], x: f64| coefficients.iter().fold(0.0, |sum, c| sum * x + c);
+    if p <= 0.975_75 {
+        let (q, r) = (p - 0.5, (p - 0.5) * (p - 0.5));
+        poly(&a, r) * q / (poly(&b, r) * r + 1.0)
+    } else {
+        let q = (-2.0 * (1.0 - p).ln()).sqrt();
+        -poly(&c, q) / (poly(&d, q) * q + 1.0)
+    }
+}
+
+/// What test is wanted.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The kernel's family.
+    pub family: Family,
+    /// Its bandwidths.
+    pub bandwidth: Bandwidth,
+    /// Several bandwidths: the sum of their kernels instead of the mean.
+    pub sum: bool,
+    /// Draws under the null.
+    pub permutations: usize,
+    /// How they are made.
+    pub null: Null,
+    /// Points of a bin of [`Null::Binned`], instead of a number that makes about 512 bins.
+    pub bin: Option<usize>,
+    /// Level of the test.
+    pub alpha: f64,
+    /// Stop drawing when the decision is certain.
+    pub sequential: bool,
+    /// Seed of permutations and subsamples.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            family: Family::Gaussian,
+            bandwidth: Bandwidth::default(),
+            sum: false,
+            permutations: 999,
+            null: Null::Exact,
+            bin: None,
+            alpha: 0.05,
+            sequential: false,
+            seed: 0,
+        }
+    }
+}
+
+/// A p-value and what it was made from.
+#[derive(Clone, Debug, Serialize)]
+pub struct PValue {
+    /// (1 + exceedances) / (1 + permutations): never 0.
+    pub p_value: f64,
+    /// Draws at least as extreme as what was observed.
+    pub exceedances: usize,
+    /// Draws.
+    pub permutations: usize,
+    /// Monte-Carlo standard error of the p-value.
+    pub p_standard_error: f64,
+    /// How the draws were made.
+    pub null: Null,
+    /// Level.
+    pub alpha: f64,
+    /// Whether the p-value is at most the level.
+    pub reject: bool,
+}
+
+impl PValue {
+    fn new(exceedances: usize, permutations: usize, null: Null, alpha: f64) -> Self {
+        let total = (permutations + 1) as f64;
+        let p_value = (exceedances + 1) as f64 / total;
+        let p_standard_error = (p_value * (1.0 - p_value) / total).sqrt();
+        Self { p_value, exceedances, permutations, p_standard_error, null, alpha, reject: p_value <= alpha }
+    }
+}
+
+/// The estimates of MMD^2.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimates {
+    /// Unbiased.
+    pub unbiased: f64,
+    /// Biased.
+    pub biased: f64,
+    /// Of the unbiased estimate; itself an unbiased estimate, which may be negative for small samples. NaN below
+    /// four points.
+    pub variance: f64,
+    /// Mean kernel value over pairs of different points of both samples.
+    pub mean_kernel: f64,
+}
+
+/// The result of a two-sample test.
+#[derive(Clone, Debug, Serialize)]
+pub struct TwoSample {
+    /// Points of X.
+    pub n: usize,
+    /// Points of Y.
+    pub m: usize,
+    /// Coordinates.
+    pub d: usize,
+    /// The kernel's family.
+    pub kernel: Family,
+    /// Its bandwidths.
+    pub bandwidths: Vec<f64>,
+    /// Where they come from.
+    pub bandwidth_rule: String,
+    /// Unbiased estimate of MMD^2.
+    pub mmd2_unbiased: f64,
+    /// Biased estimate, the lecture's formula.
+    pub mmd2_biased: f64,
+    /// Linear-time estimate, and its standard error.
+    pub mmd2_linear: f64,
+    /// Standard error of the linear-time estimate.
+    pub linear_standard_error: f64,
+    /// Variance of the unbiased estimate.
+    pub variance: Option<f64>,
+    /// Normal confidence interval of MMD^2 at level 1 - alpha, for a difference that is there.
+    pub confidence_interval: Option<[f64; 2]>,
+    /// Mean kernel value over pairs of different points.
+    pub mean_kernel: f64,
+    /// The p-value.
+    #[serde(flatten)]
+    pub p: PValue,
+    /// Points of a bin, for the binned null.
+    pub bin: Option<usize>,
+    /// Seconds for everything.
+    pub seconds: f64,
+    /// Kernel values computed.
+    pub pairs: f64,
+    /// How distances were computed.
+    #[serde(skip)]
+    pub form: Form,
+    /// The statistic under the null: one a draw.
+    #[serde(skip)]
+    pub draws: Vec<f64>,
+    /// What the draws are compared with: the unbiased estimate, or for the wild bootstrap the one without
+    /// k(`x_i`, `y_i`).
+    pub statistic: f64,
+    /// What a user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Whether two samples come from one distribution.
+///
+/// `progress` is called with the fraction that is done.
+///
+/// # Errors
+/// If the samples or settings do not fit together, or the device fails.
+pub fn two_sample(
+    device: &Device,
+    [x, y]: [Sample<'_>; 2],
+    settings: &Settings,
+    progress: &mut dyn FnMut(f64),
+) -> Result<TwoSample> {
+    let start = Instant::now();
+    check([x, y], settings)?;
+    let mut warnings = Vec::new();
+    let bin =
+        (settings.null == Null::Binned).then(|| bin_size([x.len(), y.len()], settings.bin)).transpose()?;
+    let [x, y] = match bin {
+        Some(bin) => [x, y].map(|sample| sample.first(sample.len() / bin * bin)),
+        None => [x, y],
+    };
+    let resolved =
+        settings.bandwidth.resolve(device, [x, y], settings.family, !settings.sum, settings.seed)?;
+    let kernel = &resolved.kernel;
+    warnings.extend(resolved.warnings);
+
+    let drawn = match settings.null {
+        Null::Binned => binned_draws(device, [x, y], kernel, settings, bin.unwrap_or(1), progress)?,
+        Null::Exact | Null::Wild => label_draws(device, [x, y], kernel, settings, progress)?,
+    };
+    let Drawn { gram, statistic, draws, stopped } = drawn;
+    let estimates = estimates(&gram, kernel);
+    if stopped {
+        warnings.push(format!(
+            "stopped after {} of {} permutations: the decision at level {} is certain",
+            draws.len(),
+            settings.permutations,
+            settings.alpha
+        ));
+    }
+    warnings.extend(collapse(kernel, estimates.mean_kernel));
+    let tie = TIE * estimates.mean_kernel.abs();
+    let exceedances = draws.iter().filter(|draw| **draw >= statistic - tie).count();
+    let p = PValue::new(exceedances, draws.len(), settings.null, settings.alpha);
+    let (mmd2_linear, linear_standard_error) = linear([x, y], kernel);
+    let known = estimates.variance.is_finite();
+    let reach = normal_quantile(settings.alpha) * estimates.variance.max(0.0).sqrt();
+    Ok(TwoSample {
+        n: x.len(),
+        m: y.len(),
+        d: x.d,
+        kernel: settings.family,
+        bandwidths: kernel.bandwidths.clone(),
+        bandwidth_rule: resolved.rule,
+        mmd2_unbiased: estimates.unbiased,
+        mmd2_biased: estimates.biased,
+        mmd2_linear,
+        linear_standard_error,
+        variance: known.then_some(estimates.variance),
+        confidence_interval: known.then(|| [estimates.unbiased - reach, estimates.unbiased + reach]),
+        mean_kernel: estimates.mean_kernel,
+        p,
+        bin,
+        seconds: start.elapsed().as_secs_f64(),
+        pairs: gram.evaluations,
+        form: gram.form,
+        draws,
+        statistic,
+        warnings,
+    })
+}
+
+fn check([x, y]: [Sample<'_>; 2], settings: &Settings) -> Result<()> {
+    let wrong = |message: String| Err(Error::usage(message));
+    if x.d != y.d {
+        return wrong(format!(
+            "X has {} columns and Y has {}; both samples must have the same ones",
+            x.d, y.d
+        ));
+    }
+    if x.len() < 2 || y.len() < 2 {
+        return wrong(format!(
+            "X has {} points and Y has {}; the test needs at least two of each",
+            x.len(),
+            y.len()
+        ));
+    }
+    if settings.null == Null::Wild && x.len() != y.len() {
+        return wrong(format!(
+            "the wild bootstrap needs samples of one size, but X has {} points and Y has {}; use --null exact",
+            x.len(),
+            y.len()
+        ));
+    }
+    if settings.permutations == 0 {
+        return wrong("a test needs at least one permutation; 999 is usual".into());
+    }
+    if !(settings.alpha > 0.0 && settings.alpha < 1.0) {
+        return wrong(format!("a level of {} is not between 0 and 1", settings.alpha));
+    }
+    Ok(())
+}
+
+/// Points of a bin: as asked for, or so that there are about [`BINS`] bins; beyond a block, whole blocks.
+fn bin_size(counts: [usize; 2], wanted: Option<usize>) -> Result<usize> {
+    let size = wanted.unwrap_or_else(|| counts.iter().sum::<usize>().div_ceil(BINS)).max(1);
+    let size = if size > MOST_POINTS { size.next_multiple_of(MOST_POINTS) } else { size };
+    let fewest = counts.map(|count| count / size).into_iter().min().unwrap_or(0);
+    if fewest < LEAST_BINS.min(counts[0].min(counts[1])) {
+        return Err(Error::usage(format!(
+            "bins of {size} points leave only {fewest} in the smaller sample; use smaller bins or --null exact"
+        )));
+    }
+    Ok(size)
+}
+
+/// A kernel that is 1 or 0 everywhere tells nothing.
+fn collapse(kernel: &Kernel, mean: f64) -> Option<String> {
+    let top = kernel.at_zero();
+    if kernel.family == Family::Energy {
+        None
+    } else if mean < COLLAPSED * top {
+        Some(format!(
+            "the kernel is nearly 0 between all points (mean {mean:.1e}): the bandwidth is too small, and the test \
+             sees nothing; use a larger --bandwidth"
+        ))
+    } else if mean > (1.0 - COLLAPSED) * top {
+        Some(
+            "the kernel is nearly 1 between all points: the bandwidth is too large, or the points coincide; use a \
+             smaller --bandwidth"
+                .into(),
+        )
+    } else {
+        None
+    }
+}
+
+/// What the null's pass over the pairs gives.
+struct Drawn {
+    gram: Gram,
+    statistic: f64,
+    draws: Vec<f64>,
+    stopped: bool,
+}
+
+/// The statistics of label vectors: exact permutations or wild signs.
+fn label_draws(
+    device: &Device,
+    [x, y]: [Sample<'_>; 2],
+    kernel: &Kernel,
+    settings: &Settings,
+    progress: &mut dyn FnMut(f64),
+) -> Result<Drawn> {
+    let counts = [x.len(), y.len()];
+    let wild = settings.null == Null::Wild;
+    let trace = if wild { cross_trace([x, y], kernel) } else { 0.0 };
+    let make = |first, draws| {
+        if wild {
+            null::signs(counts[0], settings.seed, first, draws)
+        } else {
+            null::permutations(counts, settings.seed, first, draws)
+        }
+    };
+    let mut values: Vec<f64> = Vec::with_capacity(settings.permutations + 1);
+    let total = settings.permutations + 1;
+    loop {
+        let first = values.len();
+        let draws = if settings.sequential { LOOK.min(total - first) } else { total };
+        let labels = make(first, draws);
+        let share = draws as f64 / total as f64;
+        let mut part = |done: f64| progress(first as f64 / total as f64 + share * done);
+        let gram = Gram::new(device, [x, y], kernel, &Extra::Forms(&labels), false, &mut part)?;
+        values.extend(statistics(&gram, &labels, wild.then_some(trace)));
+        let statistic = values[0];
+        let tie = TIE * estimates(&gram, kernel).mean_kernel.abs();
+        let exceedances = values[1..].iter().filter(|v| **v >= statistic - tie).count();
+        let decided = certain(exceedances, values.len() - 1, settings);
+        if values.len() == total || decided {
+            let stopped = values.len() < total;
+            return Ok(Drawn { gram, statistic, draws: values.split_off(1), stopped });
+        }
+    }
+}
+
+/// Whether the remaining draws cannot change the decision.
+fn certain(exceedances: usize, drawn: usize, settings: &Settings) -> bool {
+    let total = settings.permutations;
+    let p = |b: usize| (1 + b) as f64 / (1 + total) as f64;
+    p(exceedances) > settings.alpha || p(exceedances + total - drawn) <= settings.alpha
+}
+
+/// MMD^2 of each label vector: see [`super::null`]; with `trace`, the sum of k(`x_i`, `y_i`), the one-sample form
+/// w'H w / (n (n - 1)) of the wild bootstrap, w = 2 a - 1 on X and its opposite on Y.
+fn statistics(gram: &Gram, labels: &Labels, trace: Option<f64>) -> Vec<f64> {
+    let [n, m] = gram.counts.map(|count| count as f64);
+    let r: Vec<f64> = gram.k.iter().map(|k| k[0] + k[1]).collect();
+    let total: f64 = r.iter().sum();
+    let l = null::dot(labels, gram.counts[0], &r);
+    let value = |(&q, l): (&f64, f64)| match trace {
+        None => split([n.min(m), n.max(m)], q, l, total),
+        Some(trace) => (4.0 * q - 4.0 * l + total + 2.0 * trace) / (n * (n - 1.0)),
+    };
+    gram.forms.iter().zip(l).map(value).collect()
+}
+
+/// The unbiased MMD^2 of a labelling with q = a'K a and l = a'K 1, n points with label 1 and m with 0.
+fn split([n, m]: [f64; 2], q: f64, l: f64, total: f64) -> f64 {
+    q / (n * (n - 1.0)) + (total - 2.0 * l + q) / (m * (m - 1.0)) - 2.0 * (l - q) / (n * m)
+}
+
+/// The statistics of permuted bins.
+fn binned_draws(
+    device: &Device,
+    [x, y]: [Sample<'_>; 2],
+    kernel: &Kernel,
+    settings: &Settings,
+    bin: usize,
+    progress: &mut dyn FnMut(f64),
+) -> Result<Drawn> {
+    let gram = Gram::new(device, [x, y], kernel, &Extra::Bins(bin), false, progress)?;
+    let total: f64 = gram.k.iter().map(|k| k[0] + k[1]).sum();
+    let counts = [x.len(), y.len()];
+    let forms =
+        null::binned(counts.map(|count| count / bin), &gram.bins, settings.seed, settings.permutations + 1);
+    let value = |[q, l]: [f64; 2]| split(counts.map(|count| count as f64), q, l, total);
+    let mut values: Vec<f64> = forms.into_iter().map(value).collect();
+    let draws = values.split_off(1);
+    Ok(Drawn { gram, statistic: values[0], draws, stopped: false })
+}
+
+/// Sum of k(`x_i`, `y_i`).
+fn cross_trace([x, y]: [Sample<'_>; 2], kernel: &Kernel) -> f64 {
+    (0..x.len().min(y.len())).map(|i| kernel.value(x.point(i), y.point(i))).sum()
+}
+
+/// The estimates from the sums of a pass over all pairs.
+pub fn estimates(gram: &Gram, kernel: &Kernel) -> Estimates {
+    let [n, m] = gram.counts.map(|count| count as f64);
+    let (x, y) = gram.k.split_at(gram.counts[0]);
+    let sum = |points: &[[f64; 2]], class: usize| points.iter().map(|k| k[class]).sum::<f64>();
+    let (a, b) = (sum(x, 0), sum(y, 1));
+    // The sum over pairs of both samples was rounded twice, in different ways.
+    let c = 0.5 * (sum(x, 1) + sum(y, 0));
+    let own = |sum: f64, n: f64| (sum + n * kernel.at_zero()) / (n * n);
+    Estimates {
+        unbiased: a / (n * (n - 1.0)) + b / (m * (m - 1.0)) - 2.0 * c / (n * m),
+        biased: own(a, n) + own(b, m) - 2.0 * c / (n * m),
+        variance: if n < 4.0 || m < 4.0 { f64::NAN } else { variance(gram, [a, b, c]) },
+        mean_kernel: (a + b + 2.0 * c) / ((n + m) * (n + m - 1.0)),
+    }
+}
+
+/// Unbiased variance of the unbiased estimate for any n and m: Hoeffding's decomposition with every moment
+/// estimated without bias. Products of two means lose a pair of equal indices each time they share a point.
+///
+/// With row sums `a_i` = sum over j of `A_ij`, S their sum, R the sum of their squares, Q the sum of squared
+/// entries, and `(n)_k` = n (n - 1) .. (n - k + 1).
+fn variance(gram: &Gram, [a, b, c]: [f64; 3]) -> f64 {
+    let counts = gram.counts.map(|count| count as f64);
+    let falling = |n: f64, k: usize| (0..k).map(|i| n - i as f64).product::<f64>();
+    let (x, y) = gram.k.split_at(gram.counts[0]);
+    let (x2, y2) = gram.k2.split_at(gram.counts[0]);
+    let squares = |points: &[[f64; 2]], class: usize| points.iter().map(|k| k[class] * k[class]).sum::<f64>();
+    let total = |points: &[[f64; 2]], class: usize| points.iter().map(|k| k[class]).sum::<f64>();
+    let dot = |points: &[[f64; 2]]| points.iter().map(|k| k[0] * k[1]).sum::<f64>();
+
+    let own = |n: f64, s: f64, r: f64, q: f64| {
+        let zeta = (r - q) / falling(n, 3);
+        let mean2 = (s * s - 4.0 * r + 2.0 * q) / falling(n, 4);
+        let second = q / falling(n, 2);
+        4.0 * (n - 2.0) / (n * (n - 1.0)) * (zeta - mean2) + 2.0 / (n * (n - 1.0)) * (second - mean2)
+    };
+    let [n, m] = counts;
+    let v_a = own(n, a, squares(x, 0), total(x2, 0));
+    let v_b = own(m, b, squares(y, 1), total(y2, 1));
+
+    let (r_rows, r_columns) = (squares(x, 1), squares(y, 0));
+    let q = 0.5 * (total(x2, 1) + total(y2, 0));
+    let mean2 = (c * c - r_rows - r_columns + q) / (n * (n - 1.0) * m * (m - 1.0));
+    let v_c = ((m - 1.0) * ((r_rows - q) / (n * m * (m - 1.0)) - mean2)
+        + (n - 1.0) * ((r_columns - q) / (n * m * (n - 1.0)) - mean2)
+        + q / (n * m)
+        - mean2)
+        / (n * m);
+
+    let covariance = |n: f64, m: f64, s: f64, dot: f64| {
+        2.0 / n * (dot / (n * (n - 1.0) * m) - (s * c - 2.0 * dot) / (n * (n - 1.0) * (n - 2.0) * m))
+    };
+    v_a + v_b + 4.0 * v_c - 4.0 * covariance(n, m, a, dot(x)) - 4.0 * covariance(m, n, b, dot(y))
+}
+
+/// The linear-time estimate and its standard error (Gretton et al. 2012, section 6).
+fn linear([x, y]: [Sample<'_>; 2], kernel: &Kernel) -> (f64, f64) {
+    let pairs = x.len().min(y.len()) / 2;
+    let h = |i: usize| {
+        let ([x1, x2], [y1, y2]) = ([0, 1].map(|j| x.point(2 * i + j)), [0, 1].map(|j| y.point(2 * i + j)));
+        kernel.value(x1, x2) + kernel.value(y1, y2) - kernel.value(x1, y2) - kernel.value(x2, y1)
+    };
+    let values: Vec<f64> = (0..pairs).map(h).collect();
+    let mean = values.iter().sum::<f64>() / pairs as f64;
+    let spread = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>();
+    (mean, (spread / (pairs as f64 * (pairs as f64 - 1.0).max(1.0))).sqrt())
+}
+
+/// The unbiased estimate without k(`x_i`, `y_i`), for samples of one size: what the wild bootstrap draws.
+pub fn incomplete(gram: &Gram, [x, y]: [Sample<'_>; 2], kernel: &Kernel) -> f64 {
+    let n = gram.counts[0] as f64;
+    let (of_x, of_y) = gram.k.split_at(gram.counts[0]);
+    let own = of_x.iter().map(|k| k[0]).sum::<f64>() + of_y.iter().map(|k| k[1]).sum::<f64>();
+    let cross = of_x.iter().map(|k| k[1]).sum::<f64>() - cross_trace([x, y], kernel);
+    (own - 2.0 * cross) / (n * (n - 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_tables() {
+        for (alpha, z) in
+            [(0.05, 1.959_963_985), (0.01, 2.575_829_304), (0.3173, 1.000_022), (0.001, 3.290_526_731)]
+        {
+            assert!((normal_quantile(alpha) - z).abs() < 2e-6, "{alpha}: {}", normal_quantile(alpha));
+        }
+    }
+
+    #[test]
+    fn a_decision_is_certain_only_if_no_draw_can_change_it() {
+        let settings = Settings { permutations: 99, ..Settings::default() };
+        for (exceedances, drawn, expected) in
+            [(0, 50, false), (5, 10, true), (4, 98, false), (4, 99, true), (0, 95, true)]
+        {
+            assert_eq!(certain(exceedances, drawn, &settings), expected, "{exceedances} of {drawn}");
+        }
+    }
+}

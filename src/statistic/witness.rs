@@ -1,0 +1,46 @@
+//! Where two samples differ.
+//!
+//! ```text
+//! witness(t) = mean over i of k(x_i, t) - mean over j of k(y_j, t)
+//! ```
+//!
+//! Positive where there is more of X, negative where there is more of Y (Gretton et al. 2012, section 2.3). At a
+//! point of a sample, its own kernel value is left out, so that no point speaks for itself.
+
+use super::gram::{Extra, Gram};
+use super::{Kernel, Sample};
+use crate::engine::Device;
+use crate::error::Result;
+
+/// The witness function at the points of X and at those of Y.
+pub fn at_samples(
+    device: &Device,
+    [x, y]: [Sample<'_>; 2],
+    kernel: &Kernel,
+    progress: &mut dyn FnMut(f64),
+) -> Result<[Vec<f64>; 2]> {
+    let gram = Gram::new(device, [x, y], kernel, &Extra::None, false, progress)?;
+    let [n, m] = gram.counts.map(|count| count as f64);
+    let (of_x, of_y) = gram.k.split_at(gram.counts[0]);
+    Ok([
+        of_x.iter().map(|k| k[0] / (n - 1.0) - k[1] / m).collect(),
+        of_y.iter().map(|k| k[0] / n - k[1] / (m - 1.0)).collect(),
+    ])
+}
+
+/// The witness function at any points.
+pub fn at(
+    device: &Device,
+    [x, y]: [Sample<'_>; 2],
+    kernel: &Kernel,
+    points: Sample<'_>,
+    progress: &mut dyn FnMut(f64),
+) -> Result<Vec<f64>> {
+    let mut mean = |sample: Sample<'_>, first: f64| -> Result<Vec<f64>> {
+        let mut part = |done: f64| progress(first + 0.5 * done);
+        let gram = Gram::new(device, [points, sample], kernel, &Extra::None, true, &mut part)?;
+        Ok(gram.k[..points.len()].iter().map(|k| k[1] / sample.len() as f64).collect())
+    };
+    let (of_x, of_y) = (mean(x, 0.0)?, mean(y, 0.5)?);
+    Ok(of_x.iter().zip(of_y).map(|(x, y)| x - y).collect())
+}
