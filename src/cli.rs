@@ -1,25 +1,31 @@
 //! The command line: arguments become plain configurations, a call, and a printed result.
 
+mod bandwidth;
 mod bench;
+mod compare;
 mod devices;
 mod draw;
 mod evaluate;
 mod output;
 mod program;
+mod sample;
 mod source;
 mod train;
+mod witness;
 
 use crate::error::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Learn distributions (variational auto-encoders) on any GPU, or on none.
+/// Learn distributions (variational auto-encoders) and compare them (MMD) on any GPU, or on none.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 #[command(after_help = "Examples:
   elbo train                          train on built-in digits, leave pictures in runs/001
   elbo train --data mnist --latent 20 train on a directory of MNIST's IDX files
   elbo draw all runs/001              draw the pictures again
+  elbo compare a.npy b.npy            do two samples differ?
+  elbo witness mnist run:runs/001     where do they?
   elbo devices                        which GPUs there are, and which engine is taken")]
 struct Arguments {
     #[command(subcommand)]
@@ -33,6 +39,9 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Draw(draw::Draw),
     Program(program::Program),
+    Compare(Box<compare::Compare>),
+    Witness(Box<witness::Witness>),
+    Bandwidth(Box<bandwidth::BandwidthCommand>),
     Devices(devices::Devices),
     Bench(bench::Bench),
 }
@@ -45,7 +54,7 @@ pub fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .try_init();
     match run(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             output::note(format_args!("error: {error}"));
             ExitCode::from(error.exit_code())
@@ -53,14 +62,18 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Train(command) => command.run(),
-        Command::Resume(command) => command.run(),
-        Command::Evaluate(command) => command.run(),
-        Command::Draw(command) => command.run(),
-        Command::Program(command) => command.run(),
-        Command::Devices(command) => command.run(),
-        Command::Bench(command) => command.run(),
+        Command::Train(command) => command.run()?,
+        Command::Resume(command) => command.run()?,
+        Command::Evaluate(command) => command.run()?,
+        Command::Draw(command) => command.run()?,
+        Command::Program(command) => command.run()?,
+        Command::Compare(command) => return command.run(),
+        Command::Witness(command) => command.run()?,
+        Command::Bandwidth(command) => command.run()?,
+        Command::Devices(command) => command.run()?,
+        Command::Bench(command) => command.run()?,
     }
+    Ok(ExitCode::SUCCESS)
 }

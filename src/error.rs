@@ -56,6 +56,9 @@ pub enum Kind {
         /// How many there are.
         found: usize,
     },
+    /// Samples that a test cannot use, or not together.
+    #[error("{0}")]
+    Samples(String),
     /// No usable GPU adapter, or none of the name asked for.
     #[error("{0}")]
     Adapter(String),

@@ -1,10 +1,11 @@
-//! Learn distributions (variational auto-encoders) on any GPU, or on none.
+//! Learn distributions (variational auto-encoders) and compare them (MMD) on any GPU, or on none.
 //!
 //! Dependencies point downward only:
 //!
 //! ```text
 //! cli                    arguments -> configurations -> a call -> a printed result
 //! figure                 what to decode and lay out for each picture
+//! statistic              two samples: bandwidth, null distribution, estimates, test, witness
 //! train                  the loop, its settings and metrics, the run directory
 //! model                  layers and objective -> a Plan of programs
 //! kernel                 one module per kernel: formula, f64 reference, fast CPU version, WGSL

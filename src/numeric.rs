@@ -113,7 +113,8 @@ mod tests {
             let x = (u - 0.5) * 170.0;
             let wide = f64::from(x);
             near("exp", x, exp(x), wide.exp(), 2.5e-7 * wide.exp());
-            let (negative, wide) = (-100.0 * u, -100.0 * f64::from(u));
+            let negative = -100.0 * u;
+            let wide = f64::from(negative);
             near("exp2", negative, exp2::<true>(negative), wide.exp2(), 1.5e-7 * wide.exp2());
             near("exp2", negative, exp2::<false>(negative), wide.exp2(), 1.5e-7 * wide.exp2());
             let wide = f64::from(x);

@@ -138,7 +138,7 @@ pub trait Kernel: fmt::Debug + Send + Sync + Any {
         Vec::new()
     }
 
-    /// Loop iterations of a workgroup, all loops together, where they may be many: some drivers stop counting.
+    /// Loop iterations of a workgroup, all loops together, where they may be many: see [`MOST_ITERATIONS`].
     fn iterations(&self) -> usize {
         0
     }
@@ -258,6 +258,10 @@ pub const STEP_FIELDS: [&str; 11] = [
 
 /// Most buffers that a kernel reads, or writes: WebGPU grants 8 storage buffers in all.
 pub const MOST_BUFFERS: usize = 6;
+
+/// Loop iterations of a workgroup, all loops together, that every driver carries out: Mesa's llvmpipe leaves all
+/// loops after 65,535, without a word.
+pub const MOST_ITERATIONS: usize = 60_000;
 
 /// The memory that one call works on, in the order of its [`Spec`].
 #[derive(Debug)]

@@ -26,6 +26,8 @@ pub enum Stream {
     Permutation,
     /// Points that a bandwidth is found from.
     Subsample,
+    /// Which points share a bin.
+    Bins,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

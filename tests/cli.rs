@@ -606,10 +606,146 @@ fn a_program_is_a_list_of_kernels() {
     assert!(place.succeeds("program --data data --batch 8").contains("dispatches"));
 }
 
+/// `count` points of `columns` numbers around `mean`, as CSV.
+fn csv(count: usize, columns: usize, mean: f64) -> String {
+    let value = |i: usize| format!("{:.6}", mean + ((i * 7919 + 13) % 1009) as f64 / 504.5 - 1.0);
+    let row = |r: usize| (0..columns).map(|c| value(r * columns + c)).collect::<Vec<_>>().join(",") + "\n";
+    (0..count).map(row).collect()
+}
+
+#[test]
+fn samples_are_compared() {
+    let place = Place::new();
+    place.write("a.csv", csv(60, 2, 0.0));
+    place.write("b.csv", csv(50, 2, 0.9));
+    let different = place.json("compare a.csv b.csv --engine cpu --permutations 199 --json --out pictures");
+    for field in [
+        "n",
+        "m",
+        "d",
+        "mmd2_unbiased",
+        "mmd2_biased",
+        "variance",
+        "seconds",
+        "pairs_per_second",
+        "p_value",
+        "exceedances",
+        "permutations",
+        "p_standard_error",
+        "alpha",
+    ] {
+        assert!(different[field].is_number(), "{field}: {different}");
+    }
+    for field in ["kernel", "bandwidth_rule", "engine", "adapter", "null"] {
+        assert!(different[field].is_string(), "{field}: {different}");
+    }
+    assert_eq!(different["bandwidths"].as_array().map(Vec::len), Some(1));
+    assert_eq!((&different["n"], &different["m"], &different["d"]), (&60.into(), &50.into(), &2.into()));
+    assert_eq!(different["p_value"], 0.005, "the smallest there is with 199 permutations");
+    assert_eq!(different["reject"], true);
+    assert!(place.path("pictures/null.png").exists());
+
+    // The exit code of --check says what was decided, and the text says it in words.
+    let check = "compare a.csv b.csv --engine cpu --permutations 199 --check";
+    let output = place.elbo(check).output().expect("a process");
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("the samples differ"));
+    let same = place.succeeds("compare a.csv a.csv --engine cpu --check --kernel energy");
+    assert!(same.contains("no difference was found") && same.contains("energy distance"), "{same}");
+    for null in ["wild", "binned --bin 5"] {
+        let result = place.json(&format!("compare a.csv a.csv --engine cpu --json --null {null}"));
+        assert_eq!(result["reject"], false, "{null}");
+    }
+    let several =
+        "compare a.csv b.csv --engine cpu --json --kernel laplace --bandwidth 0.5*median,median --sum";
+    assert_eq!(place.json(several)["bandwidths"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn samples_that_cannot_be_compared() {
+    let place = Place::new();
+    place.write("a.csv", csv(10, 2, 0.0));
+    place.write("b.csv", csv(12, 3, 0.0));
+    place.write("bad.csv", "1,2\n3,nan\n");
+    place.write("one.csv", "1,2\n");
+    let cpu = |rest: &str| format!("compare {rest} --engine cpu");
+    place.fails(1, &cpu("a.csv b.csv"), &["b.csv", "3 columns", "a.csv has 2"]);
+    place.fails(1, &cpu("a.csv missing.npy"), &["missing.npy", "there is no such file"]);
+    place.fails(1, &cpu("a.csv bad.csv"), &["bad.csv", "line 2", "column 2"]);
+    place.fails(1, &cpu("a.csv one.csv"), &["1", "at least two of each"]);
+    place.fails(1, &cpu("a.csv run:nowhere"), &["nowhere"]);
+    place.fails(2, &cpu("a.csv run:nowhere:many"), &["many", "run:DIR:1000"]);
+    place.fails(2, &cpu("a.csv a.csv --alpha 1.5"), &["1.5", "between 0 and 1"]);
+    place.fails(2, &cpu("a.csv a.csv --permutations 0"), &["at least one permutation"]);
+    place.misused(&cpu("a.csv a.csv --bandwidth medain"), &["medain", "median-per-feature"]);
+    place.misused(&cpu("a.csv a.csv --kernel cauchy"), &["cauchy", "gaussian"]);
+}
+
+#[test]
+fn a_witness_is_written_and_drawn() {
+    let place = Place::new();
+    for columns in [1, 2, 3] {
+        place.write("a.csv", csv(30, columns, 0.0));
+        place.write("b.csv", csv(20, columns, 0.5));
+        let result = place.json(&format!("witness a.csv b.csv --engine cpu --json --out w{columns}"));
+        assert_eq!(result["more_of_x"].as_array().map(Vec::len), Some(5));
+        assert_eq!(
+            place.text(&format!("w{columns}/witness.csv")).lines().count(),
+            51,
+            "a header and all points"
+        );
+        assert_eq!(place.path(&format!("w{columns}/witness.png")).exists(), columns < 3, "{columns} columns");
+    }
+    // Images of a trained run against the data: the lecture's question.
+    place.train("--out run --epochs 1");
+    let text = place.succeeds("witness data:test run:run:9 --engine cpu --out images");
+    assert!(text.contains("run:run:9: 9 points"), "{text}");
+    assert!(place.path("images/witness.png").exists());
+    let result = place.json("compare data:test run:run --engine cpu --permutations 99 --json");
+    assert_eq!((&result["n"], &result["m"]), (&16.into(), &16.into()), "as many as the other sample");
+}
+
+#[test]
+fn a_bandwidth_is_one_number() {
+    let place = Place::new();
+    place.write("a.csv", "0\n1\n3\n");
+    let text = place.succeeds("bandwidth a.csv --engine cpu");
+    assert_eq!(text.trim(), "2", "of the distances 1, 2, 3");
+    let result = place.json("bandwidth a.csv a.csv --kernel laplace --bandwidth 2*mean --engine cpu --json");
+    assert!(result["bandwidths"][0].is_number() && result["bandwidth_rule"] == "mean", "{result}");
+}
+
+#[test]
+fn pairs_are_counted_by_the_second() {
+    let place = Place::new();
+    let result = place.json("bench mmd --n 40 --m 30 --d 2 --permutations 9 --engine cpu --json");
+    let results = result["results"].as_array().expect("a list");
+    let what: Vec<&Value> = results.iter().map(|r| &r["what"]).collect();
+    assert_eq!(what, ["sum", "mmd", "test"]);
+    assert!(
+        results.iter().all(|r| r["per_second"].as_f64() > Some(0.0) && r["unit"] == "pairs/s"),
+        "{result}"
+    );
+}
+
 #[test]
 fn every_command_has_help_with_examples() {
     let place = Place::new();
-    let commands = ["", "train", "resume", "evaluate", "draw", "program", "devices", "bench", "bench train"];
+    let commands = [
+        "",
+        "train",
+        "resume",
+        "evaluate",
+        "draw",
+        "program",
+        "devices",
+        "bench",
+        "bench train",
+        "bench mmd",
+        "compare",
+        "witness",
+        "bandwidth",
+    ];
     for command in commands {
         let help = place.succeeds(&format!("{command} --help"));
         assert!(help.contains("Examples:") && help.contains("Usage: elbo"), "{command}: {help}");

@@ -202,7 +202,7 @@ fn sums_are_those_of_plain_loops(device: &Device) -> Result<(), Failed> {
                     &format!("k^2 of point {i}"),
                     sums.k2[i][class],
                     k2,
-                    5e-7 * row.len() as f64 * largest * largest,
+                    1e-6 * size * kernel.bandwidths.len() as f64 * largest * largest,
                 )?;
             }
         }

@@ -134,7 +134,7 @@ def main():
     parser = common.options(__doc__)
     parser.add_argument("--compile", action="store_true", help="torch.compile each form")
     parser.add_argument("--reindex", action="store_true", help="the test by permuting the Gram matrix")
-    args = parser.parse_args()
+    args = common.parse(parser)
     if args.benchmark == "sums":
         benchmark = sums
     else:

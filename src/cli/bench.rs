@@ -1,10 +1,15 @@
 //! `elbo bench`.
 
-use super::output::{grouped, json, note, result};
+use super::output::{grouped, json, note, result, table};
 use super::train::engine_line;
 use crate::data::digits;
 use crate::engine::{Choice, Device, MOST_STEPS};
 use crate::error::Result;
+use crate::kernel::pairs::Family;
+use crate::random::{Sequence, Stream};
+use crate::statistic::gram::{Extra, Pass};
+use crate::statistic::null::Null;
+use crate::statistic::{Bandwidth, Kernel, Sample, Settings, two_sample};
 use crate::train::config::Config;
 use crate::train::initial_checkpoint;
 use crate::train::session::Session;
@@ -16,7 +21,8 @@ use std::time::Instant;
 #[derive(Args)]
 #[command(after_help = "Examples:
   elbo bench train
-  elbo bench train --batch 128,1024 --engine gpu --json")]
+  elbo bench train --batch 128,1024 --engine gpu --json
+  elbo bench mmd --n 1000,10000 --d 2,10,50,784")]
 pub(super) struct Bench {
     #[command(subcommand)]
     what: What,
@@ -25,6 +31,137 @@ pub(super) struct Bench {
 #[derive(Subcommand)]
 enum What {
     Train(BenchTrain),
+    Mmd(BenchMmd),
+}
+
+/// Pairs of points a second: the sum over pairs of both samples, all three sums of MMD^2, and the test
+///
+/// Standard normal points, a gaussian kernel of sigma^2 = d; the points are on the device already, as they are in
+/// other frameworks. `test` is a whole permutation test, everything included.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  elbo bench mmd
+  elbo bench mmd --n 10000 --m 10000 --d 2,10 --permutations 1000 --engine gpu --json")]
+struct BenchMmd {
+    /// Points of X
+    #[arg(long, value_delimiter = ',', default_values_t = [1000, 10_000])]
+    n: Vec<usize>,
+    /// Points of Y; as many as X if not given
+    #[arg(long, value_delimiter = ',')]
+    m: Vec<usize>,
+    /// Numbers of a point
+    #[arg(long, value_delimiter = ',', default_values_t = [2, 10, 50, 784])]
+    d: Vec<usize>,
+    /// Measure a test with this many permutations too
+    #[arg(long, default_value_t = 0, value_name = "B")]
+    permutations: usize,
+    /// How they are made
+    #[arg(long, default_value = "exact")]
+    null: Null,
+    /// A hardware GPU if there is one, any GPU adapter, or the CPU
+    #[arg(long, default_value = "auto")]
+    engine: Choice,
+    /// Part of the GPU adapter's name
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Print the results as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Least time spent on one measurement, in seconds, and least number of repetitions.
+const LEAST_SECONDS: f64 = 1.0;
+const LEAST_REPETITIONS: usize = 3;
+
+impl BenchMmd {
+    fn run(&self) -> Result<()> {
+        let device = Device::open(self.engine, self.adapter.as_deref())?;
+        note(engine_line(device.info()));
+        let mut results = Vec::new();
+        for &n in &self.n {
+            let others = if self.m.is_empty() { &[n][..] } else { &self.m };
+            for &m in others {
+                for &d in &self.d {
+                    self.measure(&device, [n, m], d, &mut results)?;
+                }
+            }
+        }
+        if self.json {
+            return json(&Listing { results });
+        }
+        let cells = |r: &Measured| {
+            let rate = format!("{:.3}", r.per_second * 1e-9);
+            vec![
+                r.what.clone(),
+                r.n.to_string(),
+                r.m.to_string(),
+                r.d.to_string(),
+                format!("{:.4}", r.seconds),
+                rate,
+            ]
+        };
+        let rows: Vec<Vec<String>> = results.iter().map(cells).collect();
+        table(&["what", "n", "m", "d", "seconds", "10^9 pairs/s"], &rows);
+        Ok(())
+    }
+
+    fn measure(
+        &self,
+        device: &Device,
+        [n, m]: [usize; 2],
+        d: usize,
+        results: &mut Vec<Measured>,
+    ) -> Result<()> {
+        let points = |index: u32, n: usize| -> Vec<f64> {
+            let mut random = Sequence::new(0, Stream::Data, index);
+            (0..n * d).map(|_| f64::from(random.normal())).collect()
+        };
+        let (x, y) = (points(0, n), points(1, m));
+        let samples = [Sample::new(d, &x), Sample::new(d, &y)];
+        let kernel = Kernel::new(Family::Gaussian, (d as f64).sqrt());
+        let info = device.info();
+        let mut add = |what: &str, (seconds, pairs): (f64, f64)| {
+            results.push(Measured {
+                what: what.into(),
+                n,
+                m,
+                d,
+                engine: info.engine,
+                adapter: info.adapter.clone(),
+                seconds,
+                per_second: pairs / seconds,
+                unit: "pairs/s",
+            });
+        };
+        for (what, cross) in [("sum", true), ("mmd", false)] {
+            let mut pass = Pass::new(device, samples, &kernel, &Extra::None, cross)?;
+            add(what, repeat(what, || Ok(pass.run(&mut |_| {})?.evaluations))?);
+        }
+        if self.permutations > 0 {
+            let settings = Settings {
+                bandwidth: Bandwidth::Values(kernel.bandwidths),
+                permutations: self.permutations,
+                null: self.null,
+                ..Settings::default()
+            };
+            add("test", repeat("test", || Ok(two_sample(device, samples, &settings, &mut |_| {})?.pairs))?);
+        }
+        Ok(())
+    }
+}
+
+/// The median time of some repetitions after one that does not count, and the pairs of one.
+fn repeat(what: &str, mut run: impl FnMut() -> Result<f64>) -> Result<(f64, f64)> {
+    let pairs = run()?;
+    let mut seconds = Vec::new();
+    while seconds.len() < LEAST_REPETITIONS || seconds.iter().sum::<f64>() < LEAST_SECONDS {
+        let start = Instant::now();
+        run()?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    tracing::info!("{what}: {} repetitions", seconds.len());
+    seconds.sort_by(f64::total_cmp);
+    Ok((seconds[seconds.len() / 2], pairs))
 }
 
 /// Images a second when training the lecture's model, without evaluation and files
@@ -66,15 +203,15 @@ struct Listing {
 #[derive(Serialize)]
 struct Measured {
     what: String,
-    /// Images of the data set.
+    /// Images of the data set, or points of X.
     n: usize,
-    /// Images of a step.
+    /// Images of a step, or points of Y.
     m: usize,
-    /// Pixels of an image.
+    /// Pixels of an image, or numbers of a point.
     d: usize,
     engine: &'static str,
     adapter: String,
-    /// Of one pass over the data: the median.
+    /// Of one pass over the data or the pairs: the median.
     seconds: f64,
     per_second: f64,
     unit: &'static str,
@@ -82,8 +219,10 @@ struct Measured {
 
 impl Bench {
     pub(super) fn run(&self) -> Result<()> {
-        let What::Train(bench) = &self.what;
-        bench.run()
+        match &self.what {
+            What::Train(bench) => bench.run(),
+            What::Mmd(bench) => bench.run(),
+        }
     }
 }
 

@@ -42,6 +42,11 @@ pub(super) struct Opened {
 }
 
 impl Source {
+    /// A run directory, with all else as it was trained.
+    pub(super) fn of_run(path: &Path, engine: Choice, adapter: Option<String>) -> Self {
+        Self { path: path.into(), data: None, likelihood: None, engine, adapter }
+    }
+
     /// The run directory, if that is what was named.
     pub(super) fn run(&self) -> Option<&Path> {
         (!self.is_file()).then_some(&self.path)

@@ -10,8 +10,7 @@ pub use adapter::{Description, adapters, has_hardware};
 
 use super::{Engine, Info, MOST_STEPS, Ticket};
 use crate::error::{Error, Kind, Result};
-use crate::kernel::pairs::MOST_ITERATIONS;
-use crate::program::{BufferId, Call, Kernel, Plan, ProgramId, Spec, Step};
+use crate::program::{BufferId, Call, Kernel, MOST_ITERATIONS, Plan, ProgramId, Spec, Step};
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -52,7 +52,7 @@ pub const BITS: usize = u32::BITS as usize;
 
 /// Vectors that are multiplied together on the CPU: their bits as numbers and the product stay in the
 /// second-level cache.
-const STRIP: usize = 512;
+const STRIP: usize = 480;
 
 /// Words of `members`.
 pub fn members_len(pairs: &Pairs, draws: usize) -> usize {

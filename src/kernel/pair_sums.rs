@@ -9,9 +9,10 @@
 //! `(slab, slice, block, 2)`. Only the wanted tiles of a step ([`super::pairs`]) are written, and of them only
 //! what is no padding. A block's pairs with itself are all in the rows: it has no columns.
 
-use super::pairs::{LANES, Pairs, Scratch, Tile, case_pairs, fill, tolerance};
+use super::pairs::{LANES, Pairs, Scratch, Tile, case_pairs, fill, multiply_add, tolerance};
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 use rayon::prelude::*;
 
 /// Row and column sums of k and k^2 of each tile.
@@ -142,12 +143,13 @@ pub(super) fn sum_tile(
 
 #[multiversion(targets = "simd")]
 fn row_sums(values: &[f32], pitch: usize, sums: &mut [f32]) {
+    const FUSED: bool = target_cfg_f!(target_feature = "fma");
     for (row, sums) in values.chunks_exact(pitch).zip(sums.chunks_exact_mut(TERMS)) {
         let (mut first, mut second) = ([0.0f32; LANES], [0.0f32; LANES]);
         for values in row.chunks_exact(LANES) {
             for (lane, value) in values.iter().enumerate() {
                 first[lane] += value;
-                second[lane] += value * value;
+                second[lane] = multiply_add::<FUSED>(*value, *value, second[lane]);
             }
         }
         sums[0] = total(first);
@@ -160,6 +162,7 @@ const GROUP: usize = 16;
 
 #[multiversion(targets = "simd")]
 fn column_sums(values: &[f32], pitch: usize, sums: &mut [f32]) {
+    const FUSED: bool = target_cfg_f!(target_feature = "fma");
     for (strip, sums) in sums.chunks_mut(LANES * TERMS).enumerate() {
         let (mut first, mut second) = ([0.0f32; LANES], [0.0f32; LANES]);
         for group in values.chunks(GROUP * pitch) {
@@ -168,7 +171,7 @@ fn column_sums(values: &[f32], pitch: usize, sums: &mut [f32]) {
                 let row: &[f32; LANES] = row[strip * LANES..][..LANES].try_into().expect("whole vectors");
                 for lane in 0..LANES {
                     k[lane] += row[lane];
-                    k2[lane] += row[lane] * row[lane];
+                    k2[lane] = multiply_add::<FUSED>(row[lane], row[lane], k2[lane]);
                 }
             }
             for lane in 0..LANES {

@@ -18,17 +18,13 @@
 
 use super::product::{Combine, DEPTH, THREADS, TILE, matrix, matrix_mut, overrides, serial, words};
 use crate::numeric::exp2;
-use crate::program::{Case, Step};
+use crate::program::{Case, MOST_ITERATIONS, Step};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 use serde::{Deserialize, Serialize};
 
 /// Most points of a block: its kernel values with another block stay in a core's second-level cache.
-pub const MOST_POINTS: usize = 256;
-
-/// Loop iterations of a workgroup, all loops together, that every driver carries out: Mesa's llvmpipe leaves all
-/// loops after 65,535, without a word.
-pub const MOST_ITERATIONS: usize = 60_000;
+pub const MOST_POINTS: usize = 288;
 
 /// The family of the kernel function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -339,7 +335,7 @@ impl Pairs {
 
 /// a b + c, rounded once where the CPU can.
 #[inline(always)]
-fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub(super) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
@@ -392,10 +388,10 @@ fn differences(rows: &[f32], columns: &[f32], d: usize, pitch: usize, l1: bool, 
 fn apply(values: &mut [f32], scales: &[f32], f: impl Fn(f32, f32) -> f32) {
     for values in values.chunks_exact_mut(LANES) {
         let values: &mut [f32; LANES] = values.try_into().expect("whole vectors");
-        let mut sums = [0.0f32; LANES];
+        let mut sums = [-0.5 * scales.len() as f32; LANES];
         for &scale in scales {
             for (sum, value) in sums.iter_mut().zip(&*values) {
-                *sum += f(scale, *value) - 0.5;
+                *sum += f(scale, *value);
             }
         }
         *values = sums;

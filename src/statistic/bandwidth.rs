@@ -4,7 +4,7 @@ use super::gram::{Extra, Gram};
 use super::points::Points;
 use super::{Kernel, Sample};
 use crate::engine::{Device, Engine};
-use crate::error::{Error, Result};
+use crate::error::{Kind, Result};
 use crate::kernel::pair_histogram::{BINS, DIGITS, PairHistogram};
 use crate::kernel::pairs::{Family, Form, MOST_POINTS, Pairs};
 use crate::program::{BufferId, Plan, ProgramId, Step};
@@ -130,7 +130,9 @@ impl Bandwidth {
         let pooled = pool([x, y], seed);
         let points = Sample::new(x.d, &pooled);
         if points.len() < 2 {
-            return Err(Error::usage("a bandwidth rule needs two points; give --bandwidth a number"));
+            return Err(
+                Kind::Samples("a bandwidth rule needs two points; give --bandwidth a number".into()).into()
+            );
         }
         let mut said = rule.name().to_owned();
         if points.len() < total {

@@ -2,20 +2,23 @@
 
 use super::points::Points;
 use super::{Kernel, Sample};
-use crate::engine::{Device, MOST_STEPS, Ticket};
+use crate::engine::{Device, Engine, MOST_STEPS, Ticket};
 use crate::error::{Error, Result};
 use crate::kernel::block_totals::BlockTotals;
 use crate::kernel::fold_forms::FoldForms;
 use crate::kernel::fold_sums::{FoldSums, Side, sums_len};
 use crate::kernel::pair_forms::{BITS, PairForms, members_len};
 use crate::kernel::pair_sums::{PairSums, TERMS};
-use crate::kernel::pairs::{Form, MOST_ITERATIONS, MOST_POINTS, Pairs};
-use crate::program::{BufferId, Plan, ProgramId, Step};
+use crate::kernel::pairs::{Form, MOST_POINTS, Pairs};
+use crate::program::{BufferId, MOST_ITERATIONS, Plan, ProgramId, Step};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Largest buffer of points: software adapters bind 128 MiB at most.
 const SLICE_BYTES: usize = 64 << 20;
+
+/// Most blocks of a slice: far below the 65,535 workgroups and loop iterations that devices promise.
+const SLICE_BLOCKS: usize = 1 << 14;
 
 /// Largest buffer of parts, a step's intermediate sums.
 const PARTS_BYTES: usize = 16 << 20;
@@ -98,29 +101,40 @@ impl Gram {
         cross: bool,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Self> {
-        kernel.check()?;
-        let points = Points::new(x, y, kernel.coordinates.as_deref());
-        let pass = Pass::new(&points, kernel, extra, cross)?;
-        pass.run(device, &points, kernel, extra, progress)
+        Pass::new(device, [x, y], kernel, extra, cross)?.run(progress)
     }
 }
 
-/// A plan for one pass.
-struct Pass {
+/// A pass with its points on an engine, which can be run more than once.
+pub struct Pass<'a> {
+    engine: Box<dyn Engine>,
     pairs: Pairs,
-    plan: Plan,
+    kernel: Kernel,
+    extra: Extra<'a>,
+    /// All points, in blocks.
+    blocks: Vec<f32>,
     program: ProgramId,
     rows: BufferId,
     columns: BufferId,
-    scales: BufferId,
     sums: BufferId,
-    members: Option<BufferId>,
     forms: Option<BufferId>,
     totals: Option<(BufferId, BlockTotals)>,
 }
 
-impl Pass {
-    fn new(points: &Points, kernel: &Kernel, extra: &Extra<'_>, cross: bool) -> Result<Self> {
+impl<'a> Pass<'a> {
+    /// Plans a pass and puts the points on the engine.
+    ///
+    /// # Errors
+    /// If the kernel or the device cannot do it.
+    pub fn new(
+        device: &Device,
+        [x, y]: [Sample<'_>; 2],
+        kernel: &Kernel,
+        extra: &Extra<'a>,
+        cross: bool,
+    ) -> Result<Self> {
+        kernel.check()?;
+        let points = Points::new(x, y, kernel.coordinates.as_deref());
         let form = points.form(kernel);
         let draws = extra.draws();
         let [n, m] = points.counts;
@@ -148,7 +162,7 @@ impl Pass {
         };
         let block = pairs.block;
         let block_bytes = 4 * block * pairs.stride();
-        pairs.slice = (SLICE_BYTES / block_bytes).clamp(1, pairs.blocks());
+        pairs.slice = (SLICE_BYTES / block_bytes).min(SLICE_BLOCKS).clamp(1, pairs.blocks());
         let parts = 4 * pairs.slice * (block * TERMS).max(draws);
         let most = (PARTS_BYTES / parts).min(STEP_FLOP / row_block_flop(&pairs, draws));
         pairs.slab = most.clamp(1, pairs.slice);
@@ -166,17 +180,17 @@ impl Pass {
         let program = plan.program("pairs");
         let inputs = [("rows", rows), ("columns", columns), ("scales", scales)];
         let parts = [("row_parts", row_parts), ("column_parts", column_parts)];
-        let (mut members, mut forms, mut totals) = (None, None, None);
+        let (mut labels, mut forms, mut totals) = (None, None, None);
         if draws > 0 {
-            let labels = plan.buffer("members", members_len(&pairs, draws));
+            let members = plan.buffer("members", members_len(&pairs, draws));
             let form_parts = plan.buffer("form parts", pairs.slab * pairs.slice * draws);
             let results = plan.buffer("forms", pairs.blocks() * draws);
-            let extra = [("members", labels), ("form_parts", form_parts)];
+            let extra = [("members", members), ("form_parts", form_parts)];
             let buffers = [&inputs[..], &parts, &extra].concat();
             plan.call(program, PairForms { pairs: pairs.clone(), draws }, &buffers)?;
             let fold = FoldForms { pairs: pairs.clone(), draws };
             plan.call(program, fold, &[("form_parts", form_parts), ("forms", results)])?;
-            (members, forms) = (Some(labels), Some(results));
+            (labels, forms) = (Some(members), Some(results));
         } else {
             plan.call(program, PairSums { pairs: pairs.clone() }, &[&inputs[..], &parts].concat())?;
         }
@@ -193,85 +207,113 @@ impl Pass {
             plan.call(program, kernel.clone(), &[("row_parts", row_parts), ("totals", results)])?;
             totals = Some((results, kernel));
         }
-        Ok(Self { pairs, plan, program, rows, columns, scales, sums, members, forms, totals })
-    }
-
-    fn run(
-        self,
-        device: &Device,
-        points: &Points,
-        kernel: &Kernel,
-        extra: &Extra<'_>,
-        progress: &mut dyn FnMut(f64),
-    ) -> Result<Gram> {
-        let Self { pairs, plan, program, .. } = self;
         let mut engine = device.load(Arc::new(plan))?;
-        let blocks = points.blocks(pairs.block, pairs.form);
-        let scales: Vec<f32> = kernel.scales().map(|scale| scale as f32).collect();
-        engine.write(self.scales, bytemuck::cast_slice(&scales))?;
-        if let (Some(buffer), Extra::Forms(labels)) = (self.members, extra) {
+        let values: Vec<f32> = kernel.scales().map(|scale| scale as f32).collect();
+        engine.write(scales, bytemuck::cast_slice(&values))?;
+        if let (Some(buffer), Extra::Forms(labels)) = (labels, extra) {
             engine.write(buffer, bytemuck::cast_slice(&members(labels, &pairs)))?;
         }
-        let slice_len = pairs.slice * pairs.block * pairs.stride();
-        let slice = |at: usize| {
-            let mut slice = blocks[at * pairs.block * pairs.stride()..].to_vec();
-            slice.resize(slice_len, 0.0);
-            slice
-        };
-        let slices = || (0..pairs.blocks()).step_by(pairs.slice);
-        let step_flop = pairs.slab * row_block_flop(&pairs, extra.draws());
-        let mut batches = Vec::new();
-        for rows_at in slices() {
-            for columns_at in slices().filter(|&at| at >= rows_at) {
-                let steps: Vec<Step> = (0..pairs.slice.min(pairs.blocks() - rows_at))
-                    .step_by(pairs.slab)
-                    .map(|first| Step {
-                        first: first as u32,
-                        rows_at: rows_at as u32,
-                        columns_at: columns_at as u32,
-                        ..Step::default()
-                    })
-                    .collect();
-                let most = (SUBMISSION_FLOP / step_flop).clamp(1, MOST_STEPS);
-                batches.extend(steps.chunks(most).map(<[Step]>::to_vec));
-            }
+        let blocks = points.blocks(pairs.block, pairs.form);
+        if rows == columns {
+            engine.write(rows, bytemuck::cast_slice(&blocks))?;
         }
+        let (kernel, extra) = (kernel.clone(), extra.clone());
+        Ok(Self { engine, pairs, kernel, extra, blocks, program, rows, columns, sums, forms, totals })
+    }
+
+    /// Works through all pairs; `progress` is called with the fraction that is done.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn run(&mut self, progress: &mut dyn FnMut(f64)) -> Result<Gram> {
+        self.clear()?;
+        let batches = self.batches();
         let mut flight: VecDeque<Ticket> = VecDeque::new();
         let mut at = [usize::MAX; 2];
         for (done, steps) in batches.iter().enumerate() {
             let wanted = [steps[0].rows_at as usize, steps[0].columns_at as usize];
-            if at[0] != wanted[0] {
-                engine.write(self.rows, bytemuck::cast_slice(&slice(wanted[0])))?;
-            }
-            if at[1] != wanted[1] && self.columns != self.rows {
-                engine.write(self.columns, bytemuck::cast_slice(&slice(wanted[1])))?;
+            if self.rows != self.columns {
+                for (buffer, at, wanted) in [(self.rows, at[0], wanted[0]), (self.columns, at[1], wanted[1])]
+                {
+                    if at != wanted {
+                        let slice = self.slice(wanted);
+                        self.engine.write(buffer, bytemuck::cast_slice(&slice))?;
+                    }
+                }
             }
             at = wanted;
-            flight.push_back(engine.submit(program, steps, &[])?);
+            flight.push_back(self.engine.submit(self.program, steps, &[])?);
             if flight.len() == IN_FLIGHT {
                 let first = flight.pop_front().expect("two are in flight");
-                engine.wait(first)?;
+                self.engine.wait(first)?;
             }
             progress((done + 1) as f64 / batches.len() as f64);
         }
         for ticket in flight {
-            engine.wait(ticket)?;
+            self.engine.wait(ticket)?;
         }
+        self.result()
+    }
 
-        let sums = engine.read(self.sums)?;
-        let (k, k2) = point_sums(&sums, &pairs, kernel);
-        let forms = match (self.forms, extra) {
-            (Some(buffer), Extra::Forms(labels)) => forms(&engine.read(buffer)?, labels, kernel),
+    /// Sets all sums to 0.
+    fn clear(&mut self) -> Result<()> {
+        let bins = self.totals.as_ref().map(|(buffer, of)| (*buffer, self.pairs.blocks() * of.bins()));
+        let forms = self.forms.map(|buffer| (buffer, self.pairs.blocks() * self.extra.draws()));
+        let sums = Some((self.sums, sums_len(&self.pairs)));
+        for (buffer, len) in [sums, forms, bins].into_iter().flatten() {
+            self.engine.write(buffer, &vec![0; 4 * len])?;
+        }
+        Ok(())
+    }
+
+    /// The blocks of one slice, the last one padded.
+    fn slice(&self, at: usize) -> Vec<f32> {
+        let block = self.pairs.block * self.pairs.stride();
+        let rest = &self.blocks[at * block..];
+        let len = self.pairs.slice * block;
+        let mut slice = rest[..len.min(rest.len())].to_vec();
+        slice.resize(len, 0.0);
+        slice
+    }
+
+    /// All steps, as they are submitted.
+    fn batches(&self) -> Vec<Vec<Step>> {
+        let pairs = &self.pairs;
+        let slices = || (0..pairs.blocks()).step_by(pairs.slice);
+        let step_flop = pairs.slab * row_block_flop(pairs, self.extra.draws());
+        let most = (SUBMISSION_FLOP / step_flop).clamp(1, MOST_STEPS);
+        let mut batches = Vec::new();
+        for rows_at in slices() {
+            for columns_at in slices().filter(|&at| at >= rows_at) {
+                let step = |first: usize| Step {
+                    first: first as u32,
+                    rows_at: rows_at as u32,
+                    columns_at: columns_at as u32,
+                    ..Step::default()
+                };
+                let row_blocks = 0..pairs.slice.min(pairs.blocks() - rows_at);
+                let steps: Vec<Step> = row_blocks.step_by(pairs.slab).map(step).collect();
+                batches.extend(steps.chunks(most).map(<[Step]>::to_vec));
+            }
+        }
+        batches
+    }
+
+    /// Reads the sums.
+    fn result(&mut self) -> Result<Gram> {
+        let Self { engine, pairs, kernel, extra, sums, forms: form_buffer, totals, .. } = self;
+        let (k, k2) = point_sums(&engine.read(*sums)?, pairs, kernel);
+        let forms = match (form_buffer, extra) {
+            (Some(buffer), Extra::Forms(labels)) => forms(&engine.read(*buffer)?, labels, kernel),
             _ => Vec::new(),
         };
-        let bins = match &self.totals {
+        let bins = match totals {
             Some((buffer, totals)) => bin_table(&engine.read(*buffer)?, totals, kernel, &k),
             None => Vec::new(),
         };
-        let [n, m] = points.counts.map(|count| count as f64);
-        let all = (n + m) * (n + m - 1.0) / 2.0;
-        let evaluations = if pairs.cross { n * m } else { all };
-        Ok(Gram { counts: points.counts, k, k2, forms, bins, evaluations, form: pairs.form })
+        let [n, m] = [pairs.n as f64, pairs.m as f64];
+        let evaluations = if pairs.cross { n * m } else { (n + m) * (n + m - 1.0) / 2.0 };
+        Ok(Gram { counts: [pairs.n, pairs.m], k, k2, forms, bins, evaluations, form: pairs.form })
     }
 }
 

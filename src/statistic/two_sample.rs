@@ -15,8 +15,9 @@ use super::gram::{Extra, Gram, Labels};
 use super::null::{self, Null};
 use super::{Bandwidth, Kernel, Sample};
 use crate::engine::Device;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::kernel::pairs::{Family, Form, MOST_POINTS};
+use crate::random::{Sequence, Stream};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -221,12 +222,17 @@ pub fn two_sample(
 ) -> Result<TwoSample> {
     let start = Instant::now();
     check([x, y], settings)?;
+    let d = x.d;
     let mut warnings = Vec::new();
     let bin =
         (settings.null == Null::Binned).then(|| bin_size([x.len(), y.len()], settings.bin)).transpose()?;
-    let [x, y] = match bin {
-        Some(bin) => [x, y].map(|sample| sample.first(sample.len() / bin * bin)),
-        None => [x, y],
+    // The points of a bin must be a random choice: files are often in some order.
+    let mixed = bin.map(|_| [mixed(x, settings.seed, 0), mixed(y, settings.seed, 1)]);
+    let [x, y] = match (&mixed, bin) {
+        (Some([x, y]), Some(bin)) => {
+            [x, y].map(|values| Sample::new(d, values)).map(|sample| sample.first(sample.len() / bin * bin))
+        }
+        _ => [x, y],
     };
     let resolved =
         settings.bandwidth.resolve(device, [x, y], settings.family, !settings.sum, settings.seed)?;
@@ -279,8 +285,29 @@ pub fn two_sample(
     })
 }
 
+impl Settings {
+    /// Whether the settings alone are possible.
+    ///
+    /// # Errors
+    /// If no draws are wanted, or the level or a bandwidth makes no sense.
+    pub fn check(&self) -> Result<()> {
+        if self.permutations == 0 {
+            return Err(Error::usage("a test needs at least one permutation; 999 is usual"));
+        }
+        if !(self.alpha > 0.0 && self.alpha < 1.0) {
+            let message = format!("a level of {} is not between 0 and 1; 0.05 is usual", self.alpha);
+            return Err(Error::usage(message));
+        }
+        if self.bin == Some(0) {
+            return Err(Error::usage("a bin has at least one point"));
+        }
+        Ok(())
+    }
+}
+
 fn check([x, y]: [Sample<'_>; 2], settings: &Settings) -> Result<()> {
-    let wrong = |message: String| Err(Error::usage(message));
+    settings.check()?;
+    let wrong = |message: String| Err(Kind::Samples(message).into());
     if x.d != y.d {
         return wrong(format!(
             "X has {} columns and Y has {}; both samples must have the same ones",
@@ -301,13 +328,17 @@ fn check([x, y]: [Sample<'_>; 2], settings: &Settings) -> Result<()> {
             y.len()
         ));
     }
-    if settings.permutations == 0 {
-        return wrong("a test needs at least one permutation; 999 is usual".into());
-    }
-    if !(settings.alpha > 0.0 && settings.alpha < 1.0) {
-        return wrong(format!("a level of {} is not between 0 and 1", settings.alpha));
-    }
     Ok(())
+}
+
+/// The points of a sample in random order.
+fn mixed(sample: Sample<'_>, seed: u64, which: u32) -> Vec<f64> {
+    let mut random = Sequence::new(seed, Stream::Bins, which);
+    let mut order: Vec<usize> = (0..sample.len()).collect();
+    for i in (1..order.len()).rev() {
+        order.swap(i, random.below(i as u32 + 1) as usize);
+    }
+    order.into_iter().flat_map(|i| sample.point(i).iter().copied()).collect()
 }
 
 /// Points of a bin: as asked for, or so that there are about [`BINS`] bins; beyond a block, whole blocks.
@@ -316,9 +347,10 @@ fn bin_size(counts: [usize; 2], wanted: Option<usize>) -> Result<usize> {
     let size = if size > MOST_POINTS { size.next_multiple_of(MOST_POINTS) } else { size };
     let fewest = counts.map(|count| count / size).into_iter().min().unwrap_or(0);
     if fewest < LEAST_BINS.min(counts[0].min(counts[1])) {
-        return Err(Error::usage(format!(
+        return Err(Kind::Samples(format!(
             "bins of {size} points leave only {fewest} in the smaller sample; use smaller bins or --null exact"
-        )));
+        ))
+        .into());
     }
     Ok(size)
 }

@@ -322,9 +322,12 @@ fn module(functions: &str, body: &str) -> Module {
     );
     let module =
         naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
-    naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
-        .validate(&module)
-        .unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
+    naga::valid::Validator::new(
+        naga::valid::ValidationFlags::all(),
+        naga::valid::Capabilities::SHADER_FLOAT32_ATOMIC,
+    )
+    .validate(&module)
+    .unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
     module
 }
 
@@ -436,7 +439,7 @@ fn returns_before_barriers_are_found() {
 
 #[test]
 fn atomics_are_found() {
-    let sum = "var<workgroup> sum: atomic<f32>;";
+    let sum = "@group(0) @binding(2) var<storage, read_write> sum: atomic<f32>;";
     let counter = "var<workgroup> counter: atomic<u32>;";
     let good = [(counter, "atomicAdd(&counter, 1u);"), ("", "data[thread] += 1u;")];
     expect(atomics, &[(sum, "atomicAdd(&sum, 1.0);")], &good);

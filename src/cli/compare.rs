@@ -1,0 +1,177 @@
+//! `elbo compare`.
+
+use super::output::{grouped, json, note, result};
+use super::sample::{KernelOptions, PairBar, SAMPLES, same_columns, sample};
+use crate::engine::Info;
+use crate::error::{Error, Result};
+use crate::kernel::pairs::Family;
+use crate::picture;
+use crate::statistic::null::Null;
+use crate::statistic::{Settings, TwoSample, two_sample};
+use clap::Args;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Exit code of `--check` when a test rejects its null.
+pub(super) const REJECTED: u8 = 3;
+
+/// Do two samples come from one distribution? The kernel two-sample test (MMD)
+///
+/// The kernel matrix is never stored, so samples may be large. `--null binned` permutes bins of points: nearly as
+/// sharp, and with hardly more work than the estimate itself.
+#[derive(Args)]
+#[command(after_help = format!("{SAMPLES}
+
+Examples:
+  elbo compare a.npy b.npy
+  elbo compare data.npz:before data.npz:after --kernel laplace --permutations 9999
+  elbo compare mnist:test run:runs/001 --out comparison
+  elbo compare old.csv new.csv --check --json      exit code 3 if they differ"))]
+pub(super) struct Compare {
+    /// The first sample
+    x: String,
+    /// The second sample
+    y: String,
+    #[command(flatten)]
+    kernel: KernelOptions,
+    /// Draws under the null
+    #[arg(long, default_value_t = 999, value_name = "B")]
+    permutations: usize,
+    /// How they are made
+    #[arg(long, default_value = "exact")]
+    null: Null,
+    /// Points of a bin of --null binned, instead of as many as make about 512 bins
+    #[arg(long, value_name = "POINTS")]
+    bin: Option<usize>,
+    /// Level of the test
+    #[arg(long, default_value_t = 0.05)]
+    alpha: f64,
+    /// Stop when more permutations cannot change the decision
+    #[arg(long)]
+    sequential: bool,
+    /// End with exit code 3 if the samples differ
+    #[arg(long)]
+    check: bool,
+    /// Directory for a picture of the null distribution, null.png
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// The JSON result.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    test: &'a TwoSample,
+    engine: &'static str,
+    adapter: &'a str,
+    pairs_per_second: f64,
+}
+
+impl Compare {
+    pub(super) fn run(&self) -> Result<ExitCode> {
+        let settings = Settings {
+            family: self.kernel.kernel,
+            bandwidth: self.kernel.bandwidth.clone(),
+            sum: self.kernel.sum,
+            permutations: self.permutations,
+            null: self.null,
+            bin: self.bin,
+            alpha: self.alpha,
+            sequential: self.sequential,
+            seed: self.kernel.seed,
+        };
+        settings.check()?;
+        let [x, y] = self.kernel.read([&self.x, &self.y])?;
+        same_columns([&x, &y])?;
+        let device = self.kernel.open()?;
+        let bar = PairBar::new("comparing");
+        let test = two_sample(&device, [sample(&x), sample(&y)], &settings, &mut |done| bar.set(done))?;
+        bar.finish();
+        test.warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
+        if let Some(directory) = &self.out {
+            std::fs::create_dir_all(directory).map_err(Error::io(directory, "create"))?;
+            let path = directory.join("null.png");
+            draw(&test, [&x.name, &y.name], &path)?;
+            note(format_args!("picture: {}", path.display()));
+        }
+        if self.kernel.json {
+            let Info { engine, adapter, .. } = device.info();
+            let pairs_per_second = test.pairs / test.seconds;
+            json(&Report { test: &test, engine, adapter, pairs_per_second })?;
+        } else {
+            print(&test, [&x.name, &y.name]);
+        }
+        Ok(if self.check && test.p.reject { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
+    }
+}
+
+/// The decision in words.
+fn decision(test: &TwoSample) -> String {
+    if test.p.reject {
+        format!("the samples differ (p <= {})", test.p.alpha)
+    } else {
+        format!("no difference was found (p > {}); this does not prove that there is none", test.p.alpha)
+    }
+}
+
+/// The kernel with its bandwidths and where they come from.
+pub(super) fn kernel_line(family: Family, bandwidths: &[f64], rule: &str) -> String {
+    let name = match family {
+        Family::Gaussian => "gaussian, sigma",
+        Family::Laplace => "laplace, b",
+        Family::Imq => "inverse multiquadric, b",
+        Family::Energy => return "energy distance".into(),
+    };
+    let values: Vec<String> = bandwidths.iter().map(|b| format!("{b:.4}")).collect();
+    format!("{name} = {} ({rule})", values.join(", "))
+}
+
+fn print(test: &TwoSample, [x, y]: [&str; 2]) {
+    let p = &test.p;
+    result(format_args!("X          {x}: {} points, d = {}", grouped(test.n as f64), test.d));
+    result(format_args!("Y          {y}: {} points", grouped(test.m as f64)));
+    result(format_args!("kernel     {}", kernel_line(test.kernel, &test.bandwidths, &test.bandwidth_rule)));
+    let interval = test.confidence_interval.map_or(String::new(), |[low, high]| {
+        format!(" ({:.0} % interval {low:.3e} to {high:.3e})", 100.0 * (1.0 - p.alpha))
+    });
+    result(format_args!("MMD^2      {:.4e} unbiased{interval}", test.mmd2_unbiased));
+    result(format_args!("           {:.4e} biased, the mean over all pairs", test.mmd2_biased));
+    let bins = test.bin.map_or(String::new(), |bin| format!(" of bins of {bin} points"));
+    let draws = match p.null {
+        Null::Wild => format!("{} wild bootstrap draws", p.permutations),
+        Null::Exact | Null::Binned => format!("{} permutations{bins}", p.permutations),
+    };
+    result(format_args!(
+        "p-value    {:.4} +- {:.4}: {} of {draws} reach the observed value",
+        p.p_value, p.p_standard_error, p.exceedances
+    ));
+    result(format_args!("decision   {}", decision(test)));
+    if test.mmd2_unbiased < 0.0 {
+        result(
+            "           A negative estimate is no mistake: without a difference, the unbiased estimate scatters \
+             around 0.",
+        );
+    }
+    result(format_args!(
+        "time       {:.2} s, {} pairs of points a second",
+        test.seconds,
+        grouped(test.pairs / test.seconds)
+    ));
+}
+
+/// The null distribution with the observed value.
+fn draw(test: &TwoSample, [x, y]: [&str; 2], path: &std::path::Path) -> Result<()> {
+    let mut sorted = test.draws.clone();
+    sorted.sort_by(f64::total_cmp);
+    let beyond = ((1.0 - test.p.alpha) * sorted.len() as f64) as usize;
+    picture::Null {
+        title: &format!("Do {x} and {y} differ?"),
+        remark: &format!("p = {:.4} ± {:.4}: {}", test.p.p_value, test.p.p_standard_error, decision(test)),
+        statistic: "MMD² (unbiased)",
+        draws: &test.draws,
+        observed: test.statistic,
+        threshold: sorted.get(beyond).copied(),
+    }
+    .save(path)
+}

@@ -1,0 +1,167 @@
+//! Samples named on the command line, and what all tests of samples share.
+
+use super::output::note;
+use super::source::Source;
+use super::train::engine_line;
+use crate::data::table::{self, Table};
+use crate::engine::{Choice, Device};
+use crate::error::{Error, Result};
+use crate::kernel::pairs::Family;
+use crate::statistic::{Bandwidth, Sample};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::path::Path;
+
+/// Images drawn from a run if nothing says how many.
+const DEFAULT_DRAWS: usize = 1000;
+
+/// What a sample can be, for help texts.
+pub(super) const SAMPLES: &str = "A sample is a .npy, .npz (or file.npz:key) or .csv file, an IDX file, a directory \
+with MNIST's files (DIR, DIR:train or DIR:test), a folder of PNG images, or run:DIR[:N], images drawn from a \
+trained model. Rows are points; images are scaled to 0..1.";
+
+/// Options of the commands that compare two samples.
+#[derive(Args)]
+pub(super) struct KernelOptions {
+    /// Kernel function
+    #[arg(long, default_value = "gaussian")]
+    pub(super) kernel: Family,
+    /// Numbers, or a rule: median, mean, median-per-feature, 0.5*median,median,2*median
+    #[arg(long, default_value = "median", value_name = "B|RULE")]
+    pub(super) bandwidth: Bandwidth,
+    /// Add up the kernels of several bandwidths instead of taking their mean
+    #[arg(long)]
+    pub(super) sum: bool,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0)]
+    pub(super) seed: u64,
+    /// A hardware GPU if there is one, any GPU adapter, or the CPU
+    #[arg(long, default_value = "auto")]
+    pub(super) engine: Choice,
+    /// Part of the GPU adapter's name
+    #[arg(long, value_name = "NAME")]
+    pub(super) adapter: Option<String>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl KernelOptions {
+    /// Opens the device and says which it is.
+    pub(super) fn open(&self) -> Result<Device> {
+        super::train::check_adapter(self.engine, self.adapter.as_deref())?;
+        let device = Device::open(self.engine, self.adapter.as_deref())?;
+        note(engine_line(device.info()));
+        Ok(device)
+    }
+
+    /// Reads the samples; a run draws as many images as the other sample has points.
+    pub(super) fn read<const N: usize>(&self, sources: [&str; N]) -> Result<[Table; N]> {
+        let mut tables = sources.map(|source| (run(source).is_none()).then(|| table::read(source)));
+        let known = tables.iter().flatten().flatten().map(|table| table.rows).next();
+        for (source, table) in sources.iter().zip(&mut tables) {
+            if let Some((path, count)) = run(source) {
+                *table = Some(self.draw(source, path, count?.or(known).unwrap_or(DEFAULT_DRAWS)));
+            }
+        }
+        let mut read = Vec::with_capacity(N);
+        for table in tables.into_iter().flatten() {
+            read.push(table?);
+        }
+        read.try_into().map_err(|_| Error::usage("each sample is read once"))
+    }
+
+    /// Decoder means of prior draws of a run.
+    fn draw(&self, name: &str, path: &Path, count: usize) -> Result<Table> {
+        let mut opened = Source::of_run(path, self.engine, self.adapter.clone()).open()?;
+        let images = opened.session.sample(count)?;
+        let (height, width) = (opened.dataset.train.height, opened.dataset.train.width);
+        Ok(Table {
+            name: name.into(),
+            rows: count,
+            columns: height * width,
+            values: images.iter().flatten().map(|&v| f64::from(v)).collect(),
+            image: Some([height, width]),
+            header: None,
+        })
+    }
+}
+
+/// The directory and the number of a `run:DIR[:N]`.
+fn run(source: &str) -> Option<(&Path, Result<Option<usize>>)> {
+    let rest = source.strip_prefix("run:").filter(|_| !Path::new(source).exists())?;
+    let whole = (Path::new(rest), Ok(None));
+    let Some((path, count)) = rest.rsplit_once(':').filter(|_| !Path::new(rest).exists()) else {
+        return Some(whole);
+    };
+    let wrong = || Error::usage(format!("{source}: `{count}` is no number of images; write run:DIR:1000"));
+    let count = count.parse().ok().filter(|&n: &usize| n > 0).ok_or_else(wrong);
+    Some((Path::new(path), count.map(Some)))
+}
+
+/// A table as a sample.
+pub(super) fn sample(table: &Table) -> Sample<'_> {
+    Sample::new(table.columns, &table.values)
+}
+
+/// Two samples must have the same columns: tells which have not.
+pub(super) fn same_columns([x, y]: [&Table; 2]) -> Result<()> {
+    if x.columns == y.columns {
+        return Ok(());
+    }
+    let shape = |t: &Table| match t.image {
+        Some([height, width]) => format!("{} ({height} x {width} images)", t.columns),
+        None => t.columns.to_string(),
+    };
+    Err(Error::data(
+        &y.name,
+        format!(
+            "has {} columns, but {} has {}; both samples must have the same columns",
+            shape(y),
+            x.name,
+            shape(x)
+        ),
+    ))
+}
+
+/// A progress bar for a pass over pairs; nothing where nobody watches.
+pub(super) struct PairBar(ProgressBar);
+
+impl PairBar {
+    /// Steps of the bar.
+    const PARTS: u64 = 1000;
+
+    pub(super) fn new(what: &'static str) -> Self {
+        let watched = std::io::stderr().is_terminal();
+        let target = if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let style = ProgressStyle::with_template("{msg} {bar:28} {percent} %  {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::with_draw_target(Some(Self::PARTS), target).with_style(style);
+        Self(bar.with_message(what))
+    }
+
+    /// Shows a fraction.
+    pub(super) fn set(&self, done: f64) {
+        self.0.set_position((done * Self::PARTS as f64) as u64);
+    }
+
+    pub(super) fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_and_counts_are_told_apart() {
+        assert!(run("x.npy").is_none());
+        let parsed = |source: &'static str| run(source).map(|(path, count)| (path.to_owned(), count.ok()));
+        assert_eq!(parsed("run:runs/001"), Some(("runs/001".into(), Some(None))));
+        assert_eq!(parsed("run:runs/001:500"), Some(("runs/001".into(), Some(Some(500)))));
+        assert_eq!(parsed("run:runs/001:many"), Some(("runs/001".into(), None)));
+        assert_eq!(parsed("run:runs/001:0"), Some(("runs/001".into(), None)));
+    }
+}
