@@ -11,6 +11,7 @@ pub mod latent;
 pub mod linear;
 pub mod normal;
 pub mod pair_forms;
+pub mod pair_gradient;
 pub mod pair_histogram;
 pub mod pair_sums;
 pub mod pairs;
@@ -35,4 +36,5 @@ pub const ALL: &[&Spec] = &[
     &fold_forms::SPEC,
     &block_totals::SPEC,
     &pair_histogram::SPEC,
+    &pair_gradient::SPEC,
 ];

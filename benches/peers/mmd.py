@@ -150,7 +150,8 @@ def main():
         if named:
             forms.append(f"d {d}: {'; '.join(named)}.")
 
-    header = ["d", "n = m", "elbo", *args.peers, "ratio to the fastest peer"]
+    titles = [f"{name} (scaled)" if name == "re-indexing" else name for name in args.peers]
+    header = ["d", "n = m", "elbo", *titles, "ratio to the fastest peer"]
     print(f"| {' | '.join(header)} |")
     print(f"|{'--:|' * len(header)}")
     for row in rows:

@@ -71,6 +71,12 @@ def blocks(args, form):
     return [*((f"{form}, {rows} rows", rows) for rows in sizes), (form, args.n)]
 
 
+def gram_blocks(args):
+    """The rows of the pooled Gram matrix to take at once, with what to call that."""
+    sizes = [rows for rows in (500, 1000) if rows < 2 * args.n]
+    return [*((f"half, {rows} rows", rows) for rows in sizes), ("whole", 2 * args.n)]
+
+
 def clock(run, seconds, least):
     """Each run's seconds, until they have taken so many together."""
     times = []

@@ -17,21 +17,6 @@ override TILE_LEN = TILE_PITCH * TILE;
 
 var<workgroup> tile_values: array<f32, TILE_LEN>;
 
-// 2^x for x <= 0 to 1e-7, as in src/numeric.rs: drivers' own are less exact, and biased.
-fn exp2_negative(x: vec4<f32>) -> vec4<f32> {
-    let clamped = max(x, vec4(-127.0));
-    let n = round(clamped);
-    let f = clamped - n;
-    var p = vec4(1.5353362e-4);
-    p = p * f + 1.3398875e-3;
-    p = p * f + 9.618437e-3;
-    p = p * f + 5.5503324e-2;
-    p = p * f + 2.4022648e-1;
-    p = p * f + 6.931472e-1;
-    p = p * f + 1.0;
-    return p * bitcast<vec4<f32>>(vec4<u32>(vec4<i32>(n) + 127) << vec4(23u));
-}
-
 // k less its centre, 1/2 a bandwidth.
 fn kernel_values(distance: vec4<f32>) -> vec4<f32> {
     var sums = vec4(0.0);

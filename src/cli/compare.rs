@@ -1,7 +1,7 @@
 //! `elbo compare`.
 
 use super::output::{grouped, json, note, result};
-use super::sample::{KernelOptions, PairBar, SAMPLES, same_columns, sample};
+use super::sample::{KernelOptions, PairBar, SAMPLES, halves, same_columns, sample};
 use crate::engine::Info;
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
@@ -27,12 +27,13 @@ Examples:
   elbo compare a.npy b.npy
   elbo compare data.npz:before data.npz:after --kernel laplace --permutations 9999
   elbo compare mnist:test run:runs/001 --out comparison
+  elbo compare a.npy                               two random halves: should not differ
   elbo compare old.csv new.csv --check --json      exit code 3 if they differ"))]
 pub(super) struct Compare {
     /// The first sample
     x: String,
-    /// The second sample
-    y: String,
+    /// The second sample; if there is none, two random halves of the first are compared
+    y: Option<String>,
     #[command(flatten)]
     kernel: KernelOptions,
     /// Draws under the null
@@ -82,7 +83,10 @@ impl Compare {
             seed: self.kernel.seed,
         };
         settings.check()?;
-        let [x, y] = self.kernel.read([&self.x, &self.y])?;
+        let [x, y] = match &self.y {
+            Some(y) => self.kernel.read([&self.x, y])?,
+            None => self.kernel.read([&self.x]).map(|[x]| halves(&x, self.kernel.seed))?,
+        };
         same_columns([&x, &y])?;
         let device = self.kernel.open()?;
         let bar = PairBar::new("comparing");

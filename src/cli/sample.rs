@@ -7,6 +7,7 @@ use crate::data::table::{self, Table};
 use crate::engine::{Choice, Device};
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
+use crate::random::{Sequence, Stream};
 use crate::statistic::{Bandwidth, Sample};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -33,6 +34,9 @@ pub(super) struct KernelOptions {
     /// Add up the kernels of several bandwidths instead of taking their mean
     #[arg(long)]
     pub(super) sum: bool,
+    /// Use a random choice of this many points of each sample
+    #[arg(long, value_name = "N")]
+    points: Option<usize>,
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
@@ -56,8 +60,16 @@ impl KernelOptions {
         Ok(device)
     }
 
-    /// Reads the samples; a run draws as many images as the other sample has points.
+    /// Reads the samples and takes the points that are wanted.
     pub(super) fn read<const N: usize>(&self, sources: [&str; N]) -> Result<[Table; N]> {
+        let mut which = 0..;
+        Ok(self
+            .read_all(sources)?
+            .map(|table| choice(table, self.points, self.seed, which.next().unwrap_or(0))))
+    }
+
+    /// Reads the samples; a run draws as many images as the other sample has points.
+    fn read_all<const N: usize>(&self, sources: [&str; N]) -> Result<[Table; N]> {
         let mut tables = sources.map(|source| (run(source).is_none()).then(|| table::read(source)));
         let known = tables.iter().flatten().flatten().map(|table| table.rows).next();
         for (source, table) in sources.iter().zip(&mut tables) {
@@ -98,6 +110,43 @@ fn run(source: &str) -> Option<(&Path, Result<Option<usize>>)> {
     let wrong = || Error::usage(format!("{source}: `{count}` is no number of images; write run:DIR:1000"));
     let count = count.parse().ok().filter(|&n: &usize| n > 0).ok_or_else(wrong);
     Some((Path::new(path), count.map(Some)))
+}
+
+/// Some rows of a table.
+fn rows(table: &Table, name: String, order: &[usize]) -> Table {
+    let values = order.iter().flat_map(|&i| table.row(i).iter().copied()).collect();
+    let (columns, image, header) = (table.columns, table.image, table.header.clone());
+    Table { name, rows: order.len(), columns, values, image, header }
+}
+
+/// All rows of a table in random order.
+fn shuffled(table: &Table, seed: u64, which: u32) -> Vec<usize> {
+    let mut random = Sequence::new(seed, Stream::Subsample, which + 1);
+    let mut order: Vec<usize> = (0..table.rows).collect();
+    for i in (1..order.len()).rev() {
+        order.swap(i, random.below(i as u32 + 1) as usize);
+    }
+    order
+}
+
+/// Two random halves of a sample.
+pub(super) fn halves(table: &Table, seed: u64) -> [Table; 2] {
+    let order = shuffled(table, seed, 0);
+    let (first, second) = order.split_at(order.len() / 2);
+    [
+        rows(table, format!("one half of {}", table.name), first),
+        rows(table, format!("the other half of {}", table.name), second),
+    ]
+}
+
+/// A random choice of `points` rows, or all where there are no more.
+pub(super) fn choice(table: Table, points: Option<usize>, seed: u64, which: u32) -> Table {
+    match points {
+        Some(points) if points < table.rows => {
+            rows(&table, table.name.clone(), &shuffled(&table, seed, which)[..points])
+        }
+        _ => table,
+    }
 }
 
 /// A table as a sample.
@@ -154,6 +203,19 @@ impl PairBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn halves_are_all_points_once() {
+        let values = (0..9).map(f64::from).collect();
+        let table = Table { name: "t".into(), rows: 9, columns: 1, values, ..Table::default() };
+        let [a, b] = halves(&table, 3);
+        let mut all = [a.values, b.values].concat();
+        assert_ne!(all, table.values, "they are random");
+        all.sort_by(f64::total_cmp);
+        assert_eq!(all, table.values);
+        assert_eq!(choice(table.clone(), Some(4), 0, 0).rows, 4);
+        assert_eq!(choice(table.clone(), Some(20), 0, 0), table);
+    }
 
     #[test]
     fn runs_and_counts_are_told_apart() {

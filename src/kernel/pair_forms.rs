@@ -12,7 +12,7 @@
 //! On the CPU a tile of K is multiplied with the bits of its columns, as numbers, by faer; on the GPU the tile
 //! lies in workgroup memory and each thread takes one vector at a time.
 
-use super::pair_sums::{parts_len, reference_sums, sum_tile};
+use super::pair_sums::{ColumnSums, TERMS, parts_len, reference_sums, row_sums};
 use super::pairs::{Pairs, Scratch, Tile, case_pairs, fill, tolerance};
 use super::product::{matrix, matrix_mut, serial};
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
@@ -35,6 +35,7 @@ pub static SPEC: Spec = Spec {
     source: concat!(
         include_str!("../../shaders/pair_forms.wgsl"),
         include_str!("../../shaders/lib/pairs.wgsl"),
+        include_str!("../../shaders/lib/exponential.wgsl"),
         include_str!("../../shaders/lib/distances.wgsl"),
         include_str!("../../shaders/lib/tiles.wgsl"),
         include_str!("../../shaders/lib/product.wgsl"),
@@ -125,18 +126,28 @@ impl Kernel for PairForms {
         let ([rows, columns, scales, members], [row_parts, column_parts, form_parts]) = buffers.split();
         let inputs = [rows, columns, scales];
         let members: &[u32] = bytemuck::cast_slice(members);
-        let part = self.pairs.block * super::pair_sums::TERMS;
+        let part = self.pairs.block * TERMS;
         let sums = row_parts.par_chunks_exact_mut(part).zip(column_parts.par_chunks_exact_mut(part));
         let parts = sums.zip(form_parts.par_chunks_exact_mut(self.draws));
-        let scratch = || (Scratch::default(), Product::default());
-        parts.enumerate().for_each_init(scratch, |(scratch, product), (index, ((row, column), forms))| {
-            let (y, x) = (index / self.pairs.slice, index % self.pairs.slice);
-            if let Some(tile) = self.pairs.tile(step, y, x) {
-                self.pairs.values(inputs, &tile, scratch);
-                sum_tile(&self.pairs, &tile, &scratch.values, row, column);
-                self.forms(members, &tile, &scratch.values, product, forms);
-            }
-        });
+        let scratch = || (Scratch::default(), ColumnSums::default(), Product::default());
+        parts.enumerate().for_each_init(
+            scratch,
+            |(scratch, columns, product), (index, ((row, column), forms))| {
+                let (y, x) = (index / self.pairs.slice, index % self.pairs.slice);
+                if let Some(tile) = self.pairs.tile(step, y, x) {
+                    let pitch = self.pairs.pitch();
+                    columns.clear(pitch);
+                    product.values.resize(self.pairs.block * pitch, 0.0);
+                    self.pairs.values(inputs, &tile, scratch, |first, values| {
+                        row_sums(values, pitch, &mut row[first * TERMS..]);
+                        columns.add(values);
+                        product.values[first * pitch..][..values.len()].copy_from_slice(values);
+                    });
+                    columns.finish(&tile, column);
+                    self.forms(members, &tile, product, forms);
+                }
+            },
+        );
     }
 
     fn tolerance(&self) -> f64 {
@@ -147,6 +158,8 @@ impl Kernel for PairForms {
 /// Memory of one thread for a product of a tile with bits.
 #[derive(Default)]
 struct Product {
+    /// The tile of K, `(rows, pitch)`.
+    values: Vec<f32>,
     /// Bits of the columns as numbers, `(columns, strip)`.
     bits: Vec<f32>,
     /// K times them, `(rows, strip)`.
@@ -154,7 +167,7 @@ struct Product {
 }
 
 impl PairForms {
-    fn forms(&self, members: &[u32], tile: &Tile, values: &[f32], memory: &mut Product, forms: &mut [f32]) {
+    fn forms(&self, members: &[u32], tile: &Tile, memory: &mut Product, forms: &mut [f32]) {
         let (block, draws, pitch) = (self.pairs.block, self.draws, self.pairs.pitch());
         let (row_words, column_words) = (self.words(members, tile.i), self.words(members, tile.j));
         for first in (0..draws).step_by(STRIP) {
@@ -166,7 +179,7 @@ impl PairForms {
             }
             serial(
                 matrix_mut(&mut memory.product, tile.rows, strip),
-                matrix(values, tile.rows, pitch).subcols(0, tile.columns),
+                matrix(&memory.values, tile.rows, pitch).subcols(0, tile.columns),
                 matrix(&memory.bits, tile.columns, strip),
             );
             let forms = &mut forms[first..][..strip];

@@ -117,17 +117,17 @@ impl Kernel for PairHistogram {
             |scratch, (index, counts)| {
                 let (y, x) = (index / self.pairs.slice, index % self.pairs.slice);
                 let Some(tile) = self.pairs.tile(step, y, x) else { return };
-                self.pairs.distances([rows, columns], &tile, scratch);
                 counts.fill(0.0);
-                let rows = scratch.values.chunks_exact(self.pairs.pitch()).take(tile.rows);
-                for (r, row) in rows.enumerate() {
-                    let first = if tile.i == tile.j { r + 1 } else { 0 };
-                    for &distance in &row[first.min(tile.columns)..tile.columns] {
-                        if let Some(digit) = self.digit(distance, prefix) {
-                            counts[digit] += 1.0;
+                self.pairs.distances([rows, columns], &tile, scratch, |first, strip| {
+                    for (r, row) in strip.chunks_exact(self.pairs.pitch()).enumerate() {
+                        let later = if tile.i == tile.j { first + r + 1 } else { 0 };
+                        for &distance in &row[later.min(tile.columns)..tile.columns] {
+                            if let Some(digit) = self.digit(distance, prefix) {
+                                counts[digit] += 1.0;
+                            }
                         }
                     }
-                }
+                });
             },
         );
     }

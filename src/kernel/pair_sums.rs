@@ -29,6 +29,7 @@ pub static SPEC: Spec = Spec {
     source: concat!(
         include_str!("../../shaders/pair_sums.wgsl"),
         include_str!("../../shaders/lib/pairs.wgsl"),
+        include_str!("../../shaders/lib/exponential.wgsl"),
         include_str!("../../shaders/lib/distances.wgsl"),
         include_str!("../../shaders/lib/tiles.wgsl"),
         include_str!("../../shaders/lib/product.wgsl"),
@@ -87,11 +88,16 @@ impl Kernel for PairSums {
         let (inputs, [row_parts, column_parts]) = buffers.split();
         let part = self.pairs.block * TERMS;
         let parts = row_parts.par_chunks_exact_mut(part).zip(column_parts.par_chunks_exact_mut(part));
-        parts.enumerate().for_each_init(Scratch::default, |scratch, (index, (row_part, column_part))| {
+        let scratch = || (Scratch::default(), ColumnSums::default());
+        parts.enumerate().for_each_init(scratch, |(scratch, columns), (index, (row_part, column_part))| {
             let (y, x) = (index / self.pairs.slice, index % self.pairs.slice);
             if let Some(tile) = self.pairs.tile(step, y, x) {
-                self.pairs.values(inputs, &tile, scratch);
-                sum_tile(&self.pairs, &tile, &scratch.values, row_part, column_part);
+                columns.clear(self.pairs.pitch());
+                self.pairs.values(inputs, &tile, scratch, |first, values| {
+                    row_sums(values, self.pairs.pitch(), &mut row_part[first * TERMS..]);
+                    columns.add(values);
+                });
+                columns.finish(&tile, column_part);
             }
         });
     }
@@ -126,23 +132,9 @@ pub(super) fn reference_sums(
     }
 }
 
-/// Sums of the values of a tile along both directions.
-pub(super) fn sum_tile(
-    pairs: &Pairs,
-    tile: &Tile,
-    values: &[f32],
-    row_part: &mut [f32],
-    column_part: &mut [f32],
-) {
-    let rows = &values[..tile.rows * pairs.pitch()];
-    row_sums(rows, pairs.pitch(), row_part);
-    if tile.i < tile.j {
-        column_sums(rows, pairs.pitch(), &mut column_part[..tile.columns * TERMS]);
-    }
-}
-
+/// Row sums of some rows of a tile.
 #[multiversion(targets = "simd")]
-fn row_sums(values: &[f32], pitch: usize, sums: &mut [f32]) {
+pub(super) fn row_sums(values: &[f32], pitch: usize, sums: &mut [f32]) {
     const FUSED: bool = target_cfg_f!(target_feature = "fma");
     for (row, sums) in values.chunks_exact(pitch).zip(sums.chunks_exact_mut(TERMS)) {
         let (mut first, mut second) = ([0.0f32; LANES], [0.0f32; LANES]);
@@ -157,32 +149,57 @@ fn row_sums(values: &[f32], pitch: usize, sums: &mut [f32]) {
     }
 }
 
-/// Rows whose values are added up before they join the sum of a column: a sum of sums rounds less.
-const GROUP: usize = 16;
+/// Column sums of a tile, from a few rows at a time: sums of sums, which round less.
+#[derive(Default)]
+pub(super) struct ColumnSums {
+    k: Vec<f32>,
+    k2: Vec<f32>,
+}
+
+impl ColumnSums {
+    /// Starts a tile.
+    pub(super) fn clear(&mut self, pitch: usize) {
+        for sums in [&mut self.k, &mut self.k2] {
+            sums.clear();
+            sums.resize(pitch, 0.0);
+        }
+    }
+
+    /// Adds rows.
+    pub(super) fn add(&mut self, rows: &[f32]) {
+        column_sums(rows, &mut self.k, &mut self.k2);
+    }
+
+    /// Writes the sums, unless a block was paired with itself.
+    pub(super) fn finish(&self, tile: &Tile, part: &mut [f32]) {
+        if tile.i < tile.j {
+            let sums = self.k.iter().zip(&self.k2).take(tile.columns);
+            for (part, (k, k2)) in part.chunks_exact_mut(TERMS).zip(sums) {
+                part.copy_from_slice(&[*k, *k2]);
+            }
+        }
+    }
+}
 
 #[multiversion(targets = "simd")]
-fn column_sums(values: &[f32], pitch: usize, sums: &mut [f32]) {
+fn column_sums(rows: &[f32], sums: &mut [f32], squares: &mut [f32]) {
     const FUSED: bool = target_cfg_f!(target_feature = "fma");
-    for (strip, sums) in sums.chunks_mut(LANES * TERMS).enumerate() {
-        let (mut first, mut second) = ([0.0f32; LANES], [0.0f32; LANES]);
-        for group in values.chunks(GROUP * pitch) {
-            let (mut k, mut k2) = ([0.0f32; LANES], [0.0f32; LANES]);
-            for row in group.chunks_exact(pitch) {
-                let row: &[f32; LANES] = row[strip * LANES..][..LANES].try_into().expect("whole vectors");
-                for lane in 0..LANES {
-                    k[lane] += row[lane];
-                    k2[lane] = multiply_add::<FUSED>(row[lane], row[lane], k2[lane]);
-                }
-            }
+    let pitch = sums.len();
+    for first in (0..pitch).step_by(LANES) {
+        let (mut k, mut k2) = ([0.0f32; LANES], [0.0f32; LANES]);
+        for row in rows.chunks_exact(pitch) {
+            let row: &[f32; LANES] = row[first..][..LANES].try_into().expect("whole vectors");
             for lane in 0..LANES {
-                first[lane] += k[lane];
-                second[lane] += k2[lane];
+                k[lane] += row[lane];
+                k2[lane] = multiply_add::<FUSED>(row[lane], row[lane], k2[lane]);
             }
         }
-        for ((sums, first), second) in sums.chunks_exact_mut(TERMS).zip(first).zip(second) {
-            sums[0] = first;
-            sums[1] = second;
-        }
+        let add = |sums: &mut [f32], lanes: [f32; LANES]| {
+            let sums: &mut [f32; LANES] = (&mut sums[first..][..LANES]).try_into().expect("whole vectors");
+            sums.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum += lane);
+        };
+        add(sums, k);
+        add(squares, k2);
     }
 }
 

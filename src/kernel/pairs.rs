@@ -253,16 +253,19 @@ impl Pairs {
     }
 }
 
-/// Memory of one thread for the values of a tile.
+/// Memory of one thread for a tile.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// k less its centre between rows and columns of a tile, `(rows, pitch)`; 0 in the columns that are padding.
-    pub(super) values: Vec<f32>,
+    /// Values of a few rows, `(STRIP, pitch)`; in the expanded form of all rows.
+    values: Vec<f32>,
     /// The columns with neighbouring points side by side, `(d, pitch)`.
     transposed: Vec<f32>,
     /// -|z|^2 / 2 of the columns.
     norms: Vec<f32>,
 }
+
+/// Rows whose values are computed, and used, while they are in the first-level cache.
+const STRIP: usize = 16;
 
 /// Neighbouring columns that are worked on together: two of the widest vectors there are.
 pub(super) const LANES: usize = 32;
@@ -276,49 +279,76 @@ impl Pairs {
         self.block.next_multiple_of(LANES)
     }
 
-    /// k less its centre between the rows and columns of a tile, into `scratch.values`.
-    pub(super) fn values(&self, [rows, columns, scales]: [&[f32]; 3], tile: &Tile, scratch: &mut Scratch) {
-        self.distances([rows, columns], tile, scratch);
-        let pitch = self.pitch();
-        for (r, row) in scratch.values.chunks_exact_mut(pitch).enumerate().take(tile.rows) {
-            self.finish(row, scales);
-            row[tile.columns..].fill(0.0);
-            if tile.i == tile.j {
-                row[r] = 0.0;
+    /// k less its centre between the rows and columns of a tile, a few rows at a time: `each` gets the first row
+    /// and the values, `(rows, pitch)`, with 0 in the columns that are padding.
+    pub(super) fn values(
+        &self,
+        [rows, columns, scales]: [&[f32]; 3],
+        tile: &Tile,
+        scratch: &mut Scratch,
+        mut each: impl FnMut(usize, &[f32]),
+    ) {
+        self.distances([rows, columns], tile, scratch, |first, strip| {
+            self.finish(strip, scales);
+            for (r, row) in strip.chunks_exact_mut(self.pitch()).enumerate() {
+                row[tile.columns..].fill(0.0);
+                if tile.i == tile.j {
+                    row[first + r] = 0.0;
+                }
             }
-        }
+            each(first, strip);
+        });
     }
 
-    /// Distances between the rows and columns of a tile, squared unless the family wants sums of magnitudes.
-    pub(super) fn distances(&self, [rows, columns]: [&[f32]; 2], tile: &Tile, scratch: &mut Scratch) {
-        let (pitch, stride) = (self.pitch(), self.stride());
+    /// Distances between the rows and columns of a tile, squared unless the family wants sums of magnitudes, in
+    /// the same way.
+    pub(super) fn distances(
+        &self,
+        [rows, columns]: [&[f32]; 2],
+        tile: &Tile,
+        scratch: &mut Scratch,
+        mut each: impl FnMut(usize, &mut [f32]),
+    ) {
+        let (d, pitch, stride) = (self.d, self.pitch(), self.stride());
         let rows = &rows[tile.first_row * stride..][..tile.rows * stride];
         let columns = &columns[tile.x * self.block * stride..][..tile.columns * stride];
-        scratch.values.resize(self.block * pitch, 0.0);
+        let Scratch { values, transposed, norms } = scratch;
+        let strips = rows.chunks(STRIP * stride).enumerate();
         match self.form {
             Form::Expanded => {
-                let d = self.d;
-                scratch.norms.clear();
-                scratch.norms.extend(columns.iter().skip(d).step_by(stride));
-                scratch.norms.resize(pitch, 0.0);
+                values.resize(self.block * pitch, 0.0);
+                norms.clear();
+                norms.extend(columns.iter().skip(d).step_by(stride));
+                norms.resize(pitch, 0.0);
                 serial(
-                    matrix_mut(&mut scratch.values, tile.rows, pitch).subcols_mut(0, tile.columns),
+                    matrix_mut(values, tile.rows, pitch).subcols_mut(0, tile.columns),
                     matrix(rows, tile.rows, stride).subcols(0, d),
                     matrix(columns, tile.columns, stride).subcols(0, d).transpose(),
                 );
-                for (row, values) in rows.chunks_exact(stride).zip(scratch.values.chunks_exact_mut(pitch)) {
-                    expand(values, row[d], &scratch.norms);
+                for ((i, rows), strip) in strips.zip(values.chunks_mut(STRIP * pitch)) {
+                    let strip = &mut strip[..rows.len() / stride * pitch];
+                    for (row, values) in rows.chunks_exact(stride).zip(strip.chunks_exact_mut(pitch)) {
+                        expand(values, row[d], norms);
+                    }
+                    each(i * STRIP, strip);
                 }
             }
             Form::Differences => {
-                scratch.transposed.resize(self.d * pitch, 0.0);
-                for (f, to) in scratch.transposed.chunks_exact_mut(pitch).enumerate() {
+                values.resize(STRIP * pitch, 0.0);
+                transposed.resize(d * pitch, 0.0);
+                for (f, to) in transposed.chunks_exact_mut(pitch).enumerate() {
                     for (to, from) in to.iter_mut().zip(columns.chunks_exact(stride)) {
                         *to = from[f];
                     }
                 }
-                let l1 = self.family == Family::Laplace;
-                differences(rows, &scratch.transposed, self.d, pitch, l1, &mut scratch.values);
+                for (i, rows) in strips {
+                    let strip = &mut values[..rows.len() / d * pitch];
+                    match self.family {
+                        Family::Laplace => differences::<true>(rows, transposed, d, pitch, strip),
+                        _ => differences::<false>(rows, transposed, d, pitch, strip),
+                    }
+                    each(i * STRIP, strip);
+                }
             }
         }
     }
@@ -349,7 +379,7 @@ fn expand(values: &mut [f32], half_norm: f32, half_norms: &[f32]) {
 
 /// Sums of squared or absolute differences of `rows` (r, d) and `columns` (d, pitch), into (r, pitch).
 #[multiversion(targets = "simd")]
-fn differences(rows: &[f32], columns: &[f32], d: usize, pitch: usize, l1: bool, result: &mut [f32]) {
+fn differences<const L1: bool>(rows: &[f32], columns: &[f32], d: usize, pitch: usize, result: &mut [f32]) {
     const FUSED: bool = target_cfg_f!(target_feature = "fma");
     for (rows, result) in rows.chunks(ROWS * d).zip(result.chunks_mut(ROWS * pitch)) {
         let count = rows.len() / d;
@@ -358,21 +388,16 @@ fn differences(rows: &[f32], columns: &[f32], d: usize, pitch: usize, l1: bool, 
             let r = if r < count { r } else { 0 };
             &rows[r * d..][..d]
         });
+        let [row0, row1, row2, row3] = row;
         for first in (0..pitch).step_by(LANES) {
             let mut sums = [[0.0f32; LANES]; ROWS];
-            for f in 0..d {
-                let column: &[f32; LANES] =
-                    columns[f * pitch + first..][..LANES].try_into().expect("whole vectors");
-                for (row, sums) in row.iter().zip(&mut sums) {
-                    let x = row[f];
-                    if l1 {
-                        for (sum, z) in sums.iter_mut().zip(column) {
-                            *sum += (x - z).abs();
-                        }
-                    } else {
-                        for (sum, z) in sums.iter_mut().zip(column) {
-                            *sum = multiply_add::<FUSED>(x - z, x - z, *sum);
-                        }
+            let rows = row0.iter().zip(row1).zip(row2).zip(row3);
+            for ((((x0, x1), x2), x3), column) in rows.zip(columns.chunks_exact(pitch)) {
+                let column: &[f32; LANES] = column[first..][..LANES].try_into().expect("whole vectors");
+                for (x, sums) in [x0, x1, x2, x3].into_iter().zip(&mut sums) {
+                    for (sum, z) in sums.iter_mut().zip(column) {
+                        let t = x - z;
+                        *sum = if L1 { *sum + t.abs() } else { multiply_add::<FUSED>(t, t, *sum) };
                     }
                 }
             }

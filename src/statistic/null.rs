@@ -13,6 +13,7 @@
 use super::gram::Labels;
 use crate::kernel::pair_forms::BITS;
 use crate::random::{Sequence, Stream};
+use multiversion::multiversion;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -112,13 +113,19 @@ pub(super) fn dot(labels: &Labels, n: usize, r: &[f64]) -> Vec<f64> {
             None => &r[w * BITS..n.min((w + 1) * BITS)],
             Some(w) => &r[n + w * BITS..r.len().min(n + (w + 1) * BITS)],
         };
-        for (bit, r) in points.iter().enumerate() {
-            for (sum, word) in sums.iter_mut().zip(words) {
-                *sum += r * f64::from(word >> bit & 1);
-            }
-        }
+        add_selected(points, words, &mut sums);
     }
     sums
+}
+
+/// Adds `points[p]` to each sum whose word has bit p.
+#[multiversion(targets = "simd")]
+fn add_selected(points: &[f64], words: &[u32], sums: &mut [f64]) {
+    for (bit, value) in points.iter().enumerate() {
+        for (sum, word) in sums.iter_mut().zip(words) {
+            *sum += if word >> bit & 1 == 1 { *value } else { 0.0 };
+        }
+    }
 }
 
 /// q and l of draws of the binned null, from K summed over `x + y` bins.
