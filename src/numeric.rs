@@ -26,20 +26,31 @@ pub fn exp(x: f32) -> f32 {
     fraction * power
 }
 
-/// 2^x for x <= 0 to 1e-7 relative, unbiased to 1e-9: a minimax polynomial of 2^f on -1/2..1/2. It is 0 below
-/// -126; `FUSED` asks for fused multiplications and additions, which is slow where the CPU has none.
+/// 2^(-rate * distance) to 1e-7 relative, unbiased to 1e-9, as a fraction and a power of two to be multiplied: a
+/// minimax polynomial of 2^f on -1/2..1/2. Neither factor may be negative. It is 0 for distances beyond `most`,
+/// which is to be 127 / rate. `FUSED` asks for fused multiplications and additions, which are slow where the CPU
+/// has none.
 #[inline(always)]
-pub fn exp2<const FUSED: bool>(x: f32) -> f32 {
+pub fn exp2_parts<const FUSED: bool>(rate: f32, distance: f32, most: f32) -> [f32; 2] {
     const POLYNOMIAL: [f32; 6] =
         [1.535_336_2e-4, 1.339_887_5e-3, 9.618_437e-3, 5.550_332_4e-2, 2.402_264_8e-1, 6.931_472e-1];
-    let clamped = x.max(-127.0);
-    let shifted = clamped + ROUNDING;
-    let f = clamped - (shifted - ROUNDING);
-    let step = |p: f32, c: f32| if FUSED { p.mul_add(f, c) } else { p * f + c };
+    // The exponent's offset of the format joins the constant that rounds.
+    const OFFSET: f32 = ROUNDING + 127.0;
+    let multiply_add = |a: f32, b: f32, c: f32| if FUSED { a.mul_add(b, c) } else { a * b + c };
+    let distance = distance.min(most);
+    let shifted = multiply_add(-rate, distance, OFFSET);
+    let f = multiply_add(-rate, distance, OFFSET - shifted);
     let [top, rest @ ..] = POLYNOMIAL;
-    let fraction = step(rest.into_iter().fold(top, step), 1.0);
-    // The last bits of `shifted` are the whole number; at -127 the pattern is that of 0.
-    fraction * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
+    let fraction = multiply_add(rest.into_iter().fold(top, |p, c| multiply_add(p, f, c)), f, 1.0);
+    // The last bits of `shifted` are the power's exponent; at -127 the pattern is that of 0.
+    [fraction, f32::from_bits(shifted.to_bits() << 23)]
+}
+
+/// 2^x for x <= 0, see [`exp2_parts`].
+#[inline(always)]
+pub fn exp2<const FUSED: bool>(x: f32) -> f32 {
+    let [fraction, power] = exp2_parts::<FUSED>(1.0, -x, 127.0);
+    fraction * power
 }
 
 /// ln u for a normal positive u, to 1e-7 relative (Cephes `logf`: polynomial on sqrt(1/2)..sqrt(2)).

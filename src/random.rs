@@ -110,21 +110,32 @@ pub struct Sequence {
     stream: Stream,
     index: u32,
     block: u32,
-    words: [u32; 4],
+    words: [u32; 4 * LANES],
     used: usize,
+}
+
+/// The words of `LANES` counters whose first word counts up from `first`.
+#[multiversion(targets = "simd")]
+fn words(first: u32, rest: [u32; 3], key: [u32; 2]) -> [u32; 4 * LANES] {
+    let mut lanes = [[0; LANES]; 4];
+    for lane in 0..LANES {
+        let [a, b, c, d] = philox([first.wrapping_add(lane as u32), rest[0], rest[1], rest[2]], key);
+        (lanes[0][lane], lanes[1][lane], lanes[2][lane], lanes[3][lane]) = (a, b, c, d);
+    }
+    std::array::from_fn(|i| lanes[i % 4][i / 4])
 }
 
 impl Sequence {
     /// The sequence of one item.
     pub fn new(seed: u64, stream: Stream, index: u32) -> Self {
-        Self { key: key(seed), stream, index, block: 0, words: [0; 4], used: 4 }
+        Self { key: key(seed), stream, index, block: 0, words: [0; 4 * LANES], used: 4 * LANES }
     }
 
     /// 32 random bits.
     pub fn word(&mut self) -> u32 {
         if self.used == self.words.len() {
-            self.words = philox([self.block, self.index, 0, self.stream as u32], self.key);
-            self.block += 1;
+            self.words = words(self.block, [self.index, 0, self.stream as u32], self.key);
+            self.block = self.block.wrapping_add(LANES as u32);
             self.used = 0;
         }
         self.used += 1;
@@ -201,6 +212,15 @@ mod tests {
             (pi, [0xA409_3822, 0x299F_31D0], [0xD16C_FE09, 0x94FD_CCEB, 0x5001_E420, 0x2412_6EA1]),
         ] {
             assert_eq!(philox(counter, key), answer);
+        }
+    }
+
+    #[test]
+    fn a_sequence_is_the_words_of_its_counters() {
+        let mut sequence = Sequence::new(5, Stream::Data, 3);
+        for block in 0..40 {
+            let want = philox([block, 3, 0, Stream::Data as u32], key(5));
+            assert_eq!([0; 4].map(|_| sequence.word()), want, "block {block}");
         }
     }
 

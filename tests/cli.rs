@@ -721,7 +721,7 @@ fn pairs_are_counted_by_the_second() {
     let result = place.json("bench mmd --n 40 --m 30 --d 2 --permutations 9 --engine cpu --json");
     let results = result["results"].as_array().expect("a list");
     let what: Vec<&Value> = results.iter().map(|r| &r["what"]).collect();
-    assert_eq!(what, ["sum", "mmd", "test"]);
+    assert_eq!(what, ["sum", "mmd", "product", "test"]);
     assert!(
         results.iter().all(|r| r["per_second"].as_f64() > Some(0.0) && r["unit"] == "pairs/s"),
         "{result}"

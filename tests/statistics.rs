@@ -230,7 +230,10 @@ fn labels_and_bins_are_those_of_plain_loops(device: &Device) -> Result<(), Faile
         let samples = [Sample::new(d, &x), Sample::new(d, &y)];
         let plain = Plain::new(samples, &kernel);
         let largest = plain.k.iter().flatten().fold(1.0f64, |a, k| a.max(k.abs()));
-        let bandwidth = Bandwidth::Values(kernel.bandwidths.clone());
+        let bandwidth = match kernel.family {
+            Family::Energy => Bandwidth::default(),
+            _ => Bandwidth::Values(kernel.bandwidths.clone()),
+        };
         let settings = Settings {
             family: kernel.family,
             bandwidth,
@@ -599,6 +602,8 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
     refused(wide, wide, Settings { permutations: 0, ..settings() }, "permutation");
     refused(wide, wide, Settings { alpha: 1.0, ..settings() }, "level");
     refused(wide, wide, Settings { bandwidth: Bandwidth::Values(vec![-1.0]), ..settings() }, "bandwidth");
+    let energy = Settings { family: Family::Energy, bandwidth: Bandwidth::Values(vec![1.0]), ..settings() };
+    refused(wide, wide, energy, "no bandwidth");
     for wrong in ["", "0", "-1", "nan", "medain", "median,mean", "1,median", "2*", "x*median"] {
         assert!(wrong.parse::<Bandwidth>().is_err(), "{wrong:?}");
     }

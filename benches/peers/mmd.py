@@ -69,6 +69,8 @@ def run_peer(args, name, n, d):
     command = [sys.executable, str(HERE / script), args.benchmark, *options]
     command += ["--n", str(n), "--d", str(d), "--seconds", str(args.seconds)]
     command += ["--permutations", str(args.permutations)]
+    if args.plain:
+        command.append("--plain")
     line, error = last_line(command)
     if error and "ModuleNotFoundError" in error:
         return None, f"{name} is not installed: `{INSTALL}`"
@@ -133,6 +135,7 @@ def main():
     parser.add_argument("--permutations", type=int, default=1000)
     parser.add_argument("--peers", nargs="+", metavar="PEER", help="only these, by the table's names")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--plain", action="store_true", help="peers only as their manuals have it")
     parser.add_argument("--seconds", type=float, default=2.0, help="timed runs, for a peer's fastest form")
     parser.add_argument("--binary", default="target/release/elbo")
     args = parser.parse_args()

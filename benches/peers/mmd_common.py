@@ -18,6 +18,7 @@ def options(description, benchmarks=("sums", "test")):
     parser.add_argument("--permutations", type=int, default=1000, help="for the test")
     parser.add_argument("--seconds", type=float, default=2.0, help="timed runs of the fastest form")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--plain", action="store_true", help="only forms as the manuals have them")
     return parser
 
 
@@ -36,8 +37,10 @@ def keep_memory():
 
 
 def parse(parser):
-    keep_memory()
-    return parser.parse_args()
+    args = parser.parse_args()
+    if not args.plain:
+        keep_memory()
+    return args
 
 
 def samples(args):
@@ -68,12 +71,13 @@ def memberships(args):
 def blocks(args, form):
     """The rows to take at once, with what to call the form then."""
     sizes = [rows for rows in (64, 128, 256, 512) if rows < args.n and args.n % rows == 0]
+    sizes = [] if args.plain else sizes
     return [*((f"{form}, {rows} rows", rows) for rows in sizes), (form, args.n)]
 
 
 def gram_blocks(args):
     """The rows of the pooled Gram matrix to take at once, with what to call that."""
-    sizes = [rows for rows in (500, 1000) if rows < 2 * args.n]
+    sizes = [rows for rows in (500, 1000) if rows < 2 * args.n and not args.plain]
     return [*((f"half, {rows} rows", rows) for rows in sizes), ("whole", 2 * args.n)]
 
 

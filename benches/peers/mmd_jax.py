@@ -60,7 +60,7 @@ def sums(args):
         return lambda: float(np.asarray(sums(x, y)).sum(dtype=np.float64))
 
     forms = {}
-    for form in (expanded, augmented, difference):
+    for form in (expanded, difference) if args.plain else (expanded, augmented, difference):
         blocks = common.blocks(args, form.__name__)
         if form is difference and args.d > WRITTEN_OUT:
             blocks = blocks[:1]  # ten times slower than the others, whatever the rows

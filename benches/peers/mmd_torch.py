@@ -63,7 +63,9 @@ def difference(x, yt):
 
 def sums(args):
     x, y = map(torch.from_numpy, common.samples(args))
-    known = [(expanded, expanded_parts), (augmented, augmented_parts), (cdist, cdist_parts)]
+    known = [(expanded, expanded_parts), (cdist, cdist_parts)]
+    if not args.plain:
+        known.append((augmented, augmented_parts))
     if args.compile and args.d <= WRITTEN_OUT:
         known.append((difference, difference_parts))
 

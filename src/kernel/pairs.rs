@@ -17,7 +17,7 @@
 //! samples larger than a device's largest buffer go through it slice by slice.
 
 use super::product::{Combine, DEPTH, THREADS, TILE, matrix, matrix_mut, overrides, serial, words};
-use crate::numeric::exp2;
+use crate::numeric::exp2_parts;
 use crate::program::{Case, MOST_ITERATIONS, Step};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
@@ -408,15 +408,15 @@ fn differences<const L1: bool>(rows: &[f32], columns: &[f32], d: usize, pitch: u
     }
 }
 
-/// Applies the sum over `scales` of `f(scale, distance) - 1/2` to each distance.
+/// Replaces each distance by the sum over `scales` of what `add(scale, distance, sum)` adds to -1/2.
 #[inline(always)]
-fn apply(values: &mut [f32], scales: &[f32], f: impl Fn(f32, f32) -> f32) {
+fn apply(values: &mut [f32], scales: &[f32], add: impl Fn(f32, f32, f32) -> f32) {
     for values in values.chunks_exact_mut(LANES) {
         let values: &mut [f32; LANES] = values.try_into().expect("whole vectors");
         let mut sums = [-0.5 * scales.len() as f32; LANES];
         for &scale in scales {
             for (sum, value) in sums.iter_mut().zip(&*values) {
-                *sum += f(scale, *value);
+                *sum = add(scale, *value, *sum);
             }
         }
         *values = sums;
@@ -426,12 +426,15 @@ fn apply(values: &mut [f32], scales: &[f32], f: impl Fn(f32, f32) -> f32) {
 #[multiversion(targets = "simd")]
 fn exponentials(values: &mut [f32], scales: &[f32]) {
     const FUSED: bool = target_cfg_f!(target_feature = "fma");
-    apply(values, scales, |scale, distance| exp2::<FUSED>(scale * distance));
+    apply(values, scales, |scale, distance, sum| {
+        let [fraction, power] = exp2_parts::<FUSED>(-scale, distance, -127.0 / scale);
+        multiply_add::<FUSED>(fraction, power, sum)
+    });
 }
 
 #[multiversion(targets = "simd")]
 fn inverse_roots(values: &mut [f32], scales: &[f32]) {
-    apply(values, scales, |scale, distance| 1.0 / (1.0 + scale * distance).sqrt());
+    apply(values, scales, |scale, distance, sum| sum + 1.0 / (1.0 + scale * distance).sqrt());
 }
 
 #[multiversion(targets = "simd")]

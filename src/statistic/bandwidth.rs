@@ -4,7 +4,7 @@ use super::gram::{Extra, Gram};
 use super::points::Points;
 use super::{Kernel, Sample};
 use crate::engine::{Device, Engine};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::kernel::pair_histogram::{BINS, DIGITS, PairHistogram};
 use crate::kernel::pairs::{Family, Form, MOST_POINTS, Pairs};
 use crate::program::{BufferId, Plan, ProgramId, Step};
@@ -122,6 +122,9 @@ impl Bandwidth {
         let kernel = |bandwidths: Vec<f64>, coordinates| Kernel { family, bandwidths, coordinates, mean };
         let resolved = |kernel, rule: &str| Resolved { kernel, rule: rule.into(), warnings: Vec::new() };
         let (rule, factors) = match self {
+            Self::Values(_) if family == Family::Energy => {
+                return Err(Error::usage("the energy distance has no bandwidth; leave out --bandwidth"));
+            }
             _ if family == Family::Energy => return Ok(resolved(kernel(vec![1.0], None), "none")),
             Self::Values(values) => return Ok(resolved(kernel(values.clone(), None), "given")),
             Self::Rule(rule, factors) => (*rule, factors),

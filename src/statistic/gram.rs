@@ -208,7 +208,9 @@ impl<'a> Pass<'a> {
             totals = Some((results, kernel));
         }
         let mut engine = device.load(Arc::new(plan))?;
-        let values: Vec<f32> = kernel.scales().map(|scale| scale as f32).collect();
+        // A bandwidth so small or large that its scale leaves the range of f32 makes k 0 or 1 anyway.
+        let in_range = |scale: f64| scale.signum() * scale.abs().clamp(1e-30, 1e30);
+        let values: Vec<f32> = kernel.scales().map(|scale| in_range(scale) as f32).collect();
         engine.write(scales, bytemuck::cast_slice(&values))?;
         if let (Some(buffer), Extra::Forms(labels)) = (labels, extra) {
             engine.write(buffer, bytemuck::cast_slice(&members(labels, &pairs)))?;

@@ -10,15 +10,22 @@
 use super::gram::{Extra, Gram};
 use super::{Kernel, Sample};
 use crate::engine::Device;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 
 /// The witness function at the points of X and at those of Y.
+///
+/// # Errors
+/// If a sample has fewer than two points, or the device fails.
 pub fn at_samples(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
     kernel: &Kernel,
     progress: &mut dyn FnMut(f64),
 ) -> Result<[Vec<f64>; 2]> {
+    if x.len() < 2 || y.len() < 2 {
+        let message = format!("X has {} points and Y {}; a witness needs two of each", x.len(), y.len());
+        return Err(Kind::Samples(message).into());
+    }
     let gram = Gram::new(device, [x, y], kernel, &Extra::None, false, progress)?;
     let [n, m] = gram.counts.map(|count| count as f64);
     let (of_x, of_y) = gram.k.split_at(gram.counts[0]);
@@ -29,6 +36,9 @@ pub fn at_samples(
 }
 
 /// The witness function at any points.
+///
+/// # Errors
+/// If the device fails.
 pub fn at(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
