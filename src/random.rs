@@ -117,11 +117,12 @@ pub struct Sequence {
 /// The words of `LANES` counters whose first word counts up from `first`.
 #[multiversion(targets = "simd")]
 fn words(first: u32, rest: [u32; 3], key: [u32; 2]) -> [u32; 4 * LANES] {
-    let mut lanes = [[0; LANES]; 4];
+    let [mut a, mut b, mut c, mut d] = [[0; LANES]; 4];
     for lane in 0..LANES {
-        let [a, b, c, d] = philox([first.wrapping_add(lane as u32), rest[0], rest[1], rest[2]], key);
-        (lanes[0][lane], lanes[1][lane], lanes[2][lane], lanes[3][lane]) = (a, b, c, d);
+        [a[lane], b[lane], c[lane], d[lane]] =
+            philox([first.wrapping_add(lane as u32), rest[0], rest[1], rest[2]], key);
     }
+    let lanes = [a, b, c, d];
     std::array::from_fn(|i| lanes[i % 4][i / 4])
 }
 

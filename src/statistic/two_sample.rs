@@ -272,7 +272,7 @@ pub fn two_sample(
         mmd2_linear,
         linear_standard_error,
         variance: known.then_some(estimates.variance),
-        confidence_interval: known.then(|| [estimates.unbiased - reach, estimates.unbiased + reach]),
+        confidence_interval: known.then_some([estimates.unbiased - reach, estimates.unbiased + reach]),
         mean_kernel: estimates.mean_kernel,
         p,
         bin,
