@@ -4,8 +4,11 @@
 mod common;
 
 use common::GpuTests;
+use elbo::engine::reference::Reference;
 use elbo::engine::{Choice, Device};
+use elbo::kernel::pair_gradient::PairGradient;
 use elbo::kernel::pairs::{Family, Form};
+use elbo::program::{Plan, Step};
 use elbo::random::{Sequence, Stream};
 use elbo::statistic::bandwidth::{Bandwidth, Rule, median_distance};
 use elbo::statistic::gram::{Extra, Gram, Labels};
@@ -15,7 +18,7 @@ use elbo::statistic::{Kernel, Sample, witness};
 use libtest_mimic::{Arguments, Failed, Trial};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 static GPU: LazyLock<Device> = LazyLock::new(|| common::device(Choice::Gpu));
 static CPU: LazyLock<Device> = LazyLock::new(|| common::device(Choice::Cpu));
@@ -44,6 +47,7 @@ const CPU_ONLY: &[(&str, Test)] = &[
     ("ties_count_as_exceedances", ties_count_as_exceedances),
     ("sequential_decisions_are_those_of_all_draws", sequential_decisions_are_those_of_all_draws),
     ("wrong_use_is_refused", wrong_use_is_refused),
+    ("the_gradient_is_that_of_finite_differences", |_| the_gradient_is_that_of_finite_differences()),
 ];
 
 fn main() {
@@ -511,6 +515,47 @@ fn the_witness_is_that_of_plain_loops(device: &Device) -> Result<(), Failed> {
             mean(samples[0], point, None) - mean(samples[1], point, Some(i)),
             1e-6,
         )?;
+    }
+    Ok(())
+}
+
+/// The f64 definition of the gradient, which both engines are compared with, against differences of the sums.
+fn the_gradient_is_that_of_finite_differences() -> Result<(), Failed> {
+    let (n, m, d, weights) = (5, 4, 3, [0.7, -1.3]);
+    let (x, y) = (normal(1, n, d, 0.0), normal(2, m, d, 0.4));
+    for family in [Family::Gaussian, Family::Laplace, Family::Imq, Family::Energy] {
+        let kernel = Kernel { family, bandwidths: vec![1.3], coordinates: None, mean: true };
+        let mut plan = Plan::default();
+        let lens = [("x", n * d), ("y", m * d), ("scales", 1), ("weights", 2), ("gradient", n * d)];
+        let buffers = lens.map(|(name, len)| (name, plan.buffer(name, len)));
+        let program = plan.program("gradient");
+        plan.call(program, PairGradient { n, m, d, family, bandwidths: 1 }, &buffers)?;
+        let mut reference = Reference::new(Arc::new(plan));
+        let contents = [x.clone(), y.clone(), vec![family.scale(1.3)], weights.to_vec()];
+        for ((_, id), values) in buffers.iter().zip(contents) {
+            reference.memory[id.0] = values;
+        }
+        reference.run(program, &Step::default());
+        let sum = |x: &[f64]| {
+            let (x, y) = (Sample::new(d, x), Sample::new(d, &y));
+            let mut sum = 0.0;
+            for i in 0..n {
+                let own = (0..n).filter(|&j| j != i).map(|j| kernel.value(x.point(i), x.point(j)));
+                let other = (0..m).map(|j| kernel.value(x.point(i), y.point(j)));
+                sum += 0.5 * weights[0] * own.sum::<f64>() + weights[1] * other.sum::<f64>();
+            }
+            sum
+        };
+        for (i, got) in reference.memory[buffers[4].1.0].iter().enumerate() {
+            let step = 1e-6;
+            let moved = |by: f64| {
+                let mut x = x.clone();
+                x[i] += by;
+                sum(&x)
+            };
+            let want = (moved(step) - moved(-step)) / (2.0 * step);
+            near(&format!("{family:?}, number {i}"), *got, want, 1e-8)?;
+        }
     }
     Ok(())
 }
