@@ -38,7 +38,8 @@ enum What {
 /// Pairs of points a second: the sum over pairs of both samples, all three sums of MMD^2, and the test
 ///
 /// Standard normal points, a gaussian kernel of sigma^2 = d; the points are on the device already, as they are in
-/// other frameworks. `product`, on the CPU, is the bare matrix product of the same points. `test` is a whole permutation test, everything included.
+/// other frameworks. `product`, on the CPU, is the bare matrix product of the same points. `test` is a whole
+/// permutation test, everything included.
 #[derive(Args)]
 #[command(after_help = "Examples:
   elbo bench mmd

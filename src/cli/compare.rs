@@ -172,7 +172,10 @@ fn draw(test: &TwoSample, [x, y]: [&str; 2], path: &std::path::Path) -> Result<(
     picture::Null {
         title: &format!("Do {x} and {y} differ?"),
         remark: &format!("p = {:.4} ± {:.4}: {}", test.p.p_value, test.p.p_standard_error, decision(test)),
-        statistic: "MMD² (unbiased)",
+        statistic: match test.p.null {
+            Null::Wild => "MMD² (without pairs of one index)",
+            Null::Exact | Null::Binned => "MMD² (unbiased)",
+        },
         draws: &test.draws,
         observed: test.statistic,
         threshold: sorted.get(beyond).copied(),

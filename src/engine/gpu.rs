@@ -166,8 +166,8 @@ impl Gpu {
         };
         if bytes > most {
             return Err(Kind::Device(format!(
-                "buffer `{label}` needs {bytes} bytes but {} allows {most} in one buffer; use fewer images, a \
-                 smaller --batch, or --engine cpu",
+                "buffer `{label}` needs {bytes} bytes but {} allows {most} in one buffer; use less data, a \
+                 smaller --batch, fewer --permutations, or --engine cpu",
                 self.name
             ))
             .into());
@@ -360,7 +360,7 @@ impl Dispatch {
         if iterations > MOST_ITERATIONS {
             return Err(Kind::Device(format!(
                 "kernel `{name}`: a workgroup's loops have {iterations} iterations, and some drivers stop after \
-                 {MOST_ITERATIONS} with wrong numbers; use fewer columns, fewer --permutations, or --engine cpu"
+                 {MOST_ITERATIONS} with wrong numbers; use fewer columns, fewer --permutations, smaller bins, or --engine cpu"
             ))
             .into());
         }

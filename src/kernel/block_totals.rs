@@ -93,6 +93,10 @@ impl Kernel for BlockTotals {
         vec![("THREADS", THREADS as f64)]
     }
 
+    fn iterations(&self) -> usize {
+        self.pairs.slice + self.blocks_per_bin.min(self.pairs.slice) * self.pairs.block
+    }
+
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let ([parts], [totals]) = buffers.split();
         self.fold(step, parts, totals);

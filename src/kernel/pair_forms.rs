@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `members`: the vectors a_b as bits, `(blocks * block / 32, draws)` words; bit p % 32 of word (p / 32, b) is
-//! a_b of point p. `form_parts: (slab, slice, draws)`; the rest as in [`super::pair_sums`].
+//! a_b of point p; k is taken less its centre. `form_parts: (slab, slice, draws)`; the rest as in [`super::pair_sums`].
 //!
 //! On the CPU a tile of K is multiplied with the bits of its columns, as numbers, by faer; on the GPU the tile
 //! lies in workgroup memory and each thread takes one vector at a time.

@@ -7,7 +7,7 @@
 //!
 //! `rows`, `columns`: slices of the points, `(slice * block, stride)`; `scales`: one a bandwidth; both results
 //! `(slab, slice, block, 2)`. Only the wanted tiles of a step ([`super::pairs`]) are written, and of them only
-//! what is no padding. A block's pairs with itself are all in the rows: it has no columns.
+//! what is no padding; k is taken less its centre. A block's pairs with itself are all in the rows: it has no columns.
 
 use super::pairs::{LANES, Pairs, Scratch, Tile, case_pairs, fill, multiply_add, tolerance};
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
@@ -218,10 +218,12 @@ fn total(mut lanes: [f32; LANES]) -> f32 {
 
 fn cases() -> Vec<Case> {
     // Blocks of five points: these kernels take bins of any size as blocks.
-    let small = |(pairs, step): &(Pairs, Step)| (Pairs { block: 5, slice: 13, ..pairs.clone() }, *step);
-    let sizes = case_pairs();
-    let sizes = sizes.iter().skip(1).take(1).map(small).chain(sizes.clone());
+    let mut sizes = case_pairs();
+    let (pairs, step) = sizes[1].clone();
+    let small = Pairs { block: 5, ..pairs };
+    sizes.push((Pairs { slice: small.blocks(), ..small }, step));
     sizes
+        .into_iter()
         .map(|(pairs, step)| {
             let case = Case::new(PairSums { pairs: pairs.clone() });
             Case { step, ..fill(case, &pairs) }

@@ -161,7 +161,7 @@ impl<'a> Pass<'a> {
             _ => pairs.fitting_block(MOST_POINTS, draws),
         };
         let block = pairs.block;
-        let block_bytes = 4 * block * pairs.stride();
+        let block_bytes = 4 * (block * pairs.stride().max(TERMS)).max(draws);
         pairs.slice = (SLICE_BYTES / block_bytes).min(SLICE_BLOCKS).clamp(1, pairs.blocks());
         let parts = 4 * pairs.slice * (block * TERMS).max(draws);
         let most = (PARTS_BYTES / parts).min(STEP_FLOP / row_block_flop(&pairs, draws));

@@ -222,7 +222,7 @@ pub fn two_sample(
 ) -> Result<TwoSample> {
     let start = Instant::now();
     check([x, y], settings)?;
-    let d = x.d;
+    let (d, total) = (x.d, x.len() + y.len());
     let mut warnings = Vec::new();
     let bin =
         (settings.null == Null::Binned).then(|| bin_size([x.len(), y.len()], settings.bin)).transpose()?;
@@ -234,6 +234,10 @@ pub fn two_sample(
         }
         _ => [x, y],
     };
+    let left_out = total - x.len() - y.len();
+    if left_out > 0 {
+        warnings.push(format!("{left_out} points that fill no whole bin are left out"));
+    }
     let resolved =
         settings.bandwidth.resolve(device, [x, y], settings.family, !settings.sum, settings.seed)?;
     let kernel = &resolved.kernel;
