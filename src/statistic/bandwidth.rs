@@ -239,7 +239,7 @@ impl Selection {
             programs.push(program);
         }
         let mut engine = device.load(Arc::new(plan))?;
-        let values = Points::new(points, Sample { values: &[], ..points }, None);
+        let values = Points::new(points, Sample { values: &[], ..points }, None)?;
         engine.write(rows, bytemuck::cast_slice(&values.blocks(pairs.block, Form::Differences)))?;
         let steps = (0..blocks as u32).map(|first| Step { first, ..Step::default() }).collect();
         Ok(Self { engine, programs, prefix, counts, steps, known: HashMap::new() })

@@ -134,7 +134,7 @@ impl<'a> Pass<'a> {
         cross: bool,
     ) -> Result<Self> {
         kernel.check()?;
-        let points = Points::new(x, y, kernel.coordinates.as_deref());
+        let points = Points::new(x, y, kernel.coordinates.as_deref())?;
         let form = points.form(kernel);
         let draws = extra.draws();
         let [n, m] = points.counts;

@@ -1,6 +1,7 @@
 //! Two samples as the kernels over pairs want them: centred, in f32, in blocks.
 
 use super::{Kernel, Sample};
+use crate::error::{Kind, Result};
 use crate::kernel::pairs::{Family, Form};
 
 /// The expanded form of distances is used from this many coordinates on: below, differences are as fast.
@@ -9,6 +10,9 @@ const LEAST_COORDINATES: usize = 8;
 /// And as long as no point is further from the centre than this, in squared bandwidths: the form loses as many
 /// digits as this has.
 const FARTHEST: f64 = 64.0;
+
+/// Largest magnitude of a centred coordinate: squares of larger ones leave the range of f32.
+const LARGEST: f32 = 1e16;
 
 /// The points of X and then Y, minus the mean of all, divided by the kernel's coordinate bandwidths.
 ///
@@ -25,7 +29,10 @@ pub struct Points {
 
 impl Points {
     /// Centres two samples, `y` perhaps empty.
-    pub fn new(x: Sample<'_>, y: Sample<'_>, coordinates: Option<&[f64]>) -> Self {
+    ///
+    /// # Errors
+    /// If a value is too far from the mean for f32.
+    pub fn new(x: Sample<'_>, y: Sample<'_>, coordinates: Option<&[f64]>) -> Result<Self> {
         let d = x.d;
         let n = (x.len() + y.len()) as f64;
         let mut mean = vec![0.0; d];
@@ -40,7 +47,16 @@ impl Points {
                 Some(divisors) => values.extend(centred.zip(divisors).map(|(v, b)| (v / b) as f32)),
             }
         }
-        Self { counts: [x.len(), y.len()], d, values }
+        if let Some(i) = values.iter().position(|v| v.abs() > LARGEST) {
+            let message = format!(
+                "column {} has a value {:.1e} away from the mean, too far for 32-bit numbers; divide the column by \
+                 a constant in both samples",
+                i % d + 1,
+                values[i]
+            );
+            return Err(Kind::Samples(message).into());
+        }
+        Ok(Self { counts: [x.len(), y.len()], d, values })
     }
 
     /// How distances of these points are computed for a kernel.
