@@ -32,49 +32,37 @@ var<workgroup> factors: array<f32, THREADS>;
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let i = group.x;
-    for (var first = 0u; first < params.n; first += THREADS) {
+    let all = params.n + params.m;
+    for (var first = 0u; first < all; first += THREADS) {
         let j = first + thread;
         var factor = 0.0;
-        if j < params.n && j != i {
+        if j < all && j != i {
             var distance = 0.0;
             for (var f = 0u; f < params.d; f++) {
-                distance += part(x[i * params.d + f] - x[j * params.d + f]);
+                distance += part(x[i * params.d + f] - other(j, f));
             }
-            factor = weights[0] * factor_of(distance);
+            factor = weights[select(0u, 1u, j >= params.n)] * factor_of(distance);
         }
         factors[thread] = factor;
         workgroupBarrier();
         for (var f = thread; f < params.d; f += THREADS) {
             var sum = 0.0;
-            for (var other = 0u; other < min(THREADS, params.n - first); other++) {
-                sum += factors[other] * direction(x[i * params.d + f] - x[(first + other) * params.d + f]);
+            for (var t = 0u; t < min(THREADS, all - first); t++) {
+                sum += factors[t] * direction(x[i * params.d + f] - other(first + t, f));
             }
             let place = i * params.d + f;
             gradient[place] = sum + select(gradient[place], 0.0, first == 0u);
         }
         workgroupBarrier();
     }
-    for (var first = 0u; first < params.m; first += THREADS) {
-        let j = first + thread;
-        var factor = 0.0;
-        if j < params.m {
-            var distance = 0.0;
-            for (var f = 0u; f < params.d; f++) {
-                distance += part(x[i * params.d + f] - y[j * params.d + f]);
-            }
-            factor = weights[1] * factor_of(distance);
-        }
-        factors[thread] = factor;
-        workgroupBarrier();
-        for (var f = thread; f < params.d; f += THREADS) {
-            var sum = 0.0;
-            for (var other = 0u; other < min(THREADS, params.m - first); other++) {
-                sum += factors[other] * direction(x[i * params.d + f] - y[(first + other) * params.d + f]);
-            }
-            gradient[i * params.d + f] += sum;
-        }
-        workgroupBarrier();
+}
+
+// Coordinate f of point j of X and then Y.
+fn other(j: u32, f: u32) -> f32 {
+    if j < params.n {
+        return x[j * params.d + f];
     }
+    return y[(j - params.n) * params.d + f];
 }
 
 // What a difference of two coordinates adds to the distance.

@@ -42,10 +42,7 @@ fn product(group: vec2<u32>, thread: u32, depth: u32) -> Tile {
     let quads = TILE / 4u;
     let across = thread % quads;
     let down = thread / quads;
-    var row0 = vec4<f32>();
-    var row1 = vec4<f32>();
-    var row2 = vec4<f32>();
-    var row3 = vec4<f32>();
+    var rows = mat4x4<f32>();
     for (var first = 0u; first < depth; first += DEPTH) {
         for (var i = thread; i < quads * DEPTH; i += THREADS) {
             let left = place(i, LEFT_ALONG_K);
@@ -54,40 +51,31 @@ fn product(group: vec2<u32>, thread: u32, depth: u32) -> Tile {
             right_tile[right.y * PITCH + right.x] = right4(group.x * TILE + 4u * right.x, first + right.y);
         }
         workgroupBarrier();
-        // Four at a time: compilers do not unroll the loop, and llvmpipe counts iterations (kernel::pairs).
+        // Four at a time: compilers do not unroll the loop, and llvmpipe counts iterations (MOST_ITERATIONS in
+        // src/program.rs).
         for (var k = 0u; k < DEPTH; k += 4u) {
-            let left0 = left_tile[(k + 0u) * PITCH + down];
-            let right0 = right_tile[(k + 0u) * PITCH + across];
-            row0 += combine(left0.x, right0);
-            row1 += combine(left0.y, right0);
-            row2 += combine(left0.z, right0);
-            row3 += combine(left0.w, right0);
-            let left1 = left_tile[(k + 1u) * PITCH + down];
-            let right1 = right_tile[(k + 1u) * PITCH + across];
-            row0 += combine(left1.x, right1);
-            row1 += combine(left1.y, right1);
-            row2 += combine(left1.z, right1);
-            row3 += combine(left1.w, right1);
-            let left2 = left_tile[(k + 2u) * PITCH + down];
-            let right2 = right_tile[(k + 2u) * PITCH + across];
-            row0 += combine(left2.x, right2);
-            row1 += combine(left2.y, right2);
-            row2 += combine(left2.z, right2);
-            row3 += combine(left2.w, right2);
-            let left3 = left_tile[(k + 3u) * PITCH + down];
-            let right3 = right_tile[(k + 3u) * PITCH + across];
-            row0 += combine(left3.x, right3);
-            row1 += combine(left3.y, right3);
-            row2 += combine(left3.z, right3);
-            row3 += combine(left3.w, right3);
+            add(k, down, across, &rows);
+            add(k + 1u, down, across, &rows);
+            add(k + 2u, down, across, &rows);
+            add(k + 3u, down, across, &rows);
         }
         workgroupBarrier();
     }
     return Tile(
         group.y * TILE + 4u * down,
         group.x * TILE + 4u * across,
-        array(row0, row1, row2, row3),
+        array(rows[0], rows[1], rows[2], rows[3]),
     );
+}
+
+// Adds what one k contributes to the four rows of a thread.
+fn add(k: u32, down: u32, across: u32, rows: ptr<function, mat4x4<f32>>) {
+    let left = left_tile[k * PITCH + down];
+    let right = right_tile[k * PITCH + across];
+    (*rows)[0] += combine(left.x, right);
+    (*rows)[1] += combine(left.y, right);
+    (*rows)[2] += combine(left.z, right);
+    (*rows)[3] += combine(left.w, right);
 }
 
 fn combine(left: f32, right: vec4<f32>) -> vec4<f32> {

@@ -73,7 +73,7 @@ impl Kernel for PairGradient {
     }
 
     fn iterations(&self) -> usize {
-        let chunks = self.n.div_ceil(THREADS) + self.m.div_ceil(THREADS);
+        let chunks = (self.n + self.m).div_ceil(THREADS);
         chunks * (2 + self.d + self.bandwidths + self.d.div_ceil(THREADS) * (1 + THREADS))
     }
 
