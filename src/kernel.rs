@@ -15,6 +15,7 @@ pub mod pair_gradient;
 pub mod pair_histogram;
 pub mod pair_sums;
 pub mod pairs;
+pub mod prior_mmd;
 mod product;
 pub mod reconstruction;
 
@@ -37,4 +38,5 @@ pub const ALL: &[&Spec] = &[
     &block_totals::SPEC,
     &pair_histogram::SPEC,
     &pair_gradient::SPEC,
+    &prior_mmd::SPEC,
 ];

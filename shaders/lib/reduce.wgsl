@@ -1,6 +1,7 @@
 // The sum of one pair of numbers per thread of a workgroup, in a fixed order: halves are added pairwise.
 //
-// The number of threads, a power of two, is THREADS of lib/product.wgsl. Must be called by all threads together.
+// The number of threads, a power of two, is THREADS, of the kernel or of lib/product.wgsl. Must be called by all
+// threads together.
 
 var<workgroup> reduce_scratch: array<vec2<f32>, THREADS>;
 

@@ -135,7 +135,7 @@ impl Kernel for PairGradient {
 }
 
 /// Points in columns, `(d, n)` with n in whole vectors.
-fn transposed(points: &[f32], d: usize) -> Vec<f32> {
+pub(super) fn transposed(points: &[f32], d: usize) -> Vec<f32> {
     let pitch = (points.len() / d).next_multiple_of(LANES);
     let mut columns = vec![0.0; d * pitch];
     for (i, point) in points.chunks_exact(d).enumerate() {
@@ -146,7 +146,7 @@ fn transposed(points: &[f32], d: usize) -> Vec<f32> {
 
 /// Distances of a point to all columns.
 #[multiversion(targets = "simd")]
-fn add_distances(point: &[f32], columns: &[f32], l1: bool, distances: &mut [f32]) {
+pub(super) fn add_distances(point: &[f32], columns: &[f32], l1: bool, distances: &mut [f32]) {
     distances.fill(0.0);
     for (x, column) in point.iter().zip(columns.chunks_exact(distances.len())) {
         for (distance, z) in distances.iter_mut().zip(column) {
@@ -183,7 +183,13 @@ fn to_factors(distances: &mut [f32], scales: &[f32], weight: f32, family: Family
 
 /// Adds the differences of a point to all columns, or their signs, each times its factor.
 #[multiversion(targets = "simd")]
-fn add_differences(point: &[f32], columns: &[f32], factors: &[f32], l1: bool, gradient: &mut [f32]) {
+pub(super) fn add_differences(
+    point: &[f32],
+    columns: &[f32],
+    factors: &[f32],
+    l1: bool,
+    gradient: &mut [f32],
+) {
     for ((x, column), gradient) in point.iter().zip(columns.chunks_exact(factors.len())).zip(gradient) {
         let mut lanes = [0.0f32; LANES];
         for (column, factors) in column.chunks_exact(LANES).zip(factors.chunks_exact(LANES)) {
