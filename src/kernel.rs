@@ -9,6 +9,8 @@ pub mod fold_sums;
 pub mod gather;
 pub mod latent;
 pub mod linear;
+pub mod mixture;
+pub mod mixture_gradient;
 pub mod normal;
 pub mod pair_forms;
 pub mod pair_gradient;
@@ -39,4 +41,6 @@ pub const ALL: &[&Spec] = &[
     &pair_histogram::SPEC,
     &pair_gradient::SPEC,
     &prior_mmd::SPEC,
+    &mixture::SPEC,
+    &mixture_gradient::SPEC,
 ];

@@ -1,4 +1,4 @@
-// 2^x for x <= 0 to 1e-7, as in src/numeric.rs: drivers' own are less exact, and biased.
+// 2^x for x <= 127 to 1e-7, 0 below -127, as in src/numeric.rs: drivers' own are less exact, and biased.
 fn exp2_negative(x: vec4<f32>) -> vec4<f32> {
     let clamped = max(x, vec4(-127.0));
     let n = round(clamped);
