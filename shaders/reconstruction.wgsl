@@ -14,8 +14,6 @@ struct Params {
     scale: f32,
 }
 
-override BERNOULLI: bool;
-
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> h: array<f32>;
@@ -63,13 +61,10 @@ fn main(
             let d = tile.n + c;
             if b < params.batch && d < params.dimension {
                 let l = tile.rows[r][c] + theta[params.dimension * params.inputs + d];
-                let pixel = x[b * params.dimension + d];
-                let tail = exp(-abs(l));
-                let mean = select(l, select(tail, 1.0, l >= 0.0) / (1.0 + tail), BERNOULLI);
-                let error = mean - pixel;
-                let cross_entropy = max(l, 0.0) - pixel * l + log(1.0 + tail);
-                dl[b * params.dimension + d] = error * params.scale;
-                sums += vec2(error * error, select(0.5 * params.inverse_variance * error * error, cross_entropy, BERNOULLI));
+                let at = b * params.dimension + d;
+                let pixel = pixel(l, x[at], params.inverse_variance);
+                dl[at] = pixel.error * params.scale;
+                sums += vec2(pixel.error * pixel.error, pixel.loss);
             }
         }
     }

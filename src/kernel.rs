@@ -7,6 +7,7 @@ pub mod block_totals;
 pub mod fold_forms;
 pub mod fold_sums;
 pub mod gather;
+pub mod image_loss;
 pub mod latent;
 pub mod linear;
 pub mod mixture;
@@ -43,4 +44,5 @@ pub const ALL: &[&Spec] = &[
     &prior_mmd::SPEC,
     &mixture::SPEC,
     &mixture_gradient::SPEC,
+    &image_loss::SPEC,
 ];

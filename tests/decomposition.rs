@@ -271,19 +271,9 @@ impl Batch {
 }
 
 /// The step of a batch that is not the first of its epoch.
-const STEP: Step = Step {
-    seed: [0; 2],
-    number: 0,
-    slot: 0,
-    epoch: 0,
-    first: 3,
-    learning_rate: 0.0,
-    correction1: 0.0,
-    correction2: 0.0,
-    kl_weight: 0.0,
-    rows_at: 0,
-    columns_at: 0,
-};
+fn later_step() -> Step {
+    Step { first: 3, ..Step::default() }
+}
 
 /// The same images in 78 batches of 256. Both kinds of estimate are biased by the batch's size, and by how much
 /// is part of the table: MI, TC and DW again of an independent program. A GPU may be a slow one in software: it gets
@@ -304,7 +294,8 @@ fn batches_give_the_table(device: &Device) -> Result<(), Failed> {
             let (z, stats) = images.some(first, batch);
             engine.write(program.z, bytemuck::cast_slice(z))?;
             engine.write(program.stats, bytemuck::cast_slice(stats))?;
-            let results = engine.run(program.program, &[STEP], &[program.log_density, program.ring])?;
+            let results =
+                engine.run(program.program, &[later_step()], &[program.log_density, program.ring])?;
             let found = terms((z, stats), &results[0], images.latent);
             // The ring says the same of each image.
             let ring: Vec<f64> = found.iter().flat_map(|&[mutual, total, _]| [mutual, total]).collect();
@@ -333,7 +324,7 @@ fn gradient_of_total_correlation(weights: Weights) -> Result<(), Failed> {
         let (z, stats) = values.split_at(batch * latent);
         reference.memory[program.z.0] = z.to_vec();
         reference.memory[program.stats.0] = stats.to_vec();
-        reference.run(program.program, &STEP);
+        reference.run(program.program, &later_step());
         let total: f64 = reference.memory[program.ring.0].iter().skip(1).step_by(RING_TERMS).sum();
         (total / batch as f64, reference.memory[program.gradient.0].clone())
     };

@@ -10,7 +10,7 @@
 //! the sum of exp(term - maximum), for each coordinate and then for the whole code: log q = maximum + ln sum.
 //! A step takes `slice` components from `step.first` on; the one at 0 starts anew, later ones add to what is there.
 //! With one slice `step.first` plays no part. W: [`Weights`]. Chen, Li, Grosse, Duvenaud, "Isolating sources of
-//! disentanglement in VAEs" (2018), section 4 and appendix C.
+//! disentanglement in VAEs" (2018), appendix C.
 
 use super::pairs::LANES;
 use super::product::words;

@@ -41,6 +41,27 @@ impl Likelihood {
             Self::Bernoulli => 0.0,
         }
     }
+
+    /// 1 / sigma^2, or 1 where there is no sigma.
+    pub(super) fn inverse_variance(&self) -> f32 {
+        match self {
+            Self::Gaussian { sigma } => (sigma * sigma).recip(),
+            Self::Bernoulli => 1.0,
+        }
+    }
+
+    /// Value of the `override` constant of `shaders/lib/likelihood.wgsl`.
+    pub(super) fn overrides(&self) -> Vec<(&'static str, f64)> {
+        vec![("BERNOULLI", f64::from(u8::from(*self == Self::Bernoulli)))]
+    }
+
+    /// `x_hat` and the loss of a pixel.
+    pub(super) fn reference(&self, l: f64, x: f64) -> (f64, f64) {
+        match *self {
+            Self::Gaussian { sigma } => (l, (x - l).powi(2) / (2.0 * f64::from(sigma).powi(2))),
+            Self::Bernoulli => (1.0 / (1.0 + (-l).exp()), l.max(0.0) - x * l + (-l.abs()).exp().ln_1p()),
+        }
+    }
 }
 
 /// The output layer.
@@ -64,6 +85,7 @@ pub static SPEC: Spec = Spec {
     formula: "l = h W^T + b;  loss = -ln p(x | l);  dl = dloss/dl / B",
     source: concat!(
         include_str!("../../shaders/reconstruction.wgsl"),
+        include_str!("../../shaders/lib/likelihood.wgsl"),
         include_str!("../../shaders/lib/product.wgsl"),
         include_str!("../../shaders/lib/reduce.wgsl"),
         include_str!("../../shaders/lib/step.wgsl")
@@ -82,14 +104,6 @@ impl Reconstruction {
     /// Numbers of one row of `loss_ring`.
     pub fn parts(batch: usize, dimension: usize) -> usize {
         TERMS * groups(batch, dimension)
-    }
-
-    /// 1 / sigma^2, or 1 where there is no sigma.
-    fn inverse_variance(&self) -> f32 {
-        match self.likelihood {
-            Likelihood::Gaussian { sigma } => (sigma * sigma).recip(),
-            Likelihood::Bernoulli => 1.0,
-        }
     }
 }
 
@@ -112,14 +126,13 @@ impl Kernel for Reconstruction {
     }
 
     fn params(&self) -> Vec<u32> {
-        let scales =
-            [self.inverse_variance().to_bits(), (self.inverse_variance() / self.batch as f32).to_bits()];
+        let inverse_variance = self.likelihood.inverse_variance();
+        let scales = [inverse_variance, inverse_variance / self.batch as f32].map(f32::to_bits);
         [words([self.batch, self.inputs, self.dimension]), scales.into()].concat()
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
-        let bernoulli = self.likelihood == Likelihood::Bernoulli;
-        [overrides(Combine::Products), vec![("BERNOULLI", f64::from(u8::from(bernoulli)))]].concat()
+        [overrides(Combine::Products), self.likelihood.overrides()].concat()
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
@@ -127,12 +140,7 @@ impl Kernel for Reconstruction {
         reference_linear(h, theta, [self.inputs, self.dimension], dl);
         let mut totals = [0.0; TERMS];
         for (l, &x) in dl.iter_mut().zip(x) {
-            let (x_hat, loss) = match self.likelihood {
-                Likelihood::Gaussian { sigma } => (*l, (x - *l).powi(2) / (2.0 * f64::from(sigma).powi(2))),
-                Likelihood::Bernoulli => {
-                    (1.0 / (1.0 + (-*l).exp()), l.max(0.0) - x * *l + (-l.abs()).exp().ln_1p())
-                }
-            };
+            let (x_hat, loss) = self.likelihood.reference(*l, x);
             totals[0] += (x - x_hat).powi(2);
             totals[1] += loss;
             *l = match self.likelihood {
@@ -149,7 +157,7 @@ impl Kernel for Reconstruction {
         let Self { batch, inputs, dimension, likelihood, .. } = *self;
         let ([h, theta, x], [dl, loss_ring]) = buffers.split();
         let (weights, bias) = theta.split_at(dimension * inputs);
-        let inverse_variance = self.inverse_variance();
+        let inverse_variance = likelihood.inverse_variance();
         let scale = inverse_variance / batch as f32;
         let totals = product(
             matrix_mut(dl, batch, dimension),
@@ -177,8 +185,7 @@ impl Kernel for Reconstruction {
 fn gaussian(dl: &mut [f32], x: &[f32], bias: &[f32], scale: f32, inverse_variance: f32) -> [f64; TERMS] {
     sum_pixels(dl, x, bias, |l, x| {
         let error = l - x;
-        let square = error * error;
-        (error * scale, [square, 0.5 * inverse_variance * square])
+        (error * scale, [error * error, gaussian_loss(l, x, inverse_variance)])
     })
 }
 
@@ -187,8 +194,20 @@ fn gaussian(dl: &mut [f32], x: &[f32], bias: &[f32], scale: f32, inverse_varianc
 fn bernoulli(dl: &mut [f32], x: &[f32], bias: &[f32], scale: f32) -> [f64; TERMS] {
     sum_pixels(dl, x, bias, |l, x| {
         let error = sigmoid(l) - x;
-        (error * scale, [error * error, softplus(l) - x * l])
+        (error * scale, [error * error, bernoulli_loss(l, x)])
     })
+}
+
+/// The Gaussian's loss of a pixel.
+#[inline(always)]
+pub(super) fn gaussian_loss(l: f32, x: f32, inverse_variance: f32) -> f32 {
+    0.5 * inverse_variance * ((l - x) * (l - x))
+}
+
+/// The same for the Bernoulli likelihood.
+#[inline(always)]
+pub(super) fn bernoulli_loss(l: f32, x: f32) -> f32 {
+    softplus(l) - x * l
 }
 
 /// Replaces each product by its gradient and adds up the terms of one row, in `LANES` interleaved sums that
