@@ -21,6 +21,8 @@ pub mod pairs;
 pub mod prior_mmd;
 mod product;
 pub mod reconstruction;
+pub mod scale;
+pub mod sigma;
 
 use crate::program::Spec;
 
@@ -45,4 +47,6 @@ pub const ALL: &[&Spec] = &[
     &mixture::SPEC,
     &mixture_gradient::SPEC,
     &image_loss::SPEC,
+    &sigma::SPEC,
+    &scale::SPEC,
 ];

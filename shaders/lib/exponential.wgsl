@@ -12,3 +12,10 @@ fn exp2_negative(x: vec4<f32>) -> vec4<f32> {
     p = p * f + 1.0;
     return p * bitcast<vec4<f32>>(vec4<u32>(vec4<i32>(n) + 127) << vec4(23u));
 }
+
+const LOG2_E = 1.44269504;
+
+// e^x; 0 below e^-88, and no larger than e^88.
+fn exponential(x: f32) -> f32 {
+    return exp2_negative(vec4(min(LOG2_E * x, 127.0))).x;
+}

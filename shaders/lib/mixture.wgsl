@@ -6,13 +6,7 @@
 // Coordinates that a workgroup has; its threads then share the components of each.
 override COORDINATES: u32;
 
-const LOG2_E = 1.44269504;
 const HALF_LN_TAU = 0.91893853;
-
-// e^x; 0 below e^-88, and no larger than e^88.
-fn exponential(x: f32) -> f32 {
-    return exp2_negative(vec4(min(LOG2_E * x, 127.0))).x;
-}
 
 // One coordinate of one component.
 struct Component {
