@@ -15,6 +15,7 @@ struct Params {
 }
 
 override SAMPLED_KL: bool;
+override NOISE: bool;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
@@ -66,7 +67,10 @@ fn main(
     var kl = 0.0;
     for (var r = 0u; r < 4u; r++) {
         let b = tile.m + r;
-        let eps = normals(pair, step.first + b, step.number, params.stream, step.seed);
+        var eps = vec2(0.0);
+        if NOISE {
+            eps = normals(pair, step.first + b, step.number, params.stream, step.seed);
+        }
         for (var c = 0u; c < 2u; c++) {
             let j = 2u * pair + c;
             if b < params.batch && j < m {

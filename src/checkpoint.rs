@@ -60,10 +60,13 @@ pub struct Optimizer {
 }
 
 /// The part of [`Optimizer`] that is no tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Key of all random numbers.
     pub seed: u64,
+    /// A sigma that changes with training: its logarithm, and Adam's moments of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sigma: Option<[f32; 3]>,
     /// Steps done.
     pub step: u64,
 }

@@ -38,7 +38,7 @@ enum Command {
     Resume(train::Resume),
     Evaluate(evaluate::Evaluate),
     Draw(draw::Draw),
-    Program(program::Program),
+    Program(Box<program::Program>),
     Compare(Box<compare::Compare>),
     Witness(Box<witness::Witness>),
     Bandwidth(Box<bandwidth::BandwidthCommand>),

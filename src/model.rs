@@ -8,6 +8,9 @@
 //!
 //! A training step goes down this list and back up, and each weight gradient is followed by Adam in the same
 //! kernel. A layer's input gradient is taken before its weights change.
+//!
+//! What is minimised is `reconstruction + w KL + e term`: [`Objective`] says which kernels that takes, and w and e
+//! are numbers of the step.
 
 mod parameters;
 
@@ -16,13 +19,21 @@ pub use parameters::Parameters;
 use crate::engine::MOST_STEPS;
 use crate::error::Result;
 use crate::kernel::backward_input::BackwardInput;
-use crate::kernel::backward_latent::BackwardLatent;
+use crate::kernel::backward_latent::{BackwardLatent, Extra};
 use crate::kernel::backward_weights::{Adam, BackwardWeights};
 use crate::kernel::gather::{Gather, words_per_image};
+use crate::kernel::image_loss::ImageLoss;
 use crate::kernel::latent::{KlEstimate, Latent};
 use crate::kernel::linear::{Linear, layer_len};
+use crate::kernel::mixture::{self, Mixture};
+use crate::kernel::mixture_gradient::MixtureGradient;
 use crate::kernel::normal::Normal;
+use crate::kernel::pair_gradient::PairGradient;
+use crate::kernel::pairs::Family;
+use crate::kernel::prior_mmd::PriorMmd;
 use crate::kernel::reconstruction::{Likelihood, Reconstruction};
+use crate::kernel::scale::Scale;
+use crate::kernel::sigma::{self, Mode, Sigma};
 use crate::program::{BufferId, Plan, ProgramId};
 use crate::random::Stream;
 use serde::{Deserialize, Serialize};
@@ -108,6 +119,45 @@ impl LikelihoodName {
     }
 }
 
+/// What a training step minimises besides the reconstruction. The weights come with each step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Objective {
+    /// How the KL term is estimated.
+    pub kl: KlEstimate,
+    /// Whether the KL is held at a capacity instead of minimised.
+    pub capacity: bool,
+    /// Whether the encoder's codes are samples; otherwise z is the mean.
+    pub noise: bool,
+    /// A further term.
+    pub term: Term,
+}
+
+/// A term of the objective besides reconstruction and KL.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Term {
+    /// None.
+    None,
+    /// MMD^2 between the batch's z and the prior, with the kernel exp(-|a - b|^2 / h).
+    PriorMmd {
+        /// h = 2 sigma^2.
+        h: f32,
+        /// Draws from the prior in each step; without them the prior's part is in closed form.
+        draws: Option<usize>,
+    },
+    /// The total correlation KL(q(z) || prod_j q(z_j)), estimated from the batch.
+    TotalCorrelation(mixture::Weights),
+}
+
+impl Term {
+    fn gradient(self) -> Extra {
+        match self {
+            Self::None => Extra::None,
+            Self::PriorMmd { .. } => Extra::Z,
+            Self::TotalCorrelation(_) => Extra::All,
+        }
+    }
+}
+
 /// Everything that decides which kernels run.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -115,8 +165,10 @@ pub struct Config {
     pub architecture: Architecture,
     /// p(x | z).
     pub likelihood: Likelihood,
-    /// How the KL term is estimated.
-    pub kl: KlEstimate,
+    /// How the likelihood's sigma changes with training, if it does: `likelihood` then has sigma = 1.
+    pub adaptive_sigma: Option<Mode>,
+    /// What is minimised.
+    pub objective: Objective,
     /// The optimiser.
     pub adam: Adam,
     /// B, images of a training step.
@@ -153,6 +205,9 @@ pub struct Pass {
     pub kl_ring: BufferId,
     /// `(slots, parts, 2)`: sums of the squared error, and of the loss in nats without its constant.
     pub loss_ring: BufferId,
+    /// Sums of the objective's further term, if it has one: of MMD^2 without the prior's constant, `(slots,
+    /// parts)`; or of mutual information and total correlation in nats, `(slots, parts, 2)`.
+    pub term_ring: Option<BufferId>,
     /// `(B, 2M)`: mean and log-std of the last step's images.
     pub stats: BufferId,
     /// `(B, M)`: their samples.
@@ -170,6 +225,23 @@ pub struct Evaluation {
     pub rest: Option<Pass>,
 }
 
+/// One sample of z for each image, and -ln p(x|z) of each image, on the test set.
+#[derive(Clone, Copy, Debug)]
+pub struct Importance {
+    /// What to run.
+    pub program: ProgramId,
+    /// Images a step.
+    pub batch: usize,
+    /// `(B, 2M)`: mean and log-std.
+    pub stats: BufferId,
+    /// `(B, M)`: eps.
+    pub noise: BufferId,
+    /// `(B, M)`: the samples.
+    pub z: BufferId,
+    /// `(B)`: -ln p(x|z) without the likelihood's constant.
+    pub loss: BufferId,
+}
+
 /// The decoder alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoder {
@@ -183,6 +255,15 @@ pub struct Decoder {
     pub z: BufferId,
     /// `(batch, D)`: means, or logits.
     pub output: BufferId,
+}
+
+/// A sigma that changes with training.
+#[derive(Clone, Copy, Debug)]
+pub struct AdaptiveSigma {
+    /// ln sigma, Adam's moments of it, 1 / sigma^2.
+    pub state: BufferId,
+    /// `(slots)`: ln sigma in each step.
+    pub ring: BufferId,
 }
 
 /// A VAE as programs, and where its numbers are.
@@ -200,12 +281,18 @@ pub struct Model {
     pub test_images: BufferId,
     /// One step of training on a batch.
     pub train: Pass,
+    /// A sigma that changes with training, if it does.
+    pub adaptive: Option<AdaptiveSigma>,
     /// Evaluation on the training set.
     pub evaluate_train: Evaluation,
     /// Evaluation on the test set.
     pub evaluate_test: Evaluation,
+    /// Samples on the test set, for ln p(x).
+    pub importance: Importance,
     /// The decoder alone.
     pub decoder: Decoder,
+    /// Buffers that no kernel writes, and what they hold.
+    pub constants: Vec<(BufferId, Vec<f32>)>,
 }
 
 /// Images of one step of evaluation.
@@ -235,11 +322,13 @@ impl Model {
         let words = words_per_image(config.architecture.dimension);
         let train_images = plan.buffer("train images", config.train_images * words);
         let test_images = plan.buffer("test images", config.test_images * words);
-        let mut build = Build { config: &config, layers: &layers, plan: &mut plan };
-        let train = build.train(train_images)?;
+        let mut build = Build { config: &config, layers: &layers, plan: &mut plan, constants: Vec::new() };
+        let (train, adaptive) = build.train(train_images)?;
         let evaluate_train = build.evaluate("evaluate train", train_images, config.train_images)?;
         let evaluate_test = build.evaluate("evaluate test", test_images, config.test_images)?;
+        let importance = build.importance(test_images)?;
         let decoder = build.decoder()?;
+        let constants = build.constants;
         let plan = Arc::new(plan);
         Ok(Self {
             plan,
@@ -247,9 +336,12 @@ impl Model {
             train_images,
             test_images,
             train,
+            adaptive,
             evaluate_train,
             evaluate_test,
+            importance,
             decoder,
+            constants,
             config,
         })
     }
@@ -260,6 +352,20 @@ struct Build<'a> {
     config: &'a Config,
     layers: &'a [LayerBuffers],
     plan: &'a mut Plan,
+    constants: Vec<(BufferId, Vec<f32>)>,
+}
+
+/// Where the encoder left its results.
+struct Encoded {
+    program: ProgramId,
+    batch: usize,
+    x: BufferId,
+    /// The input of each layer.
+    inputs: Vec<BufferId>,
+    stats: BufferId,
+    noise: BufferId,
+    z: BufferId,
+    kl_ring: BufferId,
 }
 
 /// Where a forward pass left what the backward pass needs.
@@ -273,6 +379,43 @@ struct Forward {
 }
 
 impl Build<'_> {
+    /// Images, encoder, sample.
+    fn encode(
+        &mut self,
+        name: &str,
+        gather: Gather,
+        data: BufferId,
+        stream: Stream,
+        slots: usize,
+    ) -> Result<Encoded> {
+        let Config { architecture, objective, .. } = self.config;
+        let (dimension, latent, batch) = (architecture.dimension, architecture.latent, gather.batch);
+        let program = self.plan.program(name);
+        let plan = &mut *self.plan;
+        let x = plan.buffer("x", batch * dimension);
+        plan.call(program, gather, &[("data", data), ("x", x)])?;
+        let encoder = &self.layers[..architecture.encoder().len()];
+        let (last, hidden) = encoder.split_last().expect("an encoder has layers");
+        let inputs = hidden_layers(plan, program, batch, hidden, x)?;
+
+        let stats = plan.buffer("stats", 2 * batch * latent);
+        let noise = plan.buffer("noise", batch * latent);
+        let z = plan.buffer("z", batch * latent);
+        let kl_ring = plan.buffer("kl_ring", slots * Latent::parts(batch, latent));
+        let stream = objective.noise.then_some(stream);
+        let kernel = Latent { batch, inputs: last.layer.inputs, latent, slots, stream, kl: objective.kl };
+        let buffers = [
+            ("h", inputs[inputs.len() - 1]),
+            ("theta", last.theta),
+            ("stats", stats),
+            ("noise", noise),
+            ("z", z),
+            ("kl_ring", kl_ring),
+        ];
+        plan.call(program, kernel, &buffers)?;
+        Ok(Encoded { program, batch, x, inputs, stats, noise, z, kl_ring })
+    }
+
     /// Images, encoder, sample, decoder, loss.
     fn forward(
         &mut self,
@@ -282,61 +425,111 @@ impl Build<'_> {
         stream: Stream,
         slots: usize,
     ) -> Result<Forward> {
-        let Config { architecture, likelihood, kl, .. } = self.config;
-        let (dimension, latent) = (architecture.dimension, architecture.latent);
-        let batch = gather.batch;
-        let program = self.plan.program(name);
-        let plan = &mut *self.plan;
-        let x = plan.buffer("x", batch * dimension);
-        plan.call(program, gather, &[("data", data), ("x", x)])?;
-        let (encoder, decoder) = self.layers.split_at(architecture.encoder().len());
-        let mut inputs = Vec::new();
-        let mut current = x;
-        for layer in &encoder[..encoder.len() - 1] {
-            inputs.push(current);
-            current = hidden(plan, program, batch, layer, current)?;
-        }
-
-        let stats = plan.buffer("stats", 2 * batch * latent);
-        let noise = plan.buffer("noise", batch * latent);
-        let z = plan.buffer("z", batch * latent);
-        let kl_ring = plan.buffer("kl_ring", slots * Latent::parts(batch, latent));
-        let last = &encoder[encoder.len() - 1];
-        inputs.push(current);
-        let kernel = Latent { batch, inputs: last.layer.inputs, latent, slots, stream, kl: *kl };
-        let buffers = [
-            ("h", current),
-            ("theta", last.theta),
-            ("stats", stats),
-            ("noise", noise),
-            ("z", z),
-            ("kl_ring", kl_ring),
-        ];
-        plan.call(program, kernel, &buffers)?;
-
-        current = z;
-        for layer in &decoder[..decoder.len() - 1] {
-            inputs.push(current);
-            current = hidden(plan, program, batch, layer, current)?;
-        }
-        let last = &decoder[decoder.len() - 1];
-        inputs.push(current);
+        let Encoded { program, batch, x, mut inputs, stats, noise, z, kl_ring } =
+            self.encode(name, gather, data, stream, slots)?;
+        let Config { architecture, likelihood, .. } = self.config;
+        let (dimension, plan) = (architecture.dimension, &mut *self.plan);
+        let (last, hidden) =
+            self.layers[architecture.encoder().len()..].split_last().expect("a decoder has layers");
+        inputs.extend(hidden_layers(plan, program, batch, hidden, z)?);
         let dl = plan.buffer("dl", batch * dimension);
         let loss_ring = plan.buffer("loss_ring", slots * Reconstruction::parts(batch, dimension));
         let kernel =
             Reconstruction { batch, inputs: last.layer.inputs, dimension, slots, likelihood: *likelihood };
-        let buffers = [("h", current), ("theta", last.theta), ("x", x), ("dl", dl), ("loss_ring", loss_ring)];
+        let h = inputs[inputs.len() - 1];
+        let buffers = [("h", h), ("theta", last.theta), ("x", x), ("dl", dl), ("loss_ring", loss_ring)];
         plan.call(program, kernel, &buffers)?;
-        let pass = Pass { program, batch, slots, kl_ring, loss_ring, stats, z };
+        let pass = Pass { program, batch, slots, kl_ring, loss_ring, term_ring: None, stats, z };
         Ok(Forward { pass, noise, inputs, dl })
     }
 
+    /// The objective's further term: its gradient for [`BackwardLatent`], and the ring of its value.
+    fn term(&mut self, pass: &Pass) -> Result<(BufferId, Option<BufferId>)> {
+        let Config { ref architecture, objective, .. } = *self.config;
+        let (latent, plan) = (architecture.latent, &mut *self.plan);
+        let Pass { program, batch, slots, stats, z, .. } = *pass;
+        let numbers = batch * latent * objective.term.gradient().parts();
+        Ok(match objective.term {
+            Term::None => (plan.unused(), None),
+            Term::PriorMmd { h, draws } => {
+                let gradient = plan.buffer("dmmd", numbers);
+                let ring = plan.buffer("mmd_ring", slots * PriorMmd::parts(batch));
+                let kernel = PriorMmd { batch, latent, h, slots };
+                plan.call(program, kernel, &[("z", z), ("gradient", gradient), ("mmd_ring", ring)])?;
+                // With draws, the closed form still gives the value that is reported: it has no noise of theirs.
+                let gradient = match draws {
+                    Some(draws) => self.mmd_to_draws(pass, draws, h)?,
+                    None => gradient,
+                };
+                (gradient, Some(ring))
+            }
+            Term::TotalCorrelation(weights) => {
+                let density = plan.buffer("log_density", Mixture::density_len(batch, latent));
+                let kernel = Mixture { queries: batch, components: batch, slice: batch, latent, weights };
+                plan.call(program, kernel, &[("z", z), ("stats", stats), ("log_density", density)])?;
+                let gradient = plan.buffer("dtc", numbers);
+                let ring = plan.buffer("mixture_ring", slots * MixtureGradient::parts(batch));
+                let kernel = MixtureGradient { batch, latent, weights, slots };
+                let buffers = [
+                    ("z", z),
+                    ("stats", stats),
+                    ("log_density", density),
+                    ("gradient", gradient),
+                    ("mixture_ring", ring),
+                ];
+                plan.call(program, kernel, &buffers)?;
+                (gradient, Some(ring))
+            }
+        })
+    }
+
+    /// The gradient of the unbiased MMD^2 between z and as many fresh draws from the prior.
+    fn mmd_to_draws(&mut self, pass: &Pass, draws: usize, h: f32) -> Result<BufferId> {
+        let (latent, plan) = (self.config.architecture.latent, &mut *self.plan);
+        let Pass { program, batch, z, .. } = *pass;
+        let prior = plan.buffer("prior draws", draws * latent);
+        let normal = Normal { rows: draws, columns: latent, stream: Stream::TrainingPrior };
+        plan.call(program, normal, &[("z", prior)])?;
+        let (scales, weights) = (plan.buffer("mmd scale", 1), plan.buffer("mmd weights", 2));
+        let (n, m) = (batch as f64, draws as f64);
+        let within = 2.0 / (n * (n - 1.0).max(1.0));
+        self.constants.push((scales, vec![-std::f32::consts::LOG2_E / h]));
+        self.constants.push((weights, vec![within as f32, (-2.0 / (n * m)) as f32]));
+        let gradient = plan.buffer("dmmd to draws", batch * latent);
+        let kernel = PairGradient { n: batch, m: draws, d: latent, family: Family::Gaussian, bandwidths: 1 };
+        let buffers =
+            [("x", z), ("y", prior), ("scales", scales), ("weights", weights), ("gradient", gradient)];
+        plan.call(program, kernel, &buffers)?;
+        Ok(gradient)
+    }
+
+    /// Finds the step's sigma from its squared error, and scales the gradient at the output by 1 / sigma^2.
+    fn adapt_sigma(&mut self, pass: &Pass, dl: BufferId, mode: Mode) -> Result<AdaptiveSigma> {
+        let Pass { program, batch, slots, loss_ring, .. } = *pass;
+        let (dimension, plan) = (self.config.architecture.dimension, &mut *self.plan);
+        let (state, ring) = (plan.buffer("sigma", sigma::STATE), plan.buffer("sigma_ring", slots));
+        let parts = Reconstruction::parts(batch, dimension);
+        let kernel = Sigma { batch, dimension, slots, parts, mode };
+        plan.call(
+            program,
+            kernel,
+            &[("loss_ring", loss_ring), ("sigma_state", state), ("sigma_ring", ring)],
+        )?;
+        let kernel = Scale { batch, dimension };
+        plan.call(program, kernel, &[("sigma_state", state), ("dl", dl)])?;
+        Ok(AdaptiveSigma { state, ring })
+    }
+
     /// Forward, then every layer backwards, from the output to the first.
-    fn train(&mut self, data: BufferId) -> Result<Pass> {
-        let Config { ref architecture, kl, adam, batch, train_images, .. } = *self.config;
+    fn train(&mut self, data: BufferId) -> Result<(Pass, Option<AdaptiveSigma>)> {
+        let Config { ref architecture, objective, adam, batch, train_images, .. } = *self.config;
         let gather = Gather { batch, images: train_images, dimension: architecture.dimension, shuffle: true };
         let Forward { pass, noise, inputs, dl } =
             self.forward("train", gather, data, Stream::Training, MOST_STEPS)?;
+        let adaptive =
+            self.config.adaptive_sigma.map(|mode| self.adapt_sigma(&pass, dl, mode)).transpose()?;
+        let (extra, term_ring) = self.term(&pass)?;
+        let pass = Pass { term_ring, ..pass };
         let plan = &mut *self.plan;
         let first_decoder = architecture.encoder().len();
         let mut dy = dl;
@@ -346,12 +539,22 @@ impl Build<'_> {
             let dx = if index == first_decoder {
                 let latent = architecture.latent;
                 let dstats = plan.buffer("dstats", 2 * batch * latent);
-                let kernel = BackwardLatent { batch, latent, outputs, kl };
+                let kernel = BackwardLatent {
+                    batch,
+                    latent,
+                    outputs,
+                    kl: objective.kl,
+                    capacity: objective.capacity.then_some(pass.slots),
+                    extra: objective.term.gradient(),
+                };
+                let kl_ring = if objective.capacity { pass.kl_ring } else { plan.unused() };
                 let buffers = [
                     ("dh", dy),
                     ("theta", *theta),
                     ("stats", pass.stats),
                     ("noise", noise),
+                    ("kl_ring", kl_ring),
+                    ("extra", extra),
                     ("dstats", dstats),
                 ];
                 plan.call(pass.program, kernel, &buffers)?;
@@ -372,7 +575,7 @@ impl Build<'_> {
                 dy = dx;
             }
         }
-        Ok(pass)
+        Ok((pass, adaptive))
     }
 
     fn evaluate(&mut self, name: &str, data: BufferId, images: usize) -> Result<Evaluation> {
@@ -387,6 +590,22 @@ impl Build<'_> {
         Ok(Evaluation { images, full, rest })
     }
 
+    fn importance(&mut self, data: BufferId) -> Result<Importance> {
+        let Config { architecture, likelihood, test_images: images, .. } = self.config;
+        let dimension = architecture.dimension;
+        let gather =
+            Gather { batch: EVALUATION_BATCH.min(*images), images: *images, dimension, shuffle: false };
+        let Encoded { program, batch, x, stats, noise, z, .. } =
+            self.encode("importance", gather, data, Stream::Importance, 1)?;
+        let (plan, layers) = (&mut *self.plan, &self.layers[architecture.encoder().len()..]);
+        let l = plan.buffer("output", batch * dimension);
+        decode(plan, program, batch, layers, z, l)?;
+        let loss = plan.buffer("loss", batch);
+        let kernel = ImageLoss { batch, dimension, likelihood: *likelihood };
+        plan.call(program, kernel, &[("l", l), ("x", x), ("loss", loss)])?;
+        Ok(Importance { program, batch, stats, noise, z, loss })
+    }
+
     fn decoder(&mut self) -> Result<Decoder> {
         let Config { architecture, .. } = self.config;
         let (batch, plan) = (DECODER_BATCH, &mut *self.plan);
@@ -399,17 +618,41 @@ impl Build<'_> {
                 let normal = Normal { rows: batch, columns: architecture.latent, stream: Stream::Prior };
                 plan.call(program, normal, &[("z", z)])?;
             }
-            let mut current = z;
-            for layer in &layers[..layers.len() - 1] {
-                current = hidden(plan, program, batch, layer, current)?;
-            }
-            let LayerBuffers { layer, theta, .. } = &layers[layers.len() - 1];
-            let kernel = Linear { batch, inputs: layer.inputs, outputs: layer.outputs, relu: false };
-            plan.call(program, kernel, &[("x", current), ("theta", *theta), ("y", output)])?;
+            decode(plan, program, batch, layers, z, output)?;
             Ok(program)
         };
         Ok(Decoder { decode: add("decode", false)?, sample: add("sample", true)?, batch, z, output })
     }
+}
+
+/// Adds the layers of the decoder, from z to means or logits.
+fn decode(
+    plan: &mut Plan,
+    program: ProgramId,
+    batch: usize,
+    layers: &[LayerBuffers],
+    z: BufferId,
+    output: BufferId,
+) -> Result<()> {
+    let (LayerBuffers { layer, theta, .. }, hidden) = layers.split_last().expect("a decoder has layers");
+    let inputs = hidden_layers(plan, program, batch, hidden, z)?;
+    let kernel = Linear { batch, inputs: layer.inputs, outputs: layer.outputs, relu: false };
+    plan.call(program, kernel, &[("x", inputs[inputs.len() - 1]), ("theta", *theta), ("y", output)])
+}
+
+/// Adds hidden layers; returns the buffers of the first one's input and of all outputs.
+fn hidden_layers(
+    plan: &mut Plan,
+    program: ProgramId,
+    batch: usize,
+    layers: &[LayerBuffers],
+    input: BufferId,
+) -> Result<Vec<BufferId>> {
+    let mut inputs = vec![input];
+    for layer in layers {
+        inputs.push(hidden(plan, program, batch, layer, inputs[inputs.len() - 1])?);
+    }
+    Ok(inputs)
 }
 
 /// Adds a hidden layer; returns the buffer of its output.

@@ -35,6 +35,12 @@ pub struct Call {
     pub writes: Vec<BufferId>,
 }
 
+/// The name of [`Plan::unused`].
+const UNUSED: &str = "unused";
+
+/// Its length: bindings cannot be empty.
+pub const UNUSED_LEN: usize = 1;
+
 /// Kernel calls in order: a training step, an evaluation batch, a decoder pass.
 #[derive(Debug)]
 pub struct Program {
@@ -58,6 +64,17 @@ impl Plan {
     pub fn buffer(&mut self, name: impl Into<String>, len: usize) -> BufferId {
         self.buffers.push(Buffer { name: name.into(), len });
         BufferId(self.buffers.len() - 1)
+    }
+
+    /// The buffer, of one word, for what a call's switches leave unused.
+    pub fn unused(&mut self) -> BufferId {
+        let found = self.buffers.iter().position(|buffer| buffer.name == UNUSED);
+        found.map_or_else(|| self.buffer(UNUSED, UNUSED_LEN), BufferId)
+    }
+
+    /// The buffers of a call without [`Plan::unused`], for lists that people read.
+    pub fn used(&self, ids: &[BufferId]) -> impl Iterator<Item = &Buffer> {
+        ids.iter().map(|id| &self.buffers[id.0]).filter(|buffer| buffer.name != UNUSED)
     }
 
     /// Adds an empty program.
@@ -233,8 +250,12 @@ pub struct Step {
     pub correction1: f32,
     /// 1 / (1 - beta2^t).
     pub correction2: f32,
-    /// Weight of the KL term in the objective.
+    /// Weight of the KL term in the objective; of its distance from the capacity where there is one.
     pub kl_weight: f32,
+    /// What the mean KL is to be, in nats.
+    pub capacity: f32,
+    /// Weight of the objective's further term, such as an MMD.
+    pub extra_weight: f32,
     /// Which block of all points the row slice of a pass over pairs starts with.
     pub rows_at: u32,
     /// The same for its column slice.
@@ -242,7 +263,7 @@ pub struct Step {
 }
 
 /// Names and order of the words of [`Step`], as in `shaders/lib/step.wgsl`.
-pub const STEP_FIELDS: [&str; 11] = [
+pub const STEP_FIELDS: [&str; 13] = [
     "seed",
     "number",
     "slot",
@@ -252,6 +273,8 @@ pub const STEP_FIELDS: [&str; 11] = [
     "correction1",
     "correction2",
     "kl_weight",
+    "capacity",
+    "extra_weight",
     "rows_at",
     "columns_at",
 ];
@@ -313,6 +336,8 @@ impl Case {
             correction1: 2.5,
             correction2: 200.0,
             kl_weight: 0.7,
+            capacity: 0.1,
+            extra_weight: 1.3,
             ..Step::default()
         };
         Self {

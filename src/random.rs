@@ -28,6 +28,10 @@ pub enum Stream {
     Subsample,
     /// Which points share a bin.
     Bins,
+    /// Draws from the prior in a training step.
+    TrainingPrior,
+    /// eps of the samples that ln p(x) is estimated from.
+    Importance,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

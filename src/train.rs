@@ -1,18 +1,25 @@
 //! The training loop, and the directory that a run leaves behind.
 
 pub mod config;
+pub mod decomposition;
+pub mod importance;
 pub mod metrics;
+mod number;
+pub mod objective;
 pub mod run;
+pub mod schedule;
 pub mod session;
 
 use crate::checkpoint::{self, About, Optimizer};
 use crate::data::Dataset;
-use crate::engine::{Device, Info, MOST_STEPS, Ticket};
+use crate::engine::{Device, MOST_STEPS, Ticket};
 use crate::error::{Kind, Result};
-use crate::model::{Architecture, Parameters};
+use crate::model::{Architecture, LikelihoodName, Parameters};
 use config::Config;
-use metrics::{Metrics, Sums, mmd_to_prior};
-use run::{Line, Run};
+use decomposition::{Decomposer, Decomposition};
+use metrics::{Metrics, Sums, Terms, mmd_to_prior};
+use objective::Objective;
+use run::{Code, Line, Run};
 use serde::Serialize;
 use session::{Session, Split};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,20 +29,26 @@ use std::time::{Duration, Instant};
 /// enough for a smooth progress bar and far below any driver's watchdog.
 const SUBMISSION: Duration = Duration::from_millis(50);
 
-/// Images for the MMD between z and the prior, which takes a time that grows with their square.
-const MMD_IMAGES: usize = 10_000;
+/// Images whose codes are compared with each other at the end, which takes a time that grows with their square.
+const COMPARED: usize = 10_000;
+
+/// Images that the parts of the KL are averaged over after each epoch.
+const COMPARED_EACH_EPOCH: usize = 1_000;
+
+/// Test images whose codes are logged after each epoch: the first of so many classes.
+const FOLLOWED: usize = 6;
 
 /// What happens during training, for a progress bar.
 pub trait Observer {
     /// Steps were done; averages over the latest of them.
-    fn steps(&mut self, done: u64, recent: &Metrics);
+    fn steps(&mut self, done: u64, recent: &Metrics, terms: &Terms);
     /// An epoch, or the run, was evaluated on the test images.
     fn evaluated(&mut self, epoch: f64, test: &Metrics);
 }
 
 /// An observer that ignores everything.
 impl Observer for () {
-    fn steps(&mut self, _: u64, _: &Metrics) {}
+    fn steps(&mut self, _: u64, _: &Metrics, _: &Terms) {}
     fn evaluated(&mut self, _: f64, _: &Metrics) {}
 }
 
@@ -47,7 +60,10 @@ pub struct Summary {
     /// On what.
     pub adapter: String,
     /// What was minimised.
-    pub objective: config::Objective,
+    pub objective: Objective,
+    /// Standard deviation of a pixel, for the Gaussian likelihood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigma: Option<f32>,
     /// Steps done in all.
     pub steps: u64,
     /// The same in epochs.
@@ -58,19 +74,39 @@ pub struct Summary {
     pub train: Evaluated,
     /// Averages over the test images.
     pub test: Evaluated,
+    /// ln p(x) of the test images, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub likelihood: Option<importance::Likelihood>,
     /// True when Ctrl-C ended the run early.
     pub interrupted: bool,
 }
 
 /// Averages over a split.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluated {
     /// Loss terms.
     #[serde(flatten)]
     pub metrics: Metrics,
     /// Unbiased MMD^2 of z to N(0, I), over the first 10,000 images; null below two.
     pub mmd: Option<f64>,
+    /// How many images' codes `mmd` and the parts of the KL are about.
+    pub codes: usize,
+    /// What the sampled KL consists of, over these images.
+    #[serde(flatten)]
+    pub decomposition: Decomposition,
+    /// KL of each latent dimension in nats, in closed form, over all images.
+    pub kl_by_dimension: Vec<f64>,
 }
+
+impl Evaluated {
+    /// Latent dimensions that say anything about the image.
+    pub fn active_units(&self) -> usize {
+        self.kl_by_dimension.iter().filter(|&&kl| kl > ACTIVE).count()
+    }
+}
+
+/// KL in nats above which a latent dimension counts as used.
+pub const ACTIVE: f64 = 0.01;
 
 /// Trains from the last checkpoint of `run` to the end, or until `stop` is set, and evaluates.
 ///
@@ -95,21 +131,81 @@ pub fn train(
         images: 0,
         busy: Duration::ZERO,
     };
+    let mut decomposer =
+        Decomposer::new(device, COMPARED_EACH_EPOCH, dataset.test.len().min(COMPARED), config.latent)?;
+    let followed = followed(dataset);
     while progress.step < progress.total && !stop.load(Ordering::Relaxed) {
         train_epoch(run, &mut session, &mut progress, observer, stop)?;
-        let test = session.evaluate(Split::Test)?;
+        let (test, codes) = session.evaluate(Split::Test)?;
         if !test.elbo.is_finite() {
             let (term, value, step) = ("ELBO of the test images", test.elbo, progress.step);
             return Err(Kind::Diverged { term, value, step }.into());
         }
-        let line = Line::new("test", progress.step, progress.epoch(), test);
-        run.log(&Line { images_per_second: progress.images_per_second(), ..line })?;
+        let parts = decomposer.run(&codes)?;
+        run.log(&Line {
+            terms: Terms {
+                mmd: None,
+                mutual_information: Some(parts.mutual_information),
+                total_correlation: Some(parts.total_correlation),
+                dimension_wise_kl: Some(parts.dimension_wise_kl),
+            },
+            kl_by_dimension: codes.kl_by_dimension(),
+            followed: followed.iter().map(|&image| Code::of(image, &codes)).collect(),
+            images_per_second: progress.images_per_second(),
+            ..Line::new("test", progress.step, progress.epoch(), test)
+        })?;
         // Last: what is logged but not saved is dropped and done again on resume.
-        run.save(&mut session, progress.step, &about(&config, dataset))?;
+        let about = About { sigma: session.sigma(), ..about(&config, dataset) };
+        run.save(&mut session, progress.step, &about)?;
         observer.evaluated(progress.epoch(), &test);
     }
-    let summary = summary(&mut session, device.info(), &config, &progress)?;
+    let summary = summary(&mut session, device, &config, &progress)?;
     Ok((session, summary))
+}
+
+/// Most steps of the probe of [`suggest_capacity`], and the part of them that is averaged over.
+const PROBE_STEPS: u64 = 2000;
+const PROBE_AVERAGED: u64 = 10;
+
+/// The mean KL in nats that a model of these settings takes where nothing but the ELBO holds it back: how far up a
+/// capacity can usefully go. Trains a model that is then forgotten; `progress` hears of steps done and of all.
+///
+/// # Errors
+/// As [`train`].
+pub fn suggest_capacity(
+    device: &Device,
+    config: &Config,
+    dataset: &Dataset,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<f64> {
+    let config = Config { objective: Objective::Vae, capacity: None, gamma: None, ..config.clone() };
+    let (model, _) = initial_checkpoint(&config, dataset);
+    let mut session = Session::new(device, &config, dataset, &model)?;
+    let total = PROBE_STEPS.min(session.total_steps());
+    let averaged = (total / PROBE_AVERAGED).max(1);
+    let (mut done, mut late) = (0, Sums::default());
+    while done < total {
+        let count = (total - done).min(averaged).min(MOST_STEPS as u64) as usize;
+        let ticket = session.submit(done, count)?;
+        for step in session.wait(ticket, count)? {
+            if let Some((term, value)) = step.not_finite() {
+                return Err(Kind::Diverged { term, value, step: done }.into());
+            }
+            if done >= total - averaged {
+                late.add(&step);
+            }
+            done += 1;
+        }
+        progress(done, total);
+    }
+    Ok(late.kl / late.images as f64)
+}
+
+/// The first test image of each of the first few classes: a plane of codes shows where they go.
+fn followed(dataset: &Dataset) -> Vec<usize> {
+    let labels = &dataset.test.labels;
+    let first = |class: usize| labels.iter().position(|&label| usize::from(label) == class);
+    (0..dataset.classes.len()).filter_map(first).take(FOLLOWED).collect()
 }
 
 /// Where training stands.
@@ -140,7 +236,7 @@ fn train_epoch(
     stop: &AtomicBool,
 ) -> Result<()> {
     let end = progress.total.min((progress.step / progress.per_epoch + 1) * progress.per_epoch);
-    let (likelihood, dimension) = (session.likelihood(), session.model().config.architecture.dimension);
+    let (term, latent) = (session.term(), session.model().config.architecture.latent);
     let mut submitted = progress.step;
     let mut under_way: Option<(Ticket, usize)> = None;
     let mut window = Sums::default();
@@ -169,14 +265,16 @@ fn train_epoch(
                 progress.images += step.images as u64;
                 window.add(step);
                 if progress.step.is_multiple_of(run.config.log_every) || progress.step == end {
-                    let metrics = window.metrics(likelihood, dimension);
-                    run.log(&Line::new("train", progress.step, progress.epoch(), metrics))?;
+                    let metrics = window.metrics();
+                    let line = Line::new("train", progress.step, progress.epoch(), metrics);
+                    run.log(&Line { terms: window.terms(term, latent), ..line })?;
                     window = Sums::default();
                 }
             }
             let mut recent = Sums::default();
             sums.iter().for_each(|step| recent.add(step));
-            observer.steps(progress.step, &recent.metrics(likelihood, dimension));
+            let (metrics, terms) = (recent.metrics(), recent.terms(term, latent));
+            observer.steps(progress.step, &metrics, &terms);
         }
         under_way = next;
         if under_way.is_none() {
@@ -186,32 +284,42 @@ fn train_epoch(
 }
 
 /// Evaluates a model on both splits.
-fn summary(session: &mut Session, info: &Info, config: &Config, progress: &Progress) -> Result<Summary> {
-    let [train, test] = [Split::Train, Split::Test].map(|split| evaluate(session, split, config.latent));
+fn summary(session: &mut Session, device: &Device, config: &Config, progress: &Progress) -> Result<Summary> {
+    let [train, test] = [Split::Train, Split::Test].map(|split| evaluate(session, device, split));
     Ok(Summary {
-        engine: info.engine,
-        adapter: info.adapter.clone(),
+        engine: device.info().engine,
+        adapter: device.info().adapter.clone(),
         objective: config.objective,
+        sigma: (config.likelihood == LikelihoodName::Gaussian).then(|| session.sigma()),
         steps: progress.step,
         epochs: progress.epoch(),
         images_per_second: progress.images_per_second(),
         train: train?,
         test: test?,
+        likelihood: None,
         interrupted: progress.step < progress.total,
     })
 }
 
 /// Evaluates a trained model that is not trained further; `step` is how far it came.
-pub fn evaluate_only(session: &mut Session, info: &Info, config: &Config, step: u64) -> Result<Summary> {
+pub fn evaluate_only(session: &mut Session, device: &Device, config: &Config, step: u64) -> Result<Summary> {
     let per_epoch = session.steps_per_epoch();
     let progress = Progress { per_epoch, total: step, step, images: 0, busy: Duration::ZERO };
-    summary(session, info, config, &progress)
+    summary(session, device, config, &progress)
 }
 
-fn evaluate(session: &mut Session, split: Split, latent: usize) -> Result<Evaluated> {
-    let metrics = session.evaluate(split)?;
-    let codes = session.encode(split, MMD_IMAGES)?;
-    Ok(Evaluated { metrics, mmd: mmd_to_prior(&codes.z, latent) })
+fn evaluate(session: &mut Session, device: &Device, split: Split) -> Result<Evaluated> {
+    let (metrics, mut codes) = session.evaluate(split)?;
+    let kl_by_dimension = codes.kl_by_dimension();
+    codes.truncate(COMPARED);
+    let (count, latent) = (codes.len(), codes.latent);
+    Ok(Evaluated {
+        metrics,
+        mmd: mmd_to_prior(&codes.z, latent),
+        codes: count,
+        decomposition: Decomposer::new(device, count, count, latent)?.run(&codes)?,
+        kl_by_dimension,
+    })
 }
 
 /// What the model file says of itself.
@@ -220,7 +328,7 @@ fn about(config: &Config, dataset: &Dataset) -> About {
         height: dataset.train.height,
         width: dataset.train.width,
         likelihood: config.likelihood,
-        sigma: config.sigma,
+        sigma: config.sigma.initial(),
     }
 }
 
@@ -233,7 +341,7 @@ pub fn initial_checkpoint(config: &Config, dataset: &Dataset) -> (checkpoint::Mo
     };
     let parameters = Parameters::initial(&architecture, config.seed);
     let zeros = parameters.zeros_like();
-    let progress = checkpoint::Progress { seed: config.seed, step: 0 };
+    let progress = checkpoint::Progress { seed: config.seed, step: 0, sigma: None };
     let model = checkpoint::Model { architecture, parameters, about: Some(about(config, dataset)) };
     (model, Optimizer { m: zeros.clone(), v: zeros, progress })
 }

@@ -237,9 +237,19 @@ fn settings_that_cannot_work() {
         ("--epochs 0", "--epochs is 0"),
         ("--steps 0", "--steps is 0"),
         ("--batch 0", "--batch is 0"),
-        ("--learning-rate nan", "--learning-rate is NaN"),
+        ("--learning-rate 0", "--learning-rate is 0"),
+        ("--learning-rate linear:1:-1", "--learning-rate linear:1:-1 reaches -1"),
         ("--sigma -1", "--sigma is -1"),
+        ("--sigma learned --likelihood bernoulli", "--sigma learned needs a sigma"),
         ("--beta 4", "--objective beta-vae"),
+        ("--objective beta-vae --beta -1", "--beta -1 reaches -1"),
+        ("--objective vae --lambda 4", "--objective mmd-vae or --objective info-vae"),
+        ("--objective mmd-vae --batch 1", "no pairs of codes"),
+        ("--objective mmd-vae --mmd-bandwidth 0", "--mmd-bandwidth is 0"),
+        (
+            "--objective capacity --capacity linear:0:25:400 --steps 300",
+            "takes 400 steps but the run has 300",
+        ),
         ("--engine cpu --adapter lava", "--adapter lava"),
     ] {
         // The directory does not exist: arguments are looked at before files.
@@ -252,6 +262,9 @@ fn unknown_options() {
     let place = Place::new();
     place.misused("train --nosuch", &["--nosuch"]);
     place.misused("train --engine tpu", &["tpu", "cpu"]);
+    place.misused("train --learning-rate nan", &["nan", "--learning-rate", "is no schedule; give a number"]);
+    place.misused("train --beta linear:1", &["--beta", "linear:FROM:TO[:STEPS]"]);
+    place.misused("train --sigma wide", &["--sigma", "give a number, learned or optimal"]);
     place.misused("train --latent two", &["two", "--latent"]);
     place.misused("train --epochs 1 --steps 1", &["--epochs", "--steps"]);
     place.misused("nosuch", &["nosuch"]);

@@ -8,7 +8,7 @@ use elbo::engine::reference::Reference;
 use elbo::engine::{Choice, Device};
 use elbo::kernel::mixture::{Mixture, Weights};
 use elbo::kernel::mixture_gradient::{MixtureGradient, RING_TERMS};
-use elbo::kernel::prior_mmd::{PriorMmd, constant};
+use elbo::kernel::prior_mmd::{PriorMmd, constant, usual_h};
 use elbo::program::{BufferId, Plan, ProgramId, Step};
 use elbo::random::{Sequence, Stream};
 use elbo::train::metrics::mmd_to_prior;
@@ -92,7 +92,7 @@ fn mmd_plan(batch: usize, latent: usize) -> Result<(Arc<Plan>, ProgramId, [Buffe
     let lens = [("z", batch * latent), ("gradient", batch * latent), ("mmd_ring", PriorMmd::parts(batch))];
     let buffers = lens.map(|(name, len)| (name, plan.buffer(name, len)));
     let program = plan.program("mmd");
-    plan.call(program, PriorMmd { batch, latent, slots: 1 }, &buffers)?;
+    plan.call(program, PriorMmd { batch, latent, h: usual_h(latent) as f32, slots: 1 }, &buffers)?;
     Ok((Arc::new(plan), program, buffers.map(|(_, id)| id)))
 }
 
@@ -121,7 +121,7 @@ fn mmd_is_that_of_the_metrics(device: &Device) -> Result<(), Failed> {
         engine.write(z, bytemuck::cast_slice(&values))?;
         let parts = engine.run(program, &[Step::default()], &[ring])?.remove(0);
         let want = mmd_to_prior(&values, latent).ok_or("a batch has pairs")?;
-        near("MMD^2", wide(&parts).iter().sum::<f64>() + constant(latent), want, 1e-7)?;
+        near("MMD^2", wide(&parts).iter().sum::<f64>() + constant(latent, usual_h(latent)), want, 1e-7)?;
     }
     Ok(())
 }

@@ -125,7 +125,7 @@ fn the_architecture_lists_the_calls_of_a_step() {
     let model =
         Model::new(model_config(&config, &dataset).expect("the defaults")).expect("the default model");
     let names = |ids: &[BufferId]| {
-        ids.iter().map(|id| model.plan.buffers[id.0].name.as_str()).collect::<Vec<_>>().join(", ")
+        model.plan.used(ids).map(|buffer| buffer.name.as_str()).collect::<Vec<_>>().join(", ")
     };
     let calls = &model.plan.programs[model.train.program.0].calls;
     let expected: Vec<String> = calls

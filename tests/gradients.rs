@@ -11,32 +11,53 @@ use elbo::engine::{Choice, Device};
 use elbo::kernel::backward_weights::Adam;
 use elbo::kernel::gather::pack;
 use elbo::kernel::latent::KlEstimate;
+use elbo::kernel::mixture::Weights;
 use elbo::kernel::reconstruction::Likelihood;
-use elbo::model::{Architecture, Config, Model, Parameters};
+use elbo::kernel::sigma::Mode;
+use elbo::model::{Architecture, Config, Model, Objective, Parameters, Term};
 use elbo::program::Step;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::Arc;
 
-/// Models with no, one and two hidden layers, both likelihoods, both estimates of the KL.
+/// Models with no, one and two hidden layers, both likelihoods, and every term that an objective can have.
 fn configs() -> Vec<(&'static str, Config)> {
-    let config = |hidden: &[usize], likelihood, kl| Config {
+    let config = |hidden: &[usize], likelihood, objective| Config {
         architecture: Architecture { dimension: 7, hidden: hidden.into(), latent: 3 },
         likelihood,
-        kl,
+        adaptive_sigma: None,
+        objective,
         adam: Adam::default(),
         batch: 5,
         train_images: 11,
         test_images: 2,
     };
     let gaussian = Likelihood::Gaussian { sigma: 0.7 };
+    let analytic = Objective { kl: KlEstimate::Analytic, capacity: false, noise: true, term: Term::None };
+    let sampled = Objective { kl: KlEstimate::Sampled, ..analytic };
+    let mmd = |draws| Objective { term: Term::PriorMmd { h: 2.5, draws }, ..analytic };
+    let tc = |weights| Objective { term: Term::TotalCorrelation(weights), ..sampled };
+    let unit = Likelihood::Gaussian { sigma: 1.0 };
+    let adaptive = |mode| Config { adaptive_sigma: Some(mode), ..config(&[6], unit, analytic) };
     vec![
-        ("lecture", config(&[6], gaussian, KlEstimate::Analytic)),
-        ("sampled_kl", config(&[6], gaussian, KlEstimate::Sampled)),
-        ("bernoulli", config(&[6], Likelihood::Bernoulli, KlEstimate::Analytic)),
-        ("two_hidden_layers", config(&[6, 4], gaussian, KlEstimate::Analytic)),
-        ("linear", config(&[], gaussian, KlEstimate::Sampled)),
+        ("lecture", config(&[6], gaussian, analytic)),
+        ("sampled_kl", config(&[6], gaussian, sampled)),
+        ("bernoulli", config(&[6], Likelihood::Bernoulli, analytic)),
+        ("two_hidden_layers", config(&[6, 4], gaussian, analytic)),
+        ("linear", config(&[], gaussian, sampled)),
+        ("deterministic", config(&[6], gaussian, Objective { noise: false, ..analytic })),
+        ("mmd", config(&[6], gaussian, mmd(None))),
+        ("mmd_to_draws", config(&[6], gaussian, mmd(Some(4)))),
+        ("capacity", config(&[6], gaussian, Objective { capacity: true, ..analytic })),
+        ("sampled_capacity", config(&[6], gaussian, Objective { capacity: true, ..sampled })),
+        ("stratified_tc", config(&[6], gaussian, tc(Weights::Stratified { images: 11 }))),
+        ("weighted_tc", config(&[6], gaussian, tc(Weights::Weighted { images: 11 }))),
+        ("optimal_sigma", adaptive(Mode::Optimal)),
+        ("learned_sigma", adaptive(Mode::Learned(Adam::default()))),
     ]
 }
+
+/// ln sigma, its moments, and what is computed from it, where sigma is learned.
+const SIGMA: [f32; 4] = [-0.3, 0.0, 0.0, f32::NAN];
 
 const STEP: Step = Step {
     seed: [1, 2],
@@ -48,6 +69,9 @@ const STEP: Step = Step {
     correction1: 10.0,
     correction2: 1000.0,
     kl_weight: 0.6,
+    // Above the mean KL of these models.
+    capacity: 20.0,
+    extra_weight: 1.7,
     rows_at: 0,
     columns_at: 0,
 };
@@ -81,6 +105,12 @@ fn reference(model: &Model, parameters: &[Vec<f64>]) -> Reference {
     for (layer, values) in model.layers.iter().zip(parameters) {
         reference.memory[layer.theta.0].clone_from(values);
     }
+    if let Some(adaptive) = model.adaptive {
+        reference.memory[adaptive.state.0] = SIGMA.map(f64::from).into();
+    }
+    for (buffer, values) in &model.constants {
+        reference.memory[buffer.0] = values.iter().copied().map(f64::from).collect();
+    }
     reference
 }
 
@@ -90,7 +120,7 @@ fn initial(model: &Model) -> Vec<Vec<f64>> {
     layers.iter().map(|layer| layer.iter().map(|&w| 2.0 * f64::from(w)).collect()).collect()
 }
 
-/// (loss + w KL) / B of one batch, from the partial sums of the reference.
+/// What one step minimises, from the partial sums of the reference.
 fn objective(model: &Model, parameters: &[Vec<f64>]) -> f64 {
     let mut reference = reference(model, parameters);
     reference.run(model.train.program, &STEP);
@@ -98,9 +128,41 @@ fn objective(model: &Model, parameters: &[Vec<f64>]) -> f64 {
         let length = ring.len() / model.train.slots;
         ring[STEP.slot as usize * length..][..length].to_vec()
     };
-    let loss: f64 = row(&reference.memory[model.train.loss_ring.0]).iter().skip(1).step_by(2).sum();
+    let losses = row(&reference.memory[model.train.loss_ring.0]);
+    let [sse, loss] = [0, 1].map(|term| losses.iter().skip(term).step_by(2).sum::<f64>());
+    let numbers = (model.config.batch * model.config.architecture.dimension) as f64;
+    let loss = match model.config.adaptive_sigma {
+        None => loss,
+        Some(Mode::Learned(_)) => sse / (2.0 * (2.0 * f64::from(SIGMA[0])).exp()),
+        // (D / 2) ln sigma^2 for each image; with this sigma the rest is constant.
+        Some(Mode::Optimal) => numbers / 2.0 * (sse / numbers).ln(),
+    };
     let kl: f64 = row(&reference.memory[model.train.kl_ring.0]).iter().sum();
-    (loss + f64::from(STEP.kl_weight) * kl) / model.config.batch as f64
+    let batch = model.config.batch as f64;
+    let Objective { capacity, term, .. } = model.config.objective;
+    let kl = if capacity { (kl / batch - f64::from(STEP.capacity)).abs() } else { kl / batch };
+    let sums = model.train.term_ring.map(|ring| row(&reference.memory[ring.0])).unwrap_or_default();
+    let term = match term {
+        Term::None => 0.0,
+        Term::PriorMmd { draws: None, .. } => sums.iter().sum(),
+        Term::PriorMmd { h, draws: Some(_) } => mmd_to_draws(model, &reference, h),
+        Term::TotalCorrelation(_) => sums.iter().skip(1).step_by(2).sum::<f64>() / batch,
+    };
+    loss / batch + f64::from(STEP.kl_weight) * kl + f64::from(STEP.extra_weight) * term
+}
+
+/// Unbiased MMD^2 between z and the step's draws from the prior, without the draws' own pairs, which are constant.
+fn mmd_to_draws(model: &Model, reference: &Reference, h: f32) -> f64 {
+    let m = model.config.architecture.latent;
+    let buffer = model.plan.buffers.iter().position(|buffer| buffer.name == "prior draws").expect("draws");
+    let (z, y) = (&reference.memory[model.train.z.0], &reference.memory[buffer]);
+    let kernel = |a: &[f64], b: &[f64]| {
+        (-a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / f64::from(h)).exp()
+    };
+    let (n, count) = ((z.len() / m) as f64, (y.len() / m) as f64);
+    let within: f64 = z.chunks(m).map(|a| z.chunks(m).map(|b| kernel(a, b)).sum::<f64>() - 1.0).sum();
+    let across: f64 = z.chunks(m).map(|a| y.chunks(m).map(|b| kernel(a, b)).sum::<f64>()).sum();
+    within / (n * (n - 1.0)) - 2.0 * across / (n * count)
 }
 
 /// The gradient that the reference's backward pass gives.
@@ -145,6 +207,12 @@ fn engine_gradient(choice: Choice, index: usize) -> Result<(), Failed> {
     let device: Device = common::device(choice);
     let mut engine = device.load(Arc::clone(&model.plan))?;
     engine.write(model.train_images, &pack(&pixels(&model.config), model.config.architecture.dimension))?;
+    if let Some(adaptive) = model.adaptive {
+        engine.write(adaptive.state, bytemuck::cast_slice(&SIGMA))?;
+    }
+    for (buffer, values) in &model.constants {
+        engine.write(*buffer, bytemuck::cast_slice(values))?;
+    }
     for (layer, values) in model.layers.iter().zip(&parameters) {
         let values: Vec<f32> = values.iter().map(|&w| w as f32).collect();
         engine.write(layer.theta, bytemuck::cast_slice(&values))?;

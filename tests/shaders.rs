@@ -278,7 +278,8 @@ macro_rules! step_fields {
 fn step_matches_the_struct() {
     let fields = step_fields![
         seed: Uint, number: Uint, slot: Uint, epoch: Uint, first: Uint, learning_rate: Float,
-        correction1: Float, correction2: Float, kl_weight: Float, rows_at: Uint, columns_at: Uint
+        correction1: Float, correction2: Float, kl_weight: Float, capacity: Float, extra_weight: Float,
+        rows_at: Uint, columns_at: Uint
     ];
     assert_eq!(fields.map(|(name, ..)| name), STEP_FIELDS, "STEP_FIELDS, expected the fields of Step");
     let used = Cell::new(false);

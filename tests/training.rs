@@ -5,9 +5,11 @@ mod common;
 use common::GpuTests;
 use elbo::data::{Dataset, digits};
 use elbo::engine::Choice;
-use elbo::train::config::{Config, KlName};
+use elbo::train::config::{Config, KlName, Sigma};
+use elbo::train::decomposition::{Decomposer, Decomposition};
 use elbo::train::initial_checkpoint;
 use elbo::train::metrics::Sums;
+use elbo::train::objective::Objective;
 use elbo::train::session::{Session, Split};
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -24,6 +26,9 @@ fn main() {
         Trial::test("engines_give_the_same_curve", same_curve).with_ignored_flag(skip_gpu),
         Trial::test("cpu::both_kl_estimates_have_one_expectation", one_expectation),
         Trial::test("cpu::the_loss_falls", the_loss_falls),
+        Trial::test("cpu::importance_sampling_finds_the_linear_models_likelihood", linear_likelihood),
+        Trial::test("cpu::every_objective_trains", every_objective_trains),
+        Trial::test("cpu::the_parts_of_the_kl_keep_their_bounds", parts_of_the_kl),
     ];
     trials.extend(on_both("same_seed_same_bits", same_bits));
     trials.extend(on_both("submissions_of_any_length_are_the_same", any_length));
@@ -143,7 +148,7 @@ fn evaluation_covers_all(choice: Choice) -> Result<(), Failed> {
         let first = &codes.means[i % 300 * latent..][..latent];
         assert_eq!(mean, first, "image {i} is image {} again", i % 300);
     }
-    let (all, train) = (session.evaluate(Split::Test)?, session.evaluate(Split::Train)?);
+    let (all, train) = (session.evaluate(Split::Test)?.0, session.evaluate(Split::Train)?.0);
     // The same images four times, each with a sample of its own.
     assert!((all.sse - train.sse).abs() < 0.05 * train.sse, "{all:?} and {train:?}");
     assert!(
@@ -159,7 +164,7 @@ fn one_expectation() -> Result<(), Failed> {
     let mut averages = Vec::new();
     for kl in [KlName::Analytic, KlName::Sampled] {
         // Steps that change nothing: the same model, fresh noise each step.
-        let config = Config { kl, learning_rate: f32::MIN_POSITIVE, ..small_config() };
+        let config = Config { kl, learning_rate: f64::from(f32::MIN_POSITIVE).into(), ..small_config() };
         let mut session = session(Choice::Cpu, &config, &dataset)?;
         let kls: Vec<f64> = (0..10)
             .map(|i| steps(&mut session, 200 * i, 200))
@@ -181,10 +186,130 @@ fn one_expectation() -> Result<(), Failed> {
 
 fn the_loss_falls() -> Result<(), Failed> {
     let mut session = session(Choice::Cpu, &small_config(), &small_digits())?;
-    let before = session.evaluate(Split::Test)?;
+    let (before, _) = session.evaluate(Split::Test)?;
     steps(&mut session, 0, 200)?;
-    let after = session.evaluate(Split::Test)?;
+    let (after, _) = session.evaluate(Split::Test)?;
     assert!(after.elbo > before.elbo + 10.0, "ELBO {} after {}", after.elbo, before.elbo);
     assert!(after.kl > 0.5, "the code is used: KL {}", after.kl);
+    Ok(())
+}
+
+/// Trains for some steps.
+fn trained(config: &Config, dataset: &Dataset, steps: u64) -> Result<Session, Failed> {
+    let mut session = session(Choice::Cpu, config, dataset)?;
+    for first in 0..steps {
+        let ticket = session.submit(first, 1)?;
+        session.wait(ticket, 1)?;
+    }
+    Ok(session)
+}
+
+/// Without hidden layers, p(x) is N(bias, W W^T + sigma^2 I): probabilistic PCA (Tipping and Bishop 1999), known in
+/// closed form whatever W is.
+fn linear_likelihood() -> Result<(), Failed> {
+    const M: usize = 3;
+    const STEPS: u64 = 1000;
+    let dataset = small_digits();
+    let config = Config {
+        hidden: vec![],
+        latent: M,
+        sigma: Sigma::Fixed(0.5),
+        learning_rate: 0.01.into(),
+        ..small_config()
+    };
+    let mut session = trained(&config, &dataset, STEPS)?;
+    let (parameters, _) = session.save(STEPS)?;
+    let decoder = parameters.0.last().expect("a layer");
+    let d = dataset.test.dimension();
+    let w = |pixel: usize, j: usize| f64::from(decoder[pixel * M + j]);
+    let variance = f64::from(session.sigma()).powi(2);
+    // A = I + W^T W / sigma^2.
+    let mut a = [[0.0; M]; M];
+    for (i, row) in a.iter_mut().enumerate() {
+        for (j, value) in row.iter_mut().enumerate() {
+            let dot: f64 = (0..d).map(|pixel| w(pixel, i) * w(pixel, j)).sum();
+            *value = f64::from(u8::from(i == j)) + dot / variance;
+        }
+    }
+    let exact = |image: &[u8]| {
+        let r: Vec<f64> =
+            (0..d).map(|i| f64::from(image[i]) / 255.0 - f64::from(decoder[d * M + i])).collect();
+        let projected: [f64; M] = std::array::from_fn(|j| (0..d).map(|i| w(i, j) * r[i]).sum());
+        let (solved, log_determinant) = solve(a, projected);
+        let inner: f64 = projected.iter().zip(solved).map(|(p, s)| p * s).sum();
+        let square: f64 = r.iter().map(|r| r * r).sum();
+        let quadratic = (square - inner / variance) / variance;
+        -0.5 * (d as f64 * (std::f64::consts::TAU * variance).ln() + log_determinant + quadratic)
+    };
+    let n = dataset.test.len();
+    let want = (0..n).map(|i| exact(dataset.test.image(i))).sum::<f64>() / n as f64;
+    let samples = 2000;
+    let got = elbo::train::importance::log_likelihood(&mut session, samples, &mut |_| ())?;
+    // The estimate is too low by half of the variance of an image's.
+    let bias = 0.5 * got.standard_error.powi(2) * n as f64;
+    let distance = (got.log_likelihood - want).abs();
+    assert!(distance <= 4.0 * got.standard_error + bias, "ln p(x) {want}, estimated {got:?}");
+    assert!(got.standard_error < 0.2, "the estimate says something: {got:?}");
+    assert!(got.gap > 0.0 && want - got.elbo > -4.0 * got.standard_error, "{got:?}");
+    Ok(())
+}
+
+/// a x = b for a positive definite a, and ln det a: Cholesky's decomposition a = l l^T.
+fn solve<const M: usize>(a: [[f64; M]; M], b: [f64; M]) -> ([f64; M], f64) {
+    let mut l = [[0.0; M]; M];
+    for i in 0..M {
+        for j in 0..=i {
+            let known: f64 = l[i].iter().zip(&l[j]).take(j).map(|(x, y)| x * y).sum();
+            l[i][j] = if i == j { (a[i][i] - known).sqrt() } else { (a[i][j] - known) / l[j][j] };
+        }
+    }
+    let mut x = b;
+    for i in 0..M {
+        let known: f64 = l[i].iter().zip(&x).take(i).map(|(l, x)| l * x).sum();
+        x[i] = (x[i] - known) / l[i][i];
+    }
+    for i in (0..M).rev() {
+        let known: f64 = (i + 1..M).map(|j| l[j][i] * x[j]).sum();
+        x[i] = (x[i] - known) / l[i][i];
+    }
+    (x, (0..M).map(|i| 2.0 * l[i][i].ln()).sum())
+}
+
+fn every_objective_trains() -> Result<(), Failed> {
+    let dataset = small_digits();
+    let objectives = [
+        Objective::Vae,
+        Objective::BetaVae,
+        Objective::MmdVae,
+        Objective::InfoVae,
+        Objective::TcVae,
+        Objective::Capacity,
+    ];
+    for objective in objectives {
+        let config = Config { objective, learning_rate: "linear:0.003:0.001".parse()?, ..small_config() };
+        let (before, _) = session(Choice::Cpu, &config, &dataset)?.evaluate(Split::Test)?;
+        let (after, _) = trained(&config, &dataset, 200)?.evaluate(Split::Test)?;
+        assert!(after.sse < 0.8 * before.sse, "{objective:?}: {before:?} became {after:?}");
+    }
+    Ok(())
+}
+
+/// The three parts add to the KL of the same samples, and each has its bounds.
+fn parts_of_the_kl() -> Result<(), Failed> {
+    let dataset = small_digits();
+    let config = Config { kl: KlName::Sampled, ..small_config() };
+    let mut session = trained(&config, &dataset, 300)?;
+    for split in [Split::Train, Split::Test] {
+        let (metrics, codes) = session.evaluate(split)?;
+        let n = codes.len();
+        let parts = Decomposer::new(&common::device(Choice::Cpu), n, n, config.latent)?.run(&codes)?;
+        let Decomposition { mutual_information, total_correlation, dimension_wise_kl, standard_errors } =
+            parts;
+        let sum = mutual_information + total_correlation + dimension_wise_kl;
+        assert!((sum - metrics.kl).abs() < 1e-4 * (1.0 + metrics.kl), "{sum} is not the KL, {}", metrics.kl);
+        let [mi, tc, dw] = standard_errors.map(|error| 3.0 * error);
+        assert!(mutual_information > -mi && mutual_information < (n as f64).ln() + mi, "{parts:?}");
+        assert!(total_correlation > -tc && dimension_wise_kl > -dw, "{parts:?}");
+    }
     Ok(())
 }

@@ -9,6 +9,8 @@ struct Step {
     correction1: f32,
     correction2: f32,
     kl_weight: f32,
+    capacity: f32,
+    extra_weight: f32,
     rows_at: u32,
     columns_at: u32,
 }

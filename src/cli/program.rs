@@ -50,11 +50,7 @@ impl Entry {
         let shape = call.kernel.shape();
         let spec = call.kernel.spec();
         let buffers = |ids: &[BufferId]| {
-            let name = |id: &BufferId| {
-                let buffer = &plan.buffers[id.0];
-                format!("{}[{}]", buffer.name, buffer.len)
-            };
-            ids.iter().map(name).collect()
+            plan.used(ids).map(|buffer| format!("{}[{}]", buffer.name, buffer.len)).collect()
         };
         Self {
             name: spec.name,

@@ -6,7 +6,7 @@ use crate::data::{self, Dataset};
 use crate::engine::{Choice, Device};
 use crate::error::{Error, Result};
 use crate::model::LikelihoodName;
-use crate::train::config::Config;
+use crate::train::config::{Config, Sigma};
 use crate::train::session::Session;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -95,7 +95,7 @@ impl Source {
             ..Config::default()
         };
         if let Some(about) = &model.about {
-            (config.likelihood, config.sigma) = (about.likelihood, about.sigma);
+            (config.likelihood, config.sigma) = (about.likelihood, Sigma::Fixed(about.sigma));
         }
         Ok((model, config, 0))
     }

@@ -1,20 +1,24 @@
 //! The gradient of the objective with respect to mean and log-std, from the decoder's first layer.
 //!
 //! ```text
-//! dz[b, j]       = sum_h dh[b, h] W[h, j]
+//! dz[b, j]       = sum_h dh[b, h] W[h, j] + e extra_z
 //! analytic KL:   dmu = dz + w mu / B                 dlog_std = dz eps std + w (std^2 - 1) / B
 //! sampled KL:    dmu = dz + w z / B                  dlog_std = (dz + w z / B) eps std - w / B
+//! and then       dmu += e extra_mu                   dlog_std += e extra_log_std
 //! ```
 //!
-//! with std = exp(log_std), z = mu + std eps, and w the weight of the KL term in this step. `dh: (B, H)`;
-//! `theta`: W `(H, M)`, then the bias, which plays no part; `stats, dstats: (B, 2M)` = mu, log_std;
-//! `noise: (B, M)` = eps.
+//! with std = exp(log_std), z = mu + std eps. w is the weight of the KL term in this step; with a capacity C the
+//! term is w |KL - C| of the batch's mean KL instead of w KL (Burgess et al. 2018, equation 8), and w takes the
+//! sign of KL - C. `dh: (B, H)`; `theta`: W `(H, M)`, then the bias, which plays no part; `stats, dstats:
+//! (B, 2M)` = mu, log_std; `noise: (B, M)` = eps; `kl_ring: (slots, parts)` from the latent layer, for the
+//! capacity; `extra`: the gradient of the objective's further term of weight e, `(B, M)` at z, or `(B, 3M)` at z,
+//! mu and log_std. Without noise, eps = 0 here as there.
 
-use super::latent::KlEstimate;
+use super::latent::{KlEstimate, Latent};
 use super::linear::layer_len;
 use super::product::{self, Combine, grid, matrix, matrix_mut, overrides, tolerance, words};
 use crate::numeric::exp;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, UNUSED_LEN};
 use multiversion::multiversion;
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -30,18 +34,61 @@ pub struct BackwardLatent {
     pub outputs: usize,
     /// Which KL is differentiated.
     pub kl: KlEstimate,
+    /// Rows of `kl_ring` where the KL is held at a capacity; without them it is minimised.
+    pub capacity: Option<usize>,
+    /// What `extra` holds.
+    pub extra: Extra,
+}
+
+/// Where the objective's further term has a gradient: the values of EXTRA in the shader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extra {
+    /// There is no such term.
+    None,
+    /// At z alone.
+    Z,
+    /// At z, mu and log_std.
+    All,
+}
+
+impl Extra {
+    /// Numbers for each latent dimension of an image.
+    pub fn parts(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Z => 1,
+            Self::All => 3,
+        }
+    }
+}
+
+impl BackwardLatent {
+    /// w / B of one step.
+    fn weight(&self, step: &Step, kl_ring: &[f32]) -> f32 {
+        let sign = |slots: usize| {
+            let parts = kl_ring.len() / slots;
+            let total: f32 = kl_ring[step.slot as usize * parts..][..parts].iter().sum();
+            sign(total / self.batch as f32 - step.capacity)
+        };
+        self.capacity.map_or(1.0, sign) * step.kl_weight / self.batch as f32
+    }
+}
+
+/// -1, 0 or 1, as WGSL has it.
+fn sign(value: f32) -> f32 {
+    if value == 0.0 { 0.0 } else { value.signum() }
 }
 
 /// See the module.
 pub static SPEC: Spec = Spec {
     name: "backward_latent",
-    formula: "dz = dh W;  (dmu, dlog_std) = dz (1, eps std) + w dKL / B",
+    formula: "dz = dh W + e extra;  (dmu, dlog_std) = dz (1, eps std) + w dKL / B",
     source: concat!(
         include_str!("../../shaders/backward_latent.wgsl"),
         include_str!("../../shaders/lib/product.wgsl"),
         include_str!("../../shaders/lib/step.wgsl")
     ),
-    reads: &["dh", "theta", "stats", "noise"],
+    reads: &["dh", "theta", "stats", "noise", "kl_ring", "extra"],
     writes: &["dstats"],
     words: &[],
     partial_sums: None,
@@ -60,8 +107,10 @@ impl Kernel for BackwardLatent {
 
     fn shape(&self) -> Shape {
         let Self { batch, latent, outputs, .. } = *self;
+        let kl_ring = self.capacity.map_or(UNUSED_LEN, |slots| slots * Latent::parts(batch, latent));
+        let extra = (batch * latent * self.extra.parts()).max(UNUSED_LEN);
         Shape::new(
-            [batch * outputs, layer_len(latent, outputs), 2 * batch * latent, batch * latent],
+            [batch * outputs, layer_len(latent, outputs), 2 * batch * latent, batch * latent, kl_ring, extra],
             [2 * batch * latent],
             grid(batch, latent),
             2 * batch * latent * outputs,
@@ -69,21 +118,42 @@ impl Kernel for BackwardLatent {
     }
 
     fn params(&self) -> Vec<u32> {
-        [words([self.batch, self.latent, self.outputs]), vec![(self.batch as f32).recip().to_bits()]].concat()
+        let parts = Latent::parts(self.batch, self.latent);
+        let scale = (self.batch as f32).recip().to_bits();
+        [words([self.batch, self.latent, self.outputs, parts]), vec![scale]].concat()
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
         let sampled = self.kl == KlEstimate::Sampled;
-        [overrides(Combine::Products), vec![("SAMPLED_KL", f64::from(u8::from(sampled)))]].concat()
+        let switches = vec![
+            ("SAMPLED_KL", f64::from(u8::from(sampled))),
+            ("CAPACITY", f64::from(u8::from(self.capacity.is_some()))),
+            ("EXTRA", self.extra.parts() as f64),
+        ];
+        [overrides(Combine::Products), switches].concat()
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let m = self.latent;
-        let ([dh, theta, stats, noise], [dstats]) = buffers.split();
-        let weight = f64::from(step.kl_weight) / self.batch as f64;
+        let ([dh, theta, stats, noise, kl_ring, extra], [dstats]) = buffers.split();
+        let mut weight = f64::from(step.kl_weight) / self.batch as f64;
+        if let Some(slots) = self.capacity {
+            let parts = kl_ring.len() / slots;
+            let kl: f64 = kl_ring[step.slot as usize * parts..][..parts].iter().sum();
+            weight *= match kl / self.batch as f64 - f64::from(step.capacity) {
+                0.0 => 0.0,
+                distance => distance.signum(),
+            };
+        }
+        let extra = |b: usize, part: usize, j: usize| {
+            let parts = self.extra.parts();
+            let term = if part < parts { extra[(b * parts + part) * m + j] } else { 0.0 };
+            f64::from(step.extra_weight) * term
+        };
         for b in 0..self.batch {
             for j in 0..m {
                 let dz: f64 = (0..self.outputs).map(|h| dh[b * self.outputs + h] * theta[h * m + j]).sum();
+                let dz = dz + extra(b, 0, j);
                 let (mu, std, eps) = (stats[b * 2 * m + j], stats[b * 2 * m + m + j].exp(), noise[b * m + j]);
                 let (dmu, dlog_std) = match self.kl {
                     KlEstimate::Analytic => (dz + weight * mu, dz * eps * std + weight * (std * std - 1.0)),
@@ -92,16 +162,16 @@ impl Kernel for BackwardLatent {
                         (dz, dz * eps * std - weight)
                     }
                 };
-                dstats[b * 2 * m + j] = dmu;
-                dstats[b * 2 * m + m + j] = dlog_std;
+                dstats[b * 2 * m + j] = dmu + extra(b, 1, j);
+                dstats[b * 2 * m + m + j] = dlog_std + extra(b, 2, j);
             }
         }
     }
 
     fn cpu(&self, step: &Step, buffers: Buffers<'_, f32>) {
-        let Self { batch, latent: m, outputs, kl } = *self;
-        let ([dh, theta, stats, noise], [dstats]) = buffers.split();
-        let weight = step.kl_weight / batch as f32;
+        let Self { batch, latent: m, outputs, kl, extra: terms, .. } = *self;
+        let ([dh, theta, stats, noise, kl_ring, extra], [dstats]) = buffers.split();
+        let weight = self.weight(step, kl_ring);
         let rows_each = batch.div_ceil(rayon::current_num_threads());
         dstats.par_chunks_mut(rows_each * 2 * m).enumerate().for_each(|(part, dstats)| {
             let (first, rows) = (part * rows_each, dstats.len() / (2 * m));
@@ -112,15 +182,19 @@ impl Kernel for BackwardLatent {
                 product::serial(matrix_mut(dz, rows, m), left, right);
                 for (i, dstats) in dstats.chunks_exact_mut(2 * m).enumerate() {
                     let b = first + i;
-                    let row = Row {
-                        dz: &dz[i * m..][..m],
-                        stats: &stats[b * 2 * m..][..2 * m],
-                        noise: &noise[b * m..][..m],
-                        weight,
-                    };
+                    let extra = &extra[b * terms.parts() * m..][..terms.parts() * m];
+                    let dz = &mut dz[i * m..][..m];
+                    if terms != Extra::None {
+                        add_scaled(dz, &extra[..m], step.extra_weight);
+                    }
+                    let row =
+                        Row { dz, stats: &stats[b * 2 * m..][..2 * m], noise: &noise[b * m..][..m], weight };
                     match kl {
                         KlEstimate::Analytic => analytic(row, dstats),
                         KlEstimate::Sampled => sampled(row, dstats),
+                    }
+                    if terms == Extra::All {
+                        add_scaled(dstats, &extra[m..], step.extra_weight);
                     }
                 }
             });
@@ -140,6 +214,12 @@ struct Row<'a> {
     noise: &'a [f32],
     /// w / B.
     weight: f32,
+}
+
+/// y += scale x.
+#[multiversion(targets = "simd")]
+fn add_scaled(y: &mut [f32], x: &[f32], scale: f32) {
+    y.iter_mut().zip(x).for_each(|(y, x)| *y += scale * x);
 }
 
 #[multiversion(targets = "simd")]
@@ -171,9 +251,23 @@ fn each_latent(
 }
 
 fn cases() -> Vec<Case> {
+    let switches = [
+        (KlEstimate::Analytic, None, Extra::None),
+        (KlEstimate::Sampled, None, Extra::All),
+        (KlEstimate::Analytic, Some(3), Extra::Z),
+        (KlEstimate::Sampled, Some(2), Extra::None),
+        (KlEstimate::Analytic, Some(2), Extra::All),
+        (KlEstimate::Sampled, None, Extra::Z),
+    ];
     product::SIZES
         .iter()
-        .zip([KlEstimate::Analytic, KlEstimate::Sampled].iter().cycle())
-        .map(|(&[batch, outputs, latent], &kl)| Case::new(BackwardLatent { batch, latent, outputs, kl }))
+        .zip(switches)
+        .map(|(&[batch, outputs, latent], (kl, capacity, extra))| {
+            let case = Case::new(BackwardLatent { batch, latent, outputs, kl, capacity, extra });
+            // The mean KL is on one side of the capacity by far: its sign is no matter of rounding.
+            let side = if extra == Extra::Z { -1.0 } else { 1.0 };
+            let case = case.map("kl_ring", |_, kl| side * kl.abs());
+            Case { step: Step { slot: 1, ..case.step }, ..case }
+        })
         .collect()
 }

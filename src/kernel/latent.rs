@@ -10,7 +10,7 @@
 //! `h: (B, H)`; `theta`: W `(2M, H)`, then the bias `(2M)`, means first; `stats: (B, 2M)` = mu, log_std;
 //! `noise: (B, M)` = eps; `z: (B, M)`; `kl_ring: (slots, parts)`, one row a step, in nats summed over the
 //! batch; the analytic one is computed as mu^2 / 2 + (e^t - 1 - t) / 2, t = 2 log_std, without cancellation.
-//! eps is the normal number of (seed, step, position of the image, j): [`crate::random`].
+//! eps is the normal number of (seed, step, position of the image, j): [`crate::random`]; 0 without noise.
 //! Kingma and Welling, "Auto-encoding variational Bayes" (2014), equation 10 and appendix B.
 
 use super::linear::{add_bias, layer_len, reference_linear};
@@ -44,8 +44,8 @@ pub struct Latent {
     pub latent: usize,
     /// Rows of `kl_ring`.
     pub slots: usize,
-    /// Which random numbers eps are.
-    pub stream: Stream,
+    /// Which random numbers eps are; `None` for a deterministic encoder: eps = 0 and z = mu.
+    pub stream: Option<Stream>,
     /// Which KL is summed.
     pub kl: KlEstimate,
 }
@@ -79,7 +79,10 @@ impl Latent {
     /// eps, z and the KL of rows `first..` of the batch.
     fn sample_rows(&self, step: &Step, first: usize, stats: &[f32], noise: &mut [f32], z: &mut [f32]) -> f64 {
         let m = self.latent;
-        fill(noise, m, step.first + first as u32, self.stream, step);
+        match self.stream {
+            Some(stream) => fill(noise, m, step.first + first as u32, stream, step),
+            None => noise.fill(0.0),
+        }
         let rows = noise.chunks_exact(m).zip(z.chunks_exact_mut(m)).zip(stats.chunks_exact(2 * m));
         rows.map(|((noise, z), stats)| {
             let (mu, log_std) = stats.split_at(m);
@@ -112,12 +115,16 @@ impl Kernel for Latent {
     }
 
     fn params(&self) -> Vec<u32> {
-        words([self.batch, self.inputs, self.latent, self.stream as usize])
+        words([self.batch, self.inputs, self.latent, self.stream.map_or(0, |stream| stream as usize)])
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
         let sampled = self.kl == KlEstimate::Sampled;
-        [overrides(Combine::Products), vec![("SAMPLED_KL", f64::from(u8::from(sampled)))]].concat()
+        let switches = vec![
+            ("SAMPLED_KL", f64::from(u8::from(sampled))),
+            ("NOISE", f64::from(u8::from(self.stream.is_some()))),
+        ];
+        [overrides(Combine::Products), switches].concat()
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
@@ -128,7 +135,8 @@ impl Kernel for Latent {
         for b in 0..self.batch {
             for j in 0..m {
                 let (mu, log_std) = (stats[b * 2 * m + j], stats[b * 2 * m + m + j]);
-                let eps = reference_normal(j, step.first + b as u32, self.stream, step);
+                let normal = |stream| reference_normal(j, step.first + b as u32, stream, step);
+                let eps = self.stream.map_or(0.0, normal);
                 noise[b * m + j] = eps;
                 z[b * m + j] = mu + log_std.exp() * eps;
                 total += match self.kl {
@@ -204,7 +212,9 @@ fn cases() -> Vec<Case> {
         .iter()
         .zip([KlEstimate::Analytic, KlEstimate::Sampled].iter().cycle())
         .map(|(&[batch, inputs, latent], &kl)| {
-            let kernel = Latent { batch, inputs, latent, slots: 3, stream: Stream::Training, kl };
+            // One size goes without noise.
+            let stream = (inputs != 16).then_some(Stream::Training);
+            let kernel = Latent { batch, inputs, latent, slots: 3, stream, kl };
             // Weights of the size that training starts with keep exp(log_std) in its working range.
             let scale = (inputs as f32).sqrt().recip();
             let case = Case::new(kernel).map("theta", |_, w| w * scale);

@@ -1,7 +1,7 @@
 //! MMD^2 between a batch of codes and the prior N(0, I), in closed form, and its gradient.
 //!
 //! ```text
-//! k(a, b)   = exp(-|a - b|^2 / h)                            h = M
+//! k(a, b)   = exp(-|a - b|^2 / h)                            h = 2 sigma^2
 //! E k(z, .) = c exp(-|z|^2 / (h + 2))                        c = (1 + 2/h)^(-M/2)
 //! E k       = (1 + 4/h)^(-M/2)
 //! mmd2      = 1/(B (B - 1)) sum_{i != j} k(z_i, z_j) - 2/B sum_i E k(z_i, .) + E k
@@ -30,6 +30,8 @@ pub struct PriorMmd {
     pub batch: usize,
     /// M.
     pub latent: usize,
+    /// h.
+    pub h: f32,
     /// Rows of `mmd_ring`.
     pub slots: usize,
 }
@@ -54,14 +56,19 @@ pub static SPEC: Spec = Spec {
 /// Threads of a workgroup, which has one code; other codes that are in workgroup memory at a time.
 const THREADS: usize = 64;
 
-/// h: twice sigma^2 = M / 2. Two draws of the prior are sqrt(2 M) apart, and k of them is about e^-2 for any M.
-fn width(latent: usize) -> f64 {
+/// The usual h: sigma^2 = M / 2. Two draws of the prior are sqrt(2 M) apart, and k of them is about e^-2 for any M.
+pub fn usual_h(latent: usize) -> f64 {
     latent as f64
 }
 
+/// E k(z, .) at z = 0: what the prior's kernel mean is at its highest.
+pub fn height(latent: usize, h: f64) -> f64 {
+    (1.0 + 2.0 / h).powf(-0.5 * latent as f64)
+}
+
 /// E k, what the parts of `mmd_ring` lack.
-pub fn constant(latent: usize) -> f64 {
-    (1.0 + 4.0 / width(latent)).powf(-0.5 * latent as f64)
+pub fn constant(latent: usize, h: f64) -> f64 {
+    (1.0 + 4.0 / h).powf(-0.5 * latent as f64)
 }
 
 /// One kind of term of mmd2: `weight exp(-distance / width)`.
@@ -92,16 +99,16 @@ impl PriorMmd {
 
     /// The term of two codes, each pair of which counts twice.
     fn pair(&self) -> Term {
-        let (b, width) = (self.batch as f64, width(self.latent));
+        let (b, width) = (self.batch as f64, f64::from(self.h));
         let weight = if self.batch > 1 { 1.0 / (b * (b - 1.0)) } else { 0.0 };
         Term { width, weight, slope: -4.0 / width }
     }
 
     /// The term of a code and the prior.
     fn prior(&self) -> Term {
-        let (h, m) = (width(self.latent), self.latent as f64);
-        let height = (1.0 + 2.0 / h).powf(-0.5 * m);
-        Term { width: h + 2.0, weight: -2.0 * height / self.batch as f64, slope: -2.0 / (h + 2.0) }
+        let h = f64::from(self.h);
+        let weight = -2.0 * height(self.latent, h) / self.batch as f64;
+        Term { width: h + 2.0, weight, slope: -2.0 / (h + 2.0) }
     }
 }
 
@@ -111,7 +118,7 @@ impl Kernel for PriorMmd {
     }
 
     fn shape(&self) -> Shape {
-        let Self { batch, latent, slots } = *self;
+        let Self { batch, latent, slots, .. } = *self;
         let codes = batch * latent;
         let shape =
             Shape::new([codes], [codes, slots * batch], [batch, 1], batch * batch * (6 * latent + 16));
@@ -203,7 +210,7 @@ fn to_terms(distances: &mut [f32], scale: f32, weight: f32) -> f64 {
 fn cases() -> Vec<Case> {
     [(1, 3), (2, 1), (63, 20), (65, 7), (37, 65), (130, 2)]
         .map(|(batch, latent)| {
-            let case = Case::new(PriorMmd { batch, latent, slots: 2 });
+            let case = Case::new(PriorMmd { batch, latent, h: 0.7 * usual_h(latent) as f32, slots: 2 });
             Case { step: Step { slot: 1, ..case.step }, ..case }
         })
         .into()

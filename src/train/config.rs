@@ -1,12 +1,18 @@
 //! What a training run is: everything needed to repeat it.
 
+use super::objective::{MmdName, Objective, TcName};
+use super::schedule::Schedule;
 use crate::engine::Choice;
 use crate::error::{Error, Result};
+use crate::kernel::backward_weights::Adam;
 use crate::kernel::latent::KlEstimate;
+use crate::kernel::sigma::Mode;
 use crate::model::LikelihoodName;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::str::FromStr;
 
 /// The settings of a run, as in its `config.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,11 +25,35 @@ pub struct Config {
     /// p(x | z).
     pub likelihood: LikelihoodName,
     /// Standard deviation of a pixel, for the Gaussian likelihood.
-    pub sigma: f32,
+    pub sigma: Sigma,
     /// How KL(q(z|x) || p(z)) is estimated.
     pub kl: KlName,
-    /// Weight of the KL term, for `beta-vae`.
-    pub beta: f32,
+    /// Weight of the KL term for `beta-vae`, of the total correlation for `tc-vae`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta: Option<Schedule>,
+    /// Weight of the MMD for `mmd-vae`; `info-vae` weights it with alpha + lambda - 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lambda: Option<Schedule>,
+    /// `info-vae` weights the KL term with 1 - alpha.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+    /// What the mean KL is held at by `capacity`, in nats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Schedule>,
+    /// Weight of the distance between the mean KL and the capacity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gamma: Option<Schedule>,
+    /// How the MMD between z and the prior is estimated in training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mmd: Option<MmdName>,
+    /// sigma of its kernel exp(-|a - b|^2 / (2 sigma^2)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mmd_bandwidth: Option<f64>,
+    /// How `tc-vae` estimates q(z) from a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tc: Option<TcName>,
+    /// No noise in the encoder: z = mu.
+    pub deterministic: bool,
     /// M, latent dimensions.
     pub latent: usize,
     /// Widths of the encoder's hidden layers.
@@ -36,7 +66,7 @@ pub struct Config {
     /// Images a step.
     pub batch: usize,
     /// Adam's step size.
-    pub learning_rate: f32,
+    pub learning_rate: Schedule,
     /// Key of all random numbers.
     pub seed: u64,
     /// Steps between two training lines of `metrics.jsonl`, each the average since the line before.
@@ -58,15 +88,23 @@ impl Default for Config {
             data: "digits".into(),
             objective: Objective::Vae,
             likelihood: LikelihoodName::Gaussian,
-            sigma: 1.0,
+            sigma: Sigma::Fixed(1.0),
             kl: KlName::Analytic,
-            beta: 1.0,
+            beta: None,
+            lambda: None,
+            alpha: None,
+            capacity: None,
+            gamma: None,
+            mmd: None,
+            mmd_bandwidth: None,
+            tc: None,
+            deterministic: false,
             latent: 2,
             hidden: vec![300],
             epochs: 30,
             steps: None,
             batch: 128,
-            learning_rate: 1e-3,
+            learning_rate: Schedule::Constant(1e-3),
             seed: 0,
             log_every: 50,
             engine: Choice::Auto,
@@ -75,15 +113,80 @@ impl Default for Config {
     }
 }
 
-/// What is minimised.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Objective {
-    /// Reconstruction + KL: the negative ELBO.
-    #[default]
-    Vae,
-    /// Reconstruction + beta KL (Higgins et al. 2017).
-    BetaVae,
+/// The standard deviation of a pixel in the Gaussian likelihood.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sigma {
+    /// A number.
+    Fixed(f32),
+    /// A parameter like any other, with Adam; it starts at 1.
+    Learned,
+    /// In each step, what makes the batch most likely: the root mean squared error (Rybkin et al. 2021).
+    Optimal,
+}
+
+impl Sigma {
+    /// The value at the start.
+    pub fn initial(self) -> f32 {
+        match self {
+            Self::Fixed(sigma) => sigma,
+            Self::Learned | Self::Optimal => 1.0,
+        }
+    }
+
+    /// How it changes, if it does.
+    pub fn mode(self) -> Option<Mode> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Learned => Some(Mode::Learned(Adam::default())),
+            Self::Optimal => Some(Mode::Optimal),
+        }
+    }
+}
+
+impl fmt::Display for Sigma {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(sigma) => write!(f, "{sigma}"),
+            Self::Learned => f.write_str("learned"),
+            Self::Optimal => f.write_str("optimal"),
+        }
+    }
+}
+
+impl FromStr for Sigma {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "learned" => Ok(Self::Learned),
+            "optimal" => Ok(Self::Optimal),
+            number => number.parse().map(Self::Fixed).map_err(|_| {
+                Error::usage(format!("`{text}` is no sigma; give a number, learned or optimal"))
+            }),
+        }
+    }
+}
+
+impl From<f64> for Sigma {
+    fn from(sigma: f64) -> Self {
+        Self::Fixed(sigma as f32)
+    }
+}
+
+/// A number stays a number; the rest is text.
+impl Serialize for Sigma {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Self::Fixed(sigma) => serializer.serialize_f32(*sigma),
+            name => serializer.collect_str(name),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Sigma {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        super::number::or_text(deserializer, "a number, learned or optimal")
+    }
 }
 
 /// The name of a KL estimate.
@@ -124,6 +227,17 @@ impl Config {
             .map_err(|e| Error::usage(format!("the settings cannot be written as TOML: {e}")))
     }
 
+    /// Steps in which every one of `images` training images is seen once; what is left over waits for the next
+    /// shuffle.
+    pub fn steps_per_epoch(&self, images: usize) -> u64 {
+        (images / self.batch) as u64
+    }
+
+    /// Steps of the whole run.
+    pub fn total_steps(&self, images: usize) -> u64 {
+        self.steps.unwrap_or(self.epochs.saturating_mul(self.steps_per_epoch(images)))
+    }
+
     /// Refuses settings that cannot work whatever the data.
     pub fn check(&self) -> Result<()> {
         let positive = |name: &str, value: f32| match value > 0.0 && value.is_finite() {
@@ -150,18 +264,44 @@ impl Config {
             at_most("hidden", width)?;
             at_least_one("hidden", width as u64, "a layer needs at least 1 unit")?;
         }
-        positive("learning-rate", self.learning_rate)?;
-        positive("sigma", self.sigma)?;
-        if !self.beta.is_finite() || self.beta < 0.0 {
-            return Err(Error::usage(format!("--beta is {}; it must be 0 or more", self.beta)));
+        match self.sigma {
+            Sigma::Fixed(sigma) => positive("sigma", sigma)?,
+            adaptive if self.likelihood != LikelihoodName::Gaussian => {
+                return Err(Error::usage(format!(
+                    "--sigma {adaptive} needs a sigma; use it with --likelihood gaussian, or leave it out"
+                )));
+            }
+            Sigma::Learned | Sigma::Optimal => {}
         }
-        if self.objective == Objective::Vae && self.beta != 1.0 {
+        self.learning_rate.check_not_negative("learning-rate")?;
+        if self.learning_rate.is_always(0.0) {
+            return Err(Error::usage("--learning-rate is 0; it must be above 0 somewhere"));
+        }
+        let schedules = [
+            ("beta", &self.beta),
+            ("lambda", &self.lambda),
+            ("capacity", &self.capacity),
+            ("gamma", &self.gamma),
+        ];
+        for (option, schedule) in schedules {
+            schedule.as_ref().map_or(Ok(()), |schedule| schedule.check_not_negative(option))?;
+        }
+        if let Some(sigma) = self.mmd_bandwidth {
+            positive("mmd-bandwidth", sigma as f32)?;
+        }
+        if self.alpha.is_some_and(|alpha| !alpha.is_finite()) {
+            return Err(Error::usage("--alpha must be a number"));
+        }
+        let batch_terms = matches!(self.objective, Objective::MmdVae | Objective::InfoVae | Objective::TcVae);
+        if batch_terms && self.batch < 2 {
             return Err(Error::usage(format!(
-                "--beta {} has no effect on the objective vae; add --objective beta-vae",
-                self.beta
+                "--batch 1 gives --objective {} no pairs of codes to compare; use at least 2",
+                super::objective::name(&self.objective)
             )));
         }
-        Ok(())
+        self.check_used()?;
+        // With epochs, the number of steps depends on the data.
+        self.steps.map_or(Ok(()), |steps| self.check_schedules(steps))
     }
 }
 
@@ -199,9 +339,9 @@ mod tests {
         assert!(with(|c| c.latent = 0).contains("--latent is 0"));
         assert!(with(|c| c.batch = 0).contains("--batch is 0"));
         assert!(with(|c| c.hidden = vec![3, 0]).contains("--hidden is 0"));
-        assert!(with(|c| c.learning_rate = f32::NAN).contains("--learning-rate is NaN"));
-        assert!(with(|c| c.sigma = 0.0).contains("--sigma is 0"));
-        assert!(with(|c| c.beta = 4.0).contains("beta-vae"));
+        assert!(with(|c| c.learning_rate = 0.0.into()).contains("--learning-rate is 0"));
+        assert!(with(|c| c.sigma = Sigma::Fixed(0.0)).contains("--sigma is 0"));
+        assert!(with(|c| c.beta = Some(4.0.into())).contains("--objective beta-vae or --objective tc-vae"));
         Config::default().check().expect("the defaults");
     }
 }

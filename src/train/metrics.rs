@@ -1,6 +1,8 @@
 //! What is reported of a model: nats per image, all with one sampled z per image.
 
+use crate::kernel::prior_mmd;
 use crate::kernel::reconstruction::{Likelihood, TERMS};
+use crate::model::Term;
 use crate::numeric::exp;
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -19,6 +21,24 @@ pub struct Metrics {
     pub elbo: f64,
 }
 
+/// Averages of the objective's further terms, those that it has, estimated from the batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Terms {
+    /// Unbiased MMD^2 between z and the prior.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mmd: Option<f64>,
+    /// Mutual information of x and z, in nats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mutual_information: Option<f64>,
+    /// KL(q(z) || prod_j q(z_j)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_correlation: Option<f64>,
+    /// sum_j KL(q(z_j) || p(z_j)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dimension_wise_kl: Option<f64>,
+}
+
 /// Sums over the images of one or more steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sums {
@@ -26,24 +46,50 @@ pub struct Sums {
     pub images: usize,
     /// Squared error.
     pub sse: f64,
-    /// -ln p(x | z) without the constant.
+    /// -ln p(x | z), the constant included.
     pub loss: f64,
     /// KL divergence.
     pub kl: f64,
+    /// The numbers of the objective's further term: MMD^2; or mutual information and total correlation.
+    pub terms: [f64; 2],
 }
 
 impl Sums {
-    /// The second half of the reduction: the partial sums of one step, added in order in f64.
-    pub fn of_step(images: usize, kl_parts: &[f32], loss_parts: &[f32]) -> Self {
+    /// The second half of the reduction: the partial sums of one step, added in order in f64. An image has
+    /// `dimension` numbers.
+    pub fn of_step(
+        images: usize,
+        kl_parts: &[f32],
+        loss_parts: &[f32],
+        likelihood: Likelihood,
+        dimension: usize,
+    ) -> Self {
         let total = |parts: &[f32], term: usize, terms: usize| -> f64 {
             parts.iter().skip(term).step_by(terms).map(|&part| f64::from(part)).sum()
         };
-        Self {
-            images,
-            sse: total(loss_parts, 0, TERMS),
-            loss: total(loss_parts, 1, TERMS),
-            kl: total(kl_parts, 0, 1),
-        }
+        let sse = total(loss_parts, 0, TERMS);
+        let loss = match likelihood {
+            // The device may have had another sigma: the squared error says all.
+            Likelihood::Gaussian { sigma } => 0.5 * sse / f64::from(sigma).powi(2),
+            Likelihood::Bernoulli => total(loss_parts, 1, TERMS),
+        };
+        let loss = loss + images as f64 * likelihood.constant(dimension);
+        Self { images, sse, loss, kl: total(kl_parts, 0, 1), terms: [0.0; 2] }
+    }
+
+    /// The same with the partial sums of the objective's further term.
+    #[must_use]
+    pub fn with_term(self, term: Term, parts: &[f32]) -> Self {
+        let total = |terms: usize, index: usize| -> f64 {
+            parts.iter().skip(index).step_by(terms).map(|&part| f64::from(part)).sum()
+        };
+        let terms = match term {
+            Term::None => [0.0; 2],
+            // An average over the batch already.
+            Term::PriorMmd { .. } => [total(1, 0) * self.images as f64, 0.0],
+            Term::TotalCorrelation(_) => [total(2, 0), total(2, 1)],
+        };
+        Self { terms, ..self }
     }
 
     /// Adds another step.
@@ -52,20 +98,45 @@ impl Sums {
         self.sse += other.sse;
         self.loss += other.loss;
         self.kl += other.kl;
+        self.terms = [self.terms[0] + other.terms[0], self.terms[1] + other.terms[1]];
     }
 
-    /// Averages over the images, of `dimension` pixels each.
-    pub fn metrics(&self, likelihood: Likelihood, dimension: usize) -> Metrics {
+    /// Averages of the objective's further term, for `latent` dimensions.
+    pub fn terms(&self, term: Term, latent: usize) -> Terms {
+        let [first, second] = self.terms.map(|sum| sum / self.images as f64);
+        match term {
+            Term::None => Terms::default(),
+            Term::PriorMmd { h, .. } => {
+                let mmd = first + prior_mmd::constant(latent, f64::from(h));
+                Terms { mmd: Some(mmd), ..Terms::default() }
+            }
+            Term::TotalCorrelation(_) => Terms {
+                mutual_information: Some(first),
+                total_correlation: Some(second),
+                // The three terms add to the KL.
+                dimension_wise_kl: Some(self.kl / self.images as f64 - first - second),
+                ..Terms::default()
+            },
+        }
+    }
+
+    /// Averages over the images.
+    pub fn metrics(&self) -> Metrics {
         let images = self.images as f64;
-        let (reconstruction, kl) = (self.loss / images + likelihood.constant(dimension), self.kl / images);
+        let (reconstruction, kl) = (self.loss / images, self.kl / images);
         Metrics { sse: self.sse / images, reconstruction, kl, elbo: -(reconstruction + kl) }
     }
 
     /// The first term that is not a finite number.
     pub fn not_finite(&self) -> Option<(&'static str, f64)> {
-        [("reconstruction loss", self.loss), ("KL divergence", self.kl), ("squared error", self.sse)]
-            .into_iter()
-            .find(|(_, value)| !value.is_finite())
+        let terms = [
+            ("reconstruction loss", self.loss),
+            ("KL divergence", self.kl),
+            ("squared error", self.sse),
+            ("MMD or mutual information", self.terms[0]),
+            ("total correlation", self.terms[1]),
+        ];
+        terms.into_iter().find(|(_, value)| !value.is_finite())
     }
 }
 
@@ -74,12 +145,12 @@ impl Sums {
 /// The prior's part is known in closed form, so no prior samples are needed:
 /// E k(z, .) = (1 + 2/M)^(-M/2) exp(-|z|^2 / (M + 2)) and E k = (1 + 4/M)^(-M/2). `None` below two rows.
 pub fn mmd_to_prior(z: &[f32], latent: usize) -> Option<f64> {
-    let (n, m) = ((z.len() / latent) as f64, latent as f64);
+    let (n, h) = ((z.len() / latent) as f64, prior_mmd::usual_h(latent));
     if n < 2.0 {
         return None;
     }
     let row = |i: usize| &z[i * latent..][..latent];
-    let scale = -1.0 / latent as f32;
+    let scale = -1.0 / h as f32;
     // One sum per row, added in order: the same bits on any number of threads.
     let rows: Vec<[f64; 2]> = (0..z.len() / latent)
         .into_par_iter()
@@ -87,13 +158,13 @@ pub fn mmd_to_prior(z: &[f32], latent: usize) -> Option<f64> {
             let a = row(i);
             let pairs = kernel_sum(a, &z[..i * latent], scale);
             let norm: f64 = a.iter().map(|&v| f64::from(v).powi(2)).sum();
-            [pairs, (-norm / (m + 2.0)).exp()]
+            [pairs, (-norm / (h + 2.0)).exp()]
         })
         .collect();
     let [pairs, prior] = rows.iter().fold([0.0; 2], |sum, row| [sum[0] + row[0], sum[1] + row[1]]);
     let within = 2.0 * pairs / (n * (n - 1.0));
-    let across = (1.0 + 2.0 / m).powf(-m / 2.0) * prior / n;
-    Some(within - 2.0 * across + (1.0 + 4.0 / m).powf(-m / 2.0))
+    let across = prior_mmd::height(latent, h) * prior / n;
+    Some(within - 2.0 * across + prior_mmd::constant(latent, h))
 }
 
 /// The sum of exp(scale |a - b|^2) over the rows b.
@@ -134,11 +205,14 @@ mod tests {
 
     #[test]
     fn sums_become_averages_with_the_constant() {
-        let mut sums = Sums::of_step(2, &[1.0, 3.0], &[10.0, 5.0, 2.0, 1.0]);
-        assert_eq!(sums, Sums { images: 2, sse: 12.0, loss: 6.0, kl: 4.0 });
+        let (kl, loss) = ([1.0, 3.0], [10.0, 5.0, 2.0, 1.0]);
+        let bernoulli = Sums::of_step(2, &kl, &loss, Likelihood::Bernoulli, 784);
+        assert_eq!(bernoulli, Sums { images: 2, sse: 12.0, loss: 6.0, kl: 4.0, terms: [0.0; 2] });
+        let mut sums = Sums::of_step(2, &kl, &loss, Likelihood::Gaussian { sigma: 2.0 }, 784);
         sums.add(&sums.clone());
-        let metrics = sums.metrics(Likelihood::Gaussian { sigma: 1.0 }, 784);
-        assert!((metrics.reconstruction - (3.0 + 720.45)).abs() < 0.01, "{metrics:?}");
+        let metrics = sums.metrics();
+        let constant = 720.45 + 784.0 * std::f64::consts::LN_2;
+        assert!((metrics.reconstruction - (12.0 / 8.0 / 2.0 + constant)).abs() < 0.01, "{metrics:?}");
         assert_eq!((metrics.sse, metrics.kl), (6.0, 2.0));
         assert_eq!(sums.not_finite(), None);
         sums.kl = f64::NAN;

@@ -8,8 +8,8 @@
 //! ```
 
 use super::config::Config;
-use super::metrics::Metrics;
-use super::session::Session;
+use super::metrics::{Metrics, Terms};
+use super::session::{Codes, Session};
 use crate::checkpoint::{self, About, MODEL_FILE, Model, OPTIMIZER_FILE, Optimizer};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -46,15 +46,56 @@ pub struct Line {
     /// Averages.
     #[serde(flatten)]
     pub metrics: Metrics,
+    /// The objective's further terms; in lines of `test`, the parts of the KL.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// KL of each latent dimension in nats, in lines of `test`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kl_by_dimension: Vec<f64>,
+    /// The codes of a few test images, in lines of `test`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub followed: Vec<Code>,
     /// Training speed so far, in lines of `test`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images_per_second: Option<f64>,
 }
 
 impl Line {
-    /// A line without a speed.
+    /// A line with averages alone.
     pub fn new(split: &str, step: u64, epoch: f64, metrics: Metrics) -> Self {
-        Self { split: split.into(), step, epoch, metrics, images_per_second: None }
+        Self {
+            split: split.into(),
+            step,
+            epoch,
+            metrics,
+            terms: Terms::default(),
+            kl_by_dimension: Vec::new(),
+            followed: Vec::new(),
+            images_per_second: None,
+        }
+    }
+}
+
+/// What the encoder makes of one test image: q(z|x), of whose dimensions the first few are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Code {
+    /// Which test image.
+    pub image: usize,
+    /// The first dimensions of its mean.
+    pub mean: Vec<f32>,
+    /// The same of its standard deviation.
+    pub std: Vec<f32>,
+}
+
+impl Code {
+    /// Dimensions kept: those of a plane.
+    const KEPT: usize = 2;
+
+    /// The code of one image.
+    pub fn of(image: usize, codes: &Codes) -> Self {
+        let first = |values: &[f32]| values[image * codes.latent..][..codes.latent.min(Self::KEPT)].to_vec();
+        let std = first(&codes.log_stds).iter().map(|log_std| log_std.exp()).collect();
+        Self { image, mean: first(&codes.means), std }
     }
 }
 

@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 use crate::kernel::backward_weights::Adam;
 use crate::kernel::gather::pack;
 use crate::kernel::reconstruction::Likelihood;
-use crate::model::{Architecture, Evaluation, Model, Parameters, Pass};
+use crate::model::{self, Architecture, Evaluation, Importance, Model, Parameters, Pass, Term};
 use crate::numeric::sigmoid;
-use crate::program::Step;
+use crate::program::{BufferId, Step};
 use crate::random::key;
 
 /// A model on an engine.
@@ -19,6 +19,8 @@ pub struct Session {
     engine: Box<dyn Engine>,
     model: Model,
     config: Config,
+    /// Of the Gaussian likelihood, as it is now.
+    sigma: f32,
 }
 
 /// Half of a data set.
@@ -33,10 +35,57 @@ pub enum Split {
 /// What the encoder makes of images.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Codes {
+    /// M.
+    pub latent: usize,
     /// `(N, M)`.
     pub means: Vec<f32>,
+    /// `(N, M)`.
+    pub log_stds: Vec<f32>,
     /// `(N, M)`: one sample each.
     pub z: Vec<f32>,
+}
+
+impl Codes {
+    /// N.
+    pub fn len(&self) -> usize {
+        self.z.len() / self.latent
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.z.is_empty()
+    }
+
+    /// Adds the results of a batch: `stats: (B, 2M)`, `z: (B, M)`.
+    fn extend(&mut self, stats: &[f32], z: &[f32]) {
+        for stats in stats.chunks_exact(2 * self.latent) {
+            let (mean, log_std) = stats.split_at(self.latent);
+            self.means.extend(mean);
+            self.log_stds.extend(log_std);
+        }
+        self.z.extend(z);
+    }
+
+    /// Keeps the first `most`.
+    pub fn truncate(&mut self, most: usize) {
+        for values in [&mut self.means, &mut self.log_stds, &mut self.z] {
+            values.truncate(most * self.latent);
+        }
+    }
+
+    /// KL(q(z_j|x) || p(z_j)) of each dimension j in nats, in closed form, averaged over the images: `(M)`.
+    pub fn kl_by_dimension(&self) -> Vec<f64> {
+        let mut sums = vec![0.0; self.latent];
+        for (mean, log_std) in
+            self.means.chunks_exact(self.latent).zip(self.log_stds.chunks_exact(self.latent))
+        {
+            for ((sum, &mean), &log_std) in sums.iter_mut().zip(mean).zip(log_std) {
+                let (mean, log_std) = (f64::from(mean), f64::from(log_std));
+                *sum += 0.5 * (mean * mean + (2.0 * log_std).exp_m1()) - log_std;
+            }
+        }
+        sums.iter().map(|sum| sum / self.len() as f64).collect()
+    }
 }
 
 impl Session {
@@ -51,7 +100,7 @@ impl Session {
         saved: &checkpoint::Model,
     ) -> Result<Self> {
         let mut session = Self::plan(device, config, dataset)?;
-        let Self { engine, model, .. } = &mut session;
+        let Self { engine, model, sigma, .. } = &mut session;
         if saved.architecture != model.config.architecture {
             let (found, wanted) = (&saved.architecture, &model.config.architecture);
             let problem = format!(
@@ -64,6 +113,13 @@ impl Session {
         for (images, buffer) in [(&dataset.train, model.train_images), (&dataset.test, model.test_images)] {
             engine.write(buffer, &pack(&images.pixels, images.dimension()))?;
         }
+        if let (Some(adaptive), Some(about)) = (&model.adaptive, &saved.about) {
+            *sigma = about.sigma;
+            engine.write(adaptive.state, bytemuck::cast_slice(&sigma_state([sigma.ln(), 0.0, 0.0])))?;
+        }
+        for (buffer, values) in &model.constants {
+            engine.write(*buffer, bytemuck::cast_slice(values))?;
+        }
         parameters.write(&mut **engine, &model.layers, |layer| layer.theta)?;
         let zeros = parameters.zeros_like();
         zeros.write(&mut **engine, &model.layers, |layer| layer.m)?;
@@ -72,8 +128,10 @@ impl Session {
     }
 
     fn plan(device: &Device, config: &Config, dataset: &Dataset) -> Result<Self> {
-        let model = Model::new(model_config(config, dataset)?)?;
-        Ok(Self { engine: device.load(model.plan.clone())?, model, config: config.clone() })
+        let config = config.clone().complete();
+        let model = Model::new(model_config(&config, dataset)?)?;
+        let sigma = config.sigma.initial();
+        Ok(Self { engine: device.load(model.plan.clone())?, model, config, sigma })
     }
 
     /// The plan and its buffers.
@@ -81,98 +139,172 @@ impl Session {
         &self.model
     }
 
-    /// p(x | z).
+    /// p(x | z), with sigma as it is now.
     pub fn likelihood(&self) -> Likelihood {
-        self.model.config.likelihood
+        self.config.likelihood.with_sigma(self.sigma)
+    }
+
+    /// The standard deviation of a pixel as it is now, for the Gaussian likelihood.
+    pub fn sigma(&self) -> f32 {
+        self.sigma
+    }
+
+    /// The objective's further term.
+    pub fn term(&self) -> Term {
+        self.model.config.objective.term
     }
 
     /// Steps in which every training image is seen once; what is left over waits for the next shuffle.
     pub fn steps_per_epoch(&self) -> u64 {
-        (self.model.config.train_images / self.model.config.batch) as u64
+        self.config.steps_per_epoch(self.model.config.train_images)
     }
 
     /// Steps of the whole run.
     pub fn total_steps(&self) -> u64 {
-        self.config.steps.unwrap_or(self.config.epochs.saturating_mul(self.steps_per_epoch()))
+        self.config.total_steps(self.model.config.train_images)
     }
 
     /// Continues where a checkpoint stopped.
     pub fn restore(&mut self, optimizer: &Optimizer) -> Result<()> {
         let Self { engine, model, .. } = self;
         optimizer.m.write(&mut **engine, &model.layers, |layer| layer.m)?;
-        optimizer.v.write(&mut **engine, &model.layers, |layer| layer.v)
+        optimizer.v.write(&mut **engine, &model.layers, |layer| layer.v)?;
+        if let (Some(adaptive), Some(state)) = (&model.adaptive, optimizer.progress.sigma) {
+            engine.write(adaptive.state, bytemuck::cast_slice(&sigma_state(state)))?;
+        }
+        Ok(())
     }
 
     /// Parameters and moments after `step` steps.
     pub fn save(&mut self, step: u64) -> Result<(Parameters, Optimizer)> {
-        let Self { engine, model, config } = self;
+        let Self { engine, model, config, .. } = self;
         let parameters = Parameters::read(&mut **engine, &model.layers, |layer| layer.theta)?;
         let m = Parameters::read(&mut **engine, &model.layers, |layer| layer.m)?;
         let v = Parameters::read(&mut **engine, &model.layers, |layer| layer.v)?;
-        Ok((parameters, Optimizer { m, v, progress: Progress { seed: config.seed, step } }))
+        let sigma = match &model.adaptive {
+            Some(adaptive) => engine.read(adaptive.state)?.first_chunk().copied(),
+            None => None,
+        };
+        Ok((parameters, Optimizer { m, v, progress: Progress { seed: config.seed, sigma, step } }))
     }
 
     /// Starts `count` training steps, the first being number `first`; does not wait.
     pub fn submit(&mut self, first: u64, count: usize) -> Result<Ticket> {
-        let per_epoch = self.steps_per_epoch();
-        let steps: Vec<Step> =
-            (0..count).map(|slot| training_step(&self.config, per_epoch, first, slot)).collect();
-        let Pass { program, kl_ring, loss_ring, .. } = self.model.train;
-        self.engine.submit(program, &steps, &[kl_ring, loss_ring])
+        let steps: Vec<Step> = (0..count).map(|slot| self.training_step(first, slot)).collect();
+        let Pass { program, kl_ring, loss_ring, term_ring, .. } = self.model.train;
+        let sigma_ring = self.model.adaptive.as_ref().map(|adaptive| adaptive.ring);
+        let rings: Vec<BufferId> =
+            [kl_ring, loss_ring].into_iter().chain(term_ring).chain(sigma_ring).collect();
+        self.engine.submit(program, &steps, &rings)
+    }
+
+    /// The numbers of the training step that is `slot` after `first`.
+    fn training_step(&self, first: u64, slot: usize) -> Step {
+        let (config, per_epoch) = (&self.config, self.steps_per_epoch());
+        let number = first + slot as u64;
+        let t = (number + 1) as f64;
+        let Adam { beta1, beta2, .. } = Adam::default();
+        let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(t))) as f32;
+        let weights = config.weights(number, self.total_steps());
+        Step {
+            seed: key(config.seed),
+            number: number as u32,
+            slot: slot as u32,
+            epoch: (number / per_epoch) as u32,
+            first: (number % per_epoch * config.batch as u64) as u32,
+            learning_rate: config.learning_rate.at(number, self.total_steps()) as f32,
+            correction1: correction(beta1),
+            correction2: correction(beta2),
+            kl_weight: weights.kl as f32,
+            capacity: weights.capacity as f32,
+            extra_weight: weights.term as f32,
+            ..Step::default()
+        }
     }
 
     /// Waits for started steps; the sums of each.
     pub fn wait(&mut self, ticket: Ticket, count: usize) -> Result<Vec<Sums>> {
         let results = self.engine.wait(ticket)?;
-        Ok(sums(&self.model.train, &results, count))
-    }
-
-    /// Averages over a whole split, with one sampled z per image: the same z for the same seed.
-    pub fn evaluate(&mut self, split: Split) -> Result<Metrics> {
-        let mut total = Sums::default();
-        self.pass_over(split, usize::MAX, &[], |sums, _| total.add(&sums))?;
-        Ok(total.metrics(self.likelihood(), self.model.config.architecture.dimension))
-    }
-
-    /// Means and samples of the first `most` images of a split.
-    pub fn encode(&mut self, split: Split, most: usize) -> Result<Codes> {
-        let latent = self.model.config.architecture.latent;
-        let mut codes = Codes::default();
-        self.pass_over(split, most, &[|pass| pass.stats, |pass| pass.z], |_, results| {
-            for stats in results[0].chunks_exact(2 * latent) {
-                codes.means.extend(&stats[..latent]);
+        let model::Config { architecture, objective, .. } = &self.model.config;
+        let Pass { batch, slots, term_ring, .. } = self.model.train;
+        let mut steps = Vec::with_capacity(count);
+        for slot in 0..count {
+            let parts = |ring: &'_ Vec<f32>| {
+                let length = ring.len() / slots;
+                slot * length..(slot + 1) * length
+            };
+            let row = |ring: usize| &results[ring][parts(&results[ring])];
+            if self.model.adaptive.is_some() {
+                self.sigma = row(results.len() - 1)[0].exp();
             }
-            codes.z.extend(&results[1]);
-        })?;
-        codes.means.truncate(most * latent);
-        codes.z.truncate(most * latent);
+            let likelihood = self.config.likelihood.with_sigma(self.sigma);
+            let sums = Sums::of_step(batch, row(0), row(1), likelihood, architecture.dimension);
+            steps.push(if term_ring.is_some() { sums.with_term(objective.term, row(2)) } else { sums });
+        }
+        Ok(steps)
+    }
+
+    /// Averages over a whole split, and its codes, with one sampled z per image: the same z for the same seed.
+    pub fn evaluate(&mut self, split: Split) -> Result<(Metrics, Codes)> {
+        let (sums, codes) = self.pass_over(split, usize::MAX)?;
+        Ok((sums.metrics(), codes))
+    }
+
+    /// Codes of the first `most` images of a split.
+    pub fn encode(&mut self, split: Split, most: usize) -> Result<Codes> {
+        let (_, mut codes) = self.pass_over(split, most)?;
+        codes.truncate(most);
         Ok(codes)
     }
 
-    /// Runs the evaluation program batch by batch, until at least `most` images are done, and hands over each
-    /// batch's sums and `extra` buffers.
-    fn pass_over(
-        &mut self,
-        split: Split,
-        most: usize,
-        extra: &[fn(&Pass) -> crate::program::BufferId],
-        mut each: impl FnMut(Sums, &[Vec<f32>]),
-    ) -> Result<()> {
+    /// Runs the evaluation program batch by batch, until at least `most` images are done.
+    fn pass_over(&mut self, split: Split, most: usize) -> Result<(Sums, Codes)> {
         let Evaluation { images, full, rest } = match split {
             Split::Train => self.model.evaluate_train,
             Split::Test => self.model.evaluate_test,
         };
+        let mut total = Sums::default();
+        let mut codes = Codes { latent: self.model.config.architecture.latent, ..Codes::default() };
         let whole = images / full.batch;
         let passes = (0..whole).map(|_| full).chain(rest).take(most.div_ceil(full.batch));
         for (index, pass) in passes.enumerate() {
             let step =
                 Step { seed: key(self.config.seed), first: (index * full.batch) as u32, ..Step::default() };
-            let mut results = vec![pass.kl_ring, pass.loss_ring];
-            results.extend(extra.iter().map(|buffer| buffer(&pass)));
+            let results = [pass.kl_ring, pass.loss_ring, pass.stats, pass.z];
             let results = self.engine.run(pass.program, &[step], &results)?;
-            each(sums(&pass, &results, 1)[0], &results[2..]);
+            let dimension = self.model.config.architecture.dimension;
+            total.add(&Sums::of_step(pass.batch, &results[0], &results[1], self.likelihood(), dimension));
+            codes.extend(&results[2], &results[3]);
         }
-        Ok(())
+        Ok((total, codes))
+    }
+
+    /// ln p(x|z) + ln p(z) - ln q(z|x) of every test image, at its sample number `k` of z.
+    pub fn log_weights(&mut self, k: u32) -> Result<Vec<f64>> {
+        let Importance { program, batch, stats, noise, z, loss } = self.model.importance;
+        let model::Config { architecture, test_images, .. } = &self.model.config;
+        let (m, images) = (architecture.latent, *test_images);
+        let constant = self.likelihood().constant(architecture.dimension);
+        // The device works with the first sigma.
+        let scale = f64::from(self.config.sigma.initial() / self.sigma).powi(2);
+        let mut logs = Vec::with_capacity(images);
+        for first in (0..images).step_by(batch) {
+            let step =
+                Step { seed: key(self.config.seed), number: k, first: first as u32, ..Step::default() };
+            let results = self.engine.run(program, &[step], &[stats, noise, z, loss])?;
+            let [stats, noise, z, loss] = [0, 1, 2, 3].map(|i| &results[i]);
+            // The last batch runs over the end of the data.
+            for i in 0..batch.min(images - first) {
+                let prior: f64 = (i * m..(i + 1) * m)
+                    .zip(&stats[(2 * i + 1) * m..][..m])
+                    .map(|(at, &log_std)| {
+                        0.5 * (f64::from(noise[at]).powi(2) - f64::from(z[at]).powi(2)) + f64::from(log_std)
+                    })
+                    .sum();
+                logs.push(prior - scale * f64::from(loss[i]) - constant);
+            }
+        }
+        Ok(logs)
     }
 
     /// Decodes rows of z, `(N, M)`: the mean of p(x | z), `(D)` each.
@@ -214,6 +346,7 @@ impl Session {
 
 /// The model that a configuration describes, for a data set.
 pub fn model_config(config: &Config, dataset: &Dataset) -> Result<crate::model::Config> {
+    let config = config.clone().complete();
     config.check()?;
     let (batch, train_images) = (config.batch, dataset.train.len());
     if batch > train_images {
@@ -222,14 +355,16 @@ pub fn model_config(config: &Config, dataset: &Dataset) -> Result<crate::model::
             format!("has {train_images} training images but --batch is {batch}; use a smaller batch"),
         ));
     }
+    config.check_schedules(config.total_steps(train_images))?;
     Ok(crate::model::Config {
         architecture: Architecture {
             dimension: dataset.train.dimension(),
             hidden: config.hidden.clone(),
             latent: config.latent,
         },
-        likelihood: config.likelihood.with_sigma(config.sigma),
-        kl: config.kl.into(),
+        likelihood: config.likelihood.with_sigma(config.sigma.initial()),
+        adaptive_sigma: config.sigma.mode(),
+        objective: config.objective(train_images),
         adam: Adam::default(),
         batch,
         train_images,
@@ -237,33 +372,7 @@ pub fn model_config(config: &Config, dataset: &Dataset) -> Result<crate::model::
     })
 }
 
-/// The numbers of the training step that is `slot` after `first`.
-fn training_step(config: &Config, per_epoch: u64, first: u64, slot: usize) -> Step {
-    let number = first + slot as u64;
-    let t = (number + 1) as f64;
-    let Adam { beta1, beta2, .. } = Adam::default();
-    let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(t))) as f32;
-    Step {
-        seed: key(config.seed),
-        number: number as u32,
-        slot: slot as u32,
-        epoch: (number / per_epoch) as u32,
-        first: (number % per_epoch * config.batch as u64) as u32,
-        learning_rate: config.learning_rate,
-        correction1: correction(beta1),
-        correction2: correction(beta2),
-        kl_weight: config.beta,
-        ..Step::default()
-    }
-}
-
-/// The sums of the first `count` rows of the rings.
-fn sums(pass: &Pass, results: &[Vec<f32>], count: usize) -> Vec<Sums> {
-    let rows = |ring: &'_ [f32]| ring.len() / pass.slots;
-    let (kl, loss) = (&results[0], &results[1]);
-    kl.chunks_exact(rows(kl))
-        .zip(loss.chunks_exact(rows(loss)))
-        .take(count)
-        .map(|(kl, loss)| Sums::of_step(pass.batch, kl, loss))
-        .collect()
+/// The contents of the device's sigma buffer, from ln sigma and its moments.
+fn sigma_state([log_sigma, m, v]: [f32; 3]) -> [f32; 4] {
+    [log_sigma, m, v, (-2.0 * log_sigma).exp()]
 }
