@@ -153,6 +153,7 @@ fn reconstructions(path: &Path, session: &mut Session, dataset: &Dataset) -> Res
         rows,
         height: test.height,
         width: test.width,
+        channels: 1,
         group: 2,
         caption: format!("{latent} latent dimensions; each image is decoded from the mean of its code"),
     }
@@ -167,6 +168,7 @@ fn samples(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> 
         rows: images.chunks(SAMPLE_SIDE).map(row).collect(),
         height: dataset.test.height,
         width: dataset.test.width,
+        channels: 1,
         group: 0,
         caption: "Each is decoded from a draw of z from the prior N(0, I)".into(),
     }
@@ -185,6 +187,7 @@ fn manifold(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()>
         rows: values,
         height: dataset.test.height,
         width: dataset.test.width,
+        channels: 1,
         caption: "Each image is decoded from its place (z1, z2)".into(),
     }
     .save(path)

@@ -176,6 +176,7 @@ fn draw(
                 rows: image_rows([x, y], [at_x, at_y]),
                 height,
                 width,
+                channels: 1,
                 group: 2,
                 caption: "left to right: the most extreme values of the witness function first".into(),
             };

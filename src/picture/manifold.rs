@@ -3,7 +3,7 @@
 use super::axes::{ABOVE, BELOW, FIRST_LATENT, Frame, Range, SECOND_LATENT, Tick, number, room_left};
 use super::canvas::{Canvas, Drawn};
 use super::page::Page;
-use super::raster::Tile;
+use super::raster::{Shape, Tile};
 use super::theme::{LEAST_WIDTH, LONGEST_IMAGE, MARGIN, WIDTH};
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -26,8 +26,8 @@ pub struct Manifold {
     /// Written above the images.
     pub title: String,
     /// rows x columns images, row by row: image `r * columns + c` belongs to the latent point
-    /// `(columns[c], rows[r])`. Each has height x width values from 0 (black) to 1 (white), row by row from
-    /// its top; values beyond are clamped.
+    /// `(columns[c], rows[r])`. Each has height x width x channels values from 0 (black) to 1 (white), row
+    /// by row from its top; values beyond are clamped.
     pub images: Vec<Vec<f32>>,
     /// The first latent coordinate of each column, rising; drawn from left to right.
     pub columns: Vec<f64>,
@@ -37,6 +37,8 @@ pub struct Manifold {
     pub height: usize,
     /// Width of each image in pixels.
     pub width: usize,
+    /// Values of each pixel: 1 for grey, 3 for red, green and blue side by side.
+    pub channels: usize,
     /// Written below the images; may be empty.
     pub caption: String,
 }
@@ -64,7 +66,7 @@ impl Manifold {
     /// That images and coordinates belong together; how large the images are drawn.
     fn check(&self) -> Result<Tile> {
         let wished = WIDTH - 2.0 * MARGIN - TYPICAL_ROOM;
-        let tile = Tile::fit((self.width, self.height), self.columns.len(), wished, LONGEST_IMAGE)?;
+        let tile = Tile::fit(self.shape(), self.columns.len(), wished, LONGEST_IMAGE)?;
         let (found, columns, rows) = (self.images.len(), self.columns.len(), self.rows.len());
         if found == 0 || found != columns * rows {
             return Err(Error::usage(format!(
@@ -79,6 +81,10 @@ impl Manifold {
         }
         self.images.iter().try_for_each(|image| tile.check(image))?;
         Ok(tile)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape { height: self.height, width: self.width, channels: self.channels }
     }
 
     /// The upper left corner of an image.
@@ -146,6 +152,7 @@ mod tests {
             rows: vec![-1.0, 1.0],
             height: 2,
             width: 2,
+            channels: 1,
             ..Manifold::default()
         };
         let tile = plane.check()?;
@@ -191,6 +198,7 @@ mod tests {
             rows: vec![0.0],
             height: 1,
             width: 1,
+            channels: 1,
             ..Manifold::default()
         };
         assert!(plane.save(path).is_err());

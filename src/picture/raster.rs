@@ -1,34 +1,48 @@
-//! Grey images set into a picture, each pixel enlarged to a square.
+//! Grey and coloured images set into a picture, each pixel enlarged to a square.
 
 use crate::error::{Error, Result};
 use image::{Rgb, RgbImage};
+
+/// Values of a pixel: its grey, or its red, green and blue.
+pub(super) const GREY: usize = 1;
+pub(super) const COLOURED: usize = 3;
+
+/// How the values of an image lie: (height, width, channels), the channels of a pixel side by side.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) channels: usize,
+}
 
 /// The size of images, and how many pixels of the picture along a side each of their pixels takes.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
     width: u32,
     height: u32,
+    channels: usize,
     factor: u32,
 }
 
 impl Tile {
-    /// Images of (width, height) pixels, enlarged so that `columns` of them come closest to `wished` pixels,
-    /// and none has a side longer than `longest` unless it is that long by itself.
-    pub(super) fn fit(
-        (width, height): (usize, usize),
-        columns: usize,
-        wished: f64,
-        longest: f64,
-    ) -> Result<Self> {
+    /// Images of one shape, enlarged so that `columns` of them come closest to `wished` pixels, and none has
+    /// a side longer than `longest` unless it is that long by itself.
+    pub(super) fn fit(shape: Shape, columns: usize, wished: f64, longest: f64) -> Result<Self> {
+        let Shape { height, width, channels } = shape;
         let (Ok(width), Ok(height)) = (u32::try_from(width), u32::try_from(height)) else {
             return Err(Error::usage(format!("images of {width} x {height} pixels are too large to draw")));
         };
         if width == 0 || height == 0 || columns == 0 {
             return Err(Error::usage("there are no images to draw"));
         }
+        if ![GREY, COLOURED].contains(&channels) {
+            return Err(Error::usage(format!(
+                "a pixel has {GREY} channel (grey) or {COLOURED} (red, green, blue), not {channels}"
+            )));
+        }
         let closest = (wished / (columns as f64 * f64::from(width))).round();
         let most = (longest / f64::from(width.max(height))).floor();
-        Ok(Self { width, height, factor: closest.min(most).max(1.0) as u32 })
+        Ok(Self { width, height, channels, factor: closest.min(most).max(1.0) as u32 })
     }
 
     /// The enlarged width.
@@ -42,36 +56,45 @@ impl Tile {
     }
 
     /// That an image has the right number of values.
-    pub(super) fn check(self, image: &[f32]) -> Result<()> {
-        let expected = self.width as usize * self.height as usize;
-        if image.len() == expected {
+    pub(super) fn check(&self, image: &[f32]) -> Result<()> {
+        let Self { width, height, channels, .. } = *self;
+        let (expected, found) = (width as usize * height as usize * channels, image.len());
+        if found == expected {
             return Ok(());
         }
-        let (width, height, found) = (self.width, self.height, image.len());
         Err(Error::usage(format!(
-            "an image of {width} x {height} has {expected} values, this one has {found}"
+            "an image of height {height}, width {width} and channels {channels} has {expected} values, this \
+             one has {found}"
         )))
     }
 
     /// Sets an image, row by row from the top, into the picture with its upper left corner at `corner`.
     pub(super) fn stamp(self, picture: &mut RgbImage, image: &[f32], corner: (u32, u32)) {
-        for (row, values) in image.chunks(self.width as usize).enumerate() {
-            for (column, &value) in values.iter().enumerate() {
+        for (row, pixels) in image.chunks(self.width as usize * self.channels).enumerate() {
+            for (column, pixel) in pixels.chunks(self.channels).enumerate() {
                 let (left, top) = (column as u32 * self.factor, row as u32 * self.factor);
-                self.fill(picture, (corner.0 + left, corner.1 + top), value);
+                self.fill(picture, (corner.0 + left, corner.1 + top), colour(pixel));
             }
         }
     }
 
-    fn fill(self, picture: &mut RgbImage, corner: (u32, u32), value: f32) {
-        let grey = (value.clamp(0.0, 1.0) * f32::from(u8::MAX)).round() as u8;
+    fn fill(self, picture: &mut RgbImage, corner: (u32, u32), colour: Rgb<u8>) {
         for y in corner.1..corner.1 + self.factor {
             for x in corner.0..corner.0 + self.factor {
                 if let Some(pixel) = picture.get_pixel_mut_checked(x, y) {
-                    *pixel = Rgb([grey; 3]);
+                    *pixel = colour;
                 }
             }
         }
+    }
+}
+
+/// The colour of the values of a pixel: one for grey, or red, green and blue.
+fn colour(values: &[f32]) -> Rgb<u8> {
+    let byte = |value: f32| (value.clamp(0.0, 1.0) * f32::from(u8::MAX)).round() as u8;
+    match *values {
+        [red, green, blue] => Rgb([red, green, blue].map(byte)),
+        _ => Rgb([byte(values[0]); COLOURED]),
     }
 }
 
@@ -81,17 +104,24 @@ mod tests {
 
     #[test]
     fn the_factor_comes_closest_to_the_wish() -> Result<()> {
-        assert_eq!(Tile::fit((28, 28), 10, 1100.0, 300.0)?.factor, 4);
-        assert_eq!(Tile::fit((64, 64), 16, 1100.0, 300.0)?.factor, 1);
-        assert_eq!(Tile::fit((64, 64), 100, 1100.0, 300.0)?.factor, 1);
-        assert_eq!(Tile::fit((28, 28), 1, 1100.0, 300.0)?.factor, 10);
-        assert!(Tile::fit((0, 28), 1, 1100.0, 300.0).is_err());
+        let factor = |side, columns| -> Result<u32> {
+            let shape = Shape { height: side, width: 28.max(side), channels: GREY };
+            Ok(Tile::fit(shape, columns, 1100.0, 300.0)?.factor)
+        };
+        assert_eq!([factor(28, 10)?, factor(64, 16)?, factor(64, 100)?, factor(28, 1)?], [4, 1, 1, 10]);
+        assert!(factor(0, 1).is_err());
         Ok(())
     }
 
     #[test]
+    fn pixels_have_one_channel_or_three() {
+        let fit = |channels| Tile::fit(Shape { height: 2, width: 2, channels }, 1, 10.0, 10.0).is_ok();
+        assert_eq!([0, GREY, 2, COLOURED, 4].map(fit), [false, true, false, true, false]);
+    }
+
+    #[test]
     fn pixels_become_squares_of_clamped_grey() -> Result<()> {
-        let tile = Tile { width: 2, height: 1, factor: 2 };
+        let tile = Tile { width: 2, height: 1, channels: GREY, factor: 2 };
         tile.check(&[2.0, -1.0])?;
         assert!(tile.check(&[0.0]).is_err());
         let mut picture = RgbImage::from_pixel(6, 4, Rgb([7; 3]));
@@ -99,6 +129,18 @@ mod tests {
         let line: Vec<u8> = (0..6).map(|x| picture.get_pixel(x, 2)[0]).collect();
         assert_eq!(line, [7, 255, 255, 0, 0, 7]);
         assert_eq!(picture.get_pixel(1, 3)[0], 7);
+        Ok(())
+    }
+
+    #[test]
+    fn colours_are_interleaved() -> Result<()> {
+        let tile = Tile { width: 1, height: 2, channels: COLOURED, factor: 1 };
+        let image = [1.0, 0.2, 0.0, 0.0, 0.4, 2.0];
+        tile.check(&image)?;
+        assert!(tile.check(&image[..2]).is_err());
+        let mut picture = RgbImage::new(1, 2);
+        tile.stamp(&mut picture, &image, (0, 0));
+        assert_eq!([0, 1].map(|y| picture.get_pixel(0, y).0), [[255, 51, 0], [0, 102, 255]]);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::canvas::{Align, Canvas, text_width};
 use super::page::Page;
-use super::raster::Tile;
+use super::raster::{Shape, Tile};
 use super::theme::{GAP, LEAST_WIDTH, LONGEST_IMAGE, MARGIN, TEXT_SIZE, WIDTH};
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -18,7 +18,7 @@ const GROUP_SEAM: f64 = 16.0;
 pub struct Row {
     /// Written left of the row; may be empty.
     pub label: String,
-    /// Grey images of height x width values from 0 (black) to 1 (white), row by row from the top; values
+    /// Images of height x width x channels values from 0 (black) to 1 (white), row by row from the top; values
     /// beyond are clamped. Rows may differ in length.
     pub images: Vec<Vec<f32>>,
 }
@@ -34,6 +34,8 @@ pub struct Sheet {
     pub height: usize,
     /// Width of each image in pixels.
     pub width: usize,
+    /// Values of each pixel: 1 for grey, 3 for red, green and blue side by side.
+    pub channels: usize,
     /// Rows that belong together, such as 2 for originals over reconstructions: after each group comes a
     /// wider gap. 0 means no groups.
     pub group: usize,
@@ -50,7 +52,7 @@ impl Sheet {
         }
         let labels = self.label_width();
         let wished = WIDTH - 2.0 * MARGIN - labels - (columns - 1) as f64 * SEAM;
-        let tile = Tile::fit((self.width, self.height), columns, wished, LONGEST_IMAGE)?;
+        let tile = Tile::fit(self.shape(), columns, wished, LONGEST_IMAGE)?;
         self.rows.iter().flat_map(|row| &row.images).try_for_each(|image| tile.check(image))?;
 
         let mut grid = Grid { left: 0.0, top: 0.0, tile, group: self.group };
@@ -71,6 +73,10 @@ impl Sheet {
                 }
             }
         })
+    }
+
+    fn shape(&self) -> Shape {
+        Shape { height: self.height, width: self.width, channels: self.channels }
     }
 
     /// The width of the labels' column.
@@ -111,7 +117,7 @@ mod tests {
 
     #[test]
     fn images_lie_on_their_grid() -> Result<()> {
-        let tile = Tile::fit((28, 28), 10, 840.0, LONGEST_IMAGE)?;
+        let tile = Tile::fit(Shape { height: 28, width: 28, channels: 1 }, 10, 840.0, LONGEST_IMAGE)?;
         let grid = Grid { left: 100.0, top: 50.0, tile, group: 2 };
         assert_eq!(grid.corner(0, 0), (100.0, 50.0));
         assert_eq!(grid.corner(1, 2), (100.0 + 2.0 * 87.0, 50.0 + 87.0));
@@ -124,10 +130,15 @@ mod tests {
     fn each_image_is_found_in_the_picture() -> Result<()> {
         let shades = [0.0, 0.2, 0.4, 0.6];
         let images = shades.iter().map(|&shade| vec![shade; 16]).collect();
-        let sheet =
-            Sheet { rows: vec![Row { images, ..Row::default() }], height: 4, width: 4, ..Sheet::default() };
+        let sheet = Sheet {
+            rows: vec![Row { images, ..Row::default() }],
+            height: 4,
+            width: 4,
+            channels: 1,
+            ..Sheet::default()
+        };
         let picture = demo::decoded(&demo::bytes(|path| sheet.save(path)));
-        let tile = Tile::fit((4, 4), shades.len(), WIDTH - 2.0 * MARGIN - 3.0 * SEAM, LONGEST_IMAGE)?;
+        let tile = Tile::fit(sheet.shape(), shades.len(), WIDTH - 2.0 * MARGIN - 3.0 * SEAM, LONGEST_IMAGE)?;
         for (column, shade) in shades.iter().enumerate() {
             let x = MARGIN + column as f64 * (tile.width() + SEAM);
             let grey = (shade * 255.0_f32).round() as u8;
@@ -143,6 +154,10 @@ mod tests {
         let path = Path::new("refused.png");
         assert!(Sheet::default().save(path).is_err());
         let row = Row { label: "short".into(), images: vec![vec![0.0; 3]] };
-        assert!(Sheet { rows: vec![row], height: 2, width: 2, ..Sheet::default() }.save(path).is_err());
+        assert!(
+            Sheet { rows: vec![row], height: 2, width: 2, channels: 1, ..Sheet::default() }
+                .save(path)
+                .is_err()
+        );
     }
 }
