@@ -3,6 +3,7 @@
 //! | picture            | shows                                                             |
 //! |--------------------|-------------------------------------------------------------------|
 //! | [`losses`]         | the two terms of the loss during training                         |
+//! | [`Chart::save`]    | curves over a common axis, in one panel or several                |
 //! | [`Sheet::save`]    | rows of images: originals over reconstructions, samples           |
 //! | [`Manifold::save`] | decoded images laid out over a two-dimensional latent plane       |
 //! | [`scatter`]        | where the encoder puts each class in a two-dimensional latent plane |
@@ -15,17 +16,20 @@
 
 mod axes;
 mod canvas;
+mod chart;
 mod losses;
 mod manifold;
 mod null;
 mod page;
 mod parts;
+mod plot;
 mod raster;
 mod scatter;
 mod sheet;
 mod theme;
 mod witness;
 
+pub use chart::{Band, Chart, Panel, Series, Style};
 pub use losses::{LossPoint, losses};
 pub use manifold::Manifold;
 pub use null::Null;

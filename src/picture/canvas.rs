@@ -30,6 +30,10 @@ const RIM: f64 = 2.5;
 /// The steps from a text to the copies of it that make up its rim.
 const RIM_STEPS: u32 = 16;
 
+/// Lengths of the dashes of a dashed line, and from the start of one to the next.
+const DASH: f64 = 10.0;
+const DASH_PITCH: f64 = 17.0;
+
 /// A place in the picture: pixels rightwards and downwards from its upper left corner.
 pub(super) type Point = (f64, f64);
 
@@ -100,6 +104,47 @@ impl Canvas<'_> {
             self.line(pair[0], pair[1], colour, thickness)?;
         }
         points.iter().try_for_each(|&point| self.dot(point, thickness / 2.0, colour.to_rgba()))
+    }
+
+    /// The same in dashes, which run on around the corners.
+    pub(super) fn dashes(&self, points: &[Point], colour: RGBColor, thickness: f64) -> Drawn {
+        let mut done = 0.0;
+        for pair in points.windows(2) {
+            let (from, to) = (pair[0], pair[1]);
+            let length = (to.0 - from.0).hypot(to.1 - from.1);
+            let at = |along: f64| {
+                let part = ((along - done) / length).clamp(0.0, 1.0);
+                (from.0 + part * (to.0 - from.0), from.1 + part * (to.1 - from.1))
+            };
+            let (first, end) = ((done / DASH_PITCH).floor() as usize, done + length);
+            for start in (first..).map(|dash| dash as f64 * DASH_PITCH).take_while(|&start| start < end) {
+                if start + DASH > done {
+                    self.line(at(start), at(start + DASH), colour, thickness)?;
+                }
+            }
+            done = end;
+        }
+        Ok(())
+    }
+
+    /// The area between two lines. Each entry is a place on the horizontal axis, rising, with the places of
+    /// both lines there.
+    pub(super) fn between(&self, lines: &[(f64, [f64; 2])], colour: RGBAColor) -> Drawn {
+        for pair in lines.windows(2) {
+            let [(left, starts), (right, ends)] = [pair[0], pair[1]];
+            for column in enlarge(left)..enlarge(right) {
+                let x = (f64::from(column) + 0.5) / f64::from(OVERSAMPLING);
+                let part = (x - left) / (right - left);
+                let at = |line: usize| starts[line] + part * (ends[line] - starts[line]);
+                let (top, bottom) = (enlarge(at(0).min(at(1))), enlarge(at(0).max(at(1))));
+                if top < bottom {
+                    // Both ends are drawn.
+                    let line = vec![(column, top), (column, bottom - 1)];
+                    self.area.draw(&PathElement::new(line, colour.stroke_width(1)))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A filled circle.

@@ -3,7 +3,7 @@
 use super::axes::{ABOVE, Axes, BELOW, Frame, Range, Tick, number, room_left};
 use super::canvas::{Align, Canvas, Drawn, text_width};
 use super::page::Page;
-use super::parts::{LINE, area, dashed, fitting, half_width, length, short, ticks_along};
+use super::parts::{LINE, area, fitting, half_width, length, short, ticks_along};
 use super::theme::{GAP, INK, MARGIN, QUIET, SKY, TEXT_SIZE, VERMILION, WIDTH};
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -140,7 +140,8 @@ impl<'a> Layout<'a> {
         let right_first = null.threshold.is_none_or(|threshold| null.observed >= threshold);
 
         if let Some(threshold) = null.threshold {
-            dashed(canvas, (x(threshold), row(0.5)), bottom, INK, THRESHOLD_THICKNESS)?;
+            let line = [(x(threshold), row(0.5)), (x(threshold), bottom)];
+            canvas.dashes(&line, INK, THRESHOLD_THICKNESS)?;
         }
         canvas.line((x(null.observed), top), (x(null.observed), bottom), VERMILION, OBSERVED_THICKNESS)?;
         if let Some(threshold) = null.threshold {

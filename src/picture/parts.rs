@@ -1,4 +1,4 @@
-//! What the pictures of a comparison share: filled areas, dashed lines, keys, short numbers.
+//! What several pictures share: filled areas, keys, short numbers, labels that keep apart.
 
 use super::axes::{Range, Tick, number};
 use super::canvas::{Align, Canvas, Drawn, Point, text_width};
@@ -7,10 +7,6 @@ use plotters::style::{Color, RGBColor};
 
 /// Height of a line of text.
 pub(super) const LINE: f64 = TEXT_SIZE * LEADING;
-
-/// Lengths of the dashes of a dashed line and of the gaps between.
-const DASH: f64 = 10.0;
-const DASH_GAP: f64 = 7.0;
 
 /// Digits of a number named in a picture.
 const DIGITS: i32 = 3;
@@ -86,26 +82,6 @@ pub(super) fn area(canvas: &Canvas<'_>, from: Point, to: Point, colour: RGBColor
     canvas.line((middle, from.1), (middle, to.1), colour, (to.0 - from.0).abs())
 }
 
-/// A dashed upright line from `top` to `bottom`.
-pub(super) fn dashed(
-    canvas: &Canvas<'_>,
-    top: Point,
-    bottom: f64,
-    colour: RGBColor,
-    thickness: f64,
-) -> Drawn {
-    let dashes = ((bottom - top.1) / (DASH + DASH_GAP)).ceil() as usize;
-    (0..dashes).map(|dash| top.1 + dash as f64 * (DASH + DASH_GAP)).try_for_each(|start| {
-        canvas.line((top.0, start), (top.0, bottom.min(start + DASH)), colour, thickness)
-    })
-}
-
-/// The colour `part` of the way between two others.
-pub(super) fn blend(from: RGBColor, to: RGBColor, part: f64) -> RGBColor {
-    let mix = |a: u8, b: u8| (f64::from(a) + part * (f64::from(b) - f64::from(a))).round() as u8;
-    RGBColor(mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
-}
-
 /// A name, or the end of a long one.
 pub(super) fn shortened(name: &str) -> String {
     match name.chars().count().checked_sub(LONGEST_NAME) {
@@ -151,9 +127,46 @@ fn multiple(value: f64, power: i32) -> String {
 
 /// As many round numbers, up to one more than `count`, as find room side by side along `length` pixels.
 pub(super) fn ticks_along(range: Range, count: usize, length: f64) -> Vec<Tick> {
+    most_ticks(count, length, |count| ticks(range, count))
+}
+
+/// The same for things that are counted: no fractions.
+pub(super) fn whole_ticks_along(range: Range, count: usize, length: f64) -> Vec<Tick> {
+    most_ticks(count, length, |count| range.whole_ticks(count))
+}
+
+fn most_ticks(count: usize, length: f64, ticks: impl Fn(usize) -> Vec<Tick>) -> Vec<Tick> {
     let room = |tick: &Tick| text_width(&tick.label, TEXT_SIZE) + 2.0 * GAP;
     let fits = |ticks: &Vec<Tick>| ticks.iter().map(room).sum::<f64>() <= length;
-    (1..=count).rev().map(|count| ticks(range, count)).find(fits).unwrap_or_default()
+    (1..=count).rev().map(ticks).find(fits).unwrap_or_default()
+}
+
+/// Round numbers on a logarithmic axis that goes from 10^`low` to 10^`high`; a tick's value is the power.
+pub(super) fn log_ticks(powers: Range, count: usize) -> Vec<Tick> {
+    let decades = powers.whole_ticks(count);
+    if decades.len() > 1 {
+        let tick = |tick: Tick| Tick { label: short(10_f64.powf(tick.value)), ..tick };
+        return decades.into_iter().map(tick).collect();
+    }
+    let range = Range { low: 10_f64.powf(powers.low), high: 10_f64.powf(powers.high) };
+    let positive = ticks(range, count).into_iter().filter(|tick| tick.value > 0.0);
+    positive.map(|tick| Tick { value: tick.value.log10(), ..tick }).collect()
+}
+
+/// Places as close to the wished ones as may be, in the same order, each at least `pitch` from the next, none
+/// below `low` or above `high`. `wished` rises; there must be room.
+pub(super) fn kept_apart(wished: &[f64], pitch: f64, low: f64, high: f64) -> Vec<f64> {
+    let mut places: Vec<f64> = Vec::with_capacity(wished.len());
+    for &wish in wished {
+        let least = places.last().map_or(low, |last| last + pitch);
+        places.push(wish.max(least));
+    }
+    let mut most = high;
+    for place in places.iter_mut().rev() {
+        *place = place.min(most);
+        most = *place - pitch;
+    }
+    places
 }
 
 /// A number in up to three digits: 0.00123, 0.5, 12,346, 1.23×10⁻⁸.
@@ -218,18 +231,30 @@ mod tests {
     }
 
     #[test]
+    fn logarithmic_ticks_are_powers_or_round_numbers() {
+        let labels = |low: f64, high: f64| -> Vec<String> {
+            let ticks = log_ticks(Range::new(low.log10(), high.log10()), 5);
+            ticks.into_iter().map(|tick| tick.label).collect()
+        };
+        assert_eq!(labels(0.002, 20.0), ["0.01", "0.1", "1", "10"]);
+        assert_eq!(labels(1e-12, 1e8), ["1×10⁻¹⁰", "1×10⁻⁵", "1", "100,000"]);
+        assert_eq!(labels(2.0, 7.0), ["2", "3", "4", "5", "6", "7"]);
+        assert_eq!(log_ticks(Range::new(2.0, 4.0), 5)[1].value, 3.0);
+    }
+
+    #[test]
+    fn labels_keep_apart_and_inside() {
+        assert_eq!(kept_apart(&[0.0, 0.0, 5.0], 2.0, 0.0, 9.0), [0.0, 2.0, 5.0]);
+        assert_eq!(kept_apart(&[8.0, 9.0, 9.0], 2.0, 0.0, 9.0), [5.0, 7.0, 9.0]);
+        assert_eq!(kept_apart(&[3.0], 2.0, 0.0, 9.0), [3.0]);
+        assert!(kept_apart(&[], 2.0, 0.0, 9.0).is_empty());
+    }
+
+    #[test]
     fn long_names_keep_their_ends() {
         assert_eq!(shortened("samples/x.npy"), "samples/x.npy");
         let name = shortened("/home/user/projects/samples/x.npy");
         assert!(name.starts_with('…') && name.ends_with("/samples/x.npy"));
         assert_eq!(name.chars().count(), LONGEST_NAME);
-    }
-
-    #[test]
-    fn colours_blend() {
-        let (black, white) = (RGBColor(0, 0, 0), RGBColor(255, 255, 255));
-        assert_eq!(blend(black, white, 0.0), black);
-        assert_eq!(blend(black, white, 0.2), RGBColor(51, 51, 51));
-        assert_eq!(blend(black, white, 1.0), white);
     }
 }

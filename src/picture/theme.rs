@@ -91,11 +91,57 @@ pub(super) const MANY_COLOURS: [RGBColor; 10] = [
     RGBColor(0, 0, 0),
 ];
 
+/// Five of viridis' colours from dark to light, without the faint end: for series in an order.
+const RAMP: [RGBColor; 5] = [
+    RGBColor(68, 1, 84),
+    RGBColor(62, 74, 137),
+    RGBColor(38, 130, 142),
+    RGBColor(53, 183, 121),
+    RGBColor(160, 218, 57),
+];
+
 /// The colour of class `class` among `classes`; beyond ten classes colours repeat.
 pub(super) fn class_colour(class: usize, classes: usize) -> RGBColor {
     if classes <= FEW_COLOURS.len() {
         FEW_COLOURS[class % FEW_COLOURS.len()]
     } else {
         MANY_COLOURS[class % MANY_COLOURS.len()]
+    }
+}
+
+/// The colour of series `index` among `count`: beyond ten, neighbours have similar colours.
+pub(super) fn series_colour(index: usize, count: usize) -> RGBColor {
+    if count <= MANY_COLOURS.len() {
+        return class_colour(index, count);
+    }
+    let place = index as f64 / (count - 1) as f64 * (RAMP.len() - 1) as f64;
+    let before = (place as usize).min(RAMP.len() - 2);
+    blend(RAMP[before], RAMP[before + 1], place - before as f64)
+}
+
+/// The colour `part` of the way between two others.
+pub(super) fn blend(from: RGBColor, to: RGBColor, part: f64) -> RGBColor {
+    let mix = |a: u8, b: u8| (f64::from(a) + part * (f64::from(b) - f64::from(a))).round() as u8;
+    RGBColor(mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_blend() {
+        let black = RGBColor(0, 0, 0);
+        assert_eq!(blend(black, WHITE, 0.0), black);
+        assert_eq!(blend(black, WHITE, 0.2), RGBColor(51, 51, 51));
+        assert_eq!(blend(black, WHITE, 1.0), WHITE);
+    }
+
+    #[test]
+    fn no_two_of_twenty_series_look_alike() {
+        for count in [1, 8, 10, 11, 20] {
+            let colours: Vec<RGBColor> = (0..count).map(|index| series_colour(index, count)).collect();
+            assert!((1..count).all(|index| !colours[..index].contains(&colours[index])));
+        }
     }
 }

@@ -4,10 +4,10 @@ use super::axes::{ABOVE, Axes, BELOW, Frame, Range, Tick, number, room_left};
 use super::canvas::{Align, Canvas, Drawn, Point, text_width};
 use super::page::Page;
 use super::parts::{
-    Key, LINE, Mark, area, blend, cross, fitting, half_width, legend, length, shortened, ticks, ticks_along,
+    Key, LINE, Mark, area, cross, fitting, half_width, legend, length, shortened, ticks, ticks_along,
 };
 use super::theme::{
-    BLUE, BROWN, GAP, HAIRLINE, INK, MARGIN, NAVY, ORANGE, QUIET, SKY, TEXT_SIZE, TICK, WHITE, WIDTH,
+    BLUE, BROWN, GAP, HAIRLINE, INK, MARGIN, NAVY, ORANGE, QUIET, SKY, TEXT_SIZE, TICK, WHITE, WIDTH, blend,
 };
 use crate::error::{Error, Result};
 use plotters::style::{Color, RGBColor};
