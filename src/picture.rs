@@ -4,6 +4,8 @@
 //! |--------------------|-------------------------------------------------------------------|
 //! | [`losses`]         | the two terms of the loss during training                         |
 //! | [`Chart::save`]    | curves over a common axis, in one panel or several                |
+//! | [`Bars::save`]     | labelled bars, with a threshold                                   |
+//! | [`Latents::save`]  | the KL divergence of each latent dimension, by step and at the end |
 //! | [`Sheet::save`]    | rows of images: originals over reconstructions, samples           |
 //! | [`Manifold::save`] | decoded images laid out over a two-dimensional latent plane       |
 //! | [`scatter`]        | where the encoder puts each class in a two-dimensional latent plane |
@@ -15,8 +17,10 @@
 //! part of the program, and no clock, thread or system setting takes part.
 
 mod axes;
+mod bars;
 mod canvas;
 mod chart;
+mod latents;
 mod losses;
 mod manifold;
 mod null;
@@ -29,7 +33,9 @@ mod sheet;
 mod theme;
 mod witness;
 
+pub use bars::{Bar, Bars, Threshold};
 pub use chart::{Band, Chart, Panel, Series, Style};
+pub use latents::Latents;
 pub use losses::{LossPoint, losses};
 pub use manifold::Manifold;
 pub use null::Null;

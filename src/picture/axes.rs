@@ -7,6 +7,13 @@ use super::theme::{GAP, GRID, HAIRLINE, INK, LEADING, TEXT_SIZE, TICK};
 pub(super) const FIRST_LATENT: &str = "latent coordinate z₁";
 pub(super) const SECOND_LATENT: &str = "latent coordinate z₂";
 
+/// What a latent dimension is called, counted from nought.
+pub(super) fn latent_name(dimension: usize) -> String {
+    const LOWERED: [char; 10] = ['₀', '₁', '₂', '₃', '₄', '₅', '₆', '₇', '₈', '₉'];
+    let lower = |letter: char| LOWERED[letter.to_digit(10).unwrap_or_default() as usize];
+    ['z'].into_iter().chain((dimension + 1).to_string().chars().map(lower)).collect()
+}
+
 /// The steps between ticks, up to a power of ten.
 const ROUND_STEPS: [f64; 4] = [1.0, 2.0, 5.0, 10.0];
 
@@ -220,6 +227,12 @@ mod tests {
         assert_eq!(labels(0.0, 0.09, 5), ["0.00", "0.02", "0.04", "0.06", "0.08"]);
         assert_eq!(labels(0.0, 0.3, 3), ["0.0", "0.1", "0.2", "0.3"]);
         assert_eq!(Range::new(0.0, 1.0).whole_ticks(5).len(), 2);
+    }
+
+    #[test]
+    fn latents_are_counted_from_one() {
+        assert_eq!([0, 9, 122].map(latent_name), ["z₁", "z₁₀", "z₁₂₃"]);
+        assert!(FIRST_LATENT.ends_with(&latent_name(0)) && SECOND_LATENT.ends_with(&latent_name(1)));
     }
 
     #[test]

@@ -128,6 +128,8 @@ pub(super) struct Plot<'a> {
     width: f64,
     /// Room above the frame: more than its own if a neighbour needs more.
     pub(super) above: f64,
+    /// The curves are named at their right ends, not in a line above.
+    pub(super) at_ends: bool,
     /// Without numbers and name on the horizontal axis.
     pub(super) bare: bool,
     pub(super) hide_legend: bool,
@@ -177,8 +179,9 @@ impl<'a> Plot<'a> {
         let y = joint.map_or(UNIT, |range| Range::new(range.low, range.high).padded(PADDING));
         let y_ticks = if panel.log { log_ticks(y, Y_TICKS) } else { ticks(y, Y_TICKS) };
         let x = x_range(curves.iter().filter_map(Curve::x).reduce(Range::join));
+        let at_ends = curves.iter().filter(|curve| !curve.name.is_empty()).count() > MOST_IN_LINE;
         let (bare, hide_legend, width, above, x_ticks) = (false, false, 0.0, 0.0, Vec::new());
-        Ok(Self { panel, curves, x, y, x_ticks, y_ticks, lost, width, above, bare, hide_legend })
+        Ok(Self { panel, curves, x, y, x_ticks, y_ticks, lost, width, above, at_ends, bare, hide_legend })
     }
 
     pub(super) fn has_points(&self) -> bool {
@@ -216,7 +219,7 @@ impl<'a> Plot<'a> {
 
     /// Room right of a frame of at most `width` pixels.
     pub(super) fn room_right(&self, width: f64) -> f64 {
-        let names = if self.at_ends() {
+        let names = if self.at_ends {
             let widest = self.named().map(|curve| text_width(curve.name, TEXT_SIZE)).fold(0.0, f64::max);
             LEADER + GAP / 2.0 + widest
         } else {
@@ -247,7 +250,7 @@ impl<'a> Plot<'a> {
 
     /// So that names at the ends of curves have room.
     pub(super) fn least_height(&self) -> f64 {
-        if self.at_ends() { self.named().count() as f64 * END_PITCH } else { 0.0 }
+        if self.at_ends { self.named().count() as f64 * END_PITCH } else { 0.0 }
     }
 
     pub(super) fn room_below(&self) -> f64 {
@@ -258,11 +261,6 @@ impl<'a> Plot<'a> {
         self.curves.iter().filter(|curve| !curve.name.is_empty())
     }
 
-    /// Whether the curves are named at their right ends.
-    fn at_ends(&self) -> bool {
-        self.named().count() > MOST_IN_LINE
-    }
-
     /// The legend's entries, broken into lines.
     fn legend_lines(&self) -> Vec<Vec<Entry<'_>>> {
         if self.hide_legend {
@@ -270,7 +268,7 @@ impl<'a> Plot<'a> {
         }
         let band = self.panel.band.as_ref().map(Entry::Band);
         let curves = self.named().map(Entry::Curve);
-        let entries = curves.filter(|_| !self.at_ends()).chain(band);
+        let entries = curves.filter(|_| !self.at_ends).chain(band);
         let mut lines: Vec<Vec<Entry<'_>>> = Vec::new();
         let mut used = f64::INFINITY;
         for entry in entries {
@@ -295,7 +293,7 @@ impl<'a> Plot<'a> {
         self.curves.iter().try_for_each(|curve| draw_area(canvas, &axes, curve))?;
         self.curves.iter().try_for_each(|curve| draw_curve(canvas, &axes, curve))?;
         axes.edges(canvas, x_ticks, &self.y_ticks)?;
-        if self.at_ends() {
+        if self.at_ends {
             self.draw_ends(canvas, &axes)?;
         }
         self.draw_above(canvas, frame)?;
@@ -622,7 +620,7 @@ mod tests {
         assert_eq!(lines(10.0), [1; MOST_IN_LINE]);
         panel.series.push(panel.series[0].clone());
         let plot = Plot::new(&panel, vec![PEN; MOST_IN_LINE + 1])?;
-        assert!(plot.at_ends() && plot.legend_lines().is_empty() && plot.room_right(500.0) > LEADER);
+        assert!(plot.at_ends && plot.legend_lines().is_empty() && plot.room_right(500.0) > LEADER);
         Ok(())
     }
 }
