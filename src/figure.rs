@@ -1,9 +1,11 @@
 //! What to decode and how to lay it out, for each picture of a run.
 
+mod curves;
+
 use crate::data::Dataset;
-use crate::error::Result;
-use crate::kernel::reconstruction::Likelihood;
-use crate::picture::{LossPoint, Manifold, Row, Sheet, losses, scatter};
+use crate::error::{Error, Result};
+use crate::picture::{Manifold, Row, Sheet, scatter};
+use crate::train::config::Config;
 use crate::train::run::{Line, Run};
 use crate::train::session::{Session, Split};
 use std::path::{Path, PathBuf};
@@ -21,13 +23,37 @@ pub enum Figure {
     Manifold,
     /// Where the encoder puts the test images in the latent plane; needs --latent 2.
     Scatter,
+    /// KL of each latent dimension by step, and at the end.
+    Kl,
+    /// Mutual information, total correlation and dimension-wise KL by step.
+    Decomposition,
+    /// Weights of the objective and learning rate by step; with a capacity, how well the KL keeps to it.
+    Schedule,
     /// Each of them that applies.
     All,
 }
 
+/// What a picture needs besides a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    /// Two latent dimensions.
+    Plane,
+    /// What a run logged.
+    Log,
+}
+
 impl Figure {
-    const EACH: [Self; 5] =
-        [Self::Losses, Self::Reconstructions, Self::Samples, Self::Manifold, Self::Scatter];
+    const EACH: [Self; 8] = [
+        Self::Losses,
+        Self::Reconstructions,
+        Self::Samples,
+        Self::Manifold,
+        Self::Scatter,
+        Self::Kl,
+        Self::Decomposition,
+        Self::Schedule,
+    ];
 
     fn file(self) -> &'static str {
         match self {
@@ -36,13 +62,34 @@ impl Figure {
             Self::Samples => "samples.png",
             Self::Manifold => "manifold.png",
             Self::Scatter => "scatter.png",
+            Self::Kl => "kl.png",
+            Self::Decomposition => "decomposition.png",
+            Self::Schedule => "schedule.png",
             Self::All => unreachable!("`all` is no file of its own"),
         }
     }
 
-    fn needs_plane(self) -> bool {
-        matches!(self, Self::Manifold | Self::Scatter)
+    fn needs(self) -> Needs {
+        match self {
+            Self::Losses | Self::Kl | Self::Decomposition | Self::Schedule => Needs::Log,
+            Self::Manifold | Self::Scatter => Needs::Plane,
+            Self::Reconstructions | Self::Samples | Self::All => Needs::Nothing,
+        }
     }
+
+    /// Whether it is drawn from what a run logged, which a model file has not.
+    pub fn needs_run(self) -> bool {
+        self.needs() == Needs::Log
+    }
+}
+
+/// What a run says of itself.
+#[derive(Clone, Copy)]
+pub struct Log<'a> {
+    /// Its settings.
+    pub config: &'a Config,
+    /// Its `metrics.jsonl`.
+    pub lines: &'a [Line],
 }
 
 /// Pairs of rows in the picture of reconstructions, and images in each row.
@@ -61,7 +108,7 @@ const SCATTER_POINTS: usize = 10_000;
 
 /// Draws a figure, or with [`Figure::All`] each that applies, into `directory`; returns the files.
 ///
-/// `lines` is the run's `metrics.jsonl`, for the losses; a model without a run has none.
+/// `log` is there for a run; a model without one has none.
 ///
 /// # Errors
 /// A figure that does not apply was asked for by name; a file cannot be written.
@@ -70,33 +117,43 @@ pub fn draw(
     directory: &Path,
     session: &mut Session,
     dataset: &Dataset,
-    lines: Option<&[Line]>,
+    log: Option<Log<'_>>,
 ) -> Result<Vec<PathBuf>> {
     let latent = session.model().config.architecture.latent;
-    let obstacle = |figure: Figure| match figure {
-        Figure::Losses if lines.is_none() => Some("needs a run directory, which has the losses".to_owned()),
-        _ if figure.needs_plane() && latent != 2 => {
+    let obstacle = |figure: Figure| match figure.needs() {
+        Needs::Log if log.is_none() => Some("needs a run directory, which has what was logged".to_owned()),
+        Needs::Plane if latent != 2 => {
             Some(format!("needs a model with --latent 2; this one has {latent} latent dimensions"))
         }
         _ => None,
     };
     if let Some(problem) = obstacle(figure) {
-        return Err(crate::error::Error::run(directory, format!("this picture {problem}")));
+        return Err(Error::run(directory, format!("this picture {problem}")));
     }
+    // A schedule that nothing changes is drawn only when asked for.
+    let dull = |figure: Figure| {
+        figure == Figure::Schedule && !log.is_some_and(|log| curves::has_schedule(log.config))
+    };
     let figures: Vec<Figure> = match figure {
-        Figure::All => Figure::EACH.into_iter().filter(|&f| obstacle(f).is_none()).collect(),
+        Figure::All => {
+            Figure::EACH.into_iter().filter(|&figure| obstacle(figure).is_none() && !dull(figure)).collect()
+        }
         one => vec![one],
     };
     let mut files = Vec::new();
     for figure in figures {
         let path = directory.join(figure.file());
-        match figure {
-            Figure::Losses => draw_losses(&path, session, dataset, lines.unwrap_or_default())?,
-            Figure::Reconstructions => reconstructions(&path, session, dataset)?,
-            Figure::Samples => samples(&path, session, dataset)?,
-            Figure::Manifold => manifold(&path, session, dataset)?,
-            Figure::Scatter => draw_scatter(&path, session, dataset)?,
-            Figure::All => unreachable!("`all` was resolved above"),
+        match (figure, log) {
+            (Figure::Reconstructions, _) => reconstructions(&path, session, dataset)?,
+            (Figure::Samples, _) => samples(&path, session, dataset)?,
+            (Figure::Manifold, _) => manifold(&path, session, dataset)?,
+            (Figure::Scatter, _) => draw_scatter(&path, session, dataset)?,
+            (Figure::Losses, Some(log)) => curves::losses(&path, session, dataset, log)?,
+            (Figure::Kl, Some(log)) => curves::kl(&path, dataset, log)?,
+            (Figure::Decomposition, Some(log)) => curves::decomposition(&path, dataset, log)?,
+            (Figure::Schedule, Some(log)) => curves::schedule(&path, dataset, log)?,
+            (Figure::All, _) => unreachable!("`all` was resolved above"),
+            (_, None) => unreachable!("it was checked that there is a log"),
         }
         files.push(path);
     }
@@ -110,28 +167,8 @@ pub fn draw_run(
     session: &mut Session,
     dataset: &Dataset,
 ) -> Result<Vec<PathBuf>> {
-    draw(figure, &Run::pictures(run)?, session, dataset, Some(&Run::lines(run)?))
-}
-
-fn draw_losses(path: &Path, session: &Session, dataset: &Dataset, lines: &[Line]) -> Result<()> {
-    let constant = session.likelihood().constant(session.model().config.architecture.dimension);
-    let points = |split: &str| -> Vec<LossPoint> {
-        lines
-            .iter()
-            .filter(|line| line.split == split)
-            .map(|line| LossPoint {
-                step: line.step as f64,
-                reconstruction: line.metrics.reconstruction - constant,
-                kl: line.metrics.kl,
-            })
-            .collect()
-    };
-    let name = match session.likelihood() {
-        Likelihood::Gaussian { .. } => "squared error / 2σ²",
-        Likelihood::Bernoulli => "cross-entropy",
-    };
-    let title = format!("Training a VAE on {}", dataset.name);
-    losses(&title, name, &points("train"), &points("test"), path)
+    let (config, lines) = (Run::config(run)?.complete(), Run::lines(run)?);
+    draw(figure, &Run::pictures(run)?, session, dataset, Some(Log { config: &config, lines: &lines }))
 }
 
 fn reconstructions(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {

@@ -25,8 +25,8 @@ pub(super) struct Draw {
 
 impl Draw {
     pub(super) fn run(&self) -> Result<()> {
-        if self.figure == Figure::Losses && self.source.run().is_none() {
-            return Err(Error::usage("the losses are in a run directory; a .safetensors file has none"));
+        if self.figure.needs_run() && self.source.run().is_none() {
+            return Err(Error::usage("this picture is of what a run logged; a .safetensors file has no log"));
         }
         let Opened { mut session, device, dataset, .. } = self.source.open()?;
         note(engine_line(device.info()));

@@ -162,7 +162,7 @@ impl Run {
     /// Opens a run to train it further.
     pub fn open(path: &Path) -> Result<Self> {
         checkpoint::last(path)?;
-        let config = Config::read(&path.join(CONFIG))?;
+        let config = Self::config(path)?;
         let metrics = path.join(METRICS);
         let metrics = OpenOptions::new()
             .append(true)
@@ -224,6 +224,11 @@ impl Run {
         let pictures = path.join(PICTURES);
         fs::create_dir_all(&pictures).map_err(Error::io(&pictures, "create"))?;
         Ok(pictures)
+    }
+
+    /// The settings of a run.
+    pub fn config(path: &Path) -> Result<Config> {
+        Config::read(&path.join(CONFIG))
     }
 
     /// The lines of `metrics.jsonl` of a run.

@@ -1,0 +1,170 @@
+//! Pictures of numbers by step: what a run logged, and what its settings asked for.
+
+use super::Log;
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::kernel::reconstruction::Likelihood;
+use crate::picture::{Chart, Latents, LossPoint, Panel, Series, Style};
+use crate::train::ACTIVE;
+use crate::train::config::Config;
+use crate::train::objective::Objective;
+use crate::train::run::Line;
+use crate::train::schedule::Schedule;
+use crate::train::session::Session;
+use std::path::Path;
+
+/// The horizontal axis of all of them.
+const STEP: &str = "step";
+
+/// How far the mean KL may be from the capacity, in nats: Burgess's own rule.
+const TOLERANCE: f64 = 1.0;
+
+/// Points of a schedule's curve.
+const POINTS: u64 = 400;
+
+pub(super) fn losses(path: &Path, session: &Session, dataset: &Dataset, log: Log<'_>) -> Result<()> {
+    let fixed = session.model().adaptive.is_none();
+    let constant = match fixed {
+        true => session.likelihood().constant(session.model().config.architecture.dimension),
+        // It changes with sigma.
+        false => 0.0,
+    };
+    let points = |split: &'static str| -> Vec<LossPoint> {
+        lines(log, split)
+            .map(|line| LossPoint {
+                step: line.step as f64,
+                reconstruction: line.metrics.reconstruction - constant,
+                kl: line.metrics.kl,
+            })
+            .collect()
+    };
+    let name = match session.likelihood() {
+        Likelihood::Gaussian { .. } if fixed => "squared error / 2σ²",
+        Likelihood::Gaussian { .. } => "-ln p(x|z)",
+        Likelihood::Bernoulli => "cross-entropy",
+    };
+    let title = format!("Training a VAE on {}", dataset.name);
+    crate::picture::losses(&title, name, &points("train"), &points("test"), path)
+}
+
+/// The KL of each latent dimension.
+pub(super) fn kl(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
+    let known = || lines(log, "test").filter(|line| !line.kl_by_dimension.is_empty());
+    let dimensions = known().map(|line| line.kl_by_dimension.len()).max().unwrap_or(0);
+    Latents {
+        title: format!("What each latent dimension says of the test images of {}", dataset.name),
+        steps: known().map(|line| line.step as f64).collect(),
+        kl: (0..dimensions).map(|j| known().map(|line| line.kl_by_dimension[j]).collect()).collect(),
+        threshold: ACTIVE,
+        caption: "KL(q(z_j|x), p(z_j)) in nats, averaged over the test images".into(),
+    }
+    .save(path)
+}
+
+/// The parts of the KL.
+pub(super) fn decomposition(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
+    let series = |name: &str, value: fn(&Line) -> Option<f64>| Series {
+        name: name.into(),
+        points: lines(log, "test").filter_map(|line| Some([line.step as f64, value(line)?])).collect(),
+        style: Style::Marked,
+    };
+    let panel = Panel {
+        x: STEP.into(),
+        y: "nats per image".into(),
+        series: vec![
+            series("KL", |line| Some(line.metrics.kl)),
+            series("mutual information I(x; z)", |line| line.terms.mutual_information),
+            series("total correlation", |line| line.terms.total_correlation),
+            series("dimension-wise KL", |line| line.terms.dimension_wise_kl),
+        ],
+        floor: Some(0.0),
+        ..Panel::default()
+    };
+    Chart {
+        title: format!("What the KL of the codes consists of: test images of {}", dataset.name),
+        panels: vec![panel],
+        columns: 1,
+        caption: "With one sampled z an image, the last three add to the sampled KL".into(),
+    }
+    .save(path)
+}
+
+/// The settings that change with the step; with a capacity, how well the KL keeps to it.
+pub(super) fn schedule(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
+    let config = log.config;
+    let total = config.total_steps(dataset.train.len());
+    let mut panels = Vec::new();
+    if config.objective == Objective::Capacity {
+        panels.extend(gauge(log, total).into_iter().flatten());
+    }
+    let settings = [
+        ("beta", config.beta.as_ref()),
+        ("lambda", config.lambda.as_ref()),
+        ("gamma", config.gamma.as_ref()),
+        ("learning rate", Some(&config.learning_rate)),
+    ];
+    let one = |(name, schedule): (&str, Option<&Schedule>)| {
+        let schedule = schedule?;
+        let points = steps(total).map(|step| [step as f64, schedule.at(step, total)]).collect();
+        let series = vec![Series { points, ..Series::default() }];
+        Some(Panel { x: STEP.into(), y: name.into(), series, floor: Some(0.0), ..Panel::default() })
+    };
+    let changes = |(_, schedule): &(&str, Option<&Schedule>)| {
+        schedule.is_some_and(|schedule| !matches!(schedule, Schedule::Constant(_)))
+    };
+    panels.extend(settings.into_iter().filter(changes).filter_map(one));
+    if panels.is_empty() {
+        panels.extend(settings.into_iter().filter_map(one));
+    }
+    Chart {
+        title: format!("Schedules of training on {}", dataset.name),
+        panels,
+        columns: 1,
+        caption: String::new(),
+    }
+    .save(path)
+}
+
+/// The mean KL of the batches beside the capacity, and the distance between the two.
+fn gauge(log: Log<'_>, total: u64) -> Option<[Panel; 2]> {
+    let capacity = log.config.capacity.as_ref()?;
+    // A line is an average over the steps since the one before it: the capacity in their middle belongs to it.
+    let ends = std::iter::once(0).chain(lines(log, "train").map(|line| line.step));
+    let middles: Vec<(u64, f64)> = ends
+        .zip(lines(log, "train"))
+        .map(|(before, line)| ((before + line.step.max(1) - 1) / 2, line.metrics.kl))
+        .collect();
+    let curve = |value: &dyn Fn(u64, f64) -> f64| -> Vec<[f64; 2]> {
+        middles.iter().map(|&(step, kl)| [step as f64, value(step, kl)]).collect()
+    };
+    let panel =
+        |y: &str, series| Panel { x: STEP.into(), y: y.into(), series, floor: Some(0.0), ..Panel::default() };
+    let ribbon = Series {
+        name: "capacity C ± 1 nat".into(),
+        points: steps(total).map(|step| [step as f64, capacity.at(step, total)]).collect(),
+        style: Style::Ribbon(TOLERANCE),
+    };
+    let kl = Series { name: "mean KL of the batches".into(), points: curve(&|_, kl| kl), style: Style::Line };
+    let distance = Series {
+        name: "|KL - C|".into(),
+        points: curve(&|step, kl| (kl - capacity.at(step, total)).abs()),
+        style: Style::Line,
+    };
+    Some([panel("nats per image", vec![ribbon, kl]), panel("nats", vec![distance])])
+}
+
+/// Steps all along a run, its last one included.
+fn steps(total: u64) -> impl Iterator<Item = u64> {
+    let last = total.saturating_sub(1);
+    (0..=POINTS.min(last)).map(move |i| last * i / POINTS.min(last).max(1))
+}
+
+/// The lines of one split.
+fn lines<'a>(log: Log<'a>, split: &'static str) -> impl Iterator<Item = &'a Line> {
+    log.lines.iter().filter(move |line| line.split == split)
+}
+
+/// Whether anything about the weights is worth a picture.
+pub(super) fn has_schedule(config: &Config) -> bool {
+    config.objective != Objective::Vae || !matches!(config.learning_rate, Schedule::Constant(_))
+}
