@@ -193,6 +193,7 @@ fn reconstructions(path: &Path, session: &mut Session, dataset: &Dataset) -> Res
         channels: 1,
         group: 2,
         caption: format!("{latent} latent dimensions; each image is decoded from the mean of its code"),
+        ..Sheet::default()
     }
     .save(path)
 }
@@ -208,6 +209,7 @@ fn samples(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> 
         channels: 1,
         group: 0,
         caption: "Each is decoded from a draw of z from the prior N(0, I)".into(),
+        ..Sheet::default()
     }
     .save(path)
 }

@@ -7,6 +7,7 @@
 //! | [`Bars::save`]     | labelled bars, with a threshold                                   |
 //! | [`Latents::save`]  | the KL divergence of each latent dimension, by step and at the end |
 //! | [`Sheet::save`]    | rows of images: originals over reconstructions, samples           |
+//! | [`Traversal::save`] | what each latent dimension does to an image                      |
 //! | [`Manifold::save`] | decoded images laid out over a two-dimensional latent plane       |
 //! | [`scatter`]        | where the encoder puts each class in a two-dimensional latent plane |
 //! | [`Null::save`]     | a test statistic among its values under the null hypothesis       |
@@ -31,6 +32,7 @@ mod raster;
 mod scatter;
 mod sheet;
 mod theme;
+mod traversal;
 mod witness;
 
 pub use bars::{Bar, Bars, Threshold};
@@ -41,6 +43,7 @@ pub use manifold::Manifold;
 pub use null::Null;
 pub use scatter::scatter;
 pub use sheet::{Row, Sheet};
+pub use traversal::{Latent, Traversal};
 pub use witness::{Curve, Plane};
 
 #[cfg(test)]

@@ -179,6 +179,7 @@ fn draw(
                 channels: 1,
                 group: 2,
                 caption: "left to right: the most extreme values of the witness function first".into(),
+                ..Sheet::default()
             };
             sheet.save(path)?;
         }
