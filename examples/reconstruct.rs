@@ -19,7 +19,7 @@ const IMAGES: usize = 8;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [model, images] = &arguments[..] else {
-        return Err(Error::usage("usage: reconstruct MODEL.safetensors digits|sprites|DIR"));
+        return Err(Error::usage("usage: reconstruct MODEL.safetensors digits|sprites|PATH"));
     };
     let model = checkpoint::load_model(Path::new(model))?;
     let architecture = &model.architecture;

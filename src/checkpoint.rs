@@ -38,6 +38,9 @@ pub struct Model {
 /// What cannot be told from the shapes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct About {
+    /// Numbers of a pixel: 1 grey, 3 colour.
+    #[serde(default = "grey")]
+    pub channels: usize,
     /// Rows of an image.
     pub height: usize,
     /// p(x | z).
@@ -46,6 +49,11 @@ pub struct About {
     pub sigma: f32,
     /// Columns of an image.
     pub width: usize,
+}
+
+/// What files say that do not name channels.
+fn grey() -> usize {
+    1
 }
 
 /// Where training stands.
@@ -249,4 +257,19 @@ fn architecture(path: &Path, tensors: &SafeTensors<'_>) -> Result<Architecture> 
 fn names(layers: &[Layer]) -> String {
     let names: Vec<_> = layers.iter().map(|layer| layer.name.as_str()).collect();
     format!("{} (weight and bias each)", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_names_no_channels_is_of_grey_images() {
+        let read = |json: &str| serde_json::from_str::<About>(json).unwrap();
+        let old = read(r#"{"height":28,"likelihood":"gaussian","sigma":1.0,"width":28}"#);
+        assert_eq!(old.channels, 1);
+        let json = serde_json::to_string(&About { channels: 3, ..old.clone() }).unwrap();
+        assert!(json.starts_with(r#"{"channels":3,"height":28,"#), "fields are sorted: {json}");
+        assert_eq!(read(&json), About { channels: 3, ..old });
+    }
 }

@@ -5,23 +5,58 @@ pub mod idx;
 pub mod sprites;
 pub mod table;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use std::borrow::Cow;
 use std::path::Path;
 
-/// Grey images of one size, with labels.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Images of one size, with labels.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Images {
     /// Rows of an image.
     pub height: usize,
     /// Columns of an image.
     pub width: usize,
-    /// `(N, height * width)`, row-major; 0 is black, 255 white.
-    pub pixels: Vec<u8>,
+    /// 1: grey, 3: red, green and blue of each pixel in turn.
+    pub channels: usize,
+    /// What is in them.
+    pub pixels: Pixels,
     /// `(N)`; a class of each image, an index into [`Dataset::classes`].
     pub labels: Vec<u8>,
+    /// What the images were made from, where that is known.
+    pub factors: Option<Factors>,
+}
+
+/// The contents of images.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pixels {
+    /// `(N, height, width, channels)`; 0 is black, 255 white.
+    Bytes(Vec<u8>),
+    /// `(N)`: numbers of sprites ([`sprites::Sprite::number`]), drawn where they are needed.
+    Sprites(Vec<u32>),
+}
+
+/// The factors that images were made from, each on a grid of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Factors {
+    /// `(F)`.
+    pub names: Vec<String>,
+    /// `(N, F)`: indices into the grid of each factor.
+    pub values: Vec<u8>,
+}
+
+impl Factors {
+    /// The factors of image `i`: `(F)`.
+    pub fn row(&self, i: usize) -> &[u8] {
+        &self.values[i * self.names.len()..][..self.names.len()]
+    }
 }
 
 impl Images {
+    /// Grey images `(N, height, width)` with labels `(N)`.
+    pub fn grey([height, width]: [usize; 2], pixels: Vec<u8>, labels: Vec<u8>) -> Self {
+        Self { height, width, channels: 1, pixels: Pixels::Bytes(pixels), labels, factors: None }
+    }
+
     /// N, the number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -32,21 +67,30 @@ impl Images {
         self.labels.is_empty()
     }
 
-    /// D, the number of pixels of an image.
+    /// D, the numbers of an image.
     pub fn dimension(&self) -> usize {
-        self.height * self.width
+        self.height * self.width * self.channels
     }
 
-    /// The pixels of image `i`: `(D)`.
-    pub fn image(&self, i: usize) -> &[u8] {
-        &self.pixels[i * self.dimension()..][..self.dimension()]
+    /// Image `i`: `(D)`.
+    pub fn image(&self, i: usize) -> Cow<'_, [u8]> {
+        let dimension = self.dimension();
+        match &self.pixels {
+            Pixels::Bytes(bytes) => bytes[i * dimension..][..dimension].into(),
+            Pixels::Sprites(numbers) => {
+                let mut pixels = vec![0; dimension];
+                let sprite = sprites::Sprite::of(numbers[i]);
+                sprites::draw(sprite, sprites::geometry(), [0, u8::MAX], &mut pixels);
+                pixels.into()
+            }
+        }
     }
 }
 
 /// A training and a test set of the same kind of image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// What it is, for titles: `digits`, `sprites` or a directory.
+    /// What it is, for titles: `digits`, `sprites`, or a file or directory.
     pub name: String,
     /// Images to learn from.
     pub train: Images,
@@ -56,13 +100,23 @@ pub struct Dataset {
     pub classes: Vec<String>,
 }
 
-/// Loads the data set that `--data` names: `digits`, `sprites`, or a directory of IDX files.
+/// What `--data` can be, for messages.
+const SOURCES: &str = "`digits`, `sprites`, `sprites:colour`, or a directory with the four files of MNIST";
+
+/// Loads the data set that `--data` names: `digits`, `sprites`, `sprites:colour`, or a directory of IDX files.
 ///
 /// The built-in ones are drawn from `seed`.
 pub fn load(name: &str, seed: u64) -> Result<Dataset> {
+    let path = Path::new(name);
     match name {
         "digits" => Ok(digits::dataset(seed)),
-        "sprites" => Ok(sprites::dataset(seed)),
-        path => idx::directory(Path::new(path)),
+        "sprites" => Ok(sprites::dataset(seed, false)),
+        "sprites:colour" => Ok(sprites::dataset(seed, true)),
+        _ => match name.split_once(':') {
+            Some((data @ ("digits" | "sprites"), option)) if !path.exists() => {
+                Err(Error::usage(format!("--data {name}: `{data}` has no option `{option}`; give {SOURCES}")))
+            }
+            _ => idx::directory(path),
+        },
     }
 }

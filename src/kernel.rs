@@ -21,6 +21,7 @@ pub mod pairs;
 pub mod prior_mmd;
 mod product;
 pub mod reconstruction;
+pub mod render;
 pub mod scale;
 pub mod sigma;
 
@@ -29,6 +30,7 @@ use crate::program::Spec;
 /// Every kernel. Pipelines, shader checks, engine-against-reference tests and benches go through this list.
 pub const ALL: &[&Spec] = &[
     &gather::SPEC,
+    &render::SPEC,
     &linear::SPEC,
     &latent::SPEC,
     &reconstruction::SPEC,

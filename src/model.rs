@@ -16,6 +16,7 @@ mod parameters;
 
 pub use parameters::Parameters;
 
+use crate::data::sprites::{GEOMETRY_LEN, PIXELS};
 use crate::engine::MOST_STEPS;
 use crate::error::Result;
 use crate::kernel::backward_input::BackwardInput;
@@ -32,6 +33,7 @@ use crate::kernel::pair_gradient::PairGradient;
 use crate::kernel::pairs::Family;
 use crate::kernel::prior_mmd::PriorMmd;
 use crate::kernel::reconstruction::{Likelihood, Reconstruction};
+use crate::kernel::render::Render;
 use crate::kernel::scale::Scale;
 use crate::kernel::sigma::{self, Mode, Sigma};
 use crate::program::{BufferId, Plan, ProgramId};
@@ -158,11 +160,22 @@ impl Term {
     }
 }
 
+/// Where images come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Bytes on the device.
+    Bytes,
+    /// Sprites, drawn anew for each batch.
+    Sprites,
+}
+
 /// Everything that decides which kernels run.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Sizes of the layers.
     pub architecture: Architecture,
+    /// Where images come from.
+    pub origin: Origin,
     /// p(x | z).
     pub likelihood: Likelihood,
     /// How the likelihood's sigma changes with training, if it does: `likelihood` then has sigma = 1.
@@ -275,10 +288,12 @@ pub struct Model {
     pub plan: Arc<Plan>,
     /// The parameters, encoder first.
     pub layers: Vec<LayerBuffers>,
-    /// The training images, packed.
+    /// The training images: packed bytes, or the numbers of sprites.
     pub train_images: BufferId,
-    /// The test images, packed.
+    /// The test images.
     pub test_images: BufferId,
+    /// What drawing sprites takes, where images are sprites.
+    pub geometry: Option<BufferId>,
     /// One step of training on a batch.
     pub train: Pass,
     /// A sigma that changes with training, if it does.
@@ -319,10 +334,15 @@ impl Model {
                 }
             })
             .collect::<Vec<_>>();
-        let words = words_per_image(config.architecture.dimension);
+        let words = match config.origin {
+            Origin::Bytes => words_per_image(config.architecture.dimension),
+            Origin::Sprites => 1,
+        };
         let train_images = plan.buffer("train images", config.train_images * words);
         let test_images = plan.buffer("test images", config.test_images * words);
-        let mut build = Build { config: &config, layers: &layers, plan: &mut plan, constants: Vec::new() };
+        let geometry = (config.origin == Origin::Sprites).then(|| plan.buffer("geometry", GEOMETRY_LEN));
+        let mut build =
+            Build { config: &config, layers: &layers, geometry, plan: &mut plan, constants: Vec::new() };
         let (train, adaptive) = build.train(train_images)?;
         let evaluate_train = build.evaluate("evaluate train", train_images, config.train_images)?;
         let evaluate_test = build.evaluate("evaluate test", test_images, config.test_images)?;
@@ -335,6 +355,7 @@ impl Model {
             layers,
             train_images,
             test_images,
+            geometry,
             train,
             adaptive,
             evaluate_train,
@@ -351,6 +372,7 @@ impl Model {
 struct Build<'a> {
     config: &'a Config,
     layers: &'a [LayerBuffers],
+    geometry: Option<BufferId>,
     plan: &'a mut Plan,
     constants: Vec<(BufferId, Vec<f32>)>,
 }
@@ -368,6 +390,16 @@ struct Encoded {
     kl_ring: BufferId,
 }
 
+/// Which images a batch holds.
+struct Rows {
+    /// Packed bytes, or numbers of sprites.
+    data: BufferId,
+    batch: usize,
+    /// All there are.
+    images: usize,
+    shuffle: bool,
+}
+
 /// Where a forward pass left what the backward pass needs.
 struct Forward {
     pass: Pass,
@@ -379,21 +411,28 @@ struct Forward {
 }
 
 impl Build<'_> {
+    /// The batch `x` from wherever images come from.
+    fn batch(&mut self, program: ProgramId, rows: Rows) -> Result<BufferId> {
+        let Rows { data, batch, images, shuffle } = rows;
+        let dimension = self.config.architecture.dimension;
+        let x = self.plan.buffer("x", batch * dimension);
+        if let Some(geometry) = self.geometry {
+            let render = Render { batch, images, channels: dimension / PIXELS, shuffle };
+            self.plan.call(program, render, &[("factors", data), ("geometry", geometry), ("x", x)])?;
+        } else {
+            let gather = Gather { batch, images, dimension, shuffle };
+            self.plan.call(program, gather, &[("data", data), ("x", x)])?;
+        }
+        Ok(x)
+    }
+
     /// Images, encoder, sample.
-    fn encode(
-        &mut self,
-        name: &str,
-        gather: Gather,
-        data: BufferId,
-        stream: Stream,
-        slots: usize,
-    ) -> Result<Encoded> {
+    fn encode(&mut self, name: &str, rows: Rows, stream: Stream, slots: usize) -> Result<Encoded> {
         let Config { architecture, objective, .. } = self.config;
-        let (dimension, latent, batch) = (architecture.dimension, architecture.latent, gather.batch);
+        let (latent, batch) = (architecture.latent, rows.batch);
         let program = self.plan.program(name);
+        let x = self.batch(program, rows)?;
         let plan = &mut *self.plan;
-        let x = plan.buffer("x", batch * dimension);
-        plan.call(program, gather, &[("data", data), ("x", x)])?;
         let encoder = &self.layers[..architecture.encoder().len()];
         let (last, hidden) = encoder.split_last().expect("an encoder has layers");
         let inputs = hidden_layers(plan, program, batch, hidden, x)?;
@@ -417,16 +456,9 @@ impl Build<'_> {
     }
 
     /// Images, encoder, sample, decoder, loss.
-    fn forward(
-        &mut self,
-        name: &str,
-        gather: Gather,
-        data: BufferId,
-        stream: Stream,
-        slots: usize,
-    ) -> Result<Forward> {
+    fn forward(&mut self, name: &str, rows: Rows, stream: Stream, slots: usize) -> Result<Forward> {
         let Encoded { program, batch, x, mut inputs, stats, noise, z, kl_ring } =
-            self.encode(name, gather, data, stream, slots)?;
+            self.encode(name, rows, stream, slots)?;
         let Config { architecture, likelihood, .. } = self.config;
         let (dimension, plan) = (architecture.dimension, &mut *self.plan);
         let (last, hidden) =
@@ -523,9 +555,9 @@ impl Build<'_> {
     /// Forward, then every layer backwards, from the output to the first.
     fn train(&mut self, data: BufferId) -> Result<(Pass, Option<AdaptiveSigma>)> {
         let Config { ref architecture, objective, adam, batch, train_images, .. } = *self.config;
-        let gather = Gather { batch, images: train_images, dimension: architecture.dimension, shuffle: true };
+        let rows = Rows { data, batch, images: train_images, shuffle: true };
         let Forward { pass, noise, inputs, dl } =
-            self.forward("train", gather, data, Stream::Training, MOST_STEPS)?;
+            self.forward("train", rows, Stream::Training, MOST_STEPS)?;
         let adaptive =
             self.config.adaptive_sigma.map(|mode| self.adapt_sigma(&pass, dl, mode)).transpose()?;
         let (extra, term_ring) = self.term(&pass)?;
@@ -579,10 +611,9 @@ impl Build<'_> {
     }
 
     fn evaluate(&mut self, name: &str, data: BufferId, images: usize) -> Result<Evaluation> {
-        let dimension = self.config.architecture.dimension;
         let mut pass = |batch| -> Result<Pass> {
-            let gather = Gather { batch, images, dimension, shuffle: false };
-            Ok(self.forward(name, gather, data, Stream::Evaluation, 1)?.pass)
+            let rows = Rows { data, batch, images, shuffle: false };
+            Ok(self.forward(name, rows, Stream::Evaluation, 1)?.pass)
         };
         let batch = EVALUATION_BATCH.min(images);
         let full = pass(batch)?;
@@ -593,10 +624,10 @@ impl Build<'_> {
     fn importance(&mut self, data: BufferId) -> Result<Importance> {
         let Config { architecture, likelihood, test_images: images, .. } = self.config;
         let dimension = architecture.dimension;
-        let gather =
-            Gather { batch: EVALUATION_BATCH.min(*images), images: *images, dimension, shuffle: false };
+        let batch = EVALUATION_BATCH.min(*images);
+        let rows = Rows { data, batch, images: *images, shuffle: false };
         let Encoded { program, batch, x, stats, noise, z, .. } =
-            self.encode("importance", gather, data, Stream::Importance, 1)?;
+            self.encode("importance", rows, Stream::Importance, 1)?;
         let (plan, layers) = (&mut *self.plan, &self.layers[architecture.encoder().len()..]);
         let l = plan.buffer("output", batch * dimension);
         decode(plan, program, batch, layers, z, l)?;

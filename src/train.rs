@@ -325,6 +325,7 @@ fn evaluate(session: &mut Session, device: &Device, split: Split) -> Result<Eval
 /// What the model file says of itself.
 fn about(config: &Config, dataset: &Dataset) -> About {
     About {
+        channels: dataset.train.channels,
         height: dataset.train.height,
         width: dataset.train.width,
         likelihood: config.likelihood,

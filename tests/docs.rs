@@ -114,8 +114,7 @@ fn the_architecture_lists_every_kernel() {
 #[test]
 fn the_architecture_lists_the_calls_of_a_step() {
     let config = Config::default();
-    let blank =
-        |count: usize| Images { height: 28, width: 28, pixels: vec![0; 784 * count], labels: vec![0; count] };
+    let blank = |count: usize| Images::grey([28, 28], vec![0; 784 * count], vec![0; count]);
     let dataset = Dataset {
         name: "blank".into(),
         train: blank(config.batch),

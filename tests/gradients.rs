@@ -14,7 +14,7 @@ use elbo::kernel::latent::KlEstimate;
 use elbo::kernel::mixture::Weights;
 use elbo::kernel::reconstruction::Likelihood;
 use elbo::kernel::sigma::Mode;
-use elbo::model::{Architecture, Config, Model, Objective, Parameters, Term};
+use elbo::model::{Architecture, Config, Model, Objective, Origin, Parameters, Term};
 use elbo::program::Step;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use std::sync::Arc;
 fn configs() -> Vec<(&'static str, Config)> {
     let config = |hidden: &[usize], likelihood, objective| Config {
         architecture: Architecture { dimension: 7, hidden: hidden.into(), latent: 3 },
+        origin: Origin::Bytes,
         likelihood,
         adaptive_sigma: None,
         objective,
@@ -100,8 +101,8 @@ fn pixels(config: &Config) -> Vec<u8> {
 /// A reference loaded with data and parameters.
 fn reference(model: &Model, parameters: &[Vec<f64>]) -> Reference {
     let mut reference = Reference::new(Arc::clone(&model.plan));
-    let data = pack(&pixels(&model.config), model.config.architecture.dimension);
-    reference.write_words(model.train_images, &data);
+    let pixels = pixels(&model.config);
+    reference.write_words(model.train_images, &pack(&pixels, model.config.architecture.dimension));
     for (layer, values) in model.layers.iter().zip(parameters) {
         reference.memory[layer.theta.0].clone_from(values);
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::GpuTests;
-use elbo::data::{Dataset, digits};
+use elbo::data::{Dataset, Images, Pixels, digits, sprites};
 use elbo::engine::Choice;
 use elbo::train::config::{Config, KlName, Sigma};
 use elbo::train::decomposition::{Decomposer, Decomposition};
@@ -33,6 +33,7 @@ fn main() {
     trials.extend(on_both("same_seed_same_bits", same_bits));
     trials.extend(on_both("submissions_of_any_length_are_the_same", any_length));
     trials.extend(on_both("resume_is_exact", resume_is_exact));
+    trials.extend(on_both("sprites_train_as_their_pixels_do", sprites_as_pixels));
     trials.extend(on_both("evaluation_covers_the_rest_of_a_batch", evaluation_covers_all));
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -40,13 +41,13 @@ fn main() {
 /// The first images of the built-in digits: small enough for a GPU made of software.
 fn small_digits() -> Dataset {
     let part = |from: u32, count: u32| {
-        let mut images = elbo::data::Images { height: 28, width: 28, ..Default::default() };
+        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
         for index in from..from + count {
-            let (pixels, label) = digits::image(7, index);
-            images.pixels.extend(pixels);
-            images.labels.push(label);
+            let (image, label) = digits::image(7, index);
+            pixels.extend(image);
+            labels.push(label);
         }
-        images
+        Images::grey([28, 28], pixels, labels)
     };
     Dataset {
         name: "digits".into(),
@@ -131,15 +132,42 @@ fn resume_is_exact(choice: Choice) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Drawing each batch anew gives the bits of images that were drawn before.
+fn sprites_as_pixels(choice: Choice) -> Result<(), Failed> {
+    for coloured in [false, true] {
+        let mut drawn = sprites::dataset(2, coloured);
+        let mut stored = drawn.clone();
+        for (drawn, stored) in [(&mut drawn.train, &mut stored.train), (&mut drawn.test, &mut stored.test)] {
+            let count = 75;
+            drawn.labels.truncate(count);
+            stored.labels.truncate(count);
+            let Pixels::Sprites(numbers) = &mut drawn.pixels else { return Err("no sprites".into()) };
+            numbers.truncate(count);
+            stored.pixels = Pixels::Bytes((0..count).flat_map(|i| drawn.image(i).into_owned()).collect());
+        }
+        let config = Config { batch: 20, hidden: vec![8], ..small_config() };
+        let mut results = Vec::new();
+        for dataset in [&drawn, &stored] {
+            let mut session = session(choice, &config, dataset)?;
+            let curve = steps(&mut session, 0, 5)?;
+            results.push((
+                curve,
+                session.save(5)?,
+                session.evaluate(Split::Test)?,
+                session.encode(Split::Train, 9)?,
+            ));
+        }
+        assert!(results[0] == results[1], "coloured: {coloured}");
+    }
+    Ok(())
+}
+
 /// 37 test images at 37 a batch, and 300 training images: averages must not depend on how they are cut.
 fn evaluation_covers_all(choice: Choice) -> Result<(), Failed> {
     let (config, mut dataset) = (small_config(), small_digits());
     // More images than one batch of evaluation, and no multiple of it.
-    dataset.test = elbo::data::Images {
-        pixels: dataset.train.pixels.repeat(4),
-        labels: dataset.train.labels.repeat(4),
-        ..dataset.train.clone()
-    };
+    let pixels: Vec<u8> = (0..1200).flat_map(|i| dataset.train.image(i % 300).into_owned()).collect();
+    dataset.test = Images::grey([28, 28], pixels, dataset.train.labels.repeat(4));
     let mut session = session(choice, &config, &dataset)?;
     let codes = session.encode(Split::Test, usize::MAX / 8)?;
     assert_eq!(codes.z.len(), dataset.test.len() * config.latent);
@@ -242,7 +270,7 @@ fn linear_likelihood() -> Result<(), Failed> {
         -0.5 * (d as f64 * (std::f64::consts::TAU * variance).ln() + log_determinant + quadratic)
     };
     let n = dataset.test.len();
-    let want = (0..n).map(|i| exact(dataset.test.image(i))).sum::<f64>() / n as f64;
+    let want = (0..n).map(|i| exact(&dataset.test.image(i))).sum::<f64>() / n as f64;
     let samples = 2000;
     let got = elbo::train::importance::log_likelihood(&mut session, samples, &mut |_| ())?;
     // The estimate is too low by half of the variance of an image's.

@@ -3,6 +3,7 @@
 use super::output::note;
 use super::source::Source;
 use super::train::engine_line;
+use crate::data::Images;
 use crate::data::table::{self, Table};
 use crate::engine::{Choice, Device};
 use crate::error::{Error, Result};
@@ -88,13 +89,13 @@ impl KernelOptions {
     fn draw(&self, name: &str, path: &Path, count: usize) -> Result<Table> {
         let mut opened = Source::of_run(path, self.engine, self.adapter.clone()).open()?;
         let images = opened.session.sample(count)?;
-        let (height, width) = (opened.dataset.train.height, opened.dataset.train.width);
+        let Images { height, width, channels, .. } = opened.dataset.train;
         Ok(Table {
             name: name.into(),
             rows: count,
-            columns: height * width,
+            columns: height * width * channels,
             values: images.iter().flatten().map(|&v| f64::from(v)).collect(),
-            image: Some([height, width]),
+            image: (channels == 1).then_some([height, width]),
             header: None,
         })
     }

@@ -1,6 +1,6 @@
 //! A trained model named on the command line: a run directory, or a `.safetensors` file.
 
-use super::train::check_adapter;
+use super::train::{DATA, check_adapter};
 use crate::checkpoint::{self, MODEL_FILE, Model, OPTIMIZER_FILE};
 use crate::data::{self, Dataset};
 use crate::engine::{Choice, Device};
@@ -18,7 +18,7 @@ pub(super) struct Source {
     #[arg(value_name = "RUN")]
     pub(super) path: PathBuf,
     /// Data to use instead of what the run was trained on; required for a .safetensors file
-    #[arg(long, value_name = "digits|sprites|PATH")]
+    #[arg(long, value_name = DATA)]
     data: Option<String>,
     /// p(x|z), for a .safetensors file that does not say
     #[arg(long)]

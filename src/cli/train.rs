@@ -57,11 +57,14 @@ pub(super) struct Train {
     json: bool,
 }
 
+/// What `--data` can be.
+pub(super) const DATA: &str = "digits|sprites|sprites:colour|PATH";
+
 /// What to train: a file's settings, changed by the options given.
 #[derive(Args)]
 pub(super) struct Settings {
     /// Built-in data, or a directory of MNIST-style IDX files, gzipped or not [default: digits]
-    #[arg(long, value_name = "digits|sprites|PATH")]
+    #[arg(long, value_name = DATA)]
     data: Option<String>,
     /// What is minimised [default: vae]
     #[arg(long)]

@@ -45,7 +45,7 @@ fn images(seed: u64, indices: Range<u32>) -> Images {
         pixels.copy_from_slice(&drawn);
         *label = digit;
     });
-    Images { height: SIDE, width: SIDE, pixels, labels }
+    Images::grey([SIDE, SIDE], pixels, labels)
 }
 
 /// Image `index` of a seed and its label: `(784)` bytes, row-major, and a digit in `0..10`.
@@ -407,7 +407,13 @@ const DIGITS: [&[Glyph]; 10] = [
 
 #[cfg(test)]
 mod tests {
+    use super::super::Pixels;
     use super::*;
+
+    fn bytes(images: &Images) -> &[u8] {
+        let Pixels::Bytes(bytes) = &images.pixels else { panic!("digits are bytes") };
+        bytes
+    }
 
     /// Enough images for a check, from outside the data sets.
     fn some(count: u32) -> Images {
@@ -418,9 +424,9 @@ mod tests {
     fn an_image_depends_on_the_seed_and_its_index_alone() {
         let Dataset { train, test, classes, .. } = dataset(3);
         assert_eq!((train.len(), test.len(), classes.len()), (TRAIN as usize, TEST as usize, 10));
-        assert_eq!((train.dimension(), train.pixels.len()), (PIXELS, TRAIN as usize * PIXELS));
+        assert_eq!((train.dimension(), bytes(&train).len()), (PIXELS, TRAIN as usize * PIXELS));
         for (images, i, index) in [(&train, 0, 0), (&train, 4321, 4321), (&test, 99, TEST_START + 99)] {
-            assert_eq!((images.image(i), images.labels[i]), (&image(3, index).0[..], image(3, index).1));
+            assert_eq!((&*images.image(i), images.labels[i]), (&image(3, index).0[..], image(3, index).1));
         }
         assert_ne!(image(3, 7), image(4, 7));
         assert_ne!(image(3, 7), image(3, 8));
@@ -461,8 +467,8 @@ mod tests {
         }
         // Of MNIST: 0.131 and 0.308.
         let mean = |f: fn(f64) -> f64| {
-            images.pixels.iter().map(|&pixel| f(f64::from(pixel) / 255.0)).sum::<f64>()
-                / images.pixels.len() as f64
+            bytes(&images).iter().map(|&pixel| f(f64::from(pixel) / 255.0)).sum::<f64>()
+                / bytes(&images).len() as f64
         };
         let (first, second) = (mean(|p| p), mean(|p| p * p));
         let deviation = (second - first * first).sqrt();
@@ -477,7 +483,7 @@ mod tests {
             a.iter().zip(b).map(|(&a, &b)| u32::from(a.abs_diff(b)).pow(2)).sum()
         };
         let right = (0..asked.len()).into_par_iter().filter(|&i| {
-            let nearest = (0..known.len()).min_by_key(|&j| distance(known.image(j), asked.image(i)));
+            let nearest = (0..known.len()).min_by_key(|&j| distance(&known.image(j), &asked.image(i)));
             nearest.is_some_and(|j| known.labels[j] == asked.labels[i])
         });
         let share = right.count() as f64 / asked.len() as f64;

@@ -8,7 +8,7 @@
 //! offset 8   images only: rows, then at offset 12 columns
 //! ```
 
-use super::{Dataset, Images};
+use super::{Dataset, Images, SOURCES};
 use crate::error::{Error, Result};
 use flate2::read::MultiGzDecoder;
 use std::fs;
@@ -28,11 +28,9 @@ const UNSIGNED_BYTES: u32 = 0x0800;
 /// have any size, the same for training and test. The classes are the numbers from 0 to the largest label.
 pub fn directory(path: &Path) -> Result<Dataset> {
     let found = fs::metadata(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => Error::data(
-            path,
-            "there is no such directory; give `digits`, `sprites`, or a directory with the four files of \
-             MNIST",
-        ),
+        std::io::ErrorKind::NotFound => {
+            Error::data(path, format!("there is no such directory; give {SOURCES}"))
+        }
         _ => Error::io(path, "read")(source),
     })?;
     if !found.is_dir() {
@@ -80,7 +78,7 @@ fn images(directory: &Path, part: &str) -> Result<(Images, PathBuf)> {
         );
         return Err(Error::data(images_path, problem));
     }
-    Ok((Images { height, width, pixels, labels }, images_path))
+    Ok((Images::grey([height, width], pixels, labels), images_path))
 }
 
 /// The path of a file under any of its names.
@@ -261,8 +259,8 @@ mod tests {
         let directory = good();
         let data = super::directory(directory.path()).unwrap();
         assert_eq!(data.name, directory.path().file_name().unwrap().to_str().unwrap());
-        let train = Images { height: 2, width: 3, pixels: (0..18).collect(), labels: vec![1, 0, 4] };
-        let test = Images { height: 2, width: 3, pixels: vec![9, 8, 7, 6, 5, 255], labels: vec![2] };
+        let train = Images::grey([2, 3], (0..18).collect(), vec![1, 0, 4]);
+        let test = Images::grey([2, 3], vec![9, 8, 7, 6, 5, 255], vec![2]);
         assert_eq!((data.train, data.test), (train, test));
         assert_eq!(data.classes, ["0", "1", "2", "3", "4"]);
     }
@@ -299,11 +297,7 @@ mod tests {
     fn a_missing_directory_is_refused() {
         let directory = good();
         let path = directory.path().join("absent");
-        let message = format!(
-            "{}: there is no such directory; give `digits`, `sprites`, or a directory with the four files of \
-             MNIST",
-            path.display()
-        );
+        let message = format!("{}: there is no such directory; give {SOURCES}", path.display());
         assert_eq!(super::directory(&path).unwrap_err().to_string(), message);
     }
 

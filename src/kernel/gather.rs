@@ -12,6 +12,7 @@ use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use crate::random::shuffled;
 use multiversion::multiversion;
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// Gathers a batch of images.
 #[derive(Clone, Debug)]
@@ -57,27 +58,25 @@ pub fn words_per_image(dimension: usize) -> usize {
 }
 
 /// Images as the kernel wants them: each padded to whole words.
-pub fn pack(pixels: &[u8], dimension: usize) -> Vec<u8> {
+pub fn pack(pixels: &[u8], dimension: usize) -> Cow<'_, [u8]> {
     let padded = 4 * words_per_image(dimension);
     if padded == dimension {
-        return pixels.to_vec();
+        return pixels.into();
     }
     let mut packed = vec![0; pixels.len() / dimension * padded];
     for (to, from) in packed.chunks_exact_mut(padded).zip(pixels.chunks_exact(dimension)) {
         to[..dimension].copy_from_slice(from);
     }
-    packed
+    packed.into()
 }
 
-impl Gather {
-    /// The image in row `b` of the batch. Evaluation may run over the end of the data: it starts again at 0.
-    fn row(&self, step: &Step, b: usize) -> usize {
-        let (position, images) = (step.first + b as u32, self.images as u32);
-        if self.shuffle {
-            shuffled(position, images, step.seed, step.epoch) as usize
-        } else {
-            (position % images) as usize
-        }
+/// The image in row `b` of the batch. Evaluation may run over the end of the data: it starts again at 0.
+pub(super) fn row(step: &Step, b: usize, images: usize, shuffle: bool) -> usize {
+    let (position, images) = (step.first + b as u32, images as u32);
+    if shuffle {
+        shuffled(position, images, step.seed, step.epoch) as usize
+    } else {
+        (position % images) as usize
     }
 }
 
@@ -111,7 +110,7 @@ impl Kernel for Gather {
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let ([data], [x]) = buffers.split();
         for b in 0..self.batch {
-            let first = self.row(step, b) * words_per_image(self.dimension);
+            let first = row(step, b, self.images, self.shuffle) * words_per_image(self.dimension);
             for d in 0..self.dimension {
                 let byte = (data[first + d / 4] as u32).to_le_bytes()[d % 4];
                 x[b * self.dimension + d] = f64::from(byte) / 255.0;
@@ -129,8 +128,8 @@ impl Kernel for Gather {
             for (block, x) in x.chunks_mut(BLOCK * self.dimension).enumerate() {
                 let mut rows = [0; BLOCK];
                 let count = x.len() / self.dimension;
-                for (i, row) in rows[..count].iter_mut().enumerate() {
-                    *row = self.row(step, first + block * BLOCK + i);
+                for (i, to) in rows[..count].iter_mut().enumerate() {
+                    *to = row(step, first + block * BLOCK + i, self.images, self.shuffle);
                 }
                 for (row, x) in rows.iter().zip(x.chunks_exact_mut(self.dimension)) {
                     to_unit(&bytes[row * stride..][..self.dimension], x);

@@ -18,7 +18,7 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// `digits`, `sprites`, or a directory of IDX files.
+    /// `digits`, `sprites`, `sprites:colour`, a file of NumPy's, or a directory of IDX files.
     pub data: String,
     /// What is minimised.
     pub objective: Objective,

@@ -3,13 +3,13 @@
 use super::config::Config;
 use super::metrics::{Metrics, Sums};
 use crate::checkpoint::{self, Optimizer, Progress};
-use crate::data::Dataset;
+use crate::data::{Dataset, Pixels, sprites};
 use crate::engine::{Device, Engine, Ticket};
 use crate::error::{Error, Result};
 use crate::kernel::backward_weights::Adam;
 use crate::kernel::gather::pack;
 use crate::kernel::reconstruction::Likelihood;
-use crate::model::{self, Architecture, Evaluation, Importance, Model, Parameters, Pass, Term};
+use crate::model::{self, Architecture, Evaluation, Importance, Model, Origin, Parameters, Pass, Term};
 use crate::numeric::sigmoid;
 use crate::program::{BufferId, Step};
 use crate::random::key;
@@ -111,7 +111,13 @@ impl Session {
         }
         let parameters = &saved.parameters;
         for (images, buffer) in [(&dataset.train, model.train_images), (&dataset.test, model.test_images)] {
-            engine.write(buffer, &pack(&images.pixels, images.dimension()))?;
+            match &images.pixels {
+                Pixels::Bytes(bytes) => engine.write(buffer, &pack(bytes, images.dimension()))?,
+                Pixels::Sprites(numbers) => engine.write(buffer, bytemuck::cast_slice(numbers))?,
+            }
+        }
+        if let Some(geometry) = model.geometry {
+            engine.write(geometry, bytemuck::cast_slice(sprites::geometry()))?;
         }
         if let (Some(adaptive), Some(about)) = (&model.adaptive, &saved.about) {
             *sigma = about.sigma;
@@ -365,6 +371,10 @@ pub fn model_config(config: &Config, dataset: &Dataset) -> Result<crate::model::
         likelihood: config.likelihood.with_sigma(config.sigma.initial()),
         adaptive_sigma: config.sigma.mode(),
         objective: config.objective(train_images),
+        origin: match dataset.train.pixels {
+            Pixels::Bytes(_) => Origin::Bytes,
+            Pixels::Sprites(_) => Origin::Sprites,
+        },
         adam: Adam::default(),
         batch,
         train_images,
