@@ -1,13 +1,14 @@
 //! What to decode and how to lay it out, for each picture of a run.
 
 mod curves;
+mod images;
+mod plane;
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::picture::{Manifold, Row, Sheet, scatter};
 use crate::train::config::Config;
 use crate::train::run::{Line, Run};
-use crate::train::session::{Session, Split};
+use crate::train::session::Session;
 use std::path::{Path, PathBuf};
 
 /// A picture that `elbo draw` can draw.
@@ -23,6 +24,10 @@ pub enum Figure {
     Manifold,
     /// Where the encoder puts the test images in the latent plane; needs --latent 2.
     Scatter,
+    /// From one test image to another, along the line between their codes.
+    Interpolation,
+    /// What each latent dimension does to an image (Burgess et al. 2018, figure 4).
+    Traversal,
     /// KL of each latent dimension by step, and at the end.
     Kl,
     /// Mutual information, total correlation and dimension-wise KL by step.
@@ -44,12 +49,14 @@ enum Needs {
 }
 
 impl Figure {
-    const EACH: [Self; 8] = [
+    const EACH: [Self; 10] = [
         Self::Losses,
         Self::Reconstructions,
         Self::Samples,
         Self::Manifold,
         Self::Scatter,
+        Self::Interpolation,
+        Self::Traversal,
         Self::Kl,
         Self::Decomposition,
         Self::Schedule,
@@ -62,6 +69,8 @@ impl Figure {
             Self::Samples => "samples.png",
             Self::Manifold => "manifold.png",
             Self::Scatter => "scatter.png",
+            Self::Interpolation => "interpolation.png",
+            Self::Traversal => "traversal.png",
             Self::Kl => "kl.png",
             Self::Decomposition => "decomposition.png",
             Self::Schedule => "schedule.png",
@@ -73,7 +82,9 @@ impl Figure {
         match self {
             Self::Losses | Self::Kl | Self::Decomposition | Self::Schedule => Needs::Log,
             Self::Manifold | Self::Scatter => Needs::Plane,
-            Self::Reconstructions | Self::Samples | Self::All => Needs::Nothing,
+            Self::Reconstructions | Self::Samples | Self::Interpolation | Self::Traversal | Self::All => {
+                Needs::Nothing
+            }
         }
     }
 
@@ -91,20 +102,6 @@ pub struct Log<'a> {
     /// Its `metrics.jsonl`.
     pub lines: &'a [Line],
 }
-
-/// Pairs of rows in the picture of reconstructions, and images in each row.
-const PAIRS: usize = 4;
-const PAIR_COLUMNS: usize = 12;
-
-/// Rows and columns of samples.
-const SAMPLE_SIDE: usize = 10;
-
-/// Columns and rows of the manifold, and how far out it goes, in standard deviations of the prior.
-const MANIFOLD_SIDE: usize = 20;
-const MANIFOLD_REACH: f64 = 3.0;
-
-/// Points of the scatter.
-const SCATTER_POINTS: usize = 10_000;
 
 /// Draws a figure, or with [`Figure::All`] each that applies, into `directory`; returns the files.
 ///
@@ -144,10 +141,12 @@ pub fn draw(
     for figure in figures {
         let path = directory.join(figure.file());
         match (figure, log) {
-            (Figure::Reconstructions, _) => reconstructions(&path, session, dataset)?,
-            (Figure::Samples, _) => samples(&path, session, dataset)?,
-            (Figure::Manifold, _) => manifold(&path, session, dataset)?,
-            (Figure::Scatter, _) => draw_scatter(&path, session, dataset)?,
+            (Figure::Reconstructions, _) => images::reconstructions(&path, session, dataset)?,
+            (Figure::Samples, _) => images::samples(&path, session, dataset)?,
+            (Figure::Manifold, _) => plane::manifold(&path, session, dataset)?,
+            (Figure::Scatter, _) => plane::scatter(&path, session, dataset)?,
+            (Figure::Interpolation, _) => images::interpolation(&path, session, dataset)?,
+            (Figure::Traversal, _) => images::traversal(&path, session, dataset)?,
             (Figure::Losses, Some(log)) => curves::losses(&path, session, dataset, log)?,
             (Figure::Kl, Some(log)) => curves::kl(&path, dataset, log)?,
             (Figure::Decomposition, Some(log)) => curves::decomposition(&path, dataset, log)?,
@@ -169,72 +168,4 @@ pub fn draw_run(
 ) -> Result<Vec<PathBuf>> {
     let (config, lines) = (Run::config(run)?.complete(), Run::lines(run)?);
     draw(figure, &Run::pictures(run)?, session, dataset, Some(Log { config: &config, lines: &lines }))
-}
-
-fn reconstructions(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
-    let (test, latent) = (&dataset.test, session.model().config.architecture.latent);
-    let count = (PAIRS * PAIR_COLUMNS).min(test.len());
-    let means = session.encode(Split::Test, count)?.means;
-    let decoded = session.decode(&means[..count * latent])?;
-    let originals: Vec<Vec<f32>> =
-        (0..count).map(|i| test.image(i).iter().map(|&p| f32::from(p) / 255.0).collect()).collect();
-    let pairs = originals.chunks(PAIR_COLUMNS).zip(decoded.chunks(PAIR_COLUMNS));
-    let rows = pairs
-        .flat_map(|(original, decoded)| {
-            [("original", original), ("VAE", decoded)]
-                .map(|(label, images)| Row { label: label.into(), images: images.into() })
-        })
-        .collect();
-    Sheet {
-        title: format!("Test images of {} and what the VAE makes of them", dataset.name),
-        rows,
-        height: test.height,
-        width: test.width,
-        channels: 1,
-        group: 2,
-        caption: format!("{latent} latent dimensions; each image is decoded from the mean of its code"),
-        ..Sheet::default()
-    }
-    .save(path)
-}
-
-fn samples(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
-    let images = session.sample(SAMPLE_SIDE * SAMPLE_SIDE)?;
-    let row = |images: &[Vec<f32>]| Row { label: String::new(), images: images.into() };
-    Sheet {
-        title: format!("Images that the VAE invents after training on {}", dataset.name),
-        rows: images.chunks(SAMPLE_SIDE).map(row).collect(),
-        height: dataset.test.height,
-        width: dataset.test.width,
-        channels: 1,
-        group: 0,
-        caption: "Each is decoded from a draw of z from the prior N(0, I)".into(),
-        ..Sheet::default()
-    }
-    .save(path)
-}
-
-fn manifold(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
-    let step = 2.0 * MANIFOLD_REACH / (MANIFOLD_SIDE - 1) as f64;
-    let values: Vec<f64> = (0..MANIFOLD_SIDE).map(|i| -MANIFOLD_REACH + step * i as f64).collect();
-    let z: Vec<f32> =
-        values.iter().flat_map(|&z2| values.iter().flat_map(move |&z1| [z1 as f32, z2 as f32])).collect();
-    Manifold {
-        title: format!("The latent plane, decoded: {}", dataset.name),
-        images: session.decode(&z)?,
-        columns: values.clone(),
-        rows: values,
-        height: dataset.test.height,
-        width: dataset.test.width,
-        channels: 1,
-        caption: "Each image is decoded from its place (z1, z2)".into(),
-    }
-    .save(path)
-}
-
-fn draw_scatter(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
-    let means = session.encode(Split::Test, SCATTER_POINTS)?.means;
-    let points: Vec<[f32; 2]> = means.chunks_exact(2).map(|mean| [mean[0], mean[1]]).collect();
-    let title = format!("Where the encoder puts the test images of {}", dataset.name);
-    scatter(&title, &points, &dataset.test.labels[..points.len()], &dataset.classes, path)
 }

@@ -1,0 +1,152 @@
+//! Pictures that are sheets of images.
+
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::picture::{Latent, Row, Sheet, Traversal};
+use crate::train::session::{Session, Split};
+use std::path::Path;
+
+/// Pairs of rows in the picture of reconstructions, and images in each row.
+const PAIRS: usize = 4;
+const PAIR_COLUMNS: usize = 12;
+
+/// Rows and columns of samples.
+const SAMPLE_SIDE: usize = 10;
+
+/// Pairs of images in the picture of interpolations, and images from the one to the other, both included.
+const INTERPOLATIONS: usize = 8;
+const INTERPOLATION_STEPS: usize = 11;
+
+/// Columns of a traversal, how far out it goes in standard deviations of the prior, and most rows.
+const TRAVERSAL_STEPS: usize = 11;
+const TRAVERSAL_REACH: f64 = 3.0;
+const MOST_TRAVERSED: usize = 20;
+
+pub(super) fn reconstructions(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
+    let (test, latent) = (&dataset.test, session.model().config.architecture.latent);
+    let count = (PAIRS * PAIR_COLUMNS).min(test.len());
+    let means = session.encode(Split::Test, count)?.means;
+    let decoded = session.decode(&means[..count * latent])?;
+    let originals: Vec<Vec<f32>> = (0..count).map(|image| original(dataset, image)).collect();
+    let pairs = originals.chunks(PAIR_COLUMNS).zip(decoded.chunks(PAIR_COLUMNS));
+    let rows = pairs
+        .flat_map(|(original, decoded)| {
+            [("original", original), ("VAE", decoded)]
+                .map(|(label, images)| Row { label: label.into(), images: images.into() })
+        })
+        .collect();
+    Sheet {
+        title: format!("Test images of {} and what the VAE makes of them", dataset.name),
+        rows,
+        height: test.height,
+        width: test.width,
+        channels: dataset.test.channels,
+        group: 2,
+        caption: format!("{latent} latent dimensions; each image is decoded from the mean of its code"),
+        ..Sheet::default()
+    }
+    .save(path)
+}
+
+pub(super) fn samples(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
+    let images = session.sample(SAMPLE_SIDE * SAMPLE_SIDE)?;
+    let row = |images: &[Vec<f32>]| Row { label: String::new(), images: images.into() };
+    Sheet {
+        title: format!("Images that the VAE invents after training on {}", dataset.name),
+        rows: images.chunks(SAMPLE_SIDE).map(row).collect(),
+        height: dataset.test.height,
+        width: dataset.test.width,
+        channels: dataset.test.channels,
+        group: 0,
+        caption: "Each is decoded from a draw of z from the prior N(0, I)".into(),
+        ..Sheet::default()
+    }
+    .save(path)
+}
+
+pub(super) fn interpolation(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
+    let (test, latent) = (&dataset.test, session.model().config.architecture.latent);
+    let pairs = pairs(&test.labels);
+    let most = pairs.iter().flatten().max().map_or(0, |last| last + 1);
+    let means = session.encode(Split::Test, most)?.means;
+    let code = |image: usize| &means[image * latent..][..latent];
+    let mut rows = Vec::new();
+    for [from, to] in pairs {
+        let between = |step: usize| {
+            let part = step as f32 / (INTERPOLATION_STEPS - 1) as f32;
+            code(from).iter().zip(code(to)).map(move |(a, b)| a + part * (b - a))
+        };
+        let z: Vec<f32> = (0..INTERPOLATION_STEPS).flat_map(between).collect();
+        let mut images = vec![original(dataset, from)];
+        images.extend(session.decode(&z)?);
+        images.push(original(dataset, to));
+        rows.push(Row { label: String::new(), images });
+    }
+    Sheet {
+        title: format!("From one test image of {} to another, through the latent space", dataset.name),
+        rows,
+        height: test.height,
+        width: test.width,
+        channels: test.channels,
+        apart: [1, 1],
+        caption: "The images at the ends, and what is decoded along the straight line between their codes"
+            .into(),
+        ..Sheet::default()
+    }
+    .save(path)
+}
+
+/// Pairs of test images, of different classes where there are some.
+fn pairs(labels: &[u8]) -> Vec<[usize; 2]> {
+    let mut rest: Vec<usize> = (0..labels.len()).collect();
+    let mut pairs = Vec::new();
+    while pairs.len() < INTERPOLATIONS && rest.len() > 1 {
+        let first = rest.remove(0);
+        let other = rest.iter().position(|&image| labels[image] != labels[first]).unwrap_or(0);
+        pairs.push([first, rest.remove(other)]);
+    }
+    pairs
+}
+
+/// Burgess et al., "Understanding disentangling in beta-VAE" (2018), figure 4.
+pub(super) fn traversal(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
+    let (test, latent) = (&dataset.test, session.model().config.architecture.latent);
+    let (_, codes) = session.evaluate(Split::Test)?;
+    let kl = codes.kl_by_dimension();
+    let mut order: Vec<usize> = (0..latent).collect();
+    order.sort_by(|&a, &b| kl[b].total_cmp(&kl[a]));
+    let shown = (TRAVERSAL_STEPS + 1).min(test.len());
+    let step = 2.0 * TRAVERSAL_REACH / (TRAVERSAL_STEPS - 1) as f64;
+    let values: Vec<f64> = (0..TRAVERSAL_STEPS).map(|i| -TRAVERSAL_REACH + step * i as f64).collect();
+    let seed = &codes.means[..latent];
+    let mut latents = Vec::new();
+    for &dimension in order.iter().take(MOST_TRAVERSED) {
+        let z: Vec<f32> = values
+            .iter()
+            .flat_map(|&value| {
+                seed.iter().enumerate().map(move |(j, &z)| if j == dimension { value as f32 } else { z })
+            })
+            .collect();
+        let images = session.decode(&z)?;
+        latents.push(Latent { dimension, kl: kl[dimension], seed: original(dataset, 0), images });
+    }
+    let rest = latent - latents.len();
+    let left_out = if rest > 0 { format!("; the {rest} of least KL are left out") } else { String::new() };
+    Traversal {
+        title: format!("What each latent dimension does: {}", dataset.name),
+        values,
+        data: (0..shown).map(|image| original(dataset, image)).collect(),
+        reconstructions: session.decode(&codes.means[..shown * latent])?,
+        latents,
+        height: test.height,
+        width: test.width,
+        channels: test.channels,
+        caption: format!("Rows are ordered by the mean KL of the dimension in nats, high to low{left_out}"),
+    }
+    .save(path)
+}
+
+/// A test image as numbers in 0..1.
+fn original(dataset: &Dataset, image: usize) -> Vec<f32> {
+    dataset.test.image(image).iter().map(|&pixel| f32::from(pixel) / 255.0).collect()
+}

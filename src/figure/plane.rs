@@ -1,0 +1,39 @@
+//! Pictures of a two-dimensional latent space.
+
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::picture::{self, Manifold};
+use crate::train::session::{Session, Split};
+use std::path::Path;
+
+/// Columns and rows of the manifold, and how far out it goes, in standard deviations of the prior.
+const MANIFOLD_SIDE: usize = 20;
+const MANIFOLD_REACH: f64 = 3.0;
+
+/// Points of the scatter.
+const SCATTER_POINTS: usize = 10_000;
+
+pub(super) fn manifold(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
+    let step = 2.0 * MANIFOLD_REACH / (MANIFOLD_SIDE - 1) as f64;
+    let values: Vec<f64> = (0..MANIFOLD_SIDE).map(|i| -MANIFOLD_REACH + step * i as f64).collect();
+    let z: Vec<f32> =
+        values.iter().flat_map(|&z2| values.iter().flat_map(move |&z1| [z1 as f32, z2 as f32])).collect();
+    Manifold {
+        title: format!("The latent plane, decoded: {}", dataset.name),
+        images: session.decode(&z)?,
+        columns: values.clone(),
+        rows: values,
+        height: dataset.test.height,
+        width: dataset.test.width,
+        channels: dataset.test.channels,
+        caption: "Each image is decoded from its place (z1, z2)".into(),
+    }
+    .save(path)
+}
+
+pub(super) fn scatter(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
+    let means = session.encode(Split::Test, SCATTER_POINTS)?.means;
+    let points: Vec<[f32; 2]> = means.chunks_exact(2).map(|mean| [mean[0], mean[1]]).collect();
+    let title = format!("Where the encoder puts the test images of {}", dataset.name);
+    picture::scatter(&title, &points, &dataset.test.labels[..points.len()], &dataset.classes, path)
+}
