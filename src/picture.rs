@@ -10,6 +10,7 @@
 //! | [`Traversal::save`] | what each latent dimension does to an image                      |
 //! | [`Manifold::save`] | decoded images laid out over a two-dimensional latent plane       |
 //! | [`scatter`]        | where the encoder puts each class in a two-dimensional latent plane |
+//! | [`scatters`]       | the same for several models                                       |
 //! | [`Null::save`]     | a test statistic among its values under the null hypothesis       |
 //! | [`Curve::save`]    | where two samples of numbers differ: their witness function       |
 //! | [`Plane::save`]    | the same for two samples of points of a plane                     |
@@ -27,6 +28,7 @@ mod manifold;
 mod null;
 mod page;
 mod parts;
+mod plane;
 mod plot;
 mod raster;
 mod scatter;
@@ -41,7 +43,7 @@ pub use latents::Latents;
 pub use losses::{LossPoint, losses};
 pub use manifold::Manifold;
 pub use null::Null;
-pub use scatter::scatter;
+pub use scatter::{Cloud, scatter, scatters};
 pub use sheet::{Row, Sheet};
 pub use traversal::{Latent, Traversal};
 pub use witness::{Curve, Plane};

@@ -3,10 +3,6 @@
 use super::canvas::{Align, Canvas, Drawn, Point, text_width};
 use super::theme::{GAP, GRID, HAIRLINE, INK, LEADING, TEXT_SIZE, TICK};
 
-/// Names of the axes of a two-dimensional latent plane.
-pub(super) const FIRST_LATENT: &str = "latent coordinate z₁";
-pub(super) const SECOND_LATENT: &str = "latent coordinate z₂";
-
 /// What a latent dimension is called, counted from nought.
 pub(super) fn latent_name(dimension: usize) -> String {
     const LOWERED: [char; 10] = ['₀', '₁', '₂', '₃', '₄', '₅', '₆', '₇', '₈', '₉'];
@@ -25,6 +21,10 @@ const DIGIT_GROUP: usize = 3;
 
 /// Below the lower edge of a frame: tick marks, their numbers and the axis name.
 pub(super) const BELOW: f64 = TICK + GAP / 2.0 + TEXT_SIZE * LEADING * 2.0;
+
+/// Letters of a frame's heading, and the height of its line with the distance to what follows.
+const HEADING_SIZE: f64 = 30.0;
+pub(super) const HEADING: f64 = HEADING_SIZE * LEADING + GAP / 2.0;
 
 /// Above the upper edge of a frame: the name of the vertical axis.
 pub(super) const ABOVE: f64 = TEXT_SIZE * LEADING + GAP / 2.0;
@@ -167,6 +167,13 @@ impl Frame {
         let size = TEXT_SIZE * (room / text_width(name, TEXT_SIZE)).min(1.0);
         canvas.write(name, (x, y - ABOVE + TEXT_SIZE * LEADING / 2.0), Align::Left, size, INK)
     }
+
+    /// A heading whose line starts `above` the upper edge; it is made smaller should it be wider than the frame.
+    pub(super) fn heading(&self, canvas: &Canvas<'_>, text: &str, above: f64) -> Drawn {
+        let size = HEADING_SIZE * (self.width / text_width(text, HEADING_SIZE)).min(1.0);
+        let at = (self.left, self.top - above + HEADING_SIZE * LEADING / 2.0);
+        canvas.write(text, at, Align::Left, size, INK)
+    }
 }
 
 /// A frame with numbers along its lower and left edges.
@@ -232,7 +239,6 @@ mod tests {
     #[test]
     fn latents_are_counted_from_one() {
         assert_eq!([0, 9, 122].map(latent_name), ["z₁", "z₁₀", "z₁₂₃"]);
-        assert!(FIRST_LATENT.ends_with(&latent_name(0)) && SECOND_LATENT.ends_with(&latent_name(1)));
     }
 
     #[test]

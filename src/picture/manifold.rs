@@ -1,8 +1,9 @@
 //! Decoded images over a latent plane.
 
-use super::axes::{ABOVE, BELOW, FIRST_LATENT, Frame, Range, SECOND_LATENT, Tick, number, room_left};
+use super::axes::{ABOVE, BELOW, Frame, Range, Tick, number, room_left};
 use super::canvas::{Canvas, Drawn};
 use super::page::Page;
+use super::plane::{FIRST_LATENT, SECOND_LATENT};
 use super::raster::{Shape, Tile};
 use super::theme::{LEAST_WIDTH, LONGEST_IMAGE, MARGIN, WIDTH};
 use crate::error::{Error, Result};

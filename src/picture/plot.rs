@@ -1,6 +1,6 @@
 //! The curves of one panel: ranges, what they look like, their legend.
 
-use super::axes::{ABOVE, Axes, BELOW, Frame, Range, Tick, number, room_left};
+use super::axes::{ABOVE, Axes, BELOW, Frame, HEADING, Range, Tick, number, room_left};
 use super::canvas::{Align, Canvas, Drawn, Point, text_width};
 use super::chart::{Band, Panel, Style};
 use super::parts::{
@@ -12,10 +12,6 @@ use plotters::style::{Color, RGBColor};
 
 /// Lines that their picture gives no other thickness.
 pub(super) const THICKNESS: f64 = 3.0;
-
-/// Letters of a panel's title, and the height of its line with the distance to what follows.
-const HEADING_SIZE: f64 = 30.0;
-const HEADING: f64 = HEADING_SIZE * LEADING + GAP / 2.0;
 
 /// Ticks wished for along the axes.
 const X_TICKS: usize = 7;
@@ -310,10 +306,7 @@ impl<'a> Plot<'a> {
     /// Title, legend, name of the vertical axis, remark.
     fn draw_above(&self, canvas: &Canvas<'_>, frame: Frame) -> Drawn {
         let (right, top) = frame.at(1.0, 1.0);
-        let title = &self.panel.title;
-        let size = HEADING_SIZE * (frame.width / text_width(title, HEADING_SIZE)).min(1.0);
-        let title_at = (frame.left, top - self.above + HEADING_SIZE * LEADING / 2.0);
-        canvas.write(title, title_at, Align::Left, size, INK)?;
+        frame.heading(canvas, &self.panel.title, self.above)?;
         let lines = self.legend_lines();
         let first = top - ABOVE - GAP / 2.0 - lines.len() as f64 * LINE;
         for (index, line) in lines.iter().enumerate() {

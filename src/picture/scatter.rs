@@ -1,36 +1,23 @@
 //! Points of a latent plane, coloured by class.
 
-use super::axes::{ABOVE, Axes, BELOW, FIRST_LATENT, Frame, Range, SECOND_LATENT, number, room_left};
+use super::axes::{ABOVE, BELOW, HEADING, number};
 use super::canvas::{Align, Canvas, Drawn, Point, text_width};
 use super::page::Page;
+use super::plane::{LatentPlane, PRIOR_NAME, PRIOR_THICKNESS};
 use super::theme::{GAP, LEADING, QUIET, REFERENCE, TEXT_SIZE, class_colour};
 use crate::error::{Error, Result};
 use plotters::style::Color;
-use std::f64::consts::TAU;
 use std::path::Path;
 
-/// Width and height of the frame: both axes have the same scale.
+/// Width and height of a plane that is alone, and of one of several.
 const SIDE: f64 = 900.0;
+const SIDE_BESIDE: f64 = 640.0;
 
 /// Half the width of the plane that is always shown.
 const LEAST_REACH: f64 = 3.0;
 
 /// The share of the points that is always inside the frame.
 const COVERED: f64 = 0.995;
-
-/// Room around the points, as a fraction of the frame.
-const PADDING: f64 = 0.04;
-
-/// Ticks wished for along both axes.
-const TICKS: usize = 8;
-
-/// Radii of the circles of the prior, in its standard deviations.
-const PRIOR_RADII: [f64; 3] = [1.0, 2.0, 3.0];
-const PRIOR_NAME: &str = "prior: 1, 2, 3 σ";
-const PRIOR_THICKNESS: f64 = 2.0;
-
-/// Straight pieces that a circle is drawn with.
-const CIRCLE_PIECES: u32 = 180;
 
 /// Dots of a crowd, of a few, and how many points make a crowd.
 const LEAST_RADIUS: f64 = 3.0;
@@ -51,6 +38,17 @@ const OTHER_ENTRIES: usize = 2;
 /// Class names up to this many letters are also written among their points.
 const SHORT_NAME: usize = 2;
 
+/// Points of one latent plane.
+#[derive(Clone, Copy, Debug)]
+pub struct Cloud<'a> {
+    /// Written above the plane, such as the model's name; may be empty.
+    pub title: &'a str,
+    /// (z1, z2) pairs in standard deviations of the prior.
+    pub points: &'a [[f32; 2]],
+    /// The class of each point, an index into the names of classes.
+    pub labels: &'a [u8],
+}
+
 /// Draws up to some ten thousand latent points, coloured by class, with a legend and circles of the standard
 /// normal prior, and writes the picture to `path` as PNG.
 ///
@@ -64,34 +62,69 @@ pub fn scatter(
     classes: &[String],
     path: &Path,
 ) -> Result<()> {
-    check(points, labels, classes)?;
-    let points: Vec<Point> = points.iter().map(|&[x, y]| (f64::from(x), f64::from(y))).collect();
-    let range = Range::new(-reach(&points), reach(&points)).padded(PADDING);
-    let legend = Legend { classes };
-    let left = room_left(&range.ticks(TICKS));
-    let body = (left + SIDE + 2.0 * GAP + legend.width(), ABOVE + SIDE + BELOW);
-    let page = Page::new(title, body, &remark(&points, range))?;
-    let frame = Frame { left: page.left() + left, top: page.top() + ABOVE, width: SIDE, height: SIDE };
-    let plane = Plane { axes: Axes { frame, x: range, y: range }, points, labels, classes };
+    scatters(title, &[Cloud { title: "", points, labels }], classes, path)
+}
+
+/// Draws the same for several models side by side, with the same axes and one legend.
+pub fn scatters(title: &str, clouds: &[Cloud<'_>], classes: &[String], path: &Path) -> Result<()> {
+    if clouds.is_empty() {
+        return Err(no_points());
+    }
+    clouds.iter().try_for_each(|cloud| cloud.check(classes))?;
+    let points: Vec<Vec<Point>> = clouds.iter().map(Cloud::points).collect();
+    let reach = points.iter().map(|points| reach(points)).fold(LEAST_REACH, f64::max);
+    let side = if clouds.len() == 1 { SIDE } else { SIDE_BESIDE };
+    let legend = Legend { classes, height: side };
+    let heading = if clouds.iter().all(|cloud| cloud.title.is_empty()) { 0.0 } else { HEADING };
+    // Only the first plane has numbers on its left.
+    let left = LatentPlane::room_left(reach);
+    let width = left + clouds.len() as f64 * (side + 2.0 * GAP) + legend.width();
+
+    let place = |index: usize, (x, y): Point| {
+        let left = x + left + index as f64 * (side + 2.0 * GAP);
+        LatentPlane::new(reach, left, y + heading + ABOVE, side)
+    };
+    let remarks =
+        clouds.iter().zip(&points).map(|(cloud, points)| remark(cloud.title, points, &place(0, (0.0, 0.0))));
+    let remarks: Vec<String> = remarks.collect();
+    let page = Page::new(title, (width, heading + ABOVE + side + BELOW), &remarks.join(" "))?;
     let draw = |canvas: &Canvas<'_>| {
-        plane.draw(canvas)?;
-        let (right, top) = frame.at(1.0, 1.0);
-        legend.draw(canvas, (right + 2.0 * GAP, top))
+        for (index, (cloud, points)) in clouds.iter().zip(&points).enumerate() {
+            let plane = place(index, (page.left(), page.top()));
+            plane.axes.frame.heading(canvas, cloud.title, heading + ABOVE)?;
+            Dots { plane: &plane, points, labels: cloud.labels, classes }.draw(canvas)?;
+            plane.edges(canvas, index == 0)?;
+        }
+        let end = page.left() + width - legend.width();
+        legend.draw(canvas, (end, page.top() + heading + ABOVE))
     };
     page.save(path, draw, |_| ())
 }
 
-fn check(points: &[[f32; 2]], labels: &[u8], classes: &[String]) -> Result<()> {
-    if points.is_empty() {
-        return Err(Error::usage("there are no points to draw"));
+impl Cloud<'_> {
+    fn check(&self, classes: &[String]) -> Result<()> {
+        let Self { points, labels, .. } = *self;
+        if points.is_empty() {
+            return Err(no_points());
+        }
+        if points.len() != labels.len() {
+            return Err(Error::usage(format!("{} points have {} labels", points.len(), labels.len())));
+        }
+        match labels.iter().find(|&&label| usize::from(label) >= classes.len()) {
+            Some(label) => {
+                Err(Error::usage(format!("label {label} is none of the {} classes", classes.len())))
+            }
+            None => Ok(()),
+        }
     }
-    if points.len() != labels.len() {
-        return Err(Error::usage(format!("{} points have {} labels", points.len(), labels.len())));
+
+    fn points(&self) -> Vec<Point> {
+        self.points.iter().map(|&[x, y]| (f64::from(x), f64::from(y))).collect()
     }
-    match labels.iter().find(|&&label| usize::from(label) >= classes.len()) {
-        Some(label) => Err(Error::usage(format!("label {label} is none of the {} classes", classes.len()))),
-        None => Ok(()),
-    }
+}
+
+fn no_points() -> Error {
+    Error::usage("there are no points to draw")
 }
 
 /// How far from the origin, along either axis, the plane must reach to show nearly all points.
@@ -112,54 +145,43 @@ fn dot_radius(points: usize) -> f64 {
     (LEAST_RADIUS * (CROWD / points as f64).powf(0.25)).clamp(LEAST_RADIUS, MOST_RADIUS)
 }
 
-fn shown(point: Point, range: Range) -> bool {
-    range.contains(point.0) && range.contains(point.1)
-}
-
-/// How many points the frame leaves out, in words.
-fn remark(points: &[Point], range: Range) -> String {
-    match points.iter().filter(|&&point| !shown(point, range)).count() {
+/// How many points of a cloud the plane leaves out, in words.
+fn remark(title: &str, points: &[Point], plane: &LatentPlane) -> String {
+    let name = if title.is_empty() { String::new() } else { format!("{title}: ") };
+    match points.iter().filter(|&&point| !plane.contains(point)).count() {
         0 => String::new(),
         hidden => format!(
-            "{} of {} points lie outside the frame.",
+            "{name}{} of {} points lie outside the frame.",
             number(hidden as f64, 0),
             number(points.len() as f64, 0)
         ),
     }
 }
 
-/// Everything inside the frame and along its edges.
-struct Plane<'a> {
-    axes: Axes,
-    points: Vec<Point>,
+/// What is inside the frame of a plane.
+struct Dots<'a> {
+    plane: &'a LatentPlane,
+    points: &'a [Point],
     labels: &'a [u8],
     classes: &'a [String],
 }
 
-impl Plane<'_> {
+impl Dots<'_> {
     fn draw(&self, canvas: &Canvas<'_>) -> Drawn {
-        let ticks = self.axes.x.ticks(TICKS);
-        self.axes.grid(canvas, &ticks, &ticks)?;
+        self.plane.grid(canvas)?;
         let radius = dot_radius(self.points.len());
-        for (&point, &label) in self.points.iter().zip(self.labels) {
-            if shown(point, self.axes.x) {
-                let colour = class_colour(label.into(), self.classes.len()).mix(DOT_OPACITY);
-                canvas.dot(self.axes.at(point), radius, colour)?;
-            }
+        for (point, label) in self.shown() {
+            let colour = class_colour(label, self.classes.len()).mix(DOT_OPACITY);
+            canvas.dot(self.plane.axes.at(point), radius, colour)?;
         }
-        PRIOR_RADII.iter().try_for_each(|&radius| self.draw_circle(canvas, radius))?;
-        self.draw_names(canvas)?;
-        self.axes.edges(canvas, &ticks, &ticks)?;
-        self.axes.frame.name_above(canvas, SECOND_LATENT, SIDE)?;
-        self.axes.frame.name_below(canvas, FIRST_LATENT)
+        self.plane.prior(canvas)?;
+        self.draw_names(canvas)
     }
 
-    fn draw_circle(&self, canvas: &Canvas<'_>, radius: f64) -> Drawn {
-        let turn = |piece: u32| TAU * f64::from(piece) / f64::from(CIRCLE_PIECES);
-        let places: Vec<Point> = (0..=CIRCLE_PIECES)
-            .map(|piece| self.axes.at((radius * turn(piece).cos(), radius * turn(piece).sin())))
-            .collect();
-        canvas.path(&places, REFERENCE, PRIOR_THICKNESS)
+    /// The points inside the frame with their classes.
+    fn shown(&self) -> impl Iterator<Item = (Point, usize)> {
+        let all = self.points.iter().zip(self.labels).map(|(&point, &label)| (point, usize::from(label)));
+        all.filter(|&(point, _)| self.plane.contains(point))
     }
 
     /// Short names of classes, each amid its points.
@@ -169,7 +191,7 @@ impl Plane<'_> {
         }
         for (class, name) in self.classes.iter().enumerate() {
             if let Some(middle) = self.middle(class) {
-                canvas.rimmed_text(name, self.axes.at(middle))?;
+                canvas.rimmed_text(name, self.plane.axes.at(middle))?;
             }
         }
         Ok(())
@@ -177,13 +199,11 @@ impl Plane<'_> {
 
     /// The median of the shown points of a class in either coordinate: far points do not move it.
     fn middle(&self, class: usize) -> Option<Point> {
-        let of_class = || {
-            let pairs = self.points.iter().zip(self.labels);
-            pairs.filter(move |&(&point, &label)| usize::from(label) == class && shown(point, self.axes.x))
-        };
-        let x = median(of_class().map(|(point, _)| point.0).collect())?;
-        let y = median(of_class().map(|(point, _)| point.1).collect())?;
-        Some((x, y))
+        let of_class = || self.shown().filter(|&(_, label)| label == class).map(|(point, _)| point);
+        Some((
+            median(of_class().map(|point| point.0).collect())?,
+            median(of_class().map(|point| point.1).collect())?,
+        ))
     }
 }
 
@@ -195,12 +215,13 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 /// The classes and the prior's circles.
 struct Legend<'a> {
     classes: &'a [String],
+    height: f64,
 }
 
 impl Legend<'_> {
     /// The names that find room beside the frame.
     fn names(&self) -> &[String] {
-        let room = (SIDE / PITCH) as usize - OTHER_ENTRIES;
+        let room = (self.height / PITCH) as usize - OTHER_ENTRIES;
         &self.classes[..self.classes.len().min(room)]
     }
 
@@ -246,8 +267,9 @@ mod tests {
         let mut points = vec![(0.5, -0.5); 999];
         points.push((1e30, f64::NAN));
         assert_eq!(reach(&points), LEAST_REACH);
-        let range = Range::new(-LEAST_REACH, LEAST_REACH);
-        assert_eq!(remark(&points, range), "1 of 1,000 points lie outside the frame.");
+        let plane = LatentPlane::new(LEAST_REACH, 0.0, 0.0, SIDE);
+        assert_eq!(remark("", &points, &plane), "1 of 1,000 points lie outside the frame.");
+        assert_eq!(remark("VAE", &points[..999], &plane), "");
         assert_eq!(reach(&[(0.0, 5.0); 10]), 5.0);
     }
 
@@ -265,6 +287,26 @@ mod tests {
         assert!(scatter("none", &[], &[], &[], path).is_err());
         assert!(scatter("short", &[[0.0; 2]], &[], &["a".into()], path).is_err());
         assert!(scatter("unknown", &[[0.0; 2]], &[1], &["a".into()], path).is_err());
+    }
+
+    #[test]
+    fn planes_beside_have_the_same_axes() {
+        let classes = ["a class".to_owned()];
+        let cloud = |title, points| Cloud { title, points, labels: &[0] };
+        let clouds = [cloud("near", &[[0.0, 0.0]]), cloud("far", &[[4.0, -4.0]])];
+        let picture = demo::decoded(&demo::bytes(|path| scatters("beside", &clouds, &classes, path)));
+        let colour = class_colour(0, 1);
+        // On white, half of the colour; the legend has the whole.
+        let dots = |place: &dyn Fn(u32, u32) -> bool| {
+            let faded = [colour.0, colour.1, colour.2].map(|value| value / 2 + 127);
+            let near = |pixel: &image::Rgb<u8>| pixel.0.iter().zip(faded).all(|(a, b)| a.abs_diff(b) < 3);
+            picture.enumerate_pixels().filter(|&(x, y, pixel)| near(pixel) && place(x, y)).count()
+        };
+        let (middle, half) = (picture.width() / 2, picture.height() / 2);
+        let low = half + SIDE_BESIDE as u32 / 4;
+        assert!(dots(&|x, y| x < middle && y < low) > 30);
+        assert!(dots(&|x, y| x > middle && y > low) > 30);
+        assert!(scatters("none", &[], &classes, Path::new("refused.png")).is_err());
     }
 
     #[test]
