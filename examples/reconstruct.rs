@@ -6,11 +6,11 @@
 //!
 //! The file may come from here or from PyTorch; `benches/peers/check_torch.py` compares the two.
 
+use elbo::checkpoint;
 use elbo::engine::{Choice, Device};
 use elbo::error::{Error, Result};
 use elbo::train::config::Config;
 use elbo::train::session::{Session, Split};
-use elbo::{checkpoint, data};
 use std::path::Path;
 
 /// How many of the test images.
@@ -31,7 +31,7 @@ fn main() -> Result<()> {
         batch: 1,
         ..Config::default()
     };
-    let dataset = data::load(&config.data, config.seed)?;
+    let dataset = config.dataset()?;
     let device = Device::open(Choice::Auto, None)?;
     let mut session = Session::new(&device, &config, &dataset, &model)?;
 

@@ -32,6 +32,8 @@ pub enum Stream {
     TrainingPrior,
     /// eps of the samples that ln p(x) is estimated from.
     Importance,
+    /// Which grey pixels become white.
+    Binarisation,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

@@ -381,7 +381,7 @@ fn what_is_no_run_is_not_resumed() {
 fn a_model_file_needs_data() {
     let place = Place::new();
     place.fails(2, "evaluate nosuch.safetensors", &["--data", "digits"]);
-    place.fails(2, "draw losses nosuch.safetensors", &["run directory"]);
+    place.fails(2, "draw losses nosuch.safetensors", &["a .safetensors file has no log"]);
     let words = ["nosuch.safetensors", "cannot read"];
     place.fails(1, "evaluate nosuch.safetensors --data data --engine cpu", &words);
 }
@@ -513,8 +513,19 @@ fn a_latent_plane_is_drawn_and_runs_are_numbered() {
     let stdout = place.succeeds(options);
     assert!(stdout.contains("ELBO") && stdout.contains("manifold.png"), "{stdout}");
     place.succeeds(&format!("{options} --latent 3"));
-    let pictures = |run: &str| fs::read_dir(place.path(run).join("pictures")).expect("pictures").count();
-    assert_eq!((pictures("runs/001"), pictures("runs/002")), (5, 3));
+    let pictures = |run: &str| -> Vec<String> {
+        let files = fs::read_dir(place.path(run).join("pictures")).expect("pictures").flatten();
+        let mut names: Vec<String> = files.map(|file| file.file_name().to_string_lossy().into()).collect();
+        names.sort();
+        names
+    };
+    let everywhere =
+        ["decomposition", "interpolation", "kl", "losses", "reconstructions", "samples", "traversal"];
+    let files = |names: &[&str]| -> Vec<String> { names.iter().map(|name| format!("{name}.png")).collect() };
+    assert_eq!(pictures("runs/002"), files(&everywhere));
+    let mut plane = files(&[&everywhere[..], &["manifold", "scatter"]].concat());
+    plane.sort();
+    assert_eq!(pictures("runs/001"), plane);
     place.fails(1, "draw manifold runs/002 --engine cpu", &["--latent 2", "this one has 3"]);
     place.succeeds("draw samples runs/001/checkpoints/3/model.safetensors --data data --engine cpu");
     assert!(place.path("samples.png").is_file());

@@ -2,7 +2,6 @@
 
 use super::output::{grouped, json, result, table};
 use super::train::Settings;
-use crate::data;
 use crate::error::Result;
 use crate::model::Model;
 use crate::program::{BufferId, Call, Plan};
@@ -67,7 +66,7 @@ impl Entry {
 impl Program {
     pub(super) fn run(&self) -> Result<()> {
         let config = self.settings.config()?;
-        let dataset = data::load(&config.data, config.seed)?;
+        let dataset = config.dataset()?;
         let model = Model::new(model_config(&config, &dataset)?)?;
         let calls = &model.plan.programs[model.train.program.0].calls;
         let kernels: Vec<Entry> = calls.iter().map(|call| Entry::new(call, &model.plan)).collect();

@@ -2,7 +2,7 @@
 
 use super::train::{DATA, check_adapter};
 use crate::checkpoint::{self, MODEL_FILE, Model, OPTIMIZER_FILE};
-use crate::data::{self, Dataset};
+use crate::data::Dataset;
 use crate::engine::{Choice, Device};
 use crate::error::{Error, Result};
 use crate::model::LikelihoodName;
@@ -66,7 +66,7 @@ impl Source {
         if let Some(likelihood) = self.likelihood {
             config.likelihood = likelihood;
         }
-        let dataset = data::load(&config.data, config.seed)?;
+        let dataset = config.dataset()?;
         // No training step will be taken, so the batch may be whatever fits.
         config.batch = config.batch.min(dataset.train.len());
         let device = Device::open(self.engine, self.adapter.as_deref())?;

@@ -1,7 +1,7 @@
 //! `elbo train` and `elbo resume`.
 
 use super::output::{grouped, json, note, result};
-use crate::data;
+use crate::data::Dataset;
 use crate::engine::{Choice, Device, Info};
 use crate::error::{Error, Result};
 use crate::figure::{self, Figure};
@@ -66,6 +66,9 @@ pub(super) struct Settings {
     /// Built-in data, or a directory of MNIST-style IDX files, gzipped or not [default: digits]
     #[arg(long, value_name = DATA)]
     data: Option<String>,
+    /// Make every pixel black or white, once, at random by its grey level: the "static" MNIST of likelihood tables
+    #[arg(long)]
+    binarise: bool,
     /// What is minimised [default: vae]
     #[arg(long)]
     objective: Option<Objective>,
@@ -198,6 +201,7 @@ impl Settings {
         set_some(&mut config.mmd_bandwidth, &self.mmd_bandwidth);
         set_some(&mut config.tc, &self.tc);
         config.deterministic |= self.deterministic;
+        config.binarise |= self.binarise;
         set(&mut config.latent, &self.latent);
         set(&mut config.hidden, &self.hidden);
         set(&mut config.batch, &self.batch);
@@ -244,7 +248,7 @@ impl Train {
         if let Some(out) = &self.out {
             Run::check_free(out, self.force)?;
         }
-        let dataset = data::load(&config.data, config.seed)?;
+        let dataset = config.dataset()?;
         crate::train::session::model_config(&config, &dataset)?;
         let device = Device::open(config.engine, config.adapter.as_deref())?;
         let state = initial_checkpoint(&config, &dataset);
@@ -261,7 +265,7 @@ struct Suggestion {
 }
 
 fn suggest_capacity(config: &Config, as_json: bool) -> Result<()> {
-    let dataset = data::load(&config.data, config.seed)?;
+    let dataset = config.dataset()?;
     let device = Device::open(config.engine, config.adapter.as_deref())?;
     note(engine_line(device.info()));
     let style = ProgressStyle::with_template("{bar:28} {pos}/{len} steps of the probe  {eta} left")
@@ -290,7 +294,7 @@ impl Resume {
             (config.engine, config.adapter) = (engine, None);
         }
         config.check()?;
-        let dataset = data::load(&config.data, config.seed)?;
+        let dataset = config.dataset()?;
         let device = Device::open(config.engine, config.adapter.as_deref())?;
         run.reconfigure(config)?;
         run.rewind(optimizer.progress.step)?;
@@ -299,7 +303,7 @@ impl Resume {
 }
 
 /// Trains, draws, prints.
-fn train(run: &mut Run, device: &Device, dataset: &data::Dataset, as_json: bool) -> Result<()> {
+fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Result<()> {
     let config = run.config.clone();
     note(engine_line(device.info()));
     let images = dataset.train.len();

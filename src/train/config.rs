@@ -2,6 +2,7 @@
 
 use super::objective::{MmdName, Objective, TcName};
 use super::schedule::Schedule;
+use crate::data::{self, Dataset};
 use crate::engine::Choice;
 use crate::error::{Error, Result};
 use crate::kernel::backward_weights::Adam;
@@ -20,6 +21,8 @@ use std::str::FromStr;
 pub struct Config {
     /// `digits`, `sprites`, `sprites:colour`, a file of NumPy's, or a directory of IDX files.
     pub data: String,
+    /// Make every pixel black or white, once, at random by its grey level.
+    pub binarise: bool,
     /// What is minimised.
     pub objective: Objective,
     /// p(x | z).
@@ -86,6 +89,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data: "digits".into(),
+            binarise: false,
             objective: Objective::Vae,
             likelihood: LikelihoodName::Gaussian,
             sigma: Sigma::Fixed(1.0),
@@ -225,6 +229,15 @@ impl Config {
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self)
             .map_err(|e| Error::usage(format!("the settings cannot be written as TOML: {e}")))
+    }
+
+    /// The data set that the settings name.
+    pub fn dataset(&self) -> Result<Dataset> {
+        let mut dataset = data::load(&self.data, self.seed)?;
+        if self.binarise {
+            dataset.binarise(self.seed)?;
+        }
+        Ok(dataset)
     }
 
     /// Steps in which every one of `images` training images is seen once; what is left over waits for the next
