@@ -4,6 +4,8 @@ mod curves;
 mod images;
 mod plane;
 
+pub use plane::scatter_beside;
+
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::train::config::Config;

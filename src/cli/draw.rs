@@ -5,8 +5,9 @@ use super::source::{Opened, Source};
 use super::train::engine_line;
 use crate::error::{Error, Result};
 use crate::figure::{self, Figure};
+use crate::train::run::Run;
 use clap::Args;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Draw pictures of a trained model
 ///
@@ -15,12 +16,16 @@ use std::path::Path;
 #[command(after_help = "Examples:
   elbo draw all runs/001
   elbo draw samples runs/001
+  elbo draw scatter runs/vae --beside runs/mmd-vae
   elbo draw reconstructions model.safetensors --data path/to/mnist")]
 pub(super) struct Draw {
     /// Which picture
     figure: Figure,
     #[command(flatten)]
     source: Source,
+    /// For the scatter: another run, whose codes of the same images are drawn beside
+    #[arg(long, value_name = "RUN")]
+    beside: Option<PathBuf>,
 }
 
 impl Draw {
@@ -28,8 +33,30 @@ impl Draw {
         if self.figure.needs_run() && self.source.run().is_none() {
             return Err(Error::usage("this picture is of what a run logged; a .safetensors file has no log"));
         }
-        let Opened { mut session, device, dataset, .. } = self.source.open()?;
+        if self.beside.is_some() && self.figure != Figure::Scatter {
+            return Err(Error::usage("--beside goes with the scatter: elbo draw scatter RUN --beside RUN"));
+        }
+        let Opened { mut session, device, dataset, config, .. } = self.source.open()?;
         note(engine_line(device.info()));
+        if let Some(beside) = &self.beside {
+            let mut other = self.source.beside(beside).open()?;
+            if other.dataset.name != dataset.name {
+                return Err(Error::usage(format!(
+                    "the two runs were trained on {} and {}; add --data to draw the same images with both",
+                    dataset.name, other.dataset.name
+                )));
+            }
+            let names = [&config, &other.config].map(|config| config.objective.to_string());
+            let directory = match self.source.run() {
+                Some(run) => Run::pictures(run)?,
+                None => PathBuf::new(),
+            };
+            let path = directory.join("scatter-beside.png");
+            let models = [(&*names[0], &mut session), (&*names[1], &mut other.session)];
+            figure::scatter_beside(&path, models, &dataset)?;
+            result(path.display());
+            return Ok(());
+        }
         let files = match self.source.run() {
             Some(run) => figure::draw_run(self.figure, run, &mut session, &dataset)?,
             None => figure::draw(self.figure, Path::new("."), &mut session, &dataset, None)?,

@@ -47,6 +47,12 @@ impl Source {
         Self { path: path.into(), data: None, likelihood: None, engine, adapter }
     }
 
+    /// Another run, on the same data and engine.
+    pub(super) fn beside(&self, path: &Path) -> Self {
+        let Self { data, engine, adapter, .. } = self;
+        Self { data: data.clone(), ..Self::of_run(path, *engine, adapter.clone()) }
+    }
+
     /// The run directory, if that is what was named.
     pub(super) fn run(&self) -> Option<&Path> {
         (!self.is_file()).then_some(&self.path)

@@ -1,8 +1,8 @@
 //! Pictures of a two-dimensional latent space.
 
 use crate::data::Dataset;
-use crate::error::Result;
-use crate::picture::{self, Manifold};
+use crate::error::{Error, Result};
+use crate::picture::{self, Cloud, Manifold};
 use crate::train::session::{Session, Split};
 use std::path::Path;
 
@@ -32,8 +32,35 @@ pub(super) fn manifold(path: &Path, session: &mut Session, dataset: &Dataset) ->
 }
 
 pub(super) fn scatter(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
-    let means = session.encode(Split::Test, SCATTER_POINTS)?.means;
-    let points: Vec<[f32; 2]> = means.chunks_exact(2).map(|mean| [mean[0], mean[1]]).collect();
+    let points = plane(session)?;
     let title = format!("Where the encoder puts the test images of {}", dataset.name);
     picture::scatter(&title, &points, &dataset.test.labels[..points.len()], &dataset.classes, path)
+}
+
+/// The codes of one data set by two models, each with a name, side by side.
+///
+/// # Errors
+/// A model has not two latent dimensions; the picture cannot be written.
+pub fn scatter_beside(path: &Path, models: [(&str, &mut Session); 2], dataset: &Dataset) -> Result<()> {
+    let mut named = Vec::new();
+    for (name, session) in models {
+        let latent = session.model().config.architecture.latent;
+        if latent != 2 {
+            let problem = format!("needs models with --latent 2; {name} has {latent} latent dimensions");
+            return Err(Error::run(path, problem));
+        }
+        named.push((name, plane(session)?));
+    }
+    let clouds: Vec<Cloud<'_>> = named
+        .iter()
+        .map(|(title, points)| Cloud { title, points, labels: &dataset.test.labels[..points.len()] })
+        .collect();
+    let title = format!("Where two encoders put the test images of {}", dataset.name);
+    picture::scatters(&title, &clouds, &dataset.classes, path)
+}
+
+/// The means of the first test images' codes.
+fn plane(session: &mut Session) -> Result<Vec<[f32; 2]>> {
+    let means = session.encode(Split::Test, SCATTER_POINTS)?.means;
+    Ok(means.chunks_exact(2).map(|mean| [mean[0], mean[1]]).collect())
 }

@@ -309,7 +309,7 @@ impl Config {
         if batch_terms && self.batch < 2 {
             return Err(Error::usage(format!(
                 "--batch 1 gives --objective {} no pairs of codes to compare; use at least 2",
-                super::objective::name(&self.objective)
+                self.objective
             )));
         }
         self.check_used()?;

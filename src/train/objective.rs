@@ -19,6 +19,7 @@ use crate::kernel::latent::KlEstimate;
 use crate::kernel::mixture;
 use crate::model::{self, Term};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What is minimised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -37,6 +38,14 @@ pub enum Objective {
     TcVae,
     /// Reconstruction + gamma |KL - C| (Burgess et al. 2018)
     Capacity,
+}
+
+/// Its name on the command line.
+impl fmt::Display for Objective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = clap::ValueEnum::to_possible_value(self);
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
 }
 
 /// The weights of an objective's terms in one step.
@@ -102,11 +111,10 @@ impl Config {
         ];
         match used.into_iter().find(|(_, given, by)| *given && !by.contains(&self.objective)) {
             Some((option, _, by)) => {
-                let by: Vec<String> =
-                    by.iter().map(|objective| format!("--objective {}", name(objective))).collect();
+                let by: Vec<String> = by.iter().map(|objective| format!("--objective {objective}")).collect();
                 Err(Error::usage(format!(
                     "--{option} has no effect on --objective {}; use it with {}, or leave it out",
-                    name(&self.objective),
+                    self.objective,
                     by.join(" or ")
                 )))
             }
@@ -197,9 +205,4 @@ impl Config {
         let capacity = self.objective == Objective::Capacity;
         model::Objective { kl, capacity, noise: !self.deterministic, term }
     }
-}
-
-/// A value's name on the command line.
-pub(super) fn name(value: &impl clap::ValueEnum) -> String {
-    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
