@@ -11,6 +11,7 @@
 //! | [`Manifold::save`] | decoded images laid out over a two-dimensional latent plane       |
 //! | [`scatter`]        | where the encoder puts each class in a two-dimensional latent plane |
 //! | [`scatters`]       | the same for several models                                       |
+//! | [`Story::save`]    | images, their codes in the latent plane, and what samples decode to |
 //! | [`Null::save`]     | a test statistic among its values under the null hypothesis       |
 //! | [`Curve::save`]    | where two samples of numbers differ: their witness function       |
 //! | [`Plane::save`]    | the same for two samples of points of a plane                     |
@@ -33,6 +34,7 @@ mod plot;
 mod raster;
 mod scatter;
 mod sheet;
+mod story;
 mod theme;
 mod traversal;
 mod witness;
@@ -45,6 +47,7 @@ pub use manifold::Manifold;
 pub use null::Null;
 pub use scatter::{Cloud, scatter, scatters};
 pub use sheet::{Row, Sheet};
+pub use story::{Encoded, Story};
 pub use traversal::{Latent, Traversal};
 pub use witness::{Curve, Plane};
 

@@ -174,14 +174,14 @@ impl Canvas<'_> {
         self.write(text, at, align, TEXT_SIZE, INK)
     }
 
-    /// One line of ordinary text with a white rim, centred on `at`: readable on top of data.
-    pub(super) fn rimmed_text(&self, text: &str, at: Point) -> Drawn {
+    /// One line of text with a white rim, centred on `at`: readable on top of data.
+    pub(super) fn rimmed_text(&self, text: &str, at: Point, size: f64, colour: RGBColor) -> Drawn {
         for step in 0..RIM_STEPS {
             let angle = std::f64::consts::TAU * f64::from(step) / f64::from(RIM_STEPS);
             let moved = (at.0 + RIM * angle.cos(), at.1 + RIM * angle.sin());
-            self.write(text, moved, Align::Centre, TEXT_SIZE, WHITE)?;
+            self.write(text, moved, Align::Centre, size, WHITE)?;
         }
-        self.text(text, at, Align::Centre)
+        self.write(text, at, Align::Centre, size, colour)
     }
 
     /// One line of text of any size and colour, its digits centred vertically on `at`.

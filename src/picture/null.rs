@@ -146,10 +146,12 @@ impl<'a> Layout<'a> {
         canvas.line((x(null.observed), top), (x(null.observed), bottom), VERMILION, OBSERVED_THICKNESS)?;
         if let Some(threshold) = null.threshold {
             let text = format!("threshold {}", short(threshold));
-            canvas.rimmed_text(&text, (beside(axes.frame, x(threshold), &text, !right_first), row(1.0)))?;
+            let at = (beside(axes.frame, x(threshold), &text, !right_first), row(1.0));
+            canvas.rimmed_text(&text, at, TEXT_SIZE, INK)?;
         }
         let text = format!("observed {}", short(null.observed));
-        canvas.rimmed_text(&text, (beside(axes.frame, x(null.observed), &text, right_first), row(0.0)))
+        let at = (beside(axes.frame, x(null.observed), &text, right_first), row(0.0));
+        canvas.rimmed_text(&text, at, TEXT_SIZE, INK)
     }
 }
 

@@ -43,20 +43,31 @@ impl Page {
         above(&self.title)
     }
 
-    /// The picture, its body drawn by `work` and then changed by `stamp`, which sees finished pixels.
+    /// The picture, its body drawn by `work` and then changed by `stamp`, which sees finished pixels, written
+    /// to `path` as PNG.
     pub(super) fn save(
         &self,
         path: &Path,
         work: impl FnOnce(&Canvas<'_>) -> Drawn,
         stamp: impl FnOnce(&mut RgbImage),
     ) -> Result<()> {
+        save(&self.paint(path, work, stamp)?, path)
+    }
+
+    /// The same picture, for a file to be written at `path`.
+    pub(super) fn paint(
+        &self,
+        path: &Path,
+        work: impl FnOnce(&Canvas<'_>) -> Drawn,
+        stamp: impl FnOnce(&mut RgbImage),
+    ) -> Result<RgbImage> {
         let drawn = paint(self.size, |canvas| {
             self.write(canvas)?;
             work(canvas)
         });
         let mut picture = drawn.map_err(io::Error::other).map_err(Error::io(path, "draw"))?;
         stamp(&mut picture);
-        save(&picture, path)
+        Ok(picture)
     }
 
     fn write(&self, canvas: &Canvas<'_>) -> Drawn {

@@ -1,9 +1,9 @@
-//! A latent plane: its axes, the circles of the prior.
+//! A latent plane: its axes, the circles of the prior, ellipses of codes.
 
 use super::axes::{Axes, Frame, Range, Tick, room_left};
 use super::canvas::{Canvas, Drawn, Point};
 use super::theme::REFERENCE;
-use plotters::style::RGBColor;
+use plotters::style::{Color, RGBColor};
 use std::f64::consts::TAU;
 
 /// Names of the axes.
@@ -21,8 +21,22 @@ const PRIOR_RADII: [f64; 2] = [1.0, 2.0];
 pub(super) const PRIOR_NAME: &str = "prior: 1, 2 σ";
 pub(super) const PRIOR_THICKNESS: f64 = 1.5;
 
+/// The same of a code, with how much of its colour is inside each.
+const CODE_RADII: [(f64, f64); 2] = [(2.0, 0.12), (1.0, 0.3)];
+const CODE_THICKNESS: f64 = 2.0;
+
 /// Straight pieces that an ellipse is drawn with.
 const PIECES: u32 = 360;
+
+/// Side of the square that a dot or a cross takes up among labels.
+const DOT: f64 = 14.0;
+
+/// How far from its place a label is tried: nearest, from ring to ring, how many rings; and in how many
+/// directions.
+const NEAR: f64 = 10.0;
+const RING: f64 = 8.0;
+const RINGS: u32 = 30;
+const DIRECTIONS: u32 = 24;
 
 /// A square part of the latent plane around the origin.
 pub(super) struct LatentPlane {
@@ -61,6 +75,27 @@ impl LatentPlane {
         PRIOR_RADII
             .iter()
             .try_for_each(|&radius| self.outline(canvas, (0.0, 0.0), [radius; 2], REFERENCE, PRIOR_THICKNESS))
+    }
+
+    /// A normal distribution with independent coordinates: where it is within one and two standard deviations.
+    pub(super) fn code(&self, canvas: &Canvas<'_>, mean: Point, std: [f64; 2], colour: RGBColor) -> Drawn {
+        let frame = self.axes.frame;
+        for (factor, tint) in CODE_RADII {
+            let radii = std.map(|std| factor * std);
+            let (right, bottom) = frame.at(1.0, 0.0);
+            let lines: Vec<(f64, [f64; 2])> = (0..=PIECES / 2)
+                .map(|piece| {
+                    // From the left end to the right, above and below.
+                    let place =
+                        |side: f64| self.on(mean, radii, 0.5 + side * f64::from(piece) / f64::from(PIECES));
+                    let x = place(1.0).0.clamp(frame.left, right);
+                    (x, [1.0, -1.0].map(|side| place(side).1.clamp(frame.top, bottom)))
+                })
+                .collect();
+            canvas.between(&lines, colour.mix(tint))?;
+            self.outline(canvas, mean, radii, colour, CODE_THICKNESS)?;
+        }
+        Ok(())
     }
 
     /// A place on an ellipse, `turn` of the way round, in the picture.
@@ -107,6 +142,42 @@ impl LatentPlane {
     }
 }
 
+/// Where labels of so many (width, height) go, their centres beside the places they label: inside `frame`,
+/// and on none of the places or the other labels unless nothing is free nearby. `away` has for each label what
+/// it should rather lie away from.
+pub(super) fn beside(places: &[Point], sizes: &[(f64, f64)], away: &[Point], frame: Frame) -> Vec<Point> {
+    let mut taken: Vec<(Point, (f64, f64))> = places.iter().map(|&place| (place, (DOT, DOT))).collect();
+    let own = taken.len();
+    for ((&place, &size), &from) in places.iter().zip(sizes).zip(away) {
+        let outward = if place == from { -TAU / 4.0 } else { (place.1 - from.1).atan2(place.0 - from.0) };
+        let at = |ring: u32, step: u32| {
+            // To the one side and the other in turn.
+            let turn = f64::from(step.div_ceil(2)) * if step.is_multiple_of(2) { 1.0 } else { -1.0 };
+            let angle = outward + TAU * turn / f64::from(DIRECTIONS);
+            let distance = NEAR + RING * f64::from(ring);
+            (
+                place.0 + (distance + size.0 / 2.0) * angle.cos(),
+                place.1 + (distance + size.1 / 2.0) * angle.sin(),
+            )
+        };
+        let free = |&centre: &Point| {
+            let apart = |a: f64, b: f64, room: f64| (a - b).abs() >= room / 2.0;
+            let clear = taken.iter().all(|&((x, y), (width, height))| {
+                apart(x, centre.0, width + size.0) || apart(y, centre.1, height + size.1)
+            });
+            let (from, to) = (frame.at(0.0, 1.0), frame.at(1.0, 0.0));
+            let inside = |low: f64, value: f64, high: f64, room: f64| {
+                low + room / 2.0 <= value && value + room / 2.0 <= high
+            };
+            clear && inside(from.0, centre.0, to.0, size.0) && inside(from.1, centre.1, to.1, size.1)
+        };
+        let all = (0..RINGS).flat_map(|ring| (0..DIRECTIONS).map(move |step| (ring, step)));
+        let found = all.map(|(ring, step)| at(ring, step)).find(free).unwrap_or_else(|| at(0, 0));
+        taken.push((found, size));
+    }
+    taken.split_off(own).into_iter().map(|(centre, _)| centre).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,5 +197,23 @@ mod tests {
             let (x, y) = plane.on((1.0, -1.0), [0.5, 2.0], turn);
             assert!(((x - centre.0).hypot(y - centre.1) - radius).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn labels_lie_apart_beside_their_places() {
+        let frame = Frame { left: 0.0, top: 0.0, width: 400.0, height: 400.0 };
+        // All in one spot, one of them in a corner.
+        let mut places = vec![(200.0, 200.0); 20];
+        places.push((2.0, 2.0));
+        let (sizes, away) = (vec![(20.0, 24.0); 21], vec![(200.0, 200.0); 21]);
+        let labels = beside(&places, &sizes, &away, frame);
+        for (index, label) in labels.iter().enumerate() {
+            assert!((10.0..=390.0).contains(&label.0) && (12.0..=388.0).contains(&label.1));
+            let apart =
+                |other: &Point| (label.0 - other.0).abs() >= 20.0 || (label.1 - other.1).abs() >= 24.0;
+            assert!(labels[..index].iter().all(apart), "{label:?}");
+        }
+        // The first one lies straight above.
+        assert!((labels[0].0 - 200.0).abs() < 1e-9 && labels[0].1 < 200.0);
     }
 }

@@ -4,7 +4,7 @@ use super::axes::{ABOVE, BELOW, HEADING, number};
 use super::canvas::{Align, Canvas, Drawn, Point, text_width};
 use super::page::Page;
 use super::plane::{LatentPlane, PRIOR_NAME, PRIOR_THICKNESS};
-use super::theme::{GAP, LEADING, QUIET, REFERENCE, TEXT_SIZE, class_colour};
+use super::theme::{GAP, INK, LEADING, QUIET, REFERENCE, TEXT_SIZE, class_colour};
 use crate::error::{Error, Result};
 use plotters::style::Color;
 use std::path::Path;
@@ -191,7 +191,7 @@ impl Dots<'_> {
         }
         for (class, name) in self.classes.iter().enumerate() {
             if let Some(middle) = self.middle(class) {
-                canvas.rimmed_text(name, self.plane.axes.at(middle))?;
+                canvas.rimmed_text(name, self.plane.axes.at(middle), TEXT_SIZE, INK)?;
             }
         }
         Ok(())
