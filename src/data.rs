@@ -106,6 +106,12 @@ pub struct Dataset {
 const TEST_OFFSET: u32 = 1 << 31;
 
 impl Dataset {
+    /// The first test image of each of the first classes, at most `most`.
+    pub fn first_of_classes(&self, most: usize) -> Vec<usize> {
+        let first = |class: usize| self.test.labels.iter().position(|&label| usize::from(label) == class);
+        (0..self.classes.len()).filter_map(first).take(most).collect()
+    }
+
     /// Makes every pixel black or white, white with the probability that its grey level says; once and for all, so
     /// that the data are the same in every epoch ("static binarisation", Salakhutdinov and Murray 2008).
     ///

@@ -26,6 +26,9 @@ pub enum Figure {
     Manifold,
     /// Where the encoder puts the test images in the latent plane; needs --latent 2.
     Scatter,
+    /// A few images, their codes as ellipses in the latent plane, samples of them and what these are decoded to;
+    /// needs --latent 2.
+    Story,
     /// From one test image to another, along the line between their codes.
     Interpolation,
     /// What each latent dimension does to an image (Burgess et al. 2018, figure 4).
@@ -51,12 +54,13 @@ enum Needs {
 }
 
 impl Figure {
-    const EACH: [Self; 10] = [
+    const EACH: [Self; 11] = [
         Self::Losses,
         Self::Reconstructions,
         Self::Samples,
         Self::Manifold,
         Self::Scatter,
+        Self::Story,
         Self::Interpolation,
         Self::Traversal,
         Self::Kl,
@@ -71,6 +75,7 @@ impl Figure {
             Self::Samples => "samples.png",
             Self::Manifold => "manifold.png",
             Self::Scatter => "scatter.png",
+            Self::Story => "story.png",
             Self::Interpolation => "interpolation.png",
             Self::Traversal => "traversal.png",
             Self::Kl => "kl.png",
@@ -83,7 +88,7 @@ impl Figure {
     fn needs(self) -> Needs {
         match self {
             Self::Losses | Self::Kl | Self::Decomposition | Self::Schedule => Needs::Log,
-            Self::Manifold | Self::Scatter => Needs::Plane,
+            Self::Manifold | Self::Scatter | Self::Story => Needs::Plane,
             Self::Reconstructions | Self::Samples | Self::Interpolation | Self::Traversal | Self::All => {
                 Needs::Nothing
             }
@@ -147,6 +152,7 @@ pub fn draw(
             (Figure::Samples, _) => images::samples(&path, session, dataset)?,
             (Figure::Manifold, _) => plane::manifold(&path, session, dataset)?,
             (Figure::Scatter, _) => plane::scatter(&path, session, dataset)?,
+            (Figure::Story, _) => plane::story(&path, session, dataset)?,
             (Figure::Interpolation, _) => images::interpolation(&path, session, dataset)?,
             (Figure::Traversal, _) => images::traversal(&path, session, dataset)?,
             (Figure::Losses, Some(log)) => curves::losses(&path, session, dataset, log)?,

@@ -34,6 +34,8 @@ pub enum Stream {
     Importance,
     /// Which grey pixels become white.
     Binarisation,
+    /// Samples of codes in a picture.
+    Story,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

@@ -36,7 +36,7 @@ const COMPARED: usize = 10_000;
 const COMPARED_EACH_EPOCH: usize = 1_000;
 
 /// Test images whose codes are logged after each epoch: the first of so many classes.
-const FOLLOWED: usize = 6;
+pub const FOLLOWED: usize = 6;
 
 /// What happens during training, for a progress bar.
 pub trait Observer {
@@ -133,7 +133,7 @@ pub fn train(
     };
     let mut decomposer =
         Decomposer::new(device, COMPARED_EACH_EPOCH, dataset.test.len().min(COMPARED), config.latent)?;
-    let followed = followed(dataset);
+    let followed = dataset.first_of_classes(FOLLOWED);
     while progress.step < progress.total && !stop.load(Ordering::Relaxed) {
         train_epoch(run, &mut session, &mut progress, observer, stop)?;
         let (test, codes) = session.evaluate(Split::Test)?;
@@ -199,13 +199,6 @@ pub fn suggest_capacity(
         progress(done, total);
     }
     Ok(late.kl / late.images as f64)
-}
-
-/// The first test image of each of the first few classes: a plane of codes shows where they go.
-fn followed(dataset: &Dataset) -> Vec<usize> {
-    let labels = &dataset.test.labels;
-    let first = |class: usize| labels.iter().position(|&label| usize::from(label) == class);
-    (0..dataset.classes.len()).filter_map(first).take(FOLLOWED).collect()
 }
 
 /// Where training stands.

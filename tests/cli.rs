@@ -523,7 +523,7 @@ fn a_latent_plane_is_drawn_and_runs_are_numbered() {
         ["decomposition", "interpolation", "kl", "losses", "reconstructions", "samples", "traversal"];
     let files = |names: &[&str]| -> Vec<String> { names.iter().map(|name| format!("{name}.png")).collect() };
     assert_eq!(pictures("runs/002"), files(&everywhere));
-    let mut plane = files(&[&everywhere[..], &["manifold", "scatter"]].concat());
+    let mut plane = files(&[&everywhere[..], &["manifold", "scatter", "story"]].concat());
     plane.sort();
     assert_eq!(pictures("runs/001"), plane);
     place.fails(1, "draw manifold runs/002 --engine cpu", &["--latent 2", "this one has 3"]);
@@ -581,6 +581,85 @@ fn a_resumed_run_equals_one_in_one_go() {
     // Once more: nothing is left to do.
     place.succeeds("resume resumed");
     assert_eq!(place.lines_without_repetition("resumed"), 4);
+}
+
+/// A learned sigma is a part of the state, and a schedule depends on the step alone.
+#[test]
+fn a_resumed_run_with_a_learned_sigma_and_schedules_equals_one_in_one_go() {
+    let place = Place::new();
+    let options =
+        "--objective beta-vae --beta linear:4:1:12 --sigma learned --learning-rate linear:0.01:0.001:12";
+    place.train(&format!("--out straight --epochs 2 {options}"));
+    place.train(&format!("--out stopped --epochs 2 {options}"));
+    fs::remove_dir_all(place.path("stopped/checkpoints/16")).expect("the last checkpoint");
+    let summary = place.json("resume stopped --json");
+    assert_eq!(summary["steps"], 16);
+    assert!(summary["sigma"].as_f64().expect("a sigma") < 1.0, "{summary}");
+    assert!(place.checkpoint("straight", 16) == place.checkpoint("stopped", 16), "checkpoints differ");
+}
+
+#[test]
+fn every_objective_says_what_its_terms_are() {
+    let place = Place::new();
+    for (objective, term) in [
+        ("mmd-vae", Some("mmd")),
+        ("mmd-vae --mmd draws", Some("mmd")),
+        ("info-vae --alpha 0.5", Some("mmd")),
+        ("tc-vae", Some("total_correlation")),
+        ("tc-vae --tc weighted", Some("mutual_information")),
+        ("capacity", None),
+        ("beta-vae --deterministic", None),
+    ] {
+        let options = format!("--out run --force --epochs 1 --log-every 1 --objective {objective} --json");
+        let summary = json(&place.train(&options));
+        assert_eq!(summary["objective"], objective.split(' ').next().expect("a name"));
+        let test = &summary["test"];
+        let parts = ["mutual_information", "total_correlation", "dimension_wise_kl"];
+        let sum: f64 = parts.iter().map(|part| test[part].as_f64().expect("a number")).sum();
+        assert!(sum.is_finite() && test["codes"] == 16, "{test}");
+        assert_eq!(test["kl_by_dimension"].as_array().map(Vec::len), Some(3));
+        let metrics = place.text("run/metrics.jsonl");
+        let train = metrics.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        for line in train.filter(|line| line["split"] == "train") {
+            assert!(term.is_none_or(|term| line[term].is_f64()), "{objective}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_likelihood_is_estimated_by_importance_sampling() {
+    let place = Place::new();
+    place.train("--out run --epochs 1 --likelihood bernoulli --binarise");
+    let summary = place.json("evaluate run --engine cpu --importance-samples 50 --json");
+    let number = |field: &str| summary["likelihood"][field].as_f64().expect("a number");
+    assert!(number("gap") >= 0.0 && number("log_likelihood") < 0.0, "{summary}");
+    assert!((1.0..=50.0).contains(&number("effective_samples")), "{summary}");
+    let text = place.succeeds("evaluate run --engine cpu --importance-samples 3");
+    assert!(text.contains("ln p(x)") && text.contains("KL(q(z|x) || p(z|x))"), "{text}");
+    place.train("--out fixed --epochs 1 --deterministic");
+    place.fails(2, "evaluate fixed --engine cpu --importance-samples 3", &["--deterministic", "q(z|x)"]);
+}
+
+#[test]
+fn a_capacity_is_suggested_and_nothing_kept() {
+    let place = Place::new();
+    let before = place.files();
+    let suggestion = json(&place.train("--suggest-capacity --steps 50 --json"));
+    assert!(suggestion["capacity"].as_f64().expect("nats") > 0.0, "{suggestion}");
+    assert_eq!(place.files(), before);
+}
+
+#[test]
+fn codes_of_two_runs_are_drawn_side_by_side() {
+    let place = Place::new();
+    let options = "train --data data --engine cpu --hidden 8 --batch 8 --steps 3";
+    place.succeeds(&format!("{options} --out a"));
+    place.succeeds(&format!("{options} --out b --objective mmd-vae"));
+    place.succeeds(&format!("{options} --out c --latent 3"));
+    place.succeeds("draw scatter a --beside b --engine cpu");
+    assert!(place.path("a/pictures/scatter-beside.png").is_file());
+    place.fails(1, "draw scatter a --beside c --engine cpu", &["--latent 2", "3 latent dimensions"]);
+    place.fails(2, "draw kl a --beside b --engine cpu", &["--beside goes with the scatter"]);
 }
 
 #[test]

@@ -147,6 +147,6 @@ pub(super) fn traversal(path: &Path, session: &mut Session, dataset: &Dataset) -
 }
 
 /// A test image as numbers in 0..1.
-fn original(dataset: &Dataset, image: usize) -> Vec<f32> {
+pub(super) fn original(dataset: &Dataset, image: usize) -> Vec<f32> {
     dataset.test.image(image).iter().map(|&pixel| f32::from(pixel) / 255.0).collect()
 }

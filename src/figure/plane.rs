@@ -1,14 +1,20 @@
 //! Pictures of a two-dimensional latent space.
 
+use super::images::original;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::picture::{self, Cloud, Manifold};
+use crate::picture::{self, Cloud, Encoded, Manifold, Story};
+use crate::random::{Sequence, Stream};
+use crate::train::FOLLOWED;
 use crate::train::session::{Session, Split};
 use std::path::Path;
 
 /// Columns and rows of the manifold, and how far out it goes, in standard deviations of the prior.
 const MANIFOLD_SIDE: usize = 20;
 const MANIFOLD_REACH: f64 = 3.0;
+
+/// Samples of each image's code in the story.
+const STORY_SAMPLES: usize = 6;
 
 /// Points of the scatter.
 const SCATTER_POINTS: usize = 10_000;
@@ -57,6 +63,42 @@ pub fn scatter_beside(path: &Path, models: [(&str, &mut Session); 2], dataset: &
         .collect();
     let title = format!("Where two encoders put the test images of {}", dataset.name);
     picture::scatters(&title, &clouds, &dataset.classes, path)
+}
+
+/// The lecture's story: images, their codes as ellipses, samples of them, and what these are decoded to.
+pub(super) fn story(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
+    let images = dataset.first_of_classes(FOLLOWED);
+    let codes = session.encode(Split::Test, images.iter().max().map_or(0, |last| last + 1))?;
+    let mut items = Vec::new();
+    for (number, &image) in images.iter().enumerate() {
+        let of = |values: &[f32]| [values[2 * image], values[2 * image + 1]].map(f64::from);
+        let (mean, std) = (of(&codes.means), of(&codes.log_stds).map(f64::exp));
+        let mut random = Sequence::new(session.seed(), Stream::Story, number as u32);
+        let sample = |_| std::array::from_fn(|j| mean[j] + std[j] * f64::from(random.normal()));
+        let samples: Vec<[f64; 2]> = (0..STORY_SAMPLES).map(sample).collect();
+        let z: Vec<f32> = samples.iter().chain([&mean]).flatten().map(|&z| z as f32).collect();
+        let mut decoded = session.decode(&z)?;
+        let decoded_mean = decoded.pop().unwrap_or_default();
+        items.push(Encoded {
+            label: dataset.classes[usize::from(dataset.test.labels[image])].clone(),
+            image: original(dataset, image),
+            mean,
+            std,
+            samples,
+            decoded,
+            decoded_mean,
+        });
+    }
+    Story {
+        title: format!("The latent space of {}: an image is an ellipse", dataset.name),
+        reach: MANIFOLD_REACH,
+        items,
+        height: dataset.test.height,
+        width: dataset.test.width,
+        channels: dataset.test.channels,
+        caption: String::new(),
+    }
+    .save(path)
 }
 
 /// The means of the first test images' codes.

@@ -155,6 +155,11 @@ impl Session {
         self.sigma
     }
 
+    /// Key of all random numbers.
+    pub fn seed(&self) -> u64 {
+        self.config.seed
+    }
+
     /// The objective's further term.
     pub fn term(&self) -> Term {
         self.model.config.objective.term
