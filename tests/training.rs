@@ -113,6 +113,8 @@ fn any_length(choice: Choice) -> Result<(), Failed> {
     }
     assert_eq!(curve, pieces);
     assert!(together.save(12)?.0 == apart.save(12)?.0, "parameters differ");
+    let averages = session(choice, &config, &dataset)?.train(0..3)?;
+    assert_eq!(averages, curve[..3].iter().map(Sums::metrics).collect::<Vec<_>>());
     Ok(())
 }
 

@@ -4,8 +4,8 @@ use super::config::Config;
 use super::metrics::{Metrics, Sums};
 use crate::checkpoint::{self, Optimizer, Progress};
 use crate::data::{Dataset, Pixels, sprites};
-use crate::engine::{Device, Engine, Ticket};
-use crate::error::{Error, Result};
+use crate::engine::{Device, Engine, MOST_STEPS, Ticket};
+use crate::error::{Error, Kind, Result};
 use crate::kernel::backward_weights::Adam;
 use crate::kernel::gather::pack;
 use crate::kernel::reconstruction::Likelihood;
@@ -13,6 +13,7 @@ use crate::model::{self, Architecture, Evaluation, Importance, Model, Origin, Pa
 use crate::numeric::sigmoid;
 use crate::program::{BufferId, Step};
 use crate::random::key;
+use std::ops::Range;
 
 /// A model on an engine.
 pub struct Session {
@@ -253,6 +254,25 @@ impl Session {
             steps.push(if term_ring.is_some() { sums.with_term(objective.term, row(2)) } else { sums });
         }
         Ok(steps)
+    }
+
+    /// Runs training steps, of which the first of all is number 0, and waits: averages over the images of each.
+    ///
+    /// # Errors
+    /// [`Kind::Diverged`] when a loss term is no longer finite; whatever the device objects to.
+    pub fn train(&mut self, steps: Range<u64>) -> Result<Vec<Metrics>> {
+        let mut metrics = Vec::new();
+        for first in steps.clone().step_by(MOST_STEPS) {
+            let count = (steps.end - first).min(MOST_STEPS as u64) as usize;
+            let ticket = self.submit(first, count)?;
+            for (step, sums) in (first..).zip(self.wait(ticket, count)?) {
+                if let Some((term, value)) = sums.not_finite() {
+                    return Err(Kind::Diverged { term, value, step }.into());
+                }
+                metrics.push(sums.metrics());
+            }
+        }
+        Ok(metrics)
     }
 
     /// Averages over a whole split, and its codes, with one sampled z per image: the same z for the same seed.
