@@ -96,7 +96,8 @@ fn the_architecture_lists_every_file() {
     };
     let mut tests = sources("tests", ".rs");
     tests.retain(|path| !path.starts_with("tests/common/") && !path.starts_with("tests/golden/"));
-    for path in [sources("src", ".rs"), sources("shaders", ".wgsl"), tests].concat() {
+    let examples = sources("examples", ".rs");
+    for path in [sources("src", ".rs"), sources("shaders", ".wgsl"), tests, examples].concat() {
         assert!(listed.contains(&path.as_str()), "ARCHITECTURE.md does not list {path}");
     }
 }
@@ -226,6 +227,15 @@ fn commands_in_the_documents_exist() {
         }
     }
     assert!(checked > 10, "the documents have commands");
+}
+
+#[test]
+fn the_readme_lists_every_example() {
+    let text = section("README.md", "## Examples");
+    for path in files("examples") {
+        let name = path.trim_start_matches("examples/").trim_end_matches(".rs");
+        assert!(text.contains(&format!("--example {name} ")), "the README does not list {path}");
+    }
 }
 
 #[test]
