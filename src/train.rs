@@ -167,6 +167,9 @@ pub fn train(
 const PROBE_STEPS: u64 = 2000;
 const PROBE_AVERAGED: u64 = 10;
 
+/// Steps of the probe between two reports.
+const PROBE_REPORT: u64 = 50;
+
 /// The mean KL in nats that a model of these settings takes where nothing but the ELBO holds it back: how far up a
 /// capacity can usefully go. Trains a model that is then forgotten; `progress` hears of steps done and of all.
 ///
@@ -182,23 +185,16 @@ pub fn suggest_capacity(
     let (model, _) = initial_checkpoint(&config, dataset);
     let mut session = Session::new(device, &config, dataset, &model)?;
     let total = PROBE_STEPS.min(session.total_steps());
-    let averaged = (total / PROBE_AVERAGED).max(1);
-    let (mut done, mut late) = (0, Sums::default());
-    while done < total {
-        let count = (total - done).min(averaged).min(MOST_STEPS as u64) as usize;
-        let ticket = session.submit(done, count)?;
-        for step in session.wait(ticket, count)? {
-            if let Some((term, value)) = step.not_finite() {
-                return Err(Kind::Diverged { term, value, step: done }.into());
-            }
-            if done >= total - averaged {
-                late.add(&step);
-            }
-            done += 1;
-        }
-        progress(done, total);
+    let averaged = (total / PROBE_AVERAGED).max(1) as usize;
+    let mut kl = Vec::new();
+    while (kl.len() as u64) < total {
+        let done = kl.len() as u64;
+        let metrics = session.train(done..total.min(done + PROBE_REPORT))?;
+        kl.extend(metrics.iter().map(|metrics| metrics.kl));
+        progress(kl.len() as u64, total);
     }
-    Ok(late.kl / late.images as f64)
+    let late = &kl[kl.len().saturating_sub(averaged)..];
+    Ok(late.iter().sum::<f64>() / late.len() as f64)
 }
 
 /// Where training stands.

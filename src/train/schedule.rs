@@ -79,7 +79,8 @@ impl Schedule {
                     (Some((start, from)), Some(&(end, to))) => Ramp { from, to, steps: Some(end - start) }
                         .at((step - start) as f64 / (end - start) as f64),
                     (Some((_, value)), None) | (None, Some(&(_, value))) => value,
-                    (None, None) => unreachable!("a piecewise schedule has points"),
+                    // Without points, nothing is said.
+                    (None, None) => f64::NAN,
                 }
             }
         }
@@ -125,6 +126,9 @@ impl Schedule {
     /// Says what to change.
     pub fn check_fits(&self, option: &str, total: u64) -> Result<()> {
         match self.steps() {
+            None if *self == Self::Piecewise(Vec::new()) => {
+                Err(Error::usage(format!("--{option} is a piecewise schedule without a point; give it one")))
+            }
             Some(steps) if steps > total => Err(Error::usage(format!(
                 "--{option} {self} takes {steps} steps but the run has {total}; train for longer (--steps {steps}), \
                  or shorten the schedule"
@@ -307,6 +311,7 @@ mod tests {
         assert!(long.contains("--capacity linear:0:25:4000 takes 4000 steps but the run has 3999"), "{long}");
         schedule("linear:0:25:4000").check_fits("capacity", 4000).expect("fits");
         schedule("cosine:0:25").check_fits("capacity", 1).expect("always fits");
+        assert!(Schedule::Piecewise(Vec::new()).check_fits("beta", 1).is_err(), "made by a program");
         assert!(schedule("piecewise:0=1,9=-1").check_not_negative("beta").is_err());
         schedule("linear:20:0").check_not_negative("beta").expect("not negative");
     }
