@@ -69,25 +69,30 @@ pub(super) fn paint(size: (u32, u32), work: impl FnOnce(&Canvas<'_>) -> Drawn) -
     work(&canvas)?;
     canvas.area.present()?;
     drop(canvas);
-    Ok(shrink(&pixels, size))
+    Ok(shrink(&pixels, large.0, OVERSAMPLING))
 }
 
-/// The mean of each square of `OVERSAMPLING` by `OVERSAMPLING` pixels.
-fn shrink(pixels: &[u8], (width, height): (u32, u32)) -> RgbImage {
-    let side = OVERSAMPLING as usize;
-    let stride = width as usize * side * CHANNELS;
-    let area = OVERSAMPLING * OVERSAMPLING;
-    RgbImage::from_fn(width, height, |x, y| {
-        let corner = y as usize * side * stride + x as usize * side * CHANNELS;
-        let sums = (0..side)
-            .flat_map(|row| &pixels[corner + row * stride..][..side * CHANNELS])
-            .enumerate()
-            .fold([0; CHANNELS], |mut sums, (index, &value)| {
-                sums[index % CHANNELS] += u32::from(value);
-                sums
-            });
-        image::Rgb(sums.map(|sum| ((sum + area / 2) / area) as u8))
-    })
+/// The mean of each square of `side` by `side` pixels of a picture that is `width` pixels wide; what is left
+/// at the right and at the bottom is cut off.
+pub(super) fn shrink(pixels: &[u8], width: u32, side: u32) -> RgbImage {
+    let (stride, edge) = (width as usize * CHANNELS, side as usize);
+    let rows = pixels.chunks_exact(stride * edge);
+    let size = (width / side, rows.len() as u32);
+    let mut means = Vec::with_capacity(size.0 as usize * rows.len() * CHANNELS);
+    let mut sums = vec![0_u32; size.0 as usize * CHANNELS];
+    for square_row in rows {
+        sums.fill(0);
+        for row in square_row.chunks_exact(stride) {
+            for (sum, square) in sums.chunks_exact_mut(CHANNELS).zip(row.chunks_exact(edge * CHANNELS)) {
+                for pixel in square.chunks_exact(CHANNELS) {
+                    sum.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += u32::from(value));
+                }
+            }
+        }
+        let area = side * side;
+        means.extend(sums.iter().map(|sum| ((sum + area / 2) / area) as u8));
+    }
+    RgbImage::from_raw(size.0, size.1, means).unwrap_or_default()
 }
 
 impl Canvas<'_> {
@@ -238,4 +243,43 @@ fn place((x, y): Point) -> (i32, i32) {
 
 fn enlarge(length: f64) -> i32 {
     (length * f64::from(OVERSAMPLING)).round() as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn squares_are_averaged() {
+        // 5 x 3 pixels, in red their number; the last column and row are cut off.
+        let pixels: Vec<u8> = (0..15).flat_map(|number| [number, 100, 7]).collect();
+        let shrunk = shrink(&pixels, 5, 2);
+        assert_eq!(shrunk.dimensions(), (2, 1));
+        // 0 + 1 + 5 + 6 and 2 + 3 + 7 + 8, by four.
+        assert_eq!([shrunk.get_pixel(0, 0).0, shrunk.get_pixel(1, 0).0], [[3, 100, 7], [5, 100, 7]]);
+    }
+
+    #[test]
+    fn dashes_run_on_around_corners() -> Drawn {
+        let picture =
+            paint((60, 20), |canvas| canvas.dashes(&[(0.0, 10.0), (5.0, 10.0), (60.0, 10.0)], INK, 2.0))?;
+        let inked = |x: u32| picture.get_pixel(x, 10)[0] < 128;
+        // Dashes of 10 from 0, 17, 34 and 51.
+        assert_eq!(
+            [3, 8, 13, 20, 30, 40, 47, 55].map(inked),
+            [true, true, false, true, false, true, false, true]
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn areas_lie_between_their_lines() -> Drawn {
+        let black = RGBColor(0, 0, 0).to_rgba();
+        let lines = [(10.0, [10.0, 10.0]), (30.0, [0.0, 20.0])];
+        let picture = paint((40, 20), |canvas| canvas.between(&lines, black))?;
+        let ink: f64 = picture.pixels().map(|pixel| 1.0 - f64::from(pixel[0]) / 255.0).sum();
+        assert!((ink - 200.0).abs() < 5.0, "{ink}");
+        assert_eq!([picture.get_pixel(28, 2)[0], picture.get_pixel(12, 2)[0]], [0, 255]);
+        Ok(())
+    }
 }
