@@ -3,6 +3,7 @@
 mod bandwidth;
 mod bench;
 mod compare;
+mod data;
 mod devices;
 mod draw;
 mod evaluate;
@@ -42,6 +43,7 @@ enum Command {
     Compare(Box<compare::Compare>),
     Witness(Box<witness::Witness>),
     Bandwidth(Box<bandwidth::BandwidthCommand>),
+    Data(data::Data),
     Devices(devices::Devices),
     Bench(bench::Bench),
 }
@@ -72,6 +74,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Compare(command) => return command.run(),
         Command::Witness(command) => command.run()?,
         Command::Bandwidth(command) => command.run()?,
+        Command::Data(command) => command.run()?,
         Command::Devices(command) => command.run()?,
         Command::Bench(command) => command.run()?,
     }

@@ -4,6 +4,8 @@
 
 use assert_cmd::Command;
 use flate2::{Compression, write::GzEncoder};
+use ndarray::{Array2, Array3};
+use ndarray_npy::{NpzWriter, write_npy};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::collections::HashSet;
@@ -202,6 +204,54 @@ fn bad_data(change: impl FnOnce(&Place), words: &[&str]) {
 fn a_missing_data_directory() {
     let place = Place::new();
     place.fails(1, "train --engine cpu --data nosuch", &["nosuch: there is no such directory", "`digits`"]);
+}
+
+#[test]
+fn data_that_is_no_images() {
+    let place = Place::new();
+    let train = |data: &str| format!("train --engine cpu --data {data}");
+    place.fails(2, &train("sprites:green"), &["`sprites` has no option `green`", "`sprites:colour`"]);
+    place.fails(1, &train("missing.npz"), &["missing.npz: cannot read"]);
+    place.write("text.npy", "1,2,3\n");
+    place.fails(1, &train("text.npy"), &["text.npy: this is no .npy array", "numpy.save"]);
+    place.write("text.npz", "1,2,3\n");
+    place.fails(1, &train("text.npz"), &["text.npz: this is no readable .npz archive", "numpy.savez"]);
+
+    let mut archive = NpzWriter::new(fs::File::create(place.path("wrong.npz")).expect("a file"));
+    archive.add_array("pictures", &Array3::<u8>::zeros([9, 4, 4])).expect("an array");
+    archive.add_array("names", &Array2::<u8>::zeros([9, 4])).expect("an array");
+    archive.finish().expect("an archive");
+    place.fails(1, &train("wrong.npz"), &["wrong.npz: there is no array `imgs`", "`pictures`", "`names`"]);
+    write_npy(place.path("flat.npy"), &Array2::<u8>::zeros([9, 16])).expect("an array");
+    place.fails(1, &train("flat.npy"), &["flat.npy: the array has shape (9, 16)", "(N, H, W, 3)"]);
+    write_npy(place.path("wide.npy"), &Array3::<f64>::zeros([9, 4, 4])).expect("an array");
+    place.fails(1, &train("wide.npy"), &["wide.npy: the images have type '<f8'", "astype('uint8')"]);
+}
+
+#[test]
+fn built_in_data_are_written_and_read_again() {
+    let place = Place::new();
+    let text = place.succeeds("data sprites --test --out sprites.npz");
+    assert!(text.contains("2,000 grey images of 64 x 64 pixels"), "{text}");
+    place.fails(1, "data sprites --out sprites.npz", &["sprites.npz: exists already", "--force"]);
+    place.succeeds("data digits --test --seed 3 --out sprites.npz --force");
+    place.misused("data mnist --out x.npz", &["mnist", "sprites:colour"]);
+    place.misused("data digits", &["--out"]);
+
+    // Samples of a test: the same file twice does not differ.
+    let arguments =
+        "compare sprites.npz:imgs sprites.npz:imgs --points 50 --engine cpu --permutations 19 --json";
+    let result = place.json(arguments);
+    assert_eq!((&result["n"], &result["d"], &result["reject"]), (&50.into(), &784.into(), &false.into()));
+    place.succeeds("data sprites:colour --test --out colour.npz");
+    let arguments =
+        "compare colour.npz:latents_classes colour.npz:latents_classes --points 50 --engine cpu --json";
+    assert_eq!(place.json(arguments)["d"], 6);
+    let arguments = "compare colour.npz:imgs --points 20 --engine cpu --json";
+    assert_eq!(place.json(arguments)["d"], 3 * 64 * 64);
+    // Nine tenths of the 4,000 digits are to learn from.
+    let summary = place.json("train --data sprites.npz --hidden 8 --latent 3 --steps 1 --engine cpu --json");
+    assert_eq!(summary["epochs"], 1.0 / f64::from(3600 / 128));
 }
 
 #[test]
@@ -848,6 +898,7 @@ fn every_command_has_help_with_examples() {
         "compare",
         "witness",
         "bandwidth",
+        "data",
     ];
     for command in commands {
         let help = place.succeeds(&format!("{command} --help"));

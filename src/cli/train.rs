@@ -29,6 +29,7 @@ use std::time::Instant;
   elbo train
   elbo train --data path/to/mnist --latent 20 --epochs 10
   elbo train --data sprites --likelihood bernoulli --latent 10 --hidden 600,300
+  elbo train --data dsprites.npz --likelihood bernoulli --latent 10 --epochs 3
   elbo train --objective beta-vae --beta 4 --out runs/beta4
   elbo train --objective beta-vae --beta linear:20:1 --data sprites --latent 10
   elbo train --objective mmd-vae --latent 20 --data path/to/mnist
@@ -63,7 +64,11 @@ pub(super) const DATA: &str = "digits|sprites|sprites:colour|PATH";
 /// What to train: a file's settings, changed by the options given.
 #[derive(Args)]
 pub(super) struct Settings {
-    /// Built-in data, or a directory of MNIST-style IDX files, gzipped or not [default: digits]
+    /// Built-in data, a .npz or .npy file of images, or a directory of MNIST-style IDX files [default: digits]
+    ///
+    /// Images in a .npz file are its `imgs`, of shape (N, H, W) or (N, H, W, 3), in bytes or f32 in 0..1; the
+    /// names and shapes of the file of dSprites are understood, and those of Keras' mnist.npz. A tenth of the
+    /// images, chosen by --seed, is kept for tests. IDX files may be gzipped.
     #[arg(long, value_name = DATA)]
     data: Option<String>,
     /// Make every pixel black or white, once, at random by its grey level: the "static" MNIST of likelihood tables

@@ -34,7 +34,8 @@ pub fn directory(path: &Path) -> Result<Dataset> {
         _ => Error::io(path, "read")(source),
     })?;
     if !found.is_dir() {
-        let problem = "this is a file, but a directory is expected; give the directory that holds it";
+        let problem = "this is a file, but a directory is expected; give the directory that holds it, or a \
+                       .npz or .npy file";
         return Err(Error::data(path, problem));
     }
 
@@ -306,7 +307,8 @@ mod tests {
         let directory = good();
         let file = directory.path().join(TRAIN_IMAGES);
         let message = format!(
-            "{}: this is a file, but a directory is expected; give the directory that holds it",
+            "{}: this is a file, but a directory is expected; give the directory that holds it, or a .npz or \
+             .npy file",
             file.display()
         );
         assert_eq!(super::directory(&file).unwrap_err().to_string(), message);

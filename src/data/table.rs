@@ -1,7 +1,7 @@
 //! Samples for the tests: tables of numbers from the files people have.
 
 mod csv;
-mod npy;
+pub(super) mod npy;
 
 use super::idx;
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ pub struct Table {
     pub columns: usize,
     /// `(n, d)`, row-major; all finite.
     pub values: Vec<f64>,
-    /// Height and width when each row is an image, `d = height * width`.
+    /// Height and width when each row is a grey image, `d = height * width`.
     pub image: Option<[usize; 2]>,
     /// `(d)`: the names of the columns, if the file has them.
     pub header: Option<Vec<String>>,
@@ -41,7 +41,7 @@ const SOURCES: &str = "a .npy, .npz or .csv file, an IDX file (with `idx` or `-u
 ///
 /// | source | rows |
 /// |---|---|
-/// | `x.npy` | an array `(n)`, `(n, d)`, or `(n, h, w)` of images, see below |
+/// | `x.npy` | an array `(n)`, `(n, d)`, or `(n, h, w)` or `(n, h, w, 3)` of images, see below |
 /// | `x.npz`, `x.npz:key` | the only array of an archive, or the one of this name |
 /// | `x.csv` | lines of numbers separated by commas; a first line with any name in it is the header |
 /// | an IDX file | its images, scaled to 0..1; `idx` in its name or `-ubyte` at the end, `.gz` or not |
@@ -49,7 +49,7 @@ const SOURCES: &str = "a .npy, .npz or .csv file, an IDX file (with `idx` or `-u
 /// | `DIR` | PNG images of one size, sorted by name: 8-bit luma / 255, without transparency |
 ///
 /// Arrays may hold booleans, integers (rounded to f64 above 2^53) or floats of 32 or 64 bits, in C or Fortran
-/// order. Images of unsigned bytes, `(n, h, w)`, are scaled to 0..1; all other values stay as they are.
+/// order. Images of unsigned bytes are scaled to 0..1; all other values stay as they are.
 ///
 /// A suffix after the last `:` counts only if the whole source is no existing path.
 ///

@@ -6,8 +6,9 @@ use ndarray_npy::ReadableElement;
 use ndarray_npy::npy::header::{Header, ReadHeaderError};
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Take};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zip::ZipArchive;
+use zip::result::ZipError;
 
 /// Reads a `.npy` file.
 pub(super) fn file(path: &Path) -> Result<Table> {
@@ -16,39 +17,65 @@ pub(super) fn file(path: &Path) -> Result<Table> {
     array(path, file.take(length))
 }
 
+/// An open `.npz` file.
+pub(in crate::data) type Archive = ZipArchive<BufReader<File>>;
+
+/// Opens a `.npz` file.
+pub(in crate::data) fn open(path: &Path) -> Result<Archive> {
+    let file = File::open(path).map_err(Error::io(path, "read"))?;
+    ZipArchive::new(BufReader::new(file)).map_err(|source| broken(path, source))
+}
+
+/// The names of an archive's arrays.
+pub(in crate::data) fn keys(archive: &Archive) -> Vec<String> {
+    archive.file_names().filter_map(|name| name.strip_suffix(".npy")).map(String::from).collect()
+}
+
+/// A list of names for a message.
+pub(in crate::data) fn listed(keys: &[String]) -> String {
+    keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// An array of an archive: its place for messages, and a reader whose limit is its length in bytes.
+pub(in crate::data) fn entry<'a>(
+    path: &Path,
+    archive: &'a mut Archive,
+    key: &str,
+) -> Result<(PathBuf, Take<impl Read + use<'a>>)> {
+    let entry = archive.by_name(&format!("{key}.npy")).map_err(|source| broken(path, source))?;
+    let length = entry.size();
+    Ok((format!("{}:{key}", path.display()).into(), entry.take(length)))
+}
+
+fn broken(path: &Path, source: ZipError) -> Error {
+    let problem = format!("this is no readable .npz archive ({source}); write it again with `numpy.savez`");
+    Error::data(path, problem)
+}
+
 /// Reads the array `key` of a `.npz` file, or its only one.
 pub(super) fn archive(path: &Path, key: Option<&str>) -> Result<Table> {
-    let file = File::open(path).map_err(Error::io(path, "read"))?;
-    let broken = |source| {
-        let problem =
-            format!("this is no readable .npz archive ({source}); write it again with `numpy.savez`");
-        Error::data(path, problem)
-    };
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(broken)?;
-
-    let keys: Vec<_> = archive.file_names().filter_map(|name| name.strip_suffix(".npy")).collect();
-    let list = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    let mut archive = open(path)?;
+    let keys = keys(&archive);
+    let list = listed(&keys);
     let key = match (key, keys.as_slice()) {
         (_, []) => Err("there is no array in this archive; write one with `numpy.savez`".into()),
-        (None, &[only]) => Ok(only),
+        (None, [only]) => Ok(only.as_str()),
         (None, [one, ..]) => Err(format!(
             "there are {} arrays in this archive: {list}; say which one, such as `{}:{one}`",
             keys.len(),
             path.display()
         )),
-        (Some(key), _) if keys.contains(&key) => Ok(key),
+        (Some(key), _) if keys.iter().any(|known| known == key) => Ok(key),
         (Some(key), _) => Err(format!("there is no array `{key}` in this archive; give one of {list}")),
     };
-    let key = key.map_err(|problem| Error::data(path, problem))?.to_owned();
-
-    let entry = archive.by_name(&format!("{key}.npy")).map_err(broken)?;
-    let length = entry.size();
-    array(format!("{}:{key}", path.display()).as_ref(), entry.take(length))
+    let key = key.map_err(|problem| Error::data(path, problem))?;
+    let (place, reader) = entry(path, &mut archive, key)?;
+    array(&place, reader)
 }
 
-/// Reads one array from a reader whose limit is the array's length in bytes.
-fn array(place: &Path, mut reader: Take<impl Read>) -> Result<Table> {
-    let header = Header::from_reader(&mut reader).map_err(|error| match error {
+/// Reads the header of an array.
+pub(in crate::data) fn header(place: &Path, reader: &mut impl Read) -> Result<Header> {
+    Header::from_reader(reader).map_err(|error| match error {
         ReadHeaderError::Io(source) if source.kind() == ErrorKind::UnexpectedEof => {
             Error::data(place, "the file ends inside its header; it was cut off, copy it again")
         }
@@ -57,13 +84,18 @@ fn array(place: &Path, mut reader: Take<impl Read>) -> Result<Table> {
             let problem = format!("this is no .npy array ({source}); write it again with `numpy.save`");
             Error::data(place, problem)
         }
-    })?;
+    })
+}
 
+/// Reads one array from a reader whose limit is the array's length in bytes.
+pub(in crate::data) fn array(place: &Path, mut reader: Take<impl Read>) -> Result<Table> {
+    let header = header(place, &mut reader)?;
     // Every array is one of images, of height d and width 1 if it has rows of d numbers.
-    let [n, h, w] = match header.shape[..] {
-        [n] => [n, 1, 1],
-        [n, d] => [n, d, 1],
-        [n, h, w] => [n, h, w],
+    let [n, h, w, c] = match header.shape[..] {
+        [n] => [n, 1, 1, 1],
+        [n, d] => [n, d, 1, 1],
+        [n, h, w] => [n, h, w, 1],
+        [n, h, w, 3] => [n, h, w, 3],
         _ => {
             let problem = format!(
                 "the array has shape {}, but one row per point is expected; give it with `a.reshape(n, -1)`",
@@ -79,7 +111,7 @@ fn array(place: &Path, mut reader: Take<impl Read>) -> Result<Table> {
     }
 
     let descriptor = header.type_descriptor.as_string().map_or("", String::as_str);
-    let is_image = header.shape.len() == 3;
+    let is_image = header.shape.len() >= 3;
     let values = match descriptor.trim_start_matches(['<', '>', '|']) {
         "f4" => numbers(place, &header, reader, |x: f32| x.into()),
         "f8" => numbers(place, &header, reader, |x: f64| x),
@@ -102,9 +134,9 @@ fn array(place: &Path, mut reader: Take<impl Read>) -> Result<Table> {
             Err(Error::data(place, problem))
         }
     }?;
-    let values = if header.layout.is_fortran() { c_order(&values, [n, h, w]) } else { values };
+    let values = if header.layout.is_fortran() { c_order(&values, [n, h, w, c]) } else { values };
 
-    let columns = h * w;
+    let columns = h * w * c;
     if let Some(k) = values.iter().position(|value| !value.is_finite()) {
         let problem = format!(
             "the value at row {}, column {} (both counted from 0) is {}, but all values must be finite; \
@@ -115,7 +147,7 @@ fn array(place: &Path, mut reader: Take<impl Read>) -> Result<Table> {
         );
         return Err(Error::data(place, problem));
     }
-    Ok(Table { rows: n, columns, values, image: is_image.then_some([h, w]), ..Table::default() })
+    Ok(Table { rows: n, columns, values, image: (is_image && c == 1).then_some([h, w]), ..Table::default() })
 }
 
 /// All values of an array, in the order of the file.
@@ -125,18 +157,7 @@ fn numbers<A: ReadableElement>(
     reader: Take<impl Read>,
     number: impl Fn(A) -> f64,
 ) -> Result<Vec<f64>> {
-    // Checked before anything is allocated: a damaged header may announce more than any memory holds.
-    let expected = header.shape.iter().fold(size_of::<A>() as u64, |size, &n| size.saturating_mul(n as u64));
-    if reader.limit() != expected {
-        let problem = format!(
-            "the header announces {} values of {} bytes, so {expected} bytes, but {} follow it; the file is \
-             damaged, copy it again",
-            shape(header),
-            size_of::<A>(),
-            reader.limit()
-        );
-        return Err(Error::data(place, problem));
-    }
+    check_len::<A>(place, header, &reader)?;
     // Without the limit, the reader meets the end of an archive's entry, where the checksum is compared.
     let values =
         A::read_to_end_exact_vec(reader.into_inner(), &header.type_descriptor, header.shape.iter().product());
@@ -149,19 +170,38 @@ fn numbers<A: ReadableElement>(
     Ok(values.into_iter().map(number).collect())
 }
 
-/// C order from Fortran order: `y[i, r, c] = x[i + n (r + h c)]`.
-fn c_order(x: &[f64], [n, h, w]: [usize; 3]) -> Vec<f64> {
+/// That the reader has as many bytes as the header announces.
+pub(in crate::data) fn check_len<A>(place: &Path, header: &Header, reader: &Take<impl Read>) -> Result<()> {
+    // Checked before anything is allocated: a damaged header may announce more than any memory holds.
+    let expected = header.shape.iter().fold(size_of::<A>() as u64, |size, &n| size.saturating_mul(n as u64));
+    if reader.limit() != expected {
+        let problem = format!(
+            "the header announces {} values of {} bytes, so {expected} bytes, but {} follow it; the file is \
+             damaged, copy it again",
+            shape(header),
+            size_of::<A>(),
+            reader.limit()
+        );
+        return Err(Error::data(place, problem));
+    }
+    Ok(())
+}
+
+/// C order from Fortran order: `y[i, r, c, k] = x[i + n (r + h (c + w k))]`.
+fn c_order(x: &[f64], [n, h, w, colours]: [usize; 4]) -> Vec<f64> {
     let mut y = Vec::with_capacity(x.len());
     for i in 0..n {
         for r in 0..h {
-            y.extend((0..w).map(|c| x[i + n * (r + h * c)]));
+            for c in 0..w {
+                y.extend((0..colours).map(|k| x[i + n * (r + h * (c + w * k))]));
+            }
         }
     }
     y
 }
 
 /// The shape in words, such as `(2, 3)`.
-fn shape(header: &Header) -> String {
+pub(in crate::data) fn shape(header: &Header) -> String {
     let sizes: Vec<_> = header.shape.iter().map(usize::to_string).collect();
     format!("({})", sizes.join(", "))
 }
@@ -172,7 +212,6 @@ mod tests {
     use ndarray::{Array, Array1, Array2, Array3, ArrayD, Dimension, ShapeBuilder, array};
     use ndarray_npy::{NpzWriter, WritableElement, WriteNpyExt};
     use std::fs;
-    use std::path::PathBuf;
     use tempfile::TempDir;
     use zip::CompressionMethod;
     use zip::write::SimpleFileOptions;
@@ -257,9 +296,17 @@ mod tests {
     }
 
     #[test]
+    fn colour_images_are_read() {
+        let a = ArrayD::from_shape_fn(vec![2, 3, 4, 3], |i| (100 * i[0] + 10 * i[1] + i[2] + i[3]) as u8);
+        let table = read(&bytes(&a)).unwrap();
+        assert_eq!((table.rows, table.columns, table.image), (2, 36, None));
+        assert_eq!(table.row(1)[3 * 7 + 2], 115.0 / 255.0);
+    }
+
+    #[test]
     fn both_orders_give_the_same() {
         let value = |index: &[usize]| index.iter().fold(0.0, |value, &i| 10.0 * value + i as f64);
-        for shape in [vec![5], vec![2, 3], vec![2, 3, 4]] {
+        for shape in [vec![5], vec![2, 3], vec![2, 3, 4], vec![2, 5, 4, 3]] {
             let c = ArrayD::from_shape_fn(shape.clone(), |index| value(index.slice()));
             let fortran = ArrayD::from_shape_fn(shape.clone().f(), |index| value(index.slice()));
             let (c, fortran) = (bytes(&c), bytes(&fortran));
