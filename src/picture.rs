@@ -1,4 +1,4 @@
-//! Pictures: numbers in, PNG files out.
+//! Pictures: numbers in, PNG and GIF files out.
 //!
 //! | picture            | shows                                                             |
 //! |--------------------|-------------------------------------------------------------------|
@@ -12,6 +12,7 @@
 //! | [`scatter`]        | where the encoder puts each class in a two-dimensional latent plane |
 //! | [`scatters`]       | the same for several models                                       |
 //! | [`Story::save`]    | images, their codes in the latent plane, and what samples decode to |
+//! | [`Animation::save`] | how codes move during training, as GIF                           |
 //! | [`Null::save`]     | a test statistic among its values under the null hypothesis       |
 //! | [`Curve::save`]    | where two samples of numbers differ: their witness function       |
 //! | [`Plane::save`]    | the same for two samples of points of a plane                     |
@@ -19,10 +20,12 @@
 //! Nothing here knows of models, engines or files of data. The same input gives the same bytes: the font is
 //! part of the program, and no clock, thread or system setting takes part.
 
+mod animation;
 mod axes;
 mod bars;
 mod canvas;
 mod chart;
+mod gif;
 mod latents;
 mod losses;
 mod manifold;
@@ -39,6 +42,7 @@ mod theme;
 mod traversal;
 mod witness;
 
+pub use animation::{Animation, Snapshot};
 pub use bars::{Bar, Bars, Threshold};
 pub use chart::{Band, Chart, Panel, Series, Style};
 pub use latents::Latents;

@@ -18,6 +18,25 @@ pub(super) fn decoded(file: &[u8]) -> RgbImage {
     image::load_from_memory(file).expect("a picture").into_rgb8()
 }
 
+/// The frames of a GIF file, each with its delay in hundredths of a second.
+pub(super) fn moving(file: &[u8]) -> (Vec<RgbImage>, Vec<u16>) {
+    let mut options = gif::DecodeOptions::new();
+    options.set_color_output(gif::ColorOutput::RGBA);
+    let mut decoder = options.read_info(file).expect("a moving picture");
+    let mut screen = RgbImage::new(decoder.width().into(), decoder.height().into());
+    let (mut frames, mut delays) = (Vec::new(), Vec::new());
+    while let Some(frame) = decoder.read_next_frame().expect("a frame") {
+        for (index, pixel) in frame.buffer.chunks(4).enumerate() {
+            let (x, y) = (index % usize::from(frame.width), index / usize::from(frame.width));
+            let at = (u32::from(frame.left) + x as u32, u32::from(frame.top) + y as u32);
+            screen.put_pixel(at.0, at.1, image::Rgb([pixel[0], pixel[1], pixel[2]]));
+        }
+        frames.push(screen.clone());
+        delays.push(frame.delay);
+    }
+    (frames, delays)
+}
+
 /// Numbers from 0 to 1 that look random.
 pub(super) fn noise(seed: u64) -> impl FnMut() -> f64 {
     let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -42,7 +42,7 @@ const FAR: f64 = 1.2;
 const LEADER_THICKNESS: f64 = 1.0;
 
 /// How much of a label is ink, the rest being the colour of its code.
-const LABEL_INK: f64 = 0.35;
+pub(super) const LABEL_INK: f64 = 0.35;
 
 /// Radius of the dot beside a row's label.
 pub(super) const SWATCH: f64 = 9.0;

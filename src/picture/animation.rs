@@ -1,0 +1,305 @@
+//! How codes of a few images move during training.
+
+use super::axes::{ABOVE, BELOW, HEADING};
+use super::canvas::{Align, Canvas, Drawn, Point, shrink, text_width};
+use super::gif;
+use super::page::Page;
+use super::parts::{LINE, cross, fitting};
+use super::plane::{LatentPlane, beside};
+use super::raster::{Shape, Tile};
+use super::story::{LABEL_INK, LABEL_SIZE, SWATCH, check_code};
+use super::theme::{GAP, INK, TEXT_SIZE, WHITE, blend, series_colour};
+use crate::error::{Error, Result};
+use image::RgbImage;
+use plotters::style::{Color, RGBColor};
+use std::path::Path;
+
+/// Pixels of the drawing for each of the animation, along each side.
+const REDUCTION: u32 = 2;
+
+/// Width and height of the plane, in pixels of the drawing as all that follows.
+const SIDE: f64 = 760.0;
+
+/// Between the plane and the images, and between two images of a row.
+const GUTTER: f64 = 3.0 * GAP;
+const SEAM: f64 = GAP;
+
+/// Longest side of an image.
+const LONGEST: f64 = 170.0;
+
+const CROSS_SCALE: f64 = 1.6;
+
+/// The path of a mean, and how much of it is white.
+const TRAIL_THICKNESS: f64 = 2.5;
+const TRAIL_WHITE: f64 = 0.4;
+
+/// Hundredths of a second that a frame is shown, and the last one.
+const DELAY: u16 = 15;
+const LAST_DELAY: u16 = 300;
+
+const KEY: &str = "Ellipses: q(z | x) within 1 and 2 σ. Lines: the path of its mean μ (×). Grey: the prior.";
+
+/// The codes at one step of training.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Such as "step 1,000".
+    pub caption: String,
+    /// Mean and standard deviations of q(z | x) for each image.
+    pub codes: Vec<[[f64; 2]; 2]>,
+    /// What each image's mean is decoded to; may be empty in all snapshots.
+    pub decoded: Vec<Vec<f32>>,
+}
+
+/// Codes of a few images in the latent plane, over training.
+#[derive(Clone, Debug, Default)]
+pub struct Animation {
+    /// Written above the plane.
+    pub title: String,
+    /// The plane is shown from minus this to this, in standard deviations of the prior.
+    pub reach: f64,
+    /// Names of the images, short, such as "2".
+    pub labels: Vec<String>,
+    /// The images.
+    pub images: Vec<Vec<f32>>,
+    /// Height of each image in pixels.
+    pub height: usize,
+    /// Width of each image in pixels.
+    pub width: usize,
+    /// Values of each pixel: 1 for grey, 3 for red, green and blue side by side.
+    pub channels: usize,
+    /// In the order in which they are shown; the last one is shown longer.
+    pub snapshots: Vec<Snapshot>,
+}
+
+impl Animation {
+    /// Draws the snapshots and writes them to `path` as GIF.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let layout = Layout::new(self)?;
+        let mut frames: Vec<gif::Frame> = Vec::new();
+        for shown in 1..=self.snapshots.len() {
+            let draw = |canvas: &Canvas<'_>| layout.draw(canvas, shown);
+            let picture = layout.page.paint(path, draw, |picture| layout.stamp(picture, shown))?;
+            let delay = if shown == self.snapshots.len() { LAST_DELAY } else { DELAY };
+            frames.push((shrink(&picture, picture.width(), REDUCTION), delay));
+        }
+        gif::save(&frames, path)
+    }
+
+    fn colour(&self, image: usize) -> RGBColor {
+        series_colour(image, self.images.len())
+    }
+
+    /// Whether there are decoded images.
+    fn decodes(&self) -> bool {
+        self.snapshots.iter().any(|snapshot| !snapshot.decoded.is_empty())
+    }
+
+    fn check(&self, tile: Tile) -> Result<()> {
+        let images = self.images.len();
+        let decoded = if self.decodes() { images } else { 0 };
+        let complete =
+            |snapshot: &Snapshot| snapshot.codes.len() == images && snapshot.decoded.len() == decoded;
+        if self.labels.len() != images || self.snapshots.is_empty() || !self.snapshots.iter().all(complete) {
+            return Err(Error::usage(format!(
+                "an animation of {images} images needs as many labels, and a snapshot or more with as many codes \
+                 and, if any is decoded, as many decoded images"
+            )));
+        }
+        if !(self.reach > 0.0 && self.reach.is_finite()) {
+            return Err(Error::usage("the plane must reach to a positive, finite number"));
+        }
+        let all = self.snapshots.iter().flat_map(|snapshot| &snapshot.decoded).chain(&self.images);
+        all.into_iter().try_for_each(|image| tile.check(image))?;
+        let mut codes = self.snapshots.iter().flat_map(|snapshot| &snapshot.codes);
+        codes.try_for_each(|&[mean, std]| check_code(mean, std))
+    }
+}
+
+/// Where everything lies, the same in all frames.
+struct Layout<'a> {
+    animation: &'a Animation,
+    page: Page,
+    plane: LatentPlane,
+    tile: Tile,
+    /// The upper left corner of the first image.
+    corner: Point,
+}
+
+impl<'a> Layout<'a> {
+    fn new(animation: &'a Animation) -> Result<Self> {
+        let Animation { title, reach, labels, images, height, width, channels, .. } = animation;
+        let pitch = SIDE / images.len().max(1) as f64;
+        let shape = Shape { height: *height, width: *width, channels: *channels };
+        let longest = (pitch - SEAM).clamp(1.0, LONGEST);
+        let tile = Tile::fit(shape, images.len().min(1), longest, longest)?;
+        animation.check(tile)?;
+        let columns = if animation.decodes() { 2.0 } else { 1.0 };
+        let widest = labels.iter().map(|label| text_width(label, TEXT_SIZE)).fold(0.0, f64::max);
+        let label_width = 2.0 * SWATCH + GAP / 2.0 + widest + GAP;
+        let left = LatentPlane::room_left(*reach);
+        let table = label_width + columns * (tile.width() + SEAM) - SEAM;
+        let page = Page::new(title, (left + SIDE + GUTTER + table, HEADING + ABOVE + SIDE + BELOW), KEY)?;
+        let top = (page.top() + HEADING + ABOVE).ceil();
+        let plane = LatentPlane::new(*reach, page.left() + left, top, SIDE);
+        let corner = ((page.left() + left + SIDE + GUTTER + label_width).ceil(), top);
+        Ok(Self { animation, page, plane, tile, corner })
+    }
+
+    /// The upper left corner of an image.
+    fn place(&self, row: usize, column: usize) -> Point {
+        let pitch = (SIDE / self.animation.images.len() as f64).min(self.tile.height() + GUTTER).floor();
+        (self.corner.0 + column as f64 * (self.tile.width() + SEAM), self.corner.1 + row as f64 * pitch)
+    }
+
+    /// Draws the last of so many snapshots, with the paths so far.
+    fn draw(&self, canvas: &Canvas<'_>, shown: usize) -> Drawn {
+        let (animation, plane) = (self.animation, &self.plane);
+        let snapshots = &animation.snapshots[..shown];
+        let Some(snapshot) = snapshots.last() else { return Ok(()) };
+        plane.axes.frame.heading(canvas, &snapshot.caption, HEADING + ABOVE)?;
+        plane.grid(canvas)?;
+        plane.prior(canvas)?;
+        for (image, &[mean, std]) in snapshot.codes.iter().enumerate() {
+            plane.code(canvas, mean.into(), std, animation.colour(image))?;
+        }
+        let at = |image: usize, snapshot: &Snapshot| plane.axes.at(snapshot.codes[image][0].into());
+        for image in 0..animation.images.len() {
+            let path: Vec<Point> = snapshots.iter().map(|snapshot| at(image, snapshot)).collect();
+            plane.path(canvas, &path, blend(animation.colour(image), WHITE, TRAIL_WHITE), TRAIL_THICKNESS)?;
+        }
+        self.draw_labels(canvas, snapshot)?;
+        plane.edges(canvas, true)?;
+        self.draw_rows(canvas)
+    }
+
+    /// The means, and beside them the images' labels.
+    fn draw_labels(&self, canvas: &Canvas<'_>, snapshot: &Snapshot) -> Drawn {
+        let Animation { labels, images, .. } = self.animation;
+        let shown = (0..images.len()).filter(|&image| self.plane.contains(snapshot.codes[image][0].into()));
+        let shown: Vec<usize> = shown.collect();
+        let place = |&image: &usize| self.plane.axes.at(snapshot.codes[image][0].into());
+        let places: Vec<Point> = shown.iter().map(place).collect();
+        let size = |&image: &usize| (text_width(&labels[image], LABEL_SIZE), LABEL_SIZE);
+        let sizes: Vec<(f64, f64)> = shown.iter().map(size).collect();
+        let label_places = beside(&places, &sizes, &places, self.plane.axes.frame);
+        places.iter().try_for_each(|&place| cross(canvas, place, INK, CROSS_SCALE))?;
+        shown.iter().zip(label_places).try_for_each(|(&image, at)| {
+            let colour = blend(self.animation.colour(image), INK, LABEL_INK);
+            canvas.rimmed_text(&labels[image], at, LABEL_SIZE, colour)
+        })
+    }
+
+    /// What is written around the images.
+    fn draw_rows(&self, canvas: &Canvas<'_>) -> Drawn {
+        let heads = ["x", "from μ"].into_iter().take(if self.animation.decodes() { 2 } else { 1 });
+        for (column, text) in heads.enumerate() {
+            let (x, y) = self.place(0, column);
+            let at = (x + self.tile.width() / 2.0, y - ABOVE + LINE / 2.0);
+            canvas.write(text, at, Align::Centre, fitting(text, self.tile.width()), INK)?;
+        }
+        self.animation.labels.iter().enumerate().try_for_each(|(row, label)| {
+            let (x, y) = self.place(row, 0);
+            let (end, middle) = (x - GAP, y + self.tile.height() / 2.0);
+            canvas.text(label, (end, middle), Align::Right)?;
+            let dot = (end - text_width(label, TEXT_SIZE) - GAP / 2.0 - SWATCH, middle);
+            canvas.dot(dot, SWATCH, self.animation.colour(row).to_rgba())
+        })
+    }
+
+    /// Sets the images, and what the means are decoded to, into the drawing.
+    fn stamp(&self, picture: &mut RgbImage, shown: usize) {
+        let decoded = self.animation.snapshots[..shown].last().map_or(&[][..], |snapshot| &snapshot.decoded);
+        for (column, images) in [&self.animation.images[..], decoded].into_iter().enumerate() {
+            for (row, image) in images.iter().enumerate() {
+                let (x, y) = self.place(row, column);
+                self.tile.stamp(picture, image, (x as u32, y as u32));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::demo;
+    use crate::picture::theme::BLUE;
+
+    /// Two codes that part.
+    fn animation() -> Animation {
+        let snapshot = |x: f64| Snapshot {
+            caption: format!("at {x}"),
+            codes: vec![[[-x, 0.0], [0.3, 0.2]], [[x, 1.0], [0.2, 0.2]]],
+            decoded: vec![vec![0.4; 4]; 2],
+        };
+        Animation {
+            title: "animation".into(),
+            reach: 3.0,
+            labels: vec!["a".into(), "b".into()],
+            images: vec![vec![0.0; 4], vec![0.6; 4]],
+            height: 2,
+            width: 2,
+            channels: 1,
+            snapshots: [0.0, 1.0, 2.0].map(snapshot).into(),
+        }
+    }
+
+    #[test]
+    fn codes_move_from_frame_to_frame() {
+        let (frames, delays) = demo::moving(&demo::bytes(|path| animation().save(path)));
+        assert_eq!(delays, [DELAY, DELAY, LAST_DELAY]);
+        let unit = SIDE / f64::from(REDUCTION) / (2.0 * 3.0 * 1.08);
+        // The middle of what is blue inside the plane.
+        let middle = |frame: &RgbImage| {
+            let bluish = |pixel: &image::Rgb<u8>| pixel[2] > pixel[0].saturating_add(60) && pixel[0] < 100;
+            let plane = (LatentPlane::room_left(3.0) + SIDE) / f64::from(REDUCTION);
+            let found =
+                frame.enumerate_pixels().filter(|pixel| bluish(pixel.2) && f64::from(pixel.0) < plane);
+            let places: Vec<f64> = found.map(|pixel| f64::from(pixel.0)).collect();
+            assert!(!places.is_empty(), "nothing is like {BLUE:?}");
+            places.iter().sum::<f64>() / places.len() as f64
+        };
+        let moved = middle(&frames[0]) - middle(&frames[2]);
+        assert!((moved - 2.0 * unit).abs() < 0.5 * unit, "{moved} of {unit}");
+    }
+
+    #[test]
+    fn an_animation_is_small() {
+        let file = demo::bytes(|path| animation().save(path));
+        let (frames, _) = demo::moving(&file);
+        assert!((500..800).contains(&frames[0].width()) && (400..700).contains(&frames[0].height()));
+        assert!(file.len() < 3 * 75_000, "{} bytes", file.len());
+    }
+
+    #[test]
+    fn nothing_needs_to_be_decoded() {
+        let mut bare = animation();
+        bare.snapshots.iter_mut().for_each(|snapshot| snapshot.decoded.clear());
+        let width =
+            |animation: &Animation| demo::moving(&demo::bytes(|path| animation.save(path))).0[0].width();
+        assert!(width(&bare) < width(&animation()));
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        let path = Path::new("refused.gif");
+        assert!(Animation::default().save(path).is_err());
+        let refused = |change: fn(&mut Animation)| {
+            let mut animation = animation();
+            change(&mut animation);
+            animation.save(path).is_err()
+        };
+        assert!(refused(|animation| animation.snapshots.clear()));
+        assert!(refused(|animation| animation.labels.truncate(1)));
+        assert!(refused(|animation| animation.snapshots[1].codes.truncate(1)));
+        assert!(refused(|animation| animation.snapshots[1].decoded.clear()));
+        assert!(refused(|animation| animation.snapshots[1].codes[0][0][1] = f64::NAN));
+        assert!(refused(|animation| animation.reach = f64::INFINITY));
+        assert!(refused(|animation| animation.channels = 3));
+    }
+
+    #[test]
+    fn same_input_same_bytes() {
+        let draw = || demo::bytes(|path| animation().save(path));
+        assert_eq!(draw(), draw());
+    }
+}
