@@ -26,8 +26,8 @@ pub enum Figure {
     Manifold,
     /// Where the encoder puts the test images in the latent plane; needs --latent 2.
     Scatter,
-    /// A few images, their codes as ellipses in the latent plane, samples of them and what these are decoded to;
-    /// needs --latent 2.
+    /// A few images, their codes as ellipses in the latent plane, samples of them and what these are decoded to; of
+    /// a run also an animation of the codes during training. Needs --latent 2.
     Story,
     /// From one test image to another, along the line between their codes.
     Interpolation,
@@ -163,6 +163,10 @@ pub fn draw(
             (_, None) => unreachable!("it was checked that there is a log"),
         }
         files.push(path);
+        if let (Figure::Story, Some(log)) = (figure, log) {
+            let animation = directory.join("story.gif");
+            files.extend(plane::animation(&animation, dataset, log)?.map(|()| animation));
+        }
     }
     Ok(files)
 }

@@ -574,6 +574,7 @@ fn a_latent_plane_is_drawn_and_runs_are_numbered() {
     let files = |names: &[&str]| -> Vec<String> { names.iter().map(|name| format!("{name}.png")).collect() };
     assert_eq!(pictures("runs/002"), files(&everywhere));
     let mut plane = files(&[&everywhere[..], &["manifold", "scatter", "story"]].concat());
+    plane.push("story.gif".into());
     plane.sort();
     assert_eq!(pictures("runs/001"), plane);
     place.fails(1, "draw manifold runs/002 --engine cpu", &["--latent 2", "this one has 3"]);

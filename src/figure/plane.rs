@@ -1,11 +1,13 @@
 //! Pictures of a two-dimensional latent space.
 
+use super::Log;
 use super::images::original;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::picture::{self, Cloud, Encoded, Manifold, Story};
+use crate::picture::{self, Animation, Cloud, Encoded, Manifold, Snapshot, Story};
 use crate::random::{Sequence, Stream};
 use crate::train::FOLLOWED;
+use crate::train::run::Code;
 use crate::train::session::{Session, Split};
 use std::path::Path;
 
@@ -15,6 +17,9 @@ const MANIFOLD_REACH: f64 = 3.0;
 
 /// Samples of each image's code in the story.
 const STORY_SAMPLES: usize = 6;
+
+/// Most frames of its animation.
+const MOST_SNAPSHOTS: usize = 40;
 
 /// Points of the scatter.
 const SCATTER_POINTS: usize = 10_000;
@@ -99,6 +104,41 @@ pub(super) fn story(path: &Path, session: &mut Session, dataset: &Dataset) -> Re
         caption: String::new(),
     }
     .save(path)
+}
+
+/// How the codes of the story's images moved during training: one snapshot an epoch, `None` where none were logged.
+pub(super) fn animation(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<Option<()>> {
+    let known: Vec<&[Code]> =
+        log.lines.iter().map(|line| &line.followed[..]).filter(|codes| !codes.is_empty()).collect();
+    let Some(last) = known.last() else { return Ok(None) };
+    let steps = log.lines.iter().filter(|line| !line.followed.is_empty()).map(|line| line.step);
+    // A long run has more epochs than an animation needs; its last one is always there.
+    let every = known.len().div_ceil(MOST_SNAPSHOTS);
+    let pair = |values: &[f32]| [f64::from(values[0]), f64::from(values[1])];
+    let snapshots = known
+        .iter()
+        .zip(steps)
+        .enumerate()
+        .filter(|(index, _)| (known.len() - 1 - index).is_multiple_of(every))
+        .map(|(_, (codes, step))| Snapshot {
+            caption: format!("step {step}"),
+            codes: codes.iter().map(|code| [pair(&code.mean), pair(&code.std)]).collect(),
+            decoded: Vec::new(),
+        })
+        .collect();
+    let label = |code: &Code| dataset.classes[usize::from(dataset.test.labels[code.image])].clone();
+    Animation {
+        title: format!("Codes of test images of {} during training", dataset.name),
+        reach: MANIFOLD_REACH,
+        labels: last.iter().map(label).collect(),
+        images: last.iter().map(|code| original(dataset, code.image)).collect(),
+        height: dataset.test.height,
+        width: dataset.test.width,
+        channels: dataset.test.channels,
+        snapshots,
+    }
+    .save(path)
+    .map(Some)
 }
 
 /// The means of the first test images' codes.
