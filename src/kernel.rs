@@ -24,6 +24,7 @@ pub mod reconstruction;
 pub mod render;
 pub mod scale;
 pub mod sigma;
+mod sparse;
 
 use crate::program::Spec;
 

@@ -41,6 +41,8 @@ def last_line(command):
 
 def run_elbo(args, batch):
     command = [args.binary, "bench", "train", "--engine", "cpu", "--batch", str(batch), "--json"]
+    if args.mnist:
+        command += ["--data", args.mnist]
     line, error = last_line(command)
     if error:
         fix = "build it with `cargo build --release`, or name it with --binary"
@@ -86,7 +88,7 @@ def main():
     parser.add_argument("--binary", default="target/release/elbo")
     parser.add_argument("--images", type=int, default=60000, help="images per epoch, for the peers")
     parser.add_argument("--epochs", type=int, default=3, help="timed epochs, for the peers")
-    parser.add_argument("--mnist", metavar="DIR", help="train the peers on MNIST's IDX gz files")
+    parser.add_argument("--mnist", metavar="DIR", help="train on MNIST's IDX gz files")
     args = parser.parse_args()
 
     names = ["elbo", *PEERS]

@@ -1,8 +1,8 @@
 //! `elbo bench`.
 
 use super::output::{grouped, json, note, result, table};
-use super::train::engine_line;
-use crate::data::digits;
+use super::train::{DATA, engine_line};
+use crate::data::{self, Dataset};
 use crate::engine::{Choice, Device, MOST_STEPS};
 use crate::error::Result;
 use crate::kernel::pairs::Family;
@@ -192,8 +192,11 @@ fn repeat(what: &str, mut run: impl FnMut() -> Result<f64>) -> Result<(f64, f64)
 #[derive(Args)]
 #[command(after_help = "Examples:
   elbo bench train --batch 128,1024
-  elbo bench train --engine gpu --json")]
+  elbo bench train --data mnist --engine gpu --json")]
 struct BenchTrain {
+    /// Built-in data, or a file or directory of images; on the CPU, zeros in the images are skipped
+    #[arg(long, default_value = "digits", value_name = DATA)]
+    data: String,
     /// Images of a step
     #[arg(long, value_delimiter = ',', default_values_t = [128, 1024])]
     batch: Vec<usize>,
@@ -254,8 +257,9 @@ impl BenchTrain {
     fn run(&self) -> Result<()> {
         let device = Device::open(self.engine, self.adapter.as_deref())?;
         note(engine_line(device.info()));
-        let results =
-            self.batch.iter().map(|&batch| self.measure(&device, batch)).collect::<Result<Vec<_>>>()?;
+        let dataset = data::load(&self.data, Config::default().seed)?;
+        let measure = |&batch| self.measure(&device, &dataset, batch);
+        let results = self.batch.iter().map(measure).collect::<Result<Vec<_>>>()?;
         if self.json {
             return json(&Listing { results });
         }
@@ -265,12 +269,11 @@ impl BenchTrain {
         Ok(())
     }
 
-    fn measure(&self, device: &Device, batch: usize) -> Result<Measured> {
-        let (hidden, latent) = (self.hidden.clone(), self.latent);
-        let config = Config { batch, hidden, latent, ..Config::default() };
-        let dataset = digits::dataset(config.seed);
-        let (model, _) = initial_checkpoint(&config, &dataset);
-        let mut session = Session::new(device, &config, &dataset, &model)?;
+    fn measure(&self, device: &Device, dataset: &Dataset, batch: usize) -> Result<Measured> {
+        let (data, hidden, latent) = (self.data.clone(), self.hidden.clone(), self.latent);
+        let config = Config { data, batch, hidden, latent, ..Config::default() };
+        let (model, _) = initial_checkpoint(&config, dataset);
+        let mut session = Session::new(device, &config, dataset, &model)?;
         let steps = session.steps_per_epoch();
         let mut seconds = Vec::new();
         for epoch in 0..=self.epochs {

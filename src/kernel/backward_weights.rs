@@ -12,6 +12,7 @@
 
 use super::linear::layer_len;
 use super::product::{self, Combine, grid, matrix, matrix_mut, overrides, tolerance, words};
+use super::sparse::{SPARSE_SIZE, STRIP, Sparse, mostly_zero};
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -63,8 +64,8 @@ pub static SPEC: Spec = Spec {
     cases,
 };
 
-/// Most elements of W that one thread multiplies and updates together: gradient, weights and moments stay in
-/// the second-level cache.
+/// Most elements of W that one thread multiplies and updates together where x is dense: gradient, weights and
+/// moments stay in the second-level cache.
 const BLOCK: usize = 1 << 16;
 
 thread_local! {
@@ -166,7 +167,14 @@ impl Kernel for BackwardWeights {
         let (v, bias_v) = v.split_at_mut(outputs * inputs);
         // As many parts for each thread as for any other.
         let rows_each = outputs.div_ceil(rayon::current_num_threads());
-        let rows_each = rows_each.div_ceil((rows_each * inputs).div_ceil(BLOCK));
+        let images = matrix(x, batch, inputs);
+        let sparse = Sparse::find(images.transpose(), rows_each);
+        let parts_each = match sparse {
+            // Each part looks for the nonzeros, so that few are better.
+            Some(_) => rows_each.div_ceil(2 * STRIP),
+            None => (rows_each * inputs).div_ceil(BLOCK),
+        };
+        let rows_each = rows_each.div_ceil(parts_each);
         let size = rows_each * inputs;
         let weights = theta.par_chunks_mut(size).zip(m.par_chunks_mut(size)).zip(v.par_chunks_mut(size));
         let biases = bias
@@ -178,12 +186,16 @@ impl Kernel for BackwardWeights {
                 let (first, rows) = (part * rows_each, bias.len());
                 gradient.resize(gradient.len().max(size), 0.0);
                 let dy_part = matrix(dy, batch, outputs).subcols(first, rows);
-                product::serial(
-                    matrix_mut(gradient, rows, inputs),
-                    dy_part.transpose(),
-                    matrix(x, batch, inputs),
-                );
-                apply(update, gradient, theta, m, v);
+                if let Some(images) = &sparse {
+                    images.columns(dy_part, |row, gradient| {
+                        let row = row * inputs..(row + 1) * inputs;
+                        apply(update, gradient, &mut theta[row.clone()], &mut m[row.clone()], &mut v[row]);
+                    });
+                } else {
+                    let weights = matrix_mut(gradient, rows, inputs);
+                    product::serial(weights, dy_part.transpose(), images);
+                    apply(update, gradient, theta, m, v);
+                }
                 let sums = &mut gradient[..rows];
                 add_rows(dy, outputs, first, sums);
                 apply(update, sums, bias, bias_m, bias_v);
@@ -199,14 +211,15 @@ impl Kernel for BackwardWeights {
 }
 
 fn cases() -> Vec<Case> {
-    product::SIZES
-        .map(|[outputs, batch, inputs]| {
-            let kernel = BackwardWeights { batch, inputs, outputs, adam: Adam::default() };
-            let wave = |i: usize, scale: f32| scale * ((i % 13) as f32 - 6.0);
-            Case::new(kernel)
-                .map("theta", |i, _| wave(i, 0.1))
-                .map("m", |i, _| wave(i + 5, 0.3))
-                .map("v", |i, _| 0.5 + wave(i, 0.05).abs())
-        })
-        .into()
+    let case = |[outputs, batch, inputs]: [usize; 3]| {
+        let kernel = BackwardWeights { batch, inputs, outputs, adam: Adam::default() };
+        let wave = |i: usize, scale: f32| scale * ((i % 13) as f32 - 6.0);
+        Case::new(kernel)
+            .map("theta", |i, _| wave(i, 0.1))
+            .map("m", |i, _| wave(i + 5, 0.3))
+            .map("v", |i, _| 0.5 + wave(i, 0.05).abs())
+    };
+    let [batch, inputs, outputs] = SPARSE_SIZE;
+    let sparse = case([outputs, batch, inputs]).map("x", |i, x| mostly_zero(inputs, i, x));
+    product::SIZES.into_iter().map(case).chain([sparse]).collect()
 }

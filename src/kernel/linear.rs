@@ -7,6 +7,7 @@
 //! `x: (B, I)`; `theta`: W `(O, I)`, then the bias `(O)`; `y: (B, O)`. The sum over i runs upwards.
 
 use super::product::{Combine, SIZES, grid, matrix, matrix_mut, overrides, product, tolerance, words};
+use super::sparse::{SPARSE_SIZE, mostly_zero};
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use multiversion::multiversion;
 
@@ -119,5 +120,7 @@ pub(super) fn add_bias(y: &mut [f32], bias: &[f32], floor: f32) {
 fn cases() -> Vec<Case> {
     let case =
         |[batch, inputs, outputs]: [usize; 3], relu| Case::new(Linear { batch, inputs, outputs, relu });
-    SIZES.iter().enumerate().map(|(i, &size)| case(size, i % 2 == 0)).collect()
+    let [_, inputs, _] = SPARSE_SIZE;
+    let sparse = case(SPARSE_SIZE, true).map("x", |i, x| mostly_zero(inputs, i, x));
+    SIZES.iter().enumerate().map(|(i, &size)| case(size, i % 2 == 0)).chain([sparse]).collect()
 }

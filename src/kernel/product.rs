@@ -2,8 +2,10 @@
 //!
 //! On a GPU, `shaders/lib/product.wgsl` computes one `TILE x TILE` tile of the result per workgroup; the kernel
 //! gives the two operands and what happens to the finished tile. On the CPU, faer multiplies one block per
-//! thread and the kernel finishes each row of it while it is in cache.
+//! thread, or [`sparse`](super::sparse) does where the left operand is mostly zeros, and the kernel finishes each
+//! row of it while it is in cache.
 
+use super::sparse::Sparse;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use std::ops::Range;
@@ -75,7 +77,15 @@ pub(super) fn product<const T: usize>(
     right: MatRef<'_, f32>,
     finish: &(impl Fn(usize, Range<usize>, &mut [f32]) -> [f64; T] + Sync),
 ) -> [f64; T] {
-    block(result, left, right, [0, 0], rayon::current_num_threads(), finish)
+    let threads = rayon::current_num_threads();
+    if let Some(left) = Sparse::find(left, right.ncols()) {
+        let multiply = |result: MatMut<'_, f32>, rows, right: MatRef<'_, f32>| left.rows(result, rows, right);
+        return block(result, right, [0, 0], threads, &multiply, finish);
+    }
+    let multiply = |result: MatMut<'_, f32>, rows: Range<usize>, right: MatRef<'_, f32>| {
+        serial(result, left.subrows(rows.start, rows.len()), right);
+    };
+    block(result, right, [0, 0], threads, &multiply, finish)
 }
 
 /// `result = left right` on this thread alone.
@@ -83,13 +93,14 @@ pub(super) fn serial(result: MatMut<'_, f32>, left: MatRef<'_, f32>, right: MatR
     matmul(result, Accum::Replace, left, right, 1.0, Par::Seq);
 }
 
-/// [`product`] for the block of the result at `origin`, on about `threads` threads.
+/// [`product`] for the block of the result at `origin`, on about `threads` threads; `multiply` is given a block of
+/// the result, its rows, and its columns of the right operand.
 fn block<const T: usize>(
     mut result: MatMut<'_, f32>,
-    left: MatRef<'_, f32>,
     right: MatRef<'_, f32>,
     [row, column]: [usize; 2],
     threads: usize,
+    multiply: &(impl Fn(MatMut<'_, f32>, Range<usize>, MatRef<'_, f32>) + Sync),
     finish: &(impl Fn(usize, Range<usize>, &mut [f32]) -> [f64; T] + Sync),
 ) -> [f64; T] {
     let (rows, columns) = (result.nrows(), result.ncols());
@@ -103,22 +114,21 @@ fn block<const T: usize>(
         let (a, b) = result.split_at_col_mut(at);
         let (right_a, right_b) = right.split_at_col(at);
         let (a, b) = rayon::join(
-            || block(a, left, right_a, [row, column], first, finish),
-            || block(b, left, right_b, [row, column + at], second, finish),
+            || block(a, right_a, [row, column], first, multiply, finish),
+            || block(b, right_b, [row, column + at], second, multiply, finish),
         );
         return add(a, b);
     }
     if parts > 1 && half(rows) < rows {
         let at = half(rows);
         let (a, b) = result.split_at_row_mut(at);
-        let (left_a, left_b) = left.split_at_row(at);
         let (a, b) = rayon::join(
-            || block(a, left_a, right, [row, column], first, finish),
-            || block(b, left_b, right, [row + at, column], second, finish),
+            || block(a, right, [row, column], first, multiply, finish),
+            || block(b, right, [row + at, column], second, multiply, finish),
         );
         return add(a, b);
     }
-    serial(result.as_mut(), left, right);
+    multiply(result.as_mut(), row..row + rows, right);
     let mut sum = [0.0; T];
     for i in 0..rows {
         let values = result.as_mut().row_mut(i).try_as_row_major_mut().expect("results are row-major");
