@@ -173,7 +173,7 @@ impl Sprite {
 const SMALLEST_SCALE: f64 = 0.5;
 /// No shape reaches further from its centre, at scale 1: the corners of the square are at 0.2121.
 const REACH: f64 = 0.2125;
-/// Units of U and V that stand for [`LENGTHS`]; small enough for a sum of two squares in 32 bits.
+/// Units of U and V that stand for the lengths of a shape; small enough for a sum of two squares in 32 bits.
 pub const UNIT: i32 = 1 << 14;
 /// Bits behind the point of a, b, c and d: as many as leave room for the furthest pixel.
 pub const SHIFT: u32 = 12;
