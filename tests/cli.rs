@@ -472,6 +472,9 @@ fn training_that_diverges() {
     let output = place.elbo(&arguments).output().expect("a process");
     fails(&output, 1, &["diverged", "last good checkpoint", "--learning-rate"]);
     place.succeeds("evaluate run --engine cpu");
+    // Images so sparse and products so large that zeros are skipped, whatever they are multiplied with.
+    let sparse = place.elbo("train --engine cpu --steps 20 --out sparse --learning-rate 1e30").output();
+    fails(&sparse.expect("a process"), 1, &["diverged", "last good checkpoint"]);
 }
 
 /// Runs `elbo` with a limit on the size of each file, in 512 bytes: what a full disk does at that size.
@@ -880,6 +883,16 @@ fn pairs_are_counted_by_the_second() {
         results.iter().all(|r| r["per_second"].as_f64() > Some(0.0) && r["unit"] == "pairs/s"),
         "{result}"
     );
+}
+
+#[test]
+fn training_speed_is_measured_on_any_images() {
+    let place = Place::new();
+    let result = place.json("bench train --data data --engine cpu --batch 8 --epochs 1 --hidden 8 --json");
+    let results = result["results"].as_array().expect("a list");
+    assert_eq!((&results[0]["n"], &results[0]["d"], &results[0]["m"]), (&64.into(), &30.into(), &8.into()));
+    assert!(results[0]["per_second"].as_f64() > Some(0.0), "{result}");
+    place.fails(1, "bench train --data nosuch --engine cpu", &["nosuch"]);
 }
 
 #[test]
