@@ -10,6 +10,9 @@ use std::path::Path;
 /// Most colours of a palette.
 const COLOURS: usize = 256;
 
+/// So many of the most frequent colours are in the palette whatever the others need: large areas show any change.
+const FREQUENT: usize = 64;
+
 /// By how much the reach of a palette's colours grows until they will do.
 const REACH_STEP: u32 = 4;
 
@@ -83,7 +86,7 @@ impl Palette {
         let mut wanted: Vec<([u8; 3], usize)> = counts.into_iter().collect();
         wanted.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
         let wanted: Vec<[u8; 3]> = wanted.into_iter().map(|(colour, _)| colour).collect();
-        // At the longest reach black alone would do.
+        // The longest reach needs no more than the frequent ones.
         let reaches = (0..).map(|step| step * REACH_STEP);
         let colours = reaches.filter_map(|reach| cover(&wanted, reach * reach)).next().unwrap_or_default();
         let nearest = |colour: &[u8; 3]| {
@@ -95,10 +98,12 @@ impl Palette {
     }
 }
 
-/// The first of the colours that leave none farther than `reach` from one of them, unless they are too many.
+/// The first of the colours, and of the others those that leave none farther than `reach` from one of them,
+/// unless they are too many.
 fn cover(wanted: &[[u8; 3]], reach: u32) -> Option<Vec<[u8; 3]>> {
-    let mut colours: Vec<[u8; 3]> = Vec::new();
-    for colour in wanted {
+    let (frequent, others) = wanted.split_at(FREQUENT.min(wanted.len()));
+    let mut colours: Vec<[u8; 3]> = frequent.to_vec();
+    for colour in others {
         if colours.iter().all(|other| distance(colour, other) > reach) {
             if colours.len() == COLOURS {
                 return None;
