@@ -1,14 +1,14 @@
 //! How codes of a few images move during training.
 
 use super::axes::{ABOVE, BELOW, HEADING};
-use super::canvas::{Align, Canvas, Drawn, Point, shrink, text_width};
+use super::canvas::{Align, Canvas, Drawn, Point, fitting, shrink, text_width};
 use super::gif;
 use super::page::Page;
-use super::parts::{LINE, cross, fitting};
+use super::parts::cross;
 use super::plane::{LatentPlane, beside};
 use super::raster::{Shape, Tile};
 use super::story::{LABEL_INK, LABEL_SIZE, SWATCH, check_code};
-use super::theme::{GAP, INK, TEXT_SIZE, WHITE, blend, series_colour};
+use super::theme::{GAP, INK, LINE, TEXT_SIZE, WHITE, blend, series_colour};
 use crate::error::{Error, Result};
 use image::RgbImage;
 use plotters::style::{Color, RGBColor};
@@ -195,7 +195,7 @@ impl<'a> Layout<'a> {
         for (column, text) in heads.enumerate() {
             let (x, y) = self.place(0, column);
             let at = (x + self.tile.width() / 2.0, y - ABOVE + LINE / 2.0);
-            canvas.write(text, at, Align::Centre, fitting(text, self.tile.width()), INK)?;
+            canvas.write(text, at, Align::Centre, fitting(text, TEXT_SIZE, self.tile.width()), INK)?;
         }
         self.animation.labels.iter().enumerate().try_for_each(|(row, label)| {
             let (x, y) = self.place(row, 0);

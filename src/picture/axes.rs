@@ -1,7 +1,7 @@
 //! Axes: from numbers to pixels, with round numbers written along the edges.
 
-use super::canvas::{Align, Canvas, Drawn, Point, text_width};
-use super::theme::{GAP, GRID, HAIRLINE, INK, LEADING, TEXT_SIZE, TICK};
+use super::canvas::{Align, Canvas, Drawn, Point, fitting, text_width};
+use super::theme::{GAP, GRID, HAIRLINE, INK, LEADING, LINE, TEXT_SIZE, TICK};
 
 /// What a latent dimension is called, counted from nought.
 pub(super) fn latent_name(dimension: usize) -> String {
@@ -20,14 +20,14 @@ const SLACK: f64 = 1e-6;
 const DIGIT_GROUP: usize = 3;
 
 /// Below the lower edge of a frame: tick marks, their numbers and the axis name.
-pub(super) const BELOW: f64 = TICK + GAP / 2.0 + TEXT_SIZE * LEADING * 2.0;
+pub(super) const BELOW: f64 = TICK + GAP / 2.0 + LINE * 2.0;
 
 /// Letters of a frame's heading, and the height of its line with the distance to what follows.
 const HEADING_SIZE: f64 = 30.0;
 pub(super) const HEADING: f64 = HEADING_SIZE * LEADING + GAP / 2.0;
 
 /// Above the upper edge of a frame: the name of the vertical axis.
-pub(super) const ABOVE: f64 = TEXT_SIZE * LEADING + GAP / 2.0;
+pub(super) const ABOVE: f64 = LINE + GAP / 2.0;
 
 /// An interval of numbers; `low` is less than `high`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,6 +51,9 @@ impl Tick {
 }
 
 impl Range {
+    /// From nought to one.
+    pub(super) const UNIT: Self = Self { low: 0.0, high: 1.0 };
+
     /// The interval between two numbers in either order; a single number gets some room on both sides.
     pub(super) fn new(a: f64, b: f64) -> Self {
         let (low, high) = (a.min(b), a.max(b));
@@ -144,7 +147,7 @@ impl Frame {
     pub(super) fn tick_below(&self, canvas: &Canvas<'_>, x: f64, label: &str) -> Drawn {
         let (x, y) = self.at(x, 0.0);
         canvas.line((x, y), (x, y + TICK), INK, HAIRLINE)?;
-        canvas.text(label, (x, y + TICK + TEXT_SIZE * LEADING / 2.0), Align::Centre)
+        canvas.text(label, (x, y + TICK + LINE / 2.0), Align::Centre)
     }
 
     /// A mark and a number left of the left edge, `y` of the way up.
@@ -157,20 +160,20 @@ impl Frame {
     /// The name of the horizontal axis, below its numbers.
     pub(super) fn name_below(&self, canvas: &Canvas<'_>, name: &str) -> Drawn {
         let (x, y) = self.at(0.5, 0.0);
-        canvas.text(name, (x, y + BELOW - TEXT_SIZE * LEADING / 2.0), Align::Centre)
+        canvas.text(name, (x, y + BELOW - LINE / 2.0), Align::Centre)
     }
 
     /// The name of the vertical axis, above its end and upright: easier to read than turned letters. It is
     /// made smaller should it need more than `room`.
     pub(super) fn name_above(&self, canvas: &Canvas<'_>, name: &str, room: f64) -> Drawn {
         let (x, y) = self.at(0.0, 1.0);
-        let size = TEXT_SIZE * (room / text_width(name, TEXT_SIZE)).min(1.0);
-        canvas.write(name, (x, y - ABOVE + TEXT_SIZE * LEADING / 2.0), Align::Left, size, INK)
+        let size = fitting(name, TEXT_SIZE, room);
+        canvas.write(name, (x, y - ABOVE + LINE / 2.0), Align::Left, size, INK)
     }
 
     /// A heading whose line starts `above` the upper edge; it is made smaller should it be wider than the frame.
     pub(super) fn heading(&self, canvas: &Canvas<'_>, text: &str, above: f64) -> Drawn {
-        let size = HEADING_SIZE * (self.width / text_width(text, HEADING_SIZE)).min(1.0);
+        let size = fitting(text, HEADING_SIZE, self.width);
         let at = (self.left, self.top - above + HEADING_SIZE * LEADING / 2.0);
         canvas.write(text, at, Align::Left, size, INK)
     }

@@ -1,10 +1,10 @@
 //! Labelled bars.
 
 use super::axes::{ABOVE, Axes, BELOW, Frame, Range, Tick, number};
-use super::canvas::{Align, Canvas, Drawn, text_width};
+use super::canvas::{Align, Canvas, Drawn, fitting, text_width};
 use super::page::Page;
-use super::parts::{LINE, area, fitting, length, short, shortened, ticks_along};
-use super::theme::{BLUE, GAP, HAIRLINE, INK, LEADING, MARGIN, QUIET, REFERENCE, TEXT_SIZE, WIDTH};
+use super::parts::{area, length, short, shortened, ticks_along};
+use super::theme::{BLUE, GAP, HAIRLINE, INK, LEADING, LINE, MARGIN, QUIET, REFERENCE, TEXT_SIZE, WIDTH};
 use crate::error::{Error, Result};
 use plotters::style::RGBColor;
 use std::path::Path;
@@ -26,9 +26,6 @@ const MOST_BARS: usize = 100;
 const TICKS: usize = 6;
 
 const THRESHOLD_THICKNESS: f64 = 2.0;
-
-/// The axis if all is nought, and the one along which bars only follow one another.
-const UNIT: Range = Range { low: 0.0, high: 1.0 };
 
 /// A bar of [`Bars`].
 #[derive(Clone, Debug, Default)]
@@ -114,7 +111,7 @@ impl<'a> Column<'a> {
         }
         let zero = Range { low: 0.0, high: 0.0 };
         let joint = values().fold(zero, |range, value| range.join(Range { low: value, high: value }));
-        let range = if joint == zero { UNIT } else { joint };
+        let range = if joint == zero { Range::UNIT } else { joint };
         Ok(Self { axis, bars, colours, threshold, shown: bars.len().min(most), range })
     }
 
@@ -154,10 +151,10 @@ impl<'a> Column<'a> {
         let scale = frame.width / (frame.width - values);
         let x = Range { high: self.range.low + scale * length(self.range), ..self.range };
         let ticks = ticks_along(self.range, TICKS, frame.width - values);
-        self.draw_bars(canvas, &Axes { frame, x, y: UNIT }, &ticks, size)?;
+        self.draw_bars(canvas, &Axes { frame, x, y: Range::UNIT }, &ticks, size)?;
         let tally = self.tally();
         let tally_at = (frame.left, frame.top - ABOVE + LINE / 2.0);
-        canvas.write(&tally, tally_at, Align::Left, fitting(&tally, frame.width), QUIET)?;
+        canvas.write(&tally, tally_at, Align::Left, fitting(&tally, TEXT_SIZE, frame.width), QUIET)?;
         frame.name_below(canvas, self.axis)
     }
 

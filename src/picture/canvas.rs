@@ -222,6 +222,11 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
     set(text, size).map_or(0.0, |(_, width)| width / f64::from(OVERSAMPLING))
 }
 
+/// The size of letters, at most `size`, at which a line needs no more than `room`.
+pub(super) fn fitting(text: &str, size: f64, room: f64) -> f64 {
+    size * (room / text_width(text, size)).min(1.0)
+}
+
 /// The letters of a line that starts at the origin, and its width, in pixels of the enlarged canvas.
 fn set(text: &str, size: f64) -> Result<(Vec<Glyph>, f64), InvalidFont> {
     let font = font()?.as_scaled((size * f64::from(OVERSAMPLING)) as f32);

@@ -1,10 +1,10 @@
 //! The null distribution of a test.
 
 use super::axes::{ABOVE, Axes, BELOW, Frame, Range, Tick, number, room_left};
-use super::canvas::{Align, Canvas, Drawn, text_width};
+use super::canvas::{Align, Canvas, Drawn, fitting, text_width};
 use super::page::Page;
-use super::parts::{LINE, area, fitting, half_width, length, short, ticks_along};
-use super::theme::{GAP, INK, MARGIN, QUIET, SKY, TEXT_SIZE, VERMILION, WIDTH};
+use super::parts::{area, half_width, length, short, ticks_along};
+use super::theme::{GAP, INK, LINE, MARGIN, QUIET, SKY, TEXT_SIZE, VERMILION, WIDTH};
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -121,7 +121,7 @@ impl<'a> Layout<'a> {
         let (page, frame, null) = (&self.page, self.axes.frame, self.null);
         let room = WIDTH - 2.0 * MARGIN;
         let remark_at = (page.left(), page.top() + LINE / 2.0);
-        canvas.write(null.remark, remark_at, Align::Left, fitting(null.remark, room), QUIET)?;
+        canvas.write(null.remark, remark_at, Align::Left, fitting(null.remark, TEXT_SIZE, room), QUIET)?;
         self.axes.grid(canvas, &self.x_ticks, &self.y_ticks)?;
         self.bars.draw(canvas, &self.axes)?;
         self.draw_marks(canvas)?;

@@ -1,7 +1,7 @@
 //! A picture's outer form: border, title, file.
 
 use super::canvas::{Align, Canvas, Drawn, paint, text_width};
-use super::theme::{GAP, INK, LEADING, LONGEST_SIDE, MARGIN, QUIET, TEXT_SIZE, TITLE_SIZE};
+use super::theme::{GAP, INK, LEADING, LINE, LONGEST_SIDE, MARGIN, QUIET, TEXT_SIZE, TITLE_SIZE};
 use crate::error::{Error, Result};
 use image::{ImageFormat, RgbImage};
 use plotters::style::RGBColor;
@@ -92,7 +92,7 @@ fn above(title: &[String]) -> f64 {
 /// Height of the border and the caption, with the distance to the body.
 fn below(caption: &[String]) -> f64 {
     let gap = if caption.is_empty() { 0.0 } else { GAP };
-    gap + caption.len() as f64 * TEXT_SIZE * LEADING + MARGIN
+    gap + caption.len() as f64 * LINE + MARGIN
 }
 
 /// `text` in lines no wider than `width`, broken between words; a longer word is broken anywhere.

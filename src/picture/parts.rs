@@ -2,11 +2,8 @@
 
 use super::axes::{Range, Tick, number};
 use super::canvas::{Align, Canvas, Drawn, Point, text_width};
-use super::theme::{GAP, HAIRLINE, INK, LEADING, TEXT_SIZE};
+use super::theme::{GAP, HAIRLINE, INK, TEXT_SIZE};
 use plotters::style::{Color, RGBColor};
-
-/// Height of a line of text.
-pub(super) const LINE: f64 = TEXT_SIZE * LEADING;
 
 /// Digits of a number named in a picture.
 const DIGITS: i32 = 3;
@@ -88,11 +85,6 @@ pub(super) fn shortened(name: &str) -> String {
         None | Some(0) => name.into(),
         Some(excess) => "…".chars().chain(name.chars().skip(excess + 1)).collect(),
     }
-}
-
-/// The size of letters at which a line needs no more than `room`.
-pub(super) fn fitting(text: &str, room: f64) -> f64 {
-    TEXT_SIZE * (room / text_width(text, TEXT_SIZE)).min(1.0)
 }
 
 /// The width of the right half of a tick's number: how far it sticks out beyond the end of an axis.

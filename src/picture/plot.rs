@@ -1,12 +1,10 @@
 //! The curves of one panel: ranges, what they look like, their legend.
 
 use super::axes::{ABOVE, Axes, BELOW, Frame, HEADING, Range, Tick, number, room_left};
-use super::canvas::{Align, Canvas, Drawn, Point, text_width};
+use super::canvas::{Align, Canvas, Drawn, Point, fitting, text_width};
 use super::chart::{Band, Panel, Style};
-use super::parts::{
-    LINE, fitting, half_width, kept_apart, log_ticks, short, ticks, ticks_along, whole_ticks_along,
-};
-use super::theme::{GAP, INK, LEADING, QUIET, REFERENCE, TEXT_SIZE, TICK};
+use super::parts::{half_width, kept_apart, log_ticks, short, ticks, ticks_along, whole_ticks_along};
+use super::theme::{GAP, INK, LEADING, LINE, QUIET, REFERENCE, TEXT_SIZE, TICK};
 use crate::error::{Error, Result};
 use plotters::style::{Color, RGBColor};
 
@@ -32,9 +30,6 @@ const PADDING: f64 = 0.06;
 /// A horizontal axis of positive numbers starts at nought unless the first lies beyond this fraction of the
 /// last.
 const LATE_START: f64 = 0.5;
-
-/// The axes if there is nothing on them, or nothing but nought.
-const UNIT: Range = Range { low: 0.0, high: 1.0 };
 
 /// Smallest distance between two dots of one line.
 const MARKER_SPACING: f64 = 22.0;
@@ -172,7 +167,7 @@ impl<'a> Plot<'a> {
         }
         let marks = marks.map(scaled).map(|mark| Range { low: mark, high: mark });
         let joint = curves.iter().filter_map(|curve| curve.y(panel.cut)).chain(marks).reduce(Range::join);
-        let y = joint.map_or(UNIT, |range| Range::new(range.low, range.high).padded(PADDING));
+        let y = joint.map_or(Range::UNIT, |range| Range::new(range.low, range.high).padded(PADDING));
         let y_ticks = if panel.log { log_ticks(y, Y_TICKS) } else { ticks(y, Y_TICKS) };
         let x = x_range(curves.iter().filter_map(Curve::x).reduce(Range::join));
         let at_ends = curves.iter().filter(|curve| !curve.name.is_empty()).count() > MOST_IN_LINE;
@@ -313,7 +308,7 @@ impl<'a> Plot<'a> {
             draw_legend(canvas, line, (right, first + (index as f64 + 0.5) * LINE), frame.width)?;
         }
         let remark = self.remark();
-        let size = fitting(&remark, frame.width / 2.0);
+        let size = fitting(&remark, TEXT_SIZE, frame.width / 2.0);
         canvas.write(&remark, (right, top - ABOVE + LINE / 2.0), Align::Right, size, QUIET)?;
         frame.name_above(canvas, &self.panel.y, frame.width - text_width(&remark, size) - GAP)
     }
@@ -356,11 +351,11 @@ impl<'a> Plot<'a> {
     }
 }
 
-/// The range of a horizontal axis.
+/// The range of a horizontal axis; from nought to one if there is nothing on it, or nothing but nought.
 fn x_range(all: Option<Range>) -> Range {
     match all {
-        None => UNIT,
-        Some(range) if range.low == 0.0 && range.high == 0.0 => UNIT,
+        None => Range::UNIT,
+        Some(range) if range.low == 0.0 && range.high == 0.0 => Range::UNIT,
         Some(Range { low, high }) if low > 0.0 && low < LATE_START * high => Range { low: 0.0, high },
         Some(Range { low, high }) => Range::new(low, high),
     }
@@ -577,7 +572,7 @@ mod tests {
         assert_eq!(range(10.0, 100.0), Range { low: 0.0, high: 100.0 });
         assert_eq!(range(90.0, 100.0), Range { low: 90.0, high: 100.0 });
         assert_eq!(range(-1.0, 1.0), Range { low: -1.0, high: 1.0 });
-        assert_eq!([range(0.0, 0.0), x_range(None)], [UNIT, UNIT]);
+        assert_eq!([range(0.0, 0.0), x_range(None)], [Range::UNIT, Range::UNIT]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::axes::{ABOVE, BELOW, HEADING, number};
 use super::canvas::{Align, Canvas, Drawn, Point, text_width};
 use super::page::Page;
 use super::plane::{LatentPlane, PRIOR_NAME, PRIOR_THICKNESS};
-use super::theme::{GAP, INK, LEADING, QUIET, REFERENCE, TEXT_SIZE, class_colour};
+use super::theme::{GAP, INK, LINE, QUIET, REFERENCE, TEXT_SIZE, class_colour};
 use crate::error::{Error, Result};
 use plotters::style::Color;
 use std::path::Path;
@@ -30,7 +30,7 @@ const DOT_OPACITY: f64 = 0.5;
 const SWATCH: f64 = 9.0;
 
 /// Distance of two legend entries.
-const PITCH: f64 = TEXT_SIZE * LEADING + GAP / 3.0;
+const PITCH: f64 = LINE + GAP / 3.0;
 
 /// Legend entries that are not classes: the prior, and a line on classes left out.
 const OTHER_ENTRIES: usize = 2;

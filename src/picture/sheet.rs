@@ -1,10 +1,9 @@
 //! Labelled rows of images.
 
-use super::canvas::{Align, Canvas, Drawn, text_width};
+use super::canvas::{Align, Canvas, Drawn, fitting, text_width};
 use super::page::Page;
-use super::parts::{LINE, fitting};
 use super::raster::{Shape, Tile};
-use super::theme::{GAP, INK, LEAST_WIDTH, LONGEST_IMAGE, MARGIN, TEXT_SIZE, WIDTH};
+use super::theme::{GAP, INK, LEAST_WIDTH, LINE, LONGEST_IMAGE, MARGIN, TEXT_SIZE, WIDTH};
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -113,7 +112,11 @@ impl Sheet {
     /// The names of the columns, all in one size, from `top` downwards.
     fn draw_columns(&self, canvas: &Canvas<'_>, grid: &Grid, columns: usize, top: f64) -> Drawn {
         let width = grid.tile.width();
-        let size = self.columns.iter().map(|name| fitting(name, width - LABEL_GAP)).fold(TEXT_SIZE, f64::min);
+        let size = self
+            .columns
+            .iter()
+            .map(|name| fitting(name, TEXT_SIZE, width - LABEL_GAP))
+            .fold(TEXT_SIZE, f64::min);
         let mut middle = top + LABEL_GAP + LINE / 2.0;
         for (column, name) in self.columns.iter().enumerate() {
             let x = grid.corner(0, column).0 + width / 2.0;
@@ -123,7 +126,7 @@ impl Sheet {
         // The name belongs to the columns that are not set apart.
         let [first, end] = [self.apart[0], columns.saturating_sub(self.apart[1])];
         let (left, right) = (grid.corner(0, first).0, grid.corner(0, end.saturating_sub(1)).0 + width);
-        let size = fitting(&self.columns_name, right - grid.left);
+        let size = fitting(&self.columns_name, TEXT_SIZE, right - grid.left);
         let half = text_width(&self.columns_name, size) / 2.0;
         let x = f64::midpoint(left, right).max(grid.left + half);
         canvas.write(&self.columns_name, (x, middle), Align::Centre, size, INK)

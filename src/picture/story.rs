@@ -1,12 +1,12 @@
 //! From images to codes and back: what a sample of q(z | x) is decoded to.
 
 use super::axes::{ABOVE, BELOW};
-use super::canvas::{Align, Canvas, Drawn, Point, text_width};
+use super::canvas::{Align, Canvas, Drawn, Point, fitting, text_width};
 use super::page::Page;
-use super::parts::{LINE, cross, fitting};
+use super::parts::cross;
 use super::plane::{LatentPlane, beside};
 use super::raster::{Shape, Tile};
-use super::theme::{GAP, INK, LEADING, QUIET, TEXT_SIZE, blend, series_colour};
+use super::theme::{GAP, INK, LEADING, LINE, QUIET, TEXT_SIZE, blend, series_colour};
 use crate::error::{Error, Result};
 use plotters::style::{Color, RGBColor};
 use std::path::Path;
@@ -304,7 +304,7 @@ impl<'a> Table<'a> {
         for (text, from, to) in heads {
             let room = to - from - KIND_GAP;
             let at = (corner.0 + from + room / 2.0, corner.1 - ABOVE + LINE / 2.0);
-            canvas.write(text, at, Align::Centre, fitting(text, room), INK)?;
+            canvas.write(text, at, Align::Centre, fitting(text, TEXT_SIZE, room), INK)?;
         }
         for (row, item) in self.story.items.iter().enumerate() {
             let middle = corner.1 + self.top(row) + self.tile.height() / 2.0;

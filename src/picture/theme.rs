@@ -23,6 +23,9 @@ pub(super) const TEXT_SIZE: f64 = 26.0;
 /// Distance of two baselines, in heights of the letters.
 pub(super) const LEADING: f64 = 1.2;
 
+/// Height of a line of text.
+pub(super) const LINE: f64 = TEXT_SIZE * LEADING;
+
 /// Thickness of axes and grid lines.
 pub(super) const HAIRLINE: f64 = 1.0;
 

@@ -1,13 +1,12 @@
 //! Where two samples differ: the witness function mean k(x, ·) − mean k(y, ·).
 
 use super::axes::{ABOVE, Axes, BELOW, Frame, Range, Tick, number, room_left};
-use super::canvas::{Align, Canvas, Drawn, Point, text_width};
+use super::canvas::{Align, Canvas, Drawn, Point, fitting, text_width};
 use super::page::Page;
-use super::parts::{
-    Key, LINE, Mark, area, cross, fitting, half_width, legend, length, shortened, ticks, ticks_along,
-};
+use super::parts::{Key, Mark, area, cross, half_width, legend, length, shortened, ticks, ticks_along};
 use super::theme::{
-    BLUE, BROWN, GAP, HAIRLINE, INK, MARGIN, NAVY, ORANGE, QUIET, SKY, TEXT_SIZE, TICK, WHITE, WIDTH, blend,
+    BLUE, BROWN, GAP, HAIRLINE, INK, LINE, MARGIN, NAVY, ORANGE, QUIET, SKY, TEXT_SIZE, TICK, WHITE, WIDTH,
+    blend,
 };
 use crate::error::{Error, Result};
 use plotters::style::{Color, RGBColor};
@@ -145,9 +144,9 @@ impl Curve<'_> {
                 let top = frame.top + strips + sample as f64 * STRIP_PITCH;
                 let text = format!("{}: {}", names[sample], count(samples[sample].len(), "value"));
                 let at = (frame.left, top + LINE / 2.0);
-                canvas.write(&text, at, Align::Left, fitting(&text, frame.width), INK)?;
+                canvas.write(&text, at, Align::Left, fitting(&text, TEXT_SIZE, frame.width), INK)?;
                 let strip = Frame { top: top + LINE, height: STRIP_HEIGHT, ..frame };
-                let axes = Axes { frame: strip, x, y: Range { low: 0.0, high: 1.0 } };
+                let axes = Axes { frame: strip, x, y: Range::UNIT };
                 draw_strip(canvas, &axes, samples[sample], colour)?;
                 axes.edges(canvas, if sample == 0 { &bare } else { &x_ticks }, &[])?;
                 if sample == 1 {
