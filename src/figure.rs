@@ -163,7 +163,9 @@ pub fn draw(
             (_, None) => unreachable!("it was checked that there is a log"),
         }
         files.push(path);
-        if let (Figure::Story, Some(log)) = (figure, log) {
+        // The codes that a run logged are those of its own data.
+        let own = log.filter(|log| log.config.data == session.settings().data);
+        if let (Figure::Story, Some(log)) = (figure, own) {
             let animation = directory.join("story.gif");
             files.extend(plane::animation(&animation, dataset, log)?.map(|()| animation));
         }

@@ -121,6 +121,7 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<(Session, Summary)> {
     let config = run.config.clone();
+    config.check_length(dataset.train.len())?;
     let (model, optimizer) = run.last_checkpoint()?;
     let mut session = Session::new(device, &config, dataset, &model)?;
     session.restore(&optimizer)?;
@@ -181,7 +182,7 @@ pub fn suggest_capacity(
     dataset: &Dataset,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<f64> {
-    let config = Config { objective: Objective::Vae, capacity: None, gamma: None, ..config.clone() };
+    let config = config.clone().with_objective(Objective::Vae);
     let (model, _) = initial_checkpoint(&config, dataset);
     let mut session = Session::new(device, &config, dataset, &model)?;
     let total = PROBE_STEPS.min(session.total_steps());
@@ -247,7 +248,7 @@ fn train_epoch(
                 .clamp(1, MOST_STEPS);
             progress.busy += time;
             for step in &sums {
-                if let Some((term, value)) = step.not_finite() {
+                if let Some((term, value)) = step.not_finite(term) {
                     return Err(Kind::Diverged { term, value, step: progress.step }.into());
                 }
                 progress.step += 1;

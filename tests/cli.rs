@@ -295,6 +295,8 @@ fn settings_that_cannot_work() {
         ("--objective beta-vae --beta -1", "--beta -1 reaches -1"),
         ("--objective vae --lambda 4", "--objective mmd-vae or --objective info-vae"),
         ("--objective mmd-vae --batch 1", "no pairs of codes"),
+        ("--objective info-vae --alpha 2", "--alpha 2 weights the KL with 1 - alpha < 0"),
+        ("--objective info-vae --lambda linear:2:0.5", "alpha + lambda - 1 < 0; use a larger --lambda"),
         ("--objective mmd-vae --mmd-bandwidth 0", "--mmd-bandwidth is 0"),
         (
             "--objective capacity --capacity linear:0:25:400 --steps 300",
@@ -698,9 +700,27 @@ fn the_likelihood_is_estimated_by_importance_sampling() {
 fn a_capacity_is_suggested_and_nothing_kept() {
     let place = Place::new();
     let before = place.files();
-    let suggestion = json(&place.train("--suggest-capacity --steps 50 --json"));
+    let suggestion = json(&place.train("--suggest-capacity --steps 50 --objective beta-vae --beta 9 --json"));
     assert!(suggestion["capacity"].as_f64().expect("nats") > 0.0, "{suggestion}");
     assert_eq!(place.files(), before);
+}
+
+/// Fewer images make shorter epochs: too short for the schedule to train, but not to evaluate or draw.
+#[test]
+fn schedules_belong_to_training() {
+    let place = Place::new();
+    let options = "--objective capacity --capacity linear:0:5:12 --latent 2 --hidden 8 --batch 8 --engine cpu --epochs 2";
+    fs::create_dir(place.path("few")).expect("a directory");
+    for (part, count) in [("train", 16), ("t10k", 8)] {
+        place.write(&format!("few/{part}-images-idx3-ubyte"), idx(&[count, 6, 5], &vec![100; count * 30]));
+        place.write(&format!("few/{part}-labels-idx1-ubyte"), idx(&[count], &vec![0; count]));
+    }
+    place.fails(1, &format!("train --data few {options}"), &["few", "takes 12 steps but the run has 4"]);
+    place.succeeds(&format!("train --data data {options} --out run"));
+    place.succeeds("evaluate run --data few --engine cpu");
+    assert!(place.succeeds("draw story run --engine cpu").contains("story.gif"));
+    let of_others = place.succeeds("draw story run --data few --engine cpu");
+    assert!(of_others.contains("story.png") && !of_others.contains("story.gif"), "{of_others}");
 }
 
 #[test]

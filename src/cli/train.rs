@@ -219,8 +219,9 @@ impl Settings {
         }
         set_some(&mut config.adapter, &self.adapter);
         set_length(&mut config, self.epochs, self.steps);
+        let config = config.complete();
         config.check()?;
-        Ok(config.complete())
+        Ok(config)
     }
 }
 
@@ -255,6 +256,7 @@ impl Train {
         }
         let dataset = config.dataset()?;
         crate::train::session::model_config(&config, &dataset)?;
+        config.check_length(dataset.train.len())?;
         let device = Device::open(config.engine, config.adapter.as_deref())?;
         let state = initial_checkpoint(&config, &dataset);
         let mut run = Run::create(self.out.as_deref(), self.force, &config, &state)?;
@@ -301,6 +303,7 @@ impl Resume {
         config.check()?;
         let dataset = config.dataset()?;
         let device = Device::open(config.engine, config.adapter.as_deref())?;
+        config.check_length(dataset.train.len())?;
         run.reconfigure(config)?;
         run.rewind(optimizer.progress.step)?;
         train(&mut run, &device, &dataset, self.json)
@@ -402,6 +405,13 @@ pub(super) fn print_summary(summary: &Summary) {
         parts.dimension_wise_kl,
     ));
     result(format_args!("           {}", judgement(test)));
+    let weighted = matches!(summary.objective, Objective::MmdVae | Objective::InfoVae);
+    if weighted && test.mmd.is_some_and(|mmd| mmd > FAR) {
+        result(format_args!(
+            "           the codes are far from the prior (MMD^2 above {FAR}): images invented from it will be poor; \
+             raise --lambda"
+        ));
+    }
 }
 
 /// What the latent dimensions are good for, in one sentence.
@@ -429,6 +439,9 @@ fn judgement(test: &Evaluated) -> String {
 /// saturated.
 const UNINFORMATIVE: f64 = 0.1;
 const SATURATED: f64 = 0.05;
+
+/// MMD^2 to the prior above which codes are called far from it: the default lambda leaves a tenth to a third of it.
+const FAR: f64 = 0.005;
 
 /// A progress bar, or a line per epoch where nobody watches.
 struct Bar {

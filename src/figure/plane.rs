@@ -78,7 +78,7 @@ pub(super) fn story(path: &Path, session: &mut Session, dataset: &Dataset) -> Re
     for (number, &image) in images.iter().enumerate() {
         let of = |values: &[f32]| [values[2 * image], values[2 * image + 1]].map(f64::from);
         let (mean, std) = (of(&codes.means), of(&codes.log_stds).map(f64::exp));
-        let mut random = Sequence::new(session.seed(), Stream::Story, number as u32);
+        let mut random = Sequence::new(session.settings().seed, Stream::Story, number as u32);
         let sample = |_| std::array::from_fn(|j| mean[j] + std[j] * f64::from(random.normal()));
         let samples: Vec<[f64; 2]> = (0..STORY_SAMPLES).map(sample).collect();
         let z: Vec<f32> = samples.iter().chain([&mean]).flatten().map(|&z| z as f32).collect();

@@ -313,6 +313,7 @@ impl Config {
             )));
         }
         self.check_used()?;
+        self.check_signs()?;
         // With epochs, the number of steps depends on the data.
         self.steps.map_or(Ok(()), |steps| self.check_schedules(steps))
     }

@@ -43,6 +43,8 @@ pub struct Decomposer {
     log_density: BufferId,
     queries: usize,
     images: usize,
+    /// Components of a step.
+    slice: usize,
     latent: usize,
 }
 
@@ -55,11 +57,11 @@ impl Decomposer {
         let stats = plan.buffer("stats", images * 2 * latent);
         let log_density = plan.buffer("log_density", Mixture::density_len(queries, latent));
         let program = plan.program("decomposition");
-        let slice = SLICE.min(images);
+        let slice = SLICE.min(Mixture::fitting_slice(images, latent));
         let kernel = Mixture { queries, components: images, slice, latent, weights: Weights::Uniform };
         plan.call(program, kernel, &[("z", z), ("stats", stats), ("log_density", log_density)])?;
         let engine = device.load(Arc::new(plan))?;
-        Ok(Self { engine, program, z, stats, log_density, queries, images, latent })
+        Ok(Self { engine, program, z, stats, log_density, queries, images, slice, latent })
     }
 
     /// The parts of the KL of these codes.
@@ -72,7 +74,7 @@ impl Decomposer {
         let stats: Vec<f32> = halves.flat_map(|(mean, log_std)| [mean, log_std].concat()).collect();
         self.engine.write(self.stats, bytemuck::cast_slice(&stats))?;
         self.engine.write(self.z, bytemuck::cast_slice(&codes.z[..queries * m]))?;
-        let firsts: Vec<usize> = (0..self.images).step_by(SLICE).collect();
+        let firsts: Vec<usize> = (0..self.images).step_by(self.slice).collect();
         for firsts in firsts.chunks(MOST_STEPS) {
             let steps: Vec<Step> =
                 firsts.iter().map(|&first| Step { first: first as u32, ..Step::default() }).collect();

@@ -127,14 +127,19 @@ impl Sums {
         Metrics { sse: self.sse / images, reconstruction, kl, elbo: -(reconstruction + kl) }
     }
 
-    /// The first term that is not a finite number.
-    pub fn not_finite(&self) -> Option<(&'static str, f64)> {
+    /// The first term that is not a finite number, for an objective with this further term.
+    pub fn not_finite(&self, term: Term) -> Option<(&'static str, f64)> {
+        let names = match term {
+            Term::None => ["", ""],
+            Term::PriorMmd { .. } => ["MMD to the prior", ""],
+            Term::TotalCorrelation(_) => ["mutual information", "total correlation"],
+        };
         let terms = [
             ("reconstruction loss", self.loss),
             ("KL divergence", self.kl),
             ("squared error", self.sse),
-            ("MMD or mutual information", self.terms[0]),
-            ("total correlation", self.terms[1]),
+            (names[0], self.terms[0]),
+            (names[1], self.terms[1]),
         ];
         terms.into_iter().find(|(_, value)| !value.is_finite())
     }
@@ -214,8 +219,8 @@ mod tests {
         let constant = 720.45 + 784.0 * std::f64::consts::LN_2;
         assert!((metrics.reconstruction - (12.0 / 8.0 / 2.0 + constant)).abs() < 0.01, "{metrics:?}");
         assert_eq!((metrics.sse, metrics.kl), (6.0, 2.0));
-        assert_eq!(sums.not_finite(), None);
+        assert_eq!(sums.not_finite(Term::None), None);
         sums.kl = f64::NAN;
-        assert_eq!(sums.not_finite().map(|(term, _)| term), Some("KL divergence"));
+        assert_eq!(sums.not_finite(Term::None).map(|(term, _)| term), Some("KL divergence"));
     }
 }

@@ -122,6 +122,40 @@ impl Config {
         }
     }
 
+    /// Another objective, with its own defaults.
+    #[must_use]
+    pub fn with_objective(self, objective: Objective) -> Self {
+        Self {
+            objective,
+            beta: None,
+            lambda: None,
+            alpha: None,
+            capacity: None,
+            gamma: None,
+            mmd: None,
+            mmd_bandwidth: None,
+            tc: None,
+            ..self
+        }
+        .complete()
+    }
+
+    /// Refuses weights of `info-vae` that would reward what they should punish.
+    pub(super) fn check_signs(&self) -> Result<()> {
+        let Some(alpha) = self.alpha else { return Ok(()) };
+        if alpha > 1.0 {
+            return Err(Error::usage(format!(
+                "--alpha {alpha} weights the KL with 1 - alpha < 0; it is at most 1"
+            )));
+        }
+        match &self.lambda {
+            Some(lambda) if lambda.least() < 1.0 - alpha => Err(Error::usage(format!(
+                "--lambda {lambda} and --alpha {alpha} weight the MMD with alpha + lambda - 1 < 0; use a larger --lambda"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses schedules that a run of `total` steps would cut short.
     pub fn check_schedules(&self, total: u64) -> Result<()> {
         let schedules = [
@@ -135,6 +169,12 @@ impl Config {
             .into_iter()
             .filter_map(|(option, schedule)| Some((option, schedule?)))
             .try_for_each(|(option, schedule)| schedule.check_fits(option, total))
+    }
+
+    /// The same for a run on `images` training images, whose epochs say how many steps it has.
+    pub fn check_length(&self, images: usize) -> Result<()> {
+        self.check_schedules(self.total_steps(images))
+            .map_err(|error| Error::data(&self.data, error.to_string()))
     }
 
     /// Writes the defaults of what the objective looks at into the settings, so that they are complete.

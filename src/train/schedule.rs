@@ -106,16 +106,21 @@ impl Schedule {
         }
     }
 
+    /// The least value that it takes.
+    pub fn least(&self) -> f64 {
+        self.values().into_iter().fold(f64::INFINITY, f64::min)
+    }
+
     /// Refuses values below 0, which no weight, capacity or learning rate can have.
     ///
     /// # Errors
     /// Names the option and the value.
     pub fn check_not_negative(&self, option: &str) -> Result<()> {
-        match self.values().into_iter().find(|&value| value < 0.0) {
-            Some(value) => {
-                Err(Error::usage(format!("--{option} {self} reaches {value}; it must be 0 or more")))
+        match self.least() {
+            least if least < 0.0 => {
+                Err(Error::usage(format!("--{option} {self} reaches {least}; it must be 0 or more")))
             }
-            None => Ok(()),
+            _ => Ok(()),
         }
     }
 

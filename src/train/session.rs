@@ -156,9 +156,9 @@ impl Session {
         self.sigma
     }
 
-    /// Key of all random numbers.
-    pub fn seed(&self) -> u64 {
-        self.config.seed
+    /// What it was made from, complete.
+    pub fn settings(&self) -> &Config {
+        &self.config
     }
 
     /// The objective's further term.
@@ -266,7 +266,7 @@ impl Session {
             let count = (steps.end - first).min(MOST_STEPS as u64) as usize;
             let ticket = self.submit(first, count)?;
             for (step, sums) in (first..).zip(self.wait(ticket, count)?) {
-                if let Some((term, value)) = sums.not_finite() {
+                if let Some((term, value)) = sums.not_finite(self.term()) {
                     return Err(Kind::Diverged { term, value, step }.into());
                 }
                 metrics.push(sums.metrics());
@@ -386,7 +386,6 @@ pub fn model_config(config: &Config, dataset: &Dataset) -> Result<crate::model::
             format!("has {train_images} training images but --batch is {batch}; use a smaller batch"),
         ));
     }
-    config.check_schedules(config.total_steps(train_images))?;
     Ok(crate::model::Config {
         architecture: Architecture {
             dimension: dataset.train.dimension(),
