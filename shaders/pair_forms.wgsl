@@ -1,7 +1,7 @@
 // form_parts[I, J, b] = w sum over r, c of a_b[r] k(row r of block I, column c of block J) a_b[c]
 // w = 2 where I < J, 1 where I = J; and the sums of pair_sums.wgsl
 //
-// rows, columns: (slice * block, stride)    scales: (bandwidths)    members: (blocks * block / 32, draws)
+// rows, columns: (groups, stride, TILE)    scales: (bandwidths)    members: (blocks * block / 32, draws)
 // row_parts, column_parts: (slab, slice, block, 2)    form_parts: (slab, slice, draws)
 
 struct Params {
@@ -18,8 +18,8 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
-@group(0) @binding(2) var<storage, read> rows: array<f32>;
-@group(0) @binding(3) var<storage, read> columns: array<f32>;
+@group(0) @binding(2) var<storage, read> rows: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> columns: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> scales: array<f32>;
 @group(0) @binding(5) var<storage, read> members: array<u32>;
 @group(0) @binding(6) var<storage, read_write> row_parts: array<f32>;
@@ -30,7 +30,7 @@ struct Params {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let pair = tile_of(group.x, group.y);
     if pair.wanted {
-        choose_blocks(pair, group.x, group.y);
+        choose_blocks(group.x, group.y);
         block_sums(pair, thread);
     }
 }

@@ -1,7 +1,7 @@
 // u(r, c) = bits of the f32 distance of row r and column c
 // counts[I, J, v] = how many r, c with u >> (shift + width) = prefix and v = (u >> shift) mod 2^width
 //
-// rows, columns: (slice * block, stride)    prefix: one word    counts: (slab, slice, BINS)
+// rows, columns: (groups, stride, TILE)    prefix: one word    counts: (slab, slice, BINS)
 //
 // The counters of a workgroup are atomic whole numbers: their sums do not depend on the order.
 
@@ -22,8 +22,8 @@ override BINS: u32;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
-@group(0) @binding(2) var<storage, read> rows: array<f32>;
-@group(0) @binding(3) var<storage, read> columns: array<f32>;
+@group(0) @binding(2) var<storage, read> rows: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> columns: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> prefix: array<u32>;
 @group(0) @binding(5) var<storage, read_write> counts: array<f32>;
 
@@ -33,7 +33,7 @@ var<workgroup> bins: array<atomic<u32>, BINS>;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let pair = tile_of(group.x, group.y);
     if pair.wanted {
-        choose_blocks(pair, group.x, group.y);
+        choose_blocks(group.x, group.y);
         for (var bin = thread; bin < BINS; bin += THREADS) {
             atomicStore(&bins[bin], 0u);
         }

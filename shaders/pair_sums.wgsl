@@ -1,7 +1,9 @@
 // row_parts[I, J, r]    = sum over c of (k, k^2)(row r of block I, column c of block J)
 // column_parts[I, J, c] = sum over r of (k, k^2)(row r of block I, column c of block J)       I < J
 //
-// rows, columns: (slice * block, stride)    scales: (bandwidths)    parts: (slab, slice, block, 2)
+// The sums of k^2 are 0 unless they are wanted.
+//
+// rows, columns: (groups, stride, TILE)    scales: (bandwidths)    parts: (slab, slice, block, 2)
 
 struct Params {
     n: u32,
@@ -16,8 +18,8 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
-@group(0) @binding(2) var<storage, read> rows: array<f32>;
-@group(0) @binding(3) var<storage, read> columns: array<f32>;
+@group(0) @binding(2) var<storage, read> rows: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> columns: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> scales: array<f32>;
 @group(0) @binding(5) var<storage, read_write> row_parts: array<f32>;
 @group(0) @binding(6) var<storage, read_write> column_parts: array<f32>;
@@ -26,7 +28,7 @@ struct Params {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let pair = tile_of(group.x, group.y);
     if pair.wanted {
-        choose_blocks(pair, group.x, group.y);
+        choose_blocks(group.x, group.y);
         block_sums(pair, thread);
     }
 }

@@ -13,7 +13,7 @@
 //! program                buffers, kernel calls in order, the Kernel trait: plain data
 //! data  picture          images in; arrays to PNG files
 //! checkpoint             safetensors files in PyTorch's layout
-//! random  numeric  error
+//! random  numeric  memory  error
 //! ```
 //!
 //! Start with [`program`]: everything else makes, runs or shows what is defined there.
@@ -25,6 +25,7 @@ pub mod engine;
 pub mod error;
 pub mod figure;
 pub mod kernel;
+pub mod memory;
 pub mod model;
 pub mod numeric;
 pub mod picture;

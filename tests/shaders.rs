@@ -187,7 +187,13 @@ fn storage_problem(
     };
     let element = if v.spec.words.contains(&name) { ScalarKind::Uint } else { ScalarKind::Float };
     let right = match v.module.types[ty].inner {
-        TypeInner::Array { base, size: naga::ArraySize::Dynamic, .. } => v.is_word(base, &[element]),
+        // Buffers in groups of points are read four words at a time.
+        TypeInner::Array { base, size: naga::ArraySize::Dynamic, .. } => match v.module.types[base].inner {
+            TypeInner::Vector { size: naga::VectorSize::Quad, scalar } => {
+                (scalar.kind, scalar.width) == (element, 4)
+            }
+            _ => v.is_word(base, &[element]),
+        },
         _ => false,
     };
     if access != expected {

@@ -71,7 +71,7 @@ fn normal(seed: u64, n: usize, d: usize, mean: f64) -> Vec<f64> {
 }
 
 fn gram(device: &Device, [x, y]: [Sample<'_>; 2], kernel: &Kernel) -> Gram {
-    Gram::new(device, [x, y], kernel, &Extra::None, false, &mut |_| {}).unwrap_or_else(|e| panic!("{e}"))
+    Gram::new(device, [x, y], kernel, &Extra::Squares, false, &mut |_| {}).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// The truth of all sums, in plain f64 loops on the inputs as they are.

@@ -7,6 +7,9 @@
 
 override FAMILY: u32;
 
+// Whether the sums of k^2 are wanted; they are 0 otherwise.
+override SQUARES: bool;
+
 const GAUSSIAN = 0u;
 const LAPLACE = 1u;
 const IMQ = 2u;
@@ -45,7 +48,7 @@ fn block_sums(pair: Block_pair, thread: u32) {
             for (var other = 0u; other < TILE; other++) {
                 let along = select(index + other * TILE_PITCH, index * TILE_PITCH + other, thread < TILE);
                 let k = tile_values[along];
-                sum += vec2(k, k * k);
+                sum += vec2(k, select(0.0, k * k, SQUARES));
             }
             row_sum += sum;
             if thread >= TILE && thread < 2u * TILE && pair.i < pair.j && column + index < pair.columns {

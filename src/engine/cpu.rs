@@ -2,34 +2,9 @@
 
 use super::{Engine, Info, Ticket};
 use crate::error::Result;
+use crate::memory::Memory;
 use crate::program::{BufferId, Buffers, Plan, ProgramId, Step};
 use std::sync::Arc;
-
-/// Memory in whole cache lines: vector loads then never straddle two.
-#[repr(C, align(64))]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Line([f32; 16]);
-
-/// A buffer that starts on a cache line.
-#[derive(Default)]
-struct Memory {
-    lines: Vec<Line>,
-    len: usize,
-}
-
-impl Memory {
-    fn new(len: usize) -> Self {
-        Self { lines: vec![Line([0.0; 16]); len.div_ceil(16)], len }
-    }
-
-    fn get(&self) -> &[f32] {
-        &bytemuck::cast_slice(&self.lines)[..self.len]
-    }
-
-    fn get_mut(&mut self) -> &mut [f32] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
-    }
-}
 
 /// The CPU engine.
 pub struct CpuEngine {

@@ -95,7 +95,7 @@ impl Kernel for PairForms {
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
-        self.pairs.overrides()
+        [self.pairs.overrides(), vec![("SQUARES", 1.0)]].concat()
     }
 
     fn iterations(&self) -> usize {
@@ -108,7 +108,7 @@ impl Kernel for PairForms {
         let bit =
             |words: &[f64], p: usize, b: usize| words[p / BITS * self.draws + b] as u32 >> (p % BITS) & 1;
         for tile in self.pairs.tiles(step) {
-            reference_sums(&self.pairs, inputs, &tile, row_parts, column_parts);
+            reference_sums(&self.pairs, true, inputs, &tile, row_parts, column_parts);
             let (row_words, column_words) = (self.words(members, tile.i), self.words(members, tile.j));
             for b in 0..self.draws {
                 let mut form = 0.0;
@@ -135,13 +135,13 @@ impl Kernel for PairForms {
             |(scratch, columns, product), (index, ((row, column), forms))| {
                 let (y, x) = (index / self.pairs.slice, index % self.pairs.slice);
                 if let Some(tile) = self.pairs.tile(step, y, x) {
-                    let pitch = self.pairs.pitch();
-                    columns.clear(pitch);
-                    product.values.resize(self.pairs.block * pitch, 0.0);
+                    let width = tile.width();
+                    columns.clear(width);
+                    product.values.resize(tile.rows * width, 0.0);
                     self.pairs.values(inputs, &tile, scratch, |first, values| {
-                        row_sums(values, pitch, &mut row[first * TERMS..]);
-                        columns.add(values);
-                        product.values[first * pitch..][..values.len()].copy_from_slice(values);
+                        row_sums::<true>(values, width, &mut row[first * TERMS..]);
+                        columns.add::<true>(values);
+                        product.values[first * width..][..values.len()].copy_from_slice(values);
                     });
                     columns.finish(&tile, column);
                     self.forms(members, &tile, product, forms);
@@ -158,7 +158,7 @@ impl Kernel for PairForms {
 /// Memory of one thread for a product of a tile with bits.
 #[derive(Default)]
 struct Product {
-    /// The tile of K, `(rows, pitch)`.
+    /// The tile of K, `(rows, width)`.
     values: Vec<f32>,
     /// Bits of the columns as numbers, `(columns, strip)`.
     bits: Vec<f32>,
@@ -168,7 +168,7 @@ struct Product {
 
 impl PairForms {
     fn forms(&self, members: &[u32], tile: &Tile, memory: &mut Product, forms: &mut [f32]) {
-        let (block, draws, pitch) = (self.pairs.block, self.draws, self.pairs.pitch());
+        let (block, draws) = (self.pairs.block, self.draws);
         let (row_words, column_words) = (self.words(members, tile.i), self.words(members, tile.j));
         for first in (0..draws).step_by(STRIP) {
             let strip = STRIP.min(draws - first);
@@ -179,7 +179,7 @@ impl PairForms {
             }
             serial(
                 matrix_mut(&mut memory.product, tile.rows, strip),
-                matrix(&memory.values, tile.rows, pitch).subcols(0, tile.columns),
+                matrix(&memory.values, tile.rows, tile.width()).subcols(0, tile.columns),
                 matrix(&memory.bits, tile.columns, strip),
             );
             let forms = &mut forms[first..][..strip];
@@ -217,7 +217,7 @@ fn select(rows: &[f32], words: &[u32], group: &mut [f32], sums: &mut [f32]) {
 }
 
 fn cases() -> Vec<Case> {
-    let draws = [1, 3, 64, 65, 130, 2, 7, 5, 600, 4, 9, 33];
+    let draws = [1, 3, 64, 65, 130, 2, 7, 5, 600, 4, 31, 9, 33];
     case_pairs()
         .into_iter()
         .zip(draws)

@@ -89,17 +89,16 @@ impl Kernel for PairHistogram {
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let ([rows, columns, prefix], [counts]) = buffers.split();
-        let stride = self.pairs.stride();
         for tile in self.pairs.tiles(step) {
             let counts = &mut counts[self.pairs.part(&tile) * BINS..][..BINS];
             counts.fill(0.0);
             for r in 0..tile.rows {
                 for c in (0..tile.columns).filter(|&c| tile.i < tile.j || r < c) {
-                    let x = &rows[(tile.first_row + r) * stride..][..self.pairs.d];
-                    let z = &columns[(tile.x * self.pairs.block + c) * stride..][..self.pairs.d];
+                    let x = self.pairs.coordinates(rows, tile.first_row + r);
+                    let z = self.pairs.coordinates(columns, tile.first_column + c);
                     let distance: f64 = match self.pairs.family {
-                        Family::Laplace => x.iter().zip(z).map(|(x, z)| (x - z).abs()).sum(),
-                        _ => x.iter().zip(z).map(|(x, z)| (x - z) * (x - z)).sum(),
+                        Family::Laplace => x.iter().zip(&z).map(|(x, z)| (x - z).abs()).sum(),
+                        _ => x.iter().zip(&z).map(|(x, z)| (x - z) * (x - z)).sum(),
                     };
                     if let Some(digit) = self.digit(distance as f32, prefix[0] as u32) {
                         counts[digit] += 1.0;
@@ -119,7 +118,7 @@ impl Kernel for PairHistogram {
                 let Some(tile) = self.pairs.tile(step, y, x) else { return };
                 counts.fill(0.0);
                 self.pairs.distances([rows, columns], &tile, scratch, |first, strip| {
-                    for (r, row) in strip.chunks_exact(self.pairs.pitch()).enumerate() {
+                    for (r, row) in strip.chunks_exact(tile.width()).enumerate() {
                         let later = if tile.i == tile.j { first + r + 1 } else { 0 };
                         for &distance in &row[later.min(tile.columns)..tile.columns] {
                             if let Some(digit) = self.digit(distance, prefix) {

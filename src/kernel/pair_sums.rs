@@ -5,9 +5,10 @@
 //! column_parts[I, J, c] = sum over r of (k, k^2)(row r of block I, column c of block J)       I < J
 //! ```
 //!
-//! `rows`, `columns`: slices of the points, `(slice * block, stride)`; `scales`: one a bandwidth; both results
-//! `(slab, slice, block, 2)`. Only the wanted tiles of a step ([`super::pairs`]) are written, and of them only
-//! what is no padding; k is taken less its centre. A block's pairs with itself are all in the rows: it has no columns.
+//! `rows`, `columns`: slices of the points ([`super::pairs`]); `scales`: one a bandwidth; both results
+//! `(slab, slice, block, 2)`. Only the wanted tiles of a step are written, and of them only what is no padding; k is
+//! taken less its centre, and the sums of its squares are 0 unless they are wanted. A block's pairs with itself are
+//! all in the rows: it has no columns.
 
 use super::pairs::{LANES, Pairs, Scratch, Tile, case_pairs, fill, multiply_add, tolerance};
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
@@ -20,6 +21,8 @@ use rayon::prelude::*;
 pub struct PairSums {
     /// Which pairs of what.
     pub pairs: Pairs,
+    /// Whether sums of k^2 are wanted too.
+    pub squares: bool,
 }
 
 /// See the module.
@@ -70,7 +73,7 @@ impl Kernel for PairSums {
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
-        self.pairs.overrides()
+        [self.pairs.overrides(), vec![("SQUARES", f64::from(u8::from(self.squares)))]].concat()
     }
 
     fn iterations(&self) -> usize {
@@ -80,7 +83,7 @@ impl Kernel for PairSums {
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let (inputs, [row_parts, column_parts]) = buffers.split();
         self.pairs.tiles(step).for_each(|tile| {
-            reference_sums(&self.pairs, inputs, &tile, row_parts, column_parts);
+            reference_sums(&self.pairs, self.squares, inputs, &tile, row_parts, column_parts);
         });
     }
 
@@ -92,10 +95,16 @@ impl Kernel for PairSums {
         parts.enumerate().for_each_init(scratch, |(scratch, columns), (index, (row_part, column_part))| {
             let (y, x) = (index / self.pairs.slice, index % self.pairs.slice);
             if let Some(tile) = self.pairs.tile(step, y, x) {
-                columns.clear(self.pairs.pitch());
+                columns.clear(tile.width());
                 self.pairs.values(inputs, &tile, scratch, |first, values| {
-                    row_sums(values, self.pairs.pitch(), &mut row_part[first * TERMS..]);
-                    columns.add(values);
+                    let sums = &mut row_part[first * TERMS..];
+                    if self.squares {
+                        row_sums::<true>(values, tile.width(), sums);
+                        columns.add::<true>(values);
+                    } else {
+                        row_sums::<false>(values, tile.width(), sums);
+                        columns.add::<false>(values);
+                    }
                 });
                 columns.finish(&tile, column_part);
             }
@@ -110,6 +119,7 @@ impl Kernel for PairSums {
 /// The f64 truth of one tile's sums.
 pub(super) fn reference_sums(
     pairs: &Pairs,
+    squares: bool,
     inputs: [&[f64]; 3],
     tile: &Tile,
     row_parts: &mut [f64],
@@ -118,7 +128,7 @@ pub(super) fn reference_sums(
     let part = pairs.part(tile) * pairs.block;
     let write = |parts: &mut [f64], point: usize, values: &[f64]| {
         parts[(part + point) * TERMS] = values.iter().sum();
-        parts[(part + point) * TERMS + 1] = values.iter().map(|k| k * k).sum();
+        parts[(part + point) * TERMS + 1] = if squares { values.iter().map(|k| k * k).sum() } else { 0.0 };
     };
     for r in 0..tile.rows {
         let row: Vec<f64> = (0..tile.columns).map(|c| pairs.truth(inputs, tile, [r, c])).collect();
@@ -134,19 +144,33 @@ pub(super) fn reference_sums(
 
 /// Row sums of some rows of a tile.
 #[multiversion(targets = "simd")]
-pub(super) fn row_sums(values: &[f32], pitch: usize, sums: &mut [f32]) {
+pub(super) fn row_sums<const SQUARES: bool>(values: &[f32], width: usize, sums: &mut [f32]) {
     const FUSED: bool = target_cfg_f!(target_feature = "fma");
-    for (row, sums) in values.chunks_exact(pitch).zip(sums.chunks_exact_mut(TERMS)) {
-        let (mut first, mut second) = ([0.0f32; LANES], [0.0f32; LANES]);
-        for values in row.chunks_exact(LANES) {
-            for (lane, value) in values.iter().enumerate() {
-                first[lane] += value;
-                second[lane] = multiply_add::<FUSED>(*value, *value, second[lane]);
+    for (row, sums) in values.chunks_exact(width).zip(sums.chunks_exact_mut(TERMS)) {
+        let (mut k, mut k2) = ([0.0f32; LANES], [0.0f32; LANES]);
+        for values in row.as_chunks::<LANES>().0 {
+            for lane in 0..LANES {
+                k[lane] += values[lane];
+                if SQUARES {
+                    k2[lane] = multiply_add::<FUSED>(values[lane], values[lane], k2[lane]);
+                }
             }
         }
-        sums[0] = total(first);
-        sums[1] = total(second);
+        sums[0] = total(&k);
+        sums[1] = if SQUARES { total(&k2) } else { 0.0 };
     }
+}
+
+/// The sum over all lanes. Not inlined: in a loop over rows, the compiler would gather the same lane of many rows.
+#[inline(never)]
+fn total(lanes: &[f32; LANES]) -> f32 {
+    let mut sums = [0.0f32; 4];
+    for lanes in lanes.as_chunks::<4>().0 {
+        for (sum, lane) in sums.iter_mut().zip(lanes) {
+            *sum += lane;
+        }
+    }
+    (sums[0] + sums[2]) + (sums[1] + sums[3])
 }
 
 /// Column sums of a tile, from a few rows at a time: sums of sums, which round less.
@@ -158,16 +182,16 @@ pub(super) struct ColumnSums {
 
 impl ColumnSums {
     /// Starts a tile.
-    pub(super) fn clear(&mut self, pitch: usize) {
+    pub(super) fn clear(&mut self, width: usize) {
         for sums in [&mut self.k, &mut self.k2] {
             sums.clear();
-            sums.resize(pitch, 0.0);
+            sums.resize(width, 0.0);
         }
     }
 
     /// Adds rows.
-    pub(super) fn add(&mut self, rows: &[f32]) {
-        column_sums(rows, &mut self.k, &mut self.k2);
+    pub(super) fn add<const SQUARES: bool>(&mut self, rows: &[f32]) {
+        column_sums::<SQUARES>(rows, &mut self.k, &mut self.k2);
     }
 
     /// Writes the sums, unless a block was paired with itself.
@@ -182,38 +206,26 @@ impl ColumnSums {
 }
 
 #[multiversion(targets = "simd")]
-fn column_sums(rows: &[f32], sums: &mut [f32], squares: &mut [f32]) {
+fn column_sums<const SQUARES: bool>(rows: &[f32], sums: &mut [f32], squares: &mut [f32]) {
     const FUSED: bool = target_cfg_f!(target_feature = "fma");
-    let pitch = sums.len();
-    for first in (0..pitch).step_by(LANES) {
+    let width = sums.len();
+    let all = sums.as_chunks_mut::<LANES>().0.iter_mut().zip(squares.as_chunks_mut::<LANES>().0);
+    for (group, (sums, squares)) in all.enumerate() {
         let (mut k, mut k2) = ([0.0f32; LANES], [0.0f32; LANES]);
-        for row in rows.chunks_exact(pitch) {
-            let row: &[f32; LANES] = row[first..][..LANES].try_into().expect("whole vectors");
+        for row in rows.chunks_exact(width) {
+            let row = &row.as_chunks::<LANES>().0[group];
             for lane in 0..LANES {
                 k[lane] += row[lane];
-                k2[lane] = multiply_add::<FUSED>(row[lane], row[lane], k2[lane]);
+                if SQUARES {
+                    k2[lane] = multiply_add::<FUSED>(row[lane], row[lane], k2[lane]);
+                }
             }
         }
-        let add = |sums: &mut [f32], lanes: [f32; LANES]| {
-            let sums: &mut [f32; LANES] = (&mut sums[first..][..LANES]).try_into().expect("whole vectors");
-            sums.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum += lane);
-        };
-        add(sums, k);
-        add(squares, k2);
-    }
-}
-
-/// The sum over all lanes, halves added pairwise.
-#[inline(always)]
-fn total(mut lanes: [f32; LANES]) -> f32 {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            lanes[lane] += lanes[lane + half];
+        for lane in 0..LANES {
+            sums[lane] += k[lane];
+            squares[lane] += k2[lane];
         }
-        half /= 2;
     }
-    lanes[0]
 }
 
 fn cases() -> Vec<Case> {
@@ -224,8 +236,9 @@ fn cases() -> Vec<Case> {
     sizes.push((Pairs { slice: small.blocks(), ..small }, step));
     sizes
         .into_iter()
-        .map(|(pairs, step)| {
-            let case = Case::new(PairSums { pairs: pairs.clone() });
+        .enumerate()
+        .map(|(i, (pairs, step))| {
+            let case = Case::new(PairSums { pairs: pairs.clone(), squares: i % 3 > 0 });
             Case { step, ..fill(case, &pairs) }
         })
         .collect()

@@ -2,7 +2,9 @@
 //! of the kernel function k between two blocks of points.
 //!
 //! ```text
-//! points   X: n points, then Y: m points, each sample cut into blocks of `block` points, its last one padded
+//! points   X: n points, then Y: m points, each sample cut into blocks of `block` points
+//! memory   (groups, stride, LANES): LANES points side by side, coordinate after coordinate; a block is whole
+//!          groups, padded where points are missing
 //! gaussian k(x, z) = sum over bandwidths of exp(-|x - z|_2^2 / (2 sigma^2))     scale = -log2(e) / (2 sigma^2)
 //! laplace  k(x, z) = sum of exp(-|x - z|_1 / b)                                 scale = -log2(e) / b
 //! imq      k(x, z) = sum of (1 + |x - z|_2^2 / b^2)^(-1/2)                      scale = 1 / b^2
@@ -16,7 +18,8 @@
 //! is evaluated twice. Rows and columns are two slices of the points, the same one or different ones, so that
 //! samples larger than a device's largest buffer go through it slice by slice.
 
-use super::product::{Combine, DEPTH, THREADS, TILE, matrix, matrix_mut, overrides, serial, words};
+use super::product::{Combine, DEPTH, THREADS, TILE, overrides, words};
+use crate::memory::Memory;
 use crate::numeric::exp2_parts;
 use crate::program::{Case, MOST_ITERATIONS, Step};
 use multiversion::multiversion;
@@ -110,8 +113,10 @@ pub(super) struct Tile {
     pub(super) y: usize,
     /// Position of the column block in its slice.
     pub(super) x: usize,
-    /// Points of the row block, in its slice's buffer.
+    /// Place of the first row in its slice's buffer.
     pub(super) first_row: usize,
+    /// Place of the first column in its slice's buffer.
+    pub(super) first_column: usize,
     /// Which block of all the rows are.
     pub(super) i: usize,
     /// Which block of all the columns are.
@@ -152,9 +157,24 @@ impl Pairs {
         self.d + usize::from(self.form == Form::Expanded)
     }
 
+    /// Places for points of a block, in whole groups.
+    pub fn pitch(&self) -> usize {
+        self.block.next_multiple_of(LANES)
+    }
+
     /// Words of the buffers `rows` and `columns`.
-    pub(super) fn slice_len(&self) -> usize {
-        self.slice * self.block * self.stride()
+    pub fn slice_len(&self) -> usize {
+        self.slice * self.pitch() * self.stride()
+    }
+
+    /// Where number `k` of the point at a place is in memory.
+    pub fn word(&self, place: usize, k: usize) -> usize {
+        (place / LANES * self.stride() + k) * LANES + place % LANES
+    }
+
+    /// The coordinates of the point at a place.
+    pub(super) fn coordinates(&self, points: &[f64], place: usize) -> Vec<f64> {
+        (0..self.d).map(|k| points[self.word(place, k)]).collect()
     }
 
     /// Position of a tile's numbers in the buffers of parts, `(slab, slice)`.
@@ -172,7 +192,8 @@ impl Pairs {
         (wanted && crossed).then(|| Tile {
             y,
             x,
-            first_row: row_block * self.block,
+            first_row: row_block * self.pitch(),
+            first_column: x * self.pitch(),
             i,
             j,
             rows: self.count(i),
@@ -199,10 +220,14 @@ impl Pairs {
         tiles * (1 + product + values + forms) + TILE
     }
 
-    /// Points of a block, at most `most`, so that a workgroup's loops stay below [`MOST_ITERATIONS`].
+    /// Points of a block, at most `most`, so that a workgroup's loops stay below [`MOST_ITERATIONS`]: the largest
+    /// block that fits, or one more than half as large if that leaves less of the last blocks empty.
     pub fn fitting_block(&self, most: usize, draws: usize) -> usize {
         let fits = |&block: &usize| Self { block, ..self.clone() }.iterations(draws) <= MOST_ITERATIONS;
-        (1..=most / TILE).rev().map(|tiles| tiles * TILE).find(fits).unwrap_or(most.min(TILE))
+        let largest = (1..=most / TILE).rev().find(|tiles| fits(&(tiles * TILE))).unwrap_or(1);
+        let places = |block: &usize| self.n.next_multiple_of(*block) + self.m.next_multiple_of(*block);
+        let blocks = (largest / 2 + 1..=largest).rev().map(|tiles| tiles * TILE);
+        blocks.min_by_key(places).unwrap_or(TILE)
     }
 
     /// Floating-point operations of one kernel value, about.
@@ -225,13 +250,18 @@ impl Pairs {
         ])
     }
 
-    /// Values of the shader's `override` constants.
-    pub(super) fn overrides(&self) -> Vec<(&'static str, f64)> {
-        let mut all = overrides(match (self.family, self.form) {
+    /// What distances are made of.
+    fn combine(&self) -> Combine {
+        match (self.family, self.form) {
             (Family::Laplace, _) => Combine::AbsoluteDifferences,
             (_, Form::Differences) => Combine::SquaredDifferences,
             (_, Form::Expanded) => Combine::Products,
-        });
+        }
+    }
+
+    /// Values of the shader's `override` constants.
+    pub(super) fn overrides(&self) -> Vec<(&'static str, f64)> {
+        let mut all = overrides(self.combine());
         all.push(("FAMILY", f64::from(self.family as u8)));
         all
     }
@@ -241,9 +271,8 @@ impl Pairs {
         if tile.i == tile.j && r == c {
             return 0.0;
         }
-        let point = |points: &[f64], index: usize| points[index * self.stride()..][..self.d].to_vec();
-        let x = point(rows, tile.first_row + r);
-        let z = point(columns, tile.x * self.block + c);
+        let x = self.coordinates(rows, tile.first_row + r);
+        let z = self.coordinates(columns, tile.first_column + c);
         let differences = x.iter().zip(&z).map(|(x, z)| x - z);
         let distance: f64 = match self.family {
             Family::Laplace => differences.map(f64::abs).sum(),
@@ -253,34 +282,29 @@ impl Pairs {
     }
 }
 
-/// Memory of one thread for a tile.
-#[derive(Default)]
-pub(super) struct Scratch {
-    /// Values of a few rows, `(STRIP, pitch)`; in the expanded form of all rows.
-    values: Vec<f32>,
-    /// The columns with neighbouring points side by side, `(d, pitch)`.
-    transposed: Vec<f32>,
-    /// -|z|^2 / 2 of the columns.
-    norms: Vec<f32>,
+impl Tile {
+    /// Columns in whole groups.
+    pub(super) fn width(&self) -> usize {
+        self.columns.next_multiple_of(LANES)
+    }
 }
 
-/// Rows whose values are computed, and used, while they are in the first-level cache.
-const STRIP: usize = 16;
+/// Points side by side in memory, rows and columns of a tile of the shader; two of the widest vectors there are.
+pub(super) const LANES: usize = TILE;
 
-/// Neighbouring columns that are worked on together: two of the widest vectors there are.
-pub(super) const LANES: usize = 32;
+/// One number each of a group of points.
+type Lanes = [f32; LANES];
 
-/// Rows that share what is loaded of the columns.
-const ROWS: usize = 4;
+/// Coordinates of two groups of points that stay in the first-level cache together.
+const NEAR: usize = 128;
+
+/// Memory of one thread for a tile: values of one group of rows, used while they are in the first-level cache.
+#[derive(Default)]
+pub(super) struct Scratch(Memory);
 
 impl Pairs {
-    /// Columns of [`Scratch::values`]: those of a block in whole vectors.
-    pub(super) fn pitch(&self) -> usize {
-        self.block.next_multiple_of(LANES)
-    }
-
-    /// k less its centre between the rows and columns of a tile, a few rows at a time: `each` gets the first row
-    /// and the values, `(rows, pitch)`, with 0 in the columns that are padding.
+    /// k less its centre between the rows and columns of a tile, a group of rows at a time: `each` gets the first
+    /// row and the values, `(rows, width)`, with 0 in the columns that are padding.
     pub(super) fn values(
         &self,
         [rows, columns, scales]: [&[f32]; 3],
@@ -288,9 +312,14 @@ impl Pairs {
         scratch: &mut Scratch,
         mut each: impl FnMut(usize, &[f32]),
     ) {
+        let rates: Vec<[f32; 2]> = scales.iter().map(|scale| [-scale, -127.0 / scale]).collect();
         self.distances([rows, columns], tile, scratch, |first, strip| {
-            self.finish(strip, scales);
-            for (r, row) in strip.chunks_exact_mut(self.pitch()).enumerate() {
+            match self.family {
+                Family::Gaussian | Family::Laplace => exponentials(strip, &rates),
+                Family::Imq => inverse_roots(strip, scales),
+                Family::Energy => roots(strip, scales[0]),
+            }
+            for (r, row) in strip.chunks_exact_mut(tile.width()).enumerate() {
                 row[tile.columns..].fill(0.0);
                 if tile.i == tile.j {
                     row[first + r] = 0.0;
@@ -306,61 +335,34 @@ impl Pairs {
         &self,
         [rows, columns]: [&[f32]; 2],
         tile: &Tile,
-        scratch: &mut Scratch,
+        Scratch(memory): &mut Scratch,
         mut each: impl FnMut(usize, &mut [f32]),
     ) {
-        let (d, pitch, stride) = (self.d, self.pitch(), self.stride());
-        let rows = &rows[tile.first_row * stride..][..tile.rows * stride];
-        let columns = &columns[tile.x * self.block * stride..][..tile.columns * stride];
-        let Scratch { values, transposed, norms } = scratch;
-        let strips = rows.chunks(STRIP * stride).enumerate();
-        match self.form {
-            Form::Expanded => {
-                values.resize(self.block * pitch, 0.0);
-                norms.clear();
-                norms.extend(columns.iter().skip(d).step_by(stride));
-                norms.resize(pitch, 0.0);
-                serial(
-                    matrix_mut(values, tile.rows, pitch).subcols_mut(0, tile.columns),
-                    matrix(rows, tile.rows, stride).subcols(0, d),
-                    matrix(columns, tile.columns, stride).subcols(0, d).transpose(),
-                );
-                for ((i, rows), strip) in strips.zip(values.chunks_mut(STRIP * pitch)) {
-                    let strip = &mut strip[..rows.len() / stride * pitch];
-                    for (row, values) in rows.chunks_exact(stride).zip(strip.chunks_exact_mut(pitch)) {
-                        expand(values, row[d], norms);
-                    }
-                    each(i * STRIP, strip);
+        const PRODUCTS: u8 = Combine::Products as u8;
+        const SQUARED: u8 = Combine::SquaredDifferences as u8;
+        const ABSOLUTE: u8 = Combine::AbsoluteDifferences as u8;
+        let (d, stride, width) = (self.d, self.stride(), tile.width());
+        let columns = groups(columns, stride, tile.first_column, tile.columns);
+        memory.resize(LANES * width);
+        for (i, rows) in groups(rows, stride, tile.first_row, tile.rows).chunks_exact(stride).enumerate() {
+            let strip = memory.get_mut();
+            match self.combine() {
+                Combine::Products => {
+                    add_up::<PRODUCTS>(rows, columns, d, strip);
+                    expand(&rows[d], columns, stride, strip);
                 }
+                Combine::SquaredDifferences => add_up::<SQUARED>(rows, columns, d, strip),
+                Combine::AbsoluteDifferences => add_up::<ABSOLUTE>(rows, columns, d, strip),
             }
-            Form::Differences => {
-                values.resize(STRIP * pitch, 0.0);
-                transposed.resize(d * pitch, 0.0);
-                for (f, to) in transposed.chunks_exact_mut(pitch).enumerate() {
-                    for (to, from) in to.iter_mut().zip(columns.chunks_exact(stride)) {
-                        *to = from[f];
-                    }
-                }
-                for (i, rows) in strips {
-                    let strip = &mut values[..rows.len() / d * pitch];
-                    match self.family {
-                        Family::Laplace => differences::<true>(rows, transposed, d, pitch, strip),
-                        _ => differences::<false>(rows, transposed, d, pitch, strip),
-                    }
-                    each(i * STRIP, strip);
-                }
-            }
+            let count = LANES.min(tile.rows - i * LANES);
+            each(i * LANES, &mut strip[..count * width]);
         }
     }
+}
 
-    /// k of distances.
-    fn finish(&self, distances: &mut [f32], scales: &[f32]) {
-        match self.family {
-            Family::Gaussian | Family::Laplace => exponentials(distances, scales),
-            Family::Imq => inverse_roots(distances, scales),
-            Family::Energy => roots(distances, scales[0]),
-        }
-    }
+/// The groups of `count` points from a place on.
+fn groups(points: &[f32], stride: usize, first: usize, count: usize) -> &[Lanes] {
+    points[first * stride..][..count.next_multiple_of(LANES) * stride].as_chunks().0
 }
 
 /// a b + c, rounded once where the CPU can.
@@ -369,40 +371,70 @@ pub(super) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// -2 (dot - |x|^2/2 - |z|^2/2) = |x - z|^2, never negative.
+/// What a group of rows and groups of columns add up to over their first `d` numbers, (LANES, width).
 #[multiversion(targets = "simd")]
-fn expand(values: &mut [f32], half_norm: f32, half_norms: &[f32]) {
-    for (value, other) in values.iter_mut().zip(half_norms) {
-        *value = (-2.0 * (*value + half_norm + other)).max(0.0);
-    }
-}
-
-/// Sums of squared or absolute differences of `rows` (r, d) and `columns` (d, pitch), into (r, pitch).
-#[multiversion(targets = "simd")]
-fn differences<const L1: bool>(rows: &[f32], columns: &[f32], d: usize, pitch: usize, result: &mut [f32]) {
+fn add_up<const COMBINE: u8>(rows: &[Lanes], columns: &[Lanes], d: usize, sums: &mut [f32]) {
     const FUSED: bool = target_cfg_f!(target_feature = "fma");
-    for (rows, result) in rows.chunks(ROWS * d).zip(result.chunks_mut(ROWS * pitch)) {
-        let count = rows.len() / d;
-        // The last rows may be fewer: the first of them is then computed more than once.
-        let row: [&[f32]; ROWS] = std::array::from_fn(|r| {
-            let r = if r < count { r } else { 0 };
-            &rows[r * d..][..d]
-        });
-        let [row0, row1, row2, row3] = row;
-        for first in (0..pitch).step_by(LANES) {
-            let mut sums = [[0.0f32; LANES]; ROWS];
-            let rows = row0.iter().zip(row1).zip(row2).zip(row3);
-            for ((((x0, x1), x2), x3), column) in rows.zip(columns.chunks_exact(pitch)) {
-                let column: &[f32; LANES] = column[first..][..LANES].try_into().expect("whole vectors");
-                for (x, sums) in [x0, x1, x2, x3].into_iter().zip(&mut sums) {
-                    for (sum, z) in sums.iter_mut().zip(column) {
-                        let t = x - z;
-                        *sum = if L1 { *sum + t.abs() } else { multiply_add::<FUSED>(t, t, *sum) };
+    // As many sums as there are registers, with some left for what is added.
+    const WIDE: bool = target_cfg_f!(target_feature = "avx512f");
+    const ROWS: usize = if WIDE { 8 } else { 4 };
+    const COLUMNS: usize = if WIDE { 32 } else { 16 };
+    let width = sums.len() / LANES;
+    for (group, columns) in columns.chunks_exact(rows.len()).enumerate() {
+        let parts = rows[..d].chunks(NEAR).zip(columns[..d].chunks(NEAR));
+        for (part, (rows, columns)) in parts.enumerate() {
+            for (i, sums) in sums.chunks_exact_mut(ROWS * width).enumerate() {
+                for j in 0..LANES / COLUMNS {
+                    let added = in_registers::<COMBINE, FUSED, ROWS, COLUMNS>(rows, columns, [i, j]);
+                    for (sums, added) in sums.chunks_exact_mut(width).zip(&added) {
+                        let sums = &mut sums[group * LANES + j * COLUMNS..][..COLUMNS];
+                        if part == 0 {
+                            sums.copy_from_slice(added);
+                        } else {
+                            sums.iter_mut().zip(added).for_each(|(sum, added)| *sum += added);
+                        }
                     }
                 }
             }
-            for (result, sums) in result.chunks_exact_mut(pitch).zip(&sums) {
-                result[first..][..LANES].copy_from_slice(sums);
+        }
+    }
+}
+
+/// The sums over all coordinates of the i-th ROWS of a group of rows and the j-th COLUMNS of one of columns.
+#[inline(always)]
+fn in_registers<const COMBINE: u8, const FUSED: bool, const ROWS: usize, const COLUMNS: usize>(
+    rows: &[Lanes],
+    columns: &[Lanes],
+    [i, j]: [usize; 2],
+) -> [[f32; COLUMNS]; ROWS] {
+    let mut sums = [[0.0f32; COLUMNS]; ROWS];
+    for (x, z) in rows.iter().zip(columns) {
+        let (x, z) = (&x.as_chunks::<ROWS>().0[i], &z.as_chunks::<COLUMNS>().0[j]);
+        // In this order the compiler makes vectors of columns and keeps all sums in registers.
+        for c in 0..COLUMNS {
+            for r in 0..ROWS {
+                let t = x[r] - z[c];
+                sums[r][c] = if COMBINE == Combine::Products as u8 {
+                    multiply_add::<FUSED>(x[r], z[c], sums[r][c])
+                } else if COMBINE == Combine::SquaredDifferences as u8 {
+                    multiply_add::<FUSED>(t, t, sums[r][c])
+                } else {
+                    sums[r][c] + t.abs()
+                };
+            }
+        }
+    }
+    sums
+}
+
+/// -2 (dot - |x|^2/2 - |z|^2/2) = |x - z|^2, never negative; the columns' half norms are their last numbers.
+#[multiversion(targets = "simd")]
+fn expand(half_norms: &Lanes, columns: &[Lanes], stride: usize, dots: &mut [f32]) {
+    let width = dots.len() / LANES;
+    for (dots, half_norm) in dots.chunks_exact_mut(width).zip(half_norms) {
+        for (dots, columns) in dots.as_chunks_mut::<LANES>().0.iter_mut().zip(columns.chunks_exact(stride)) {
+            for (dot, other) in dots.iter_mut().zip(&columns[stride - 1]) {
+                *dot = (-2.0 * (*dot + half_norm + other)).max(0.0);
             }
         }
     }
@@ -410,9 +442,12 @@ fn differences<const L1: bool>(rows: &[f32], columns: &[f32], d: usize, pitch: u
 
 /// Replaces each distance by the sum over `scales` of what `add(scale, distance, sum)` adds to -1/2.
 #[inline(always)]
-fn apply(values: &mut [f32], scales: &[f32], add: impl Fn(f32, f32, f32) -> f32) {
-    for values in values.chunks_exact_mut(LANES) {
-        let values: &mut [f32; LANES] = values.try_into().expect("whole vectors");
+fn apply<S: Copy>(values: &mut [f32], scales: &[S], add: impl Fn(S, f32, f32) -> f32) {
+    if let [scale] = *scales {
+        values.iter_mut().for_each(|value| *value = add(scale, *value, -0.5));
+        return;
+    }
+    for values in values.as_chunks_mut::<LANES>().0 {
         let mut sums = [-0.5 * scales.len() as f32; LANES];
         for &scale in scales {
             for (sum, value) in sums.iter_mut().zip(&*values) {
@@ -423,11 +458,12 @@ fn apply(values: &mut [f32], scales: &[f32], add: impl Fn(f32, f32, f32) -> f32)
     }
 }
 
+/// `rates`: -scale of each bandwidth, and where its kernel is 0 from.
 #[multiversion(targets = "simd")]
-fn exponentials(values: &mut [f32], scales: &[f32]) {
+fn exponentials(values: &mut [f32], rates: &[[f32; 2]]) {
     const FUSED: bool = target_cfg_f!(target_feature = "fma");
-    apply(values, scales, |scale, distance, sum| {
-        let [fraction, power] = exp2_parts::<FUSED>(-scale, distance, -127.0 / scale);
+    apply(values, rates, |[rate, most], distance, sum| {
+        let [fraction, power] = exp2_parts::<FUSED>(rate, distance, most);
         multiply_add::<FUSED>(fraction, power, sum)
     });
 }
@@ -477,6 +513,8 @@ pub(super) fn case_pairs() -> Vec<(Pairs, Step)> {
         (pairs(33, 31, 4, 32, Energy, Differences), at(0, 0, 0)),
         (pairs(257, 5, 2, 256, Gaussian, Differences), at(0, 0, 0)),
         (Pairs { cross: true, ..pairs(40, 30, 3, 32, Gaussian, Differences) }, at(0, 0, 0)),
+        // More coordinates than the CPU adds up at a time.
+        (pairs(5, 40, NEAR + 3, 32, Gaussian, Expanded), at(0, 0, 0)),
         // Slices of two blocks: rows from the first, columns from the second.
         (Pairs { slice: 2, ..pairs(90, 60, 3, 32, Laplace, Differences) }, at(0, 0, 2)),
         (Pairs { slice: 2, ..pairs(90, 60, 9, 32, Gaussian, Expanded) }, at(1, 2, 4)),
@@ -488,11 +526,27 @@ pub(super) fn fill(case: Case, pairs: &Pairs) -> Case {
     let mut case = case;
     if pairs.form == Form::Expanded {
         for points in &mut case.reads[..2] {
-            for point in points.chunks_exact_mut(pairs.stride()) {
-                point[pairs.d] = -0.5 * point[..pairs.d].iter().map(|x| x * x).sum::<f32>();
+            for group in points.chunks_exact_mut(pairs.stride() * LANES) {
+                for lane in 0..LANES {
+                    let squares = (0..pairs.d).map(|k| group[k * LANES + lane] * group[k * LANES + lane]);
+                    group[pairs.d * LANES + lane] = -0.5 * squares.sum::<f32>();
+                }
             }
         }
     }
     let scale = |i: usize| pairs.family.scale((pairs.d as f64).sqrt() * (1.0 + i as f64)) as f32;
     case.map("scales", |i, _| scale(i))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_leave_little_empty() {
+        let pairs = |n, m| Pairs { n, m, ..case_pairs()[1].0.clone() };
+        for (n, m, block) in [(2016, 2016, 288), (2048, 2048, 256), (2000, 1, 224), (3000, 3000, 160)] {
+            assert_eq!(pairs(n, m).fitting_block(MOST_POINTS, 0), block, "{n} and {m} points");
+        }
+    }
 }

@@ -227,7 +227,7 @@ impl Selection {
         let blocks = pairs.blocks();
         pairs.slice = blocks;
         let mut plan = Plan::default();
-        let rows = plan.buffer("rows", blocks * pairs.block * points.d);
+        let rows = plan.buffer("rows", pairs.slice_len());
         let prefix = plan.buffer("prefix", 1);
         let counts = plan.buffer("counts", blocks * BINS);
         let mut programs = Vec::new();
@@ -240,7 +240,7 @@ impl Selection {
         }
         let mut engine = device.load(Arc::new(plan))?;
         let values = Points::new(points, Sample { values: &[], ..points }, None)?;
-        engine.write(rows, bytemuck::cast_slice(&values.blocks(pairs.block, Form::Differences)))?;
+        engine.write(rows, bytemuck::cast_slice(&values.blocks(&pairs)))?;
         let steps = (0..blocks as u32).map(|first| Step { first, ..Step::default() }).collect();
         Ok(Self { engine, programs, prefix, counts, steps, known: HashMap::new() })
     }

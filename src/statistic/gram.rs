@@ -37,6 +37,8 @@ const IN_FLIGHT: usize = 2;
 pub enum Extra<'a> {
     /// Nothing.
     None,
+    /// The sums of k^2, as for the other two.
+    Squares,
     /// The quadratic forms a_b' K a_b of label vectors.
     Forms(&'a Labels),
     /// The kernel matrix summed over bins of this many points, each sample's own.
@@ -47,7 +49,7 @@ impl Extra<'_> {
     fn draws(&self) -> usize {
         match self {
             Extra::Forms(labels) => labels.draws,
-            Extra::None | Extra::Bins(_) => 0,
+            Extra::None | Extra::Squares | Extra::Bins(_) => 0,
         }
     }
 }
@@ -74,7 +76,7 @@ pub struct Gram {
     pub counts: [usize; 2],
     /// Of each point of X, then of Y: sums over the points of X and of Y of k.
     pub k: Vec<[f64; 2]>,
-    /// The same of k^2.
+    /// The same of k^2; empty if nothing but sums of k was wanted.
     pub k2: Vec<[f64; 2]>,
     /// a_b' K a_b of each label vector.
     pub forms: Vec<f64>,
@@ -161,17 +163,17 @@ impl<'a> Pass<'a> {
             _ => pairs.fitting_block(MOST_POINTS, draws),
         };
         let block = pairs.block;
-        let block_bytes = 4 * (block * pairs.stride().max(TERMS)).max(draws);
+        let block_bytes = 4 * (pairs.pitch() * pairs.stride().max(TERMS)).max(draws);
         pairs.slice = (SLICE_BYTES / block_bytes).min(SLICE_BLOCKS).clamp(1, pairs.blocks());
         let parts = 4 * pairs.slice * (block * TERMS).max(draws);
         let most = (PARTS_BYTES / parts).min(STEP_FLOP / row_block_flop(&pairs, draws));
         pairs.slab = most.clamp(1, pairs.slice);
 
         let mut plan = Plan::default();
-        let slice_len = pairs.slice * block * pairs.stride();
-        let rows = plan.buffer("rows", slice_len);
+        let rows = plan.buffer("rows", pairs.slice_len());
         // One slice holds all points: rows and columns are the same.
-        let columns = if pairs.slice == pairs.blocks() { rows } else { plan.buffer("columns", slice_len) };
+        let columns =
+            if pairs.slice == pairs.blocks() { rows } else { plan.buffer("columns", pairs.slice_len()) };
         let scales = plan.buffer("scales", pairs.bandwidths);
         let parts_len = pairs.slab * pairs.slice * block * TERMS;
         let row_parts = plan.buffer("row parts", parts_len);
@@ -192,7 +194,11 @@ impl<'a> Pass<'a> {
             plan.call(program, fold, &[("form_parts", form_parts), ("forms", results)])?;
             (labels, forms) = (Some(members), Some(results));
         } else {
-            plan.call(program, PairSums { pairs: pairs.clone() }, &[&inputs[..], &parts].concat())?;
+            plan.call(
+                program,
+                PairSums { pairs: pairs.clone(), squares: !matches!(extra, Extra::None) },
+                &[&inputs[..], &parts].concat(),
+            )?;
         }
         for (side, parts) in [(Side::Rows, row_parts), (Side::Columns, column_parts)] {
             let fold = FoldSums { pairs: pairs.clone(), side };
@@ -215,7 +221,7 @@ impl<'a> Pass<'a> {
         if let (Some(buffer), Extra::Forms(labels)) = (labels, extra) {
             engine.write(buffer, bytemuck::cast_slice(&members(labels, &pairs)))?;
         }
-        let blocks = points.blocks(pairs.block, pairs.form);
+        let blocks = points.blocks(&pairs);
         if rows == columns {
             engine.write(rows, bytemuck::cast_slice(&blocks))?;
         }
@@ -270,7 +276,7 @@ impl<'a> Pass<'a> {
 
     /// The blocks of one slice, the last one padded.
     fn slice(&self, at: usize) -> Vec<f32> {
-        let block = self.pairs.block * self.pairs.stride();
+        let block = self.pairs.pitch() * self.pairs.stride();
         let rest = &self.blocks[at * block..];
         let len = self.pairs.slice * block;
         let mut slice = rest[..len.min(rest.len())].to_vec();
@@ -304,7 +310,10 @@ impl<'a> Pass<'a> {
     /// Reads the sums.
     fn result(&mut self) -> Result<Gram> {
         let Self { engine, pairs, kernel, extra, sums, forms: form_buffer, totals, .. } = self;
-        let (k, k2) = point_sums(&engine.read(*sums)?, pairs, kernel);
+        let (k, mut k2) = point_sums(&engine.read(*sums)?, pairs, kernel);
+        if matches!(extra, Extra::None) {
+            k2.clear();
+        }
         let forms = match (form_buffer, extra) {
             (Some(buffer), Extra::Forms(labels)) => forms(&engine.read(*buffer)?, labels, kernel),
             _ => Vec::new(),

@@ -2,7 +2,7 @@
 
 use super::{Kernel, Sample};
 use crate::error::{Kind, Result};
-use crate::kernel::pairs::{Family, Form};
+use crate::kernel::pairs::{Family, Form, Pairs};
 
 /// The expanded form of distances is used from this many coordinates on: below, differences are as fast.
 const LEAST_COORDINATES: usize = 8;
@@ -75,21 +75,22 @@ impl Points {
         }
     }
 
-    /// Points in blocks of `block`, the last of each sample padded with zeros; in the expanded form each with
-    /// half its negative squared norm behind its coordinates.
-    pub fn blocks(&self, block: usize, form: Form) -> Vec<f32> {
-        let stride = self.d + usize::from(form == Form::Expanded);
-        let [n, m] = self.counts.map(|count| count.next_multiple_of(block));
-        let mut result = vec![0.0; (n + m) * stride];
-        let (to_x, to_y) = result.split_at_mut(n * stride);
-        let (x, y) = self.values.split_at(self.counts[0] * self.d);
-        for (to, from) in [(to_x, x), (to_y, y)] {
-            for (to, from) in to.chunks_exact_mut(stride).zip(from.chunks_exact(self.d)) {
-                to[..self.d].copy_from_slice(from);
-                if form == Form::Expanded {
-                    to[self.d] =
-                        (-0.5 * from.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>()) as f32;
-                }
+    /// Points in the blocks of `pairs`, padded with zeros; in the expanded form each with half its negative squared
+    /// norm behind its coordinates.
+    pub fn blocks(&self, pairs: &Pairs) -> Vec<f32> {
+        let mut result = vec![0.0; pairs.blocks() * pairs.pitch() * pairs.stride()];
+        for (i, point) in self.values.chunks_exact(self.d).enumerate() {
+            let (before, i) = match i.checked_sub(pairs.n) {
+                None => (0, i),
+                Some(i) => (pairs.blocks_of_x(), i),
+            };
+            let place = (before + i / pairs.block) * pairs.pitch() + i % pairs.block;
+            for (k, value) in point.iter().enumerate() {
+                result[pairs.word(place, k)] = *value;
+            }
+            if pairs.form == Form::Expanded {
+                let squares = point.iter().map(|&v| f64::from(v) * f64::from(v));
+                result[pairs.word(place, self.d)] = (-0.5 * squares.sum::<f64>()) as f32;
             }
         }
         result
