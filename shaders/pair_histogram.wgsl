@@ -37,9 +37,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var bin = thread; bin < BINS; bin += THREADS) {
             atomicStore(&bins[bin], 0u);
         }
+        workgroupBarrier();
         for (var row = 0u; row < pair.rows; row += TILE) {
             for (var column = 0u; column < pair.columns; column += TILE) {
-                // The product has barriers, so all counters are 0 before the first is raised.
                 let tile = product(vec2(column, row) / TILE, thread, depth());
                 for (var r = 0u; r < 4u; r++) {
                     count(pair, tile.m + r, tile.n, distances(tile.rows[r]));

@@ -19,6 +19,7 @@ pub mod pair_histogram;
 pub mod pair_sums;
 pub mod pairs;
 pub mod prior_mmd;
+pub mod probe;
 mod product;
 pub mod reconstruction;
 pub mod render;
@@ -52,4 +53,5 @@ pub const ALL: &[&Spec] = &[
     &image_loss::SPEC,
     &sigma::SPEC,
     &scale::SPEC,
+    &probe::SPEC,
 ];

@@ -6,6 +6,7 @@
 //! cli                    arguments -> configurations -> a call -> a printed result
 //! figure                 what to decode and lay out for each picture
 //! statistic              two samples: bandwidth, null distribution, estimates, test, witness
+//! ceiling                what a device can do at most
 //! train                  the loop, its settings and metrics, the run directory
 //! model                  layers and objective -> a Plan of programs
 //! kernel                 one module per kernel: formula, f64 reference, fast CPU version, WGSL
@@ -18,6 +19,7 @@
 //!
 //! Start with [`program`]: everything else makes, runs or shows what is defined there.
 
+pub mod ceiling;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;

@@ -72,6 +72,11 @@ impl Plan {
         found.map_or_else(|| self.buffer(UNUSED, UNUSED_LEN), BufferId)
     }
 
+    /// Bytes of all buffers.
+    pub fn bytes(&self) -> usize {
+        4 * self.buffers.iter().map(|buffer| buffer.len).sum::<usize>()
+    }
+
     /// The buffers of a call without [`Plan::unused`], for lists that people read.
     pub fn used(&self, ids: &[BufferId]) -> impl Iterator<Item = &Buffer> {
         ids.iter().map(|id| &self.buffers[id.0]).filter(|buffer| buffer.name != UNUSED)
@@ -152,6 +157,12 @@ pub trait Kernel: fmt::Debug + Send + Sync + Any {
 
     /// Values of the shader's `override` constants, by name.
     fn overrides(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
+    /// More of them, for adapters that are software: a variant that does the same with less of what costs most
+    /// there, barriers.
+    fn software_overrides(&self) -> Vec<(&'static str, f64)> {
         Vec::new()
     }
 

@@ -13,6 +13,14 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::{Arc, LazyLock};
 
 static GPU: LazyLock<Device> = LazyLock::new(|| common::device(Choice::Gpu));
+/// The shaders for hardware, where software adapters have their own.
+static HARDWARE: LazyLock<Device> = LazyLock::new(|| match common::device(Choice::Gpu) {
+    Device::Gpu(mut gpu, info) => {
+        Arc::get_mut(&mut gpu).expect("nothing else has it yet").pretend_hardware();
+        Device::Gpu(gpu, info)
+    }
+    device @ Device::Cpu(_) => device,
+});
 static CPU: LazyLock<Device> = LazyLock::new(|| common::device(Choice::Cpu));
 
 fn main() {
@@ -25,11 +33,15 @@ fn main() {
         Trial::test("gpu::philox_known_answers", || philox_on_the_gpu(&GPU)).with_ignored_flag(skip_gpu),
     ];
     for spec in ALL {
-        for index in 0..(spec.cases)().len() {
+        for (index, case) in (spec.cases)().iter().enumerate() {
             let name = |engine| format!("{engine}::{}::{index}", spec.name);
             trials.push(Trial::test(name("cpu"), move || check(&CPU, spec, index)));
             trials
                 .push(Trial::test(name("gpu"), move || check(&GPU, spec, index)).with_ignored_flag(skip_gpu));
+            if !case.kernel.software_overrides().is_empty() {
+                let trial = Trial::test(name("hardware"), move || check(&HARDWARE, spec, index));
+                trials.push(trial.with_ignored_flag(skip_gpu));
+            }
         }
     }
     libtest_mimic::run(&arguments, trials).exit();

@@ -10,10 +10,12 @@
 //     const LEFT_ALONG_K, RIGHT_ALONG_K: bool   true where memory runs along k: neighbouring threads then
 //                                               load neighbouring k
 // DEPTH values of k at a time are copied to workgroup memory; every thread then reads its 4 + 4 operands from
-// there and adds 16 products. The sum over k runs from 0 upwards, so results are the same on every run.
+// there and adds 16 products. With DIRECT, threads read their operands from the buffers: software adapters pay for
+// every barrier. The sum over k runs from 0 upwards either way, so results are the same on every run.
 
 override TILE: u32;
 override DEPTH: u32;
+override DIRECT = false;
 override THREADS = TILE / 4u * (TILE / 4u);
 
 // What is added up.
@@ -42,36 +44,42 @@ fn product(group: vec2<u32>, thread: u32, depth: u32) -> Tile {
     let quads = TILE / 4u;
     let across = thread % quads;
     let down = thread / quads;
+    let m = group.y * TILE + 4u * down;
+    let n = group.x * TILE + 4u * across;
     var rows = mat4x4<f32>();
-    for (var first = 0u; first < depth; first += DEPTH) {
-        for (var i = thread; i < quads * DEPTH; i += THREADS) {
-            let left = place(i, LEFT_ALONG_K);
-            left_tile[left.y * PITCH + left.x] = left4(group.y * TILE + 4u * left.x, first + left.y);
-            let right = place(i, RIGHT_ALONG_K);
-            right_tile[right.y * PITCH + right.x] = right4(group.x * TILE + 4u * right.x, first + right.y);
+    if DIRECT {
+        // Four at a time, as below; operands are 0 beyond the depth.
+        for (var k = 0u; k < depth; k += 4u) {
+            add(left4(m, k), right4(n, k), &rows);
+            add(left4(m, k + 1u), right4(n, k + 1u), &rows);
+            add(left4(m, k + 2u), right4(n, k + 2u), &rows);
+            add(left4(m, k + 3u), right4(n, k + 3u), &rows);
         }
-        workgroupBarrier();
-        // Four at a time: compilers do not unroll the loop, and llvmpipe counts iterations (MOST_ITERATIONS in
-        // src/program.rs).
-        for (var k = 0u; k < DEPTH; k += 4u) {
-            add(k, down, across, &rows);
-            add(k + 1u, down, across, &rows);
-            add(k + 2u, down, across, &rows);
-            add(k + 3u, down, across, &rows);
+    } else {
+        for (var first = 0u; first < depth; first += DEPTH) {
+            for (var i = thread; i < quads * DEPTH; i += THREADS) {
+                let left = place(i, LEFT_ALONG_K);
+                left_tile[left.y * PITCH + left.x] = left4(group.y * TILE + 4u * left.x, first + left.y);
+                let right = place(i, RIGHT_ALONG_K);
+                right_tile[right.y * PITCH + right.x] = right4(group.x * TILE + 4u * right.x, first + right.y);
+            }
+            workgroupBarrier();
+            // Four at a time: compilers do not unroll the loop, and llvmpipe counts iterations (MOST_ITERATIONS in
+            // src/program.rs).
+            for (var k = 0u; k < DEPTH; k += 4u) {
+                add(left_tile[k * PITCH + down], right_tile[k * PITCH + across], &rows);
+                add(left_tile[(k + 1u) * PITCH + down], right_tile[(k + 1u) * PITCH + across], &rows);
+                add(left_tile[(k + 2u) * PITCH + down], right_tile[(k + 2u) * PITCH + across], &rows);
+                add(left_tile[(k + 3u) * PITCH + down], right_tile[(k + 3u) * PITCH + across], &rows);
+            }
+            workgroupBarrier();
         }
-        workgroupBarrier();
     }
-    return Tile(
-        group.y * TILE + 4u * down,
-        group.x * TILE + 4u * across,
-        array(rows[0], rows[1], rows[2], rows[3]),
-    );
+    return Tile(m, n, array(rows[0], rows[1], rows[2], rows[3]));
 }
 
 // Adds what one k contributes to the four rows of a thread.
-fn add(k: u32, down: u32, across: u32, rows: ptr<function, mat4x4<f32>>) {
-    let left = left_tile[k * PITCH + down];
-    let right = right_tile[k * PITCH + across];
+fn add(left: vec4<f32>, right: vec4<f32>, rows: ptr<function, mat4x4<f32>>) {
     (*rows)[0] += combine(left.x, right);
     (*rows)[1] += combine(left.y, right);
     (*rows)[2] += combine(left.z, right);

@@ -2,10 +2,11 @@
 
 use super::output::{grouped, json, note, result, table};
 use super::train::{DATA, engine_line};
+use crate::ceiling::Ceiling;
 use crate::data::{self, Dataset};
 use crate::engine::{Choice, Device, MOST_STEPS};
 use crate::error::Result;
-use crate::kernel::pairs::Family;
+use crate::kernel::pairs::{Family, Form};
 use crate::memory::Memory;
 use crate::random::{Sequence, Stream};
 use crate::statistic::gram::{Extra, Pass};
@@ -40,7 +41,8 @@ enum What {
 ///
 /// Standard normal points, a gaussian kernel of sigma^2 = d; the points are on the device already, as they are in
 /// other frameworks. `product`, on the CPU, is the bare matrix product of the same points, in blocks. `test` is a
-/// whole permutation test, everything included.
+/// whole permutation test, everything included. The ceiling is what the device's measured rates of multiplications
+/// with addition and of exponentials allow; MB are those of the engine's buffers.
 #[derive(Args)]
 #[command(after_help = "Examples:
   elbo bench mmd
@@ -83,12 +85,18 @@ impl BenchMmd {
     fn run(&self) -> Result<()> {
         let device = Device::open(self.engine, self.adapter.as_deref())?;
         note(engine_line(device.info()));
+        let ceiling = Ceiling::new(&device)?;
+        note(format_args!(
+            "at most {:.1} * 10^9 multiplications and additions a second, and {:.2} * 10^9 exponentials",
+            ceiling.multiply_adds * 1e-9,
+            ceiling.exponentials * 1e-9
+        ));
         let mut results = Vec::new();
         for &n in &self.n {
             let others = if self.m.is_empty() { &[n][..] } else { &self.m };
             for &m in others {
                 for &d in &self.d {
-                    self.measure(&device, [n, m], d, &mut results)?;
+                    self.measure(&device, &ceiling, [n, m], d, &mut results)?;
                 }
             }
         }
@@ -104,16 +112,19 @@ impl BenchMmd {
                 r.d.to_string(),
                 format!("{:.4}", r.seconds),
                 rate,
+                r.fraction.map_or(String::new(), |fraction| format!("{:.0} %", 100.0 * fraction)),
+                r.bytes.map_or(String::new(), |bytes| format!("{:.1}", bytes as f64 * 1e-6)),
             ]
         };
         let rows: Vec<Vec<String>> = results.iter().map(cells).collect();
-        table(&["what", "n", "m", "d", "seconds", "10^9 pairs/s"], &rows);
+        table(&["what", "n", "m", "d", "seconds", "10^9 pairs/s", "of the ceiling", "MB"], &rows);
         Ok(())
     }
 
     fn measure(
         &self,
         device: &Device,
+        ceiling: &Ceiling,
         [n, m]: [usize; 2],
         d: usize,
         results: &mut Vec<Measured>,
@@ -126,7 +137,7 @@ impl BenchMmd {
         let samples = [Sample::new(d, &x), Sample::new(d, &y)];
         let kernel = Kernel::new(Family::Gaussian, (d as f64).sqrt());
         let info = device.info();
-        let mut add = |what: &str, (seconds, pairs): (f64, f64)| {
+        let mut add = |what: &str, (seconds, pairs): (f64, f64), limit: Option<f64>, bytes: Option<usize>| {
             results.push(Measured {
                 what: what.into(),
                 n,
@@ -137,11 +148,17 @@ impl BenchMmd {
                 seconds,
                 per_second: pairs / seconds,
                 unit: "pairs/s",
+                fraction: limit.map(|limit| pairs / seconds / limit),
+                bytes,
             });
         };
         for (what, cross) in [("sum", true), ("mmd", false)] {
             let mut pass = Pass::new(device, samples, &kernel, &Extra::None, cross)?;
-            add(what, repeat(what, || Ok(pass.run(&mut |_| {})?.evaluations))?);
+            // A difference and its square, or one product, a coordinate.
+            let each = if pass.form() == Form::Differences { 2 } else { 1 };
+            let limit = ceiling.pairs(d, each, kernel.bandwidths.len());
+            let time = repeat(what, || Ok(pass.run(&mut |_| {})?.evaluations))?;
+            add(what, time, Some(limit), Some(pass.bytes()));
         }
         if info.engine == "cpu" {
             // What a sum of products is measured against: faer's product of the same points, in blocks whose
@@ -169,7 +186,7 @@ impl BenchMmd {
                 });
                 Ok((n * m) as f64)
             };
-            add("product", repeat("product", product)?);
+            add("product", repeat("product", product)?, Some(ceiling.multiply_adds / d as f64), None);
         }
         if self.permutations > 0 {
             let settings = Settings {
@@ -178,7 +195,13 @@ impl BenchMmd {
                 null: self.null,
                 ..Settings::default()
             };
-            add("test", repeat("test", || Ok(two_sample(device, samples, &settings, &mut |_| {})?.pairs))?);
+            let mut bytes = 0;
+            let time = repeat("test", || {
+                let test = two_sample(device, samples, &settings, &mut |_| {})?;
+                bytes = test.bytes;
+                Ok(test.pairs)
+            })?;
+            add("test", time, None, Some(bytes));
         }
         Ok(())
     }
@@ -252,6 +275,12 @@ struct Measured {
     seconds: f64,
     per_second: f64,
     unit: &'static str,
+    /// Of the rate that the device's multiplications, additions and exponentials allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fraction: Option<f64>,
+    /// Of the engine's buffers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<usize>,
 }
 
 impl Bench {
@@ -316,6 +345,8 @@ impl BenchTrain {
             seconds: median,
             per_second: (steps * batch as u64) as f64 / median,
             unit: "images/s",
+            fraction: None,
+            bytes: None,
         })
     }
 }

@@ -23,6 +23,7 @@ pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
     name: String,
+    software: bool,
     pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
     failure: Arc<Mutex<Option<String>>>,
 }
@@ -57,7 +58,8 @@ impl Gpu {
             max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
             ..wgpu::Limits::default()
         };
-        let name = adapter.get_info().name;
+        let info = adapter.get_info();
+        let (software, name) = (!adapter::is_hardware(&info), info.name);
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("elbo"),
             required_limits: limits,
@@ -82,12 +84,17 @@ impl Gpu {
                 );
             }
         });
-        Ok(Self { device, queue, name, pipelines: Mutex::default(), failure })
+        Ok(Self { device, queue, name, software, pipelines: Mutex::default(), failure })
     }
 
     /// The adapter's name.
     pub fn name(&self) -> String {
         self.name.clone()
+    }
+
+    /// Takes the shaders for hardware even on a software adapter: tests want both.
+    pub fn pretend_hardware(&mut self) {
+        self.software = false;
     }
 
     /// The first error that the device reported on its own, if any.
@@ -113,7 +120,10 @@ impl Gpu {
 
     /// The pipeline of a kernel with its switches, compiled on first use.
     fn pipeline(&self, kernel: &dyn Kernel) -> Result<Arc<Pipeline>> {
-        let (spec, overrides) = (kernel.spec(), kernel.overrides());
+        let (spec, mut overrides) = (kernel.spec(), kernel.overrides());
+        if self.software {
+            overrides.extend(kernel.software_overrides());
+        }
         let key = format!("{} {overrides:?}", spec.name);
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = pipelines.get(&key) {

@@ -14,7 +14,7 @@
 
 use super::pair_sums::{ColumnSums, TERMS, parts_len, reference_sums, row_sums};
 use super::pairs::{Pairs, Scratch, Tile, case_pairs, fill, tolerance};
-use super::product::{matrix, matrix_mut, serial};
+use super::product::{DIRECT, matrix, matrix_mut, serial};
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -96,6 +96,10 @@ impl Kernel for PairForms {
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
         [self.pairs.overrides(), vec![("SQUARES", 1.0)]].concat()
+    }
+
+    fn software_overrides(&self) -> Vec<(&'static str, f64)> {
+        vec![DIRECT]
     }
 
     fn iterations(&self) -> usize {

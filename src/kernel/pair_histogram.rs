@@ -10,6 +10,7 @@
 //! of a block with itself, only pairs r < c.
 
 use super::pairs::{Family, Pairs, Scratch, case_pairs};
+use super::product::DIRECT;
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use rayon::prelude::*;
 
@@ -81,6 +82,10 @@ impl Kernel for PairHistogram {
         all.retain(|(name, _)| *name != "FAMILY");
         all.push(("BINS", BINS as f64));
         all
+    }
+
+    fn software_overrides(&self) -> Vec<(&'static str, f64)> {
+        vec![DIRECT]
     }
 
     fn iterations(&self) -> usize {

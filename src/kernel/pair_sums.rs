@@ -11,6 +11,7 @@
 //! all in the rows: it has no columns.
 
 use super::pairs::{LANES, Pairs, Scratch, Tile, case_pairs, fill, multiply_add, tolerance};
+use super::product::DIRECT;
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
@@ -74,6 +75,10 @@ impl Kernel for PairSums {
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
         [self.pairs.overrides(), vec![("SQUARES", f64::from(u8::from(self.squares)))]].concat()
+    }
+
+    fn software_overrides(&self) -> Vec<(&'static str, f64)> {
+        vec![DIRECT]
     }
 
     fn iterations(&self) -> usize {

@@ -86,6 +86,8 @@ pub struct Gram {
     pub evaluations: f64,
     /// How distances were computed.
     pub form: Form,
+    /// Bytes of the engine's buffers.
+    pub bytes: usize,
 }
 
 impl Gram {
@@ -121,6 +123,7 @@ pub struct Pass<'a> {
     sums: BufferId,
     forms: Option<BufferId>,
     totals: Option<(BufferId, BlockTotals)>,
+    bytes: usize,
 }
 
 impl<'a> Pass<'a> {
@@ -213,6 +216,7 @@ impl<'a> Pass<'a> {
             plan.call(program, kernel.clone(), &[("row_parts", row_parts), ("totals", results)])?;
             totals = Some((results, kernel));
         }
+        let bytes = plan.bytes();
         let mut engine = device.load(Arc::new(plan))?;
         // A bandwidth so small or large that its scale leaves the range of f32 makes k 0 or 1 anyway.
         let in_range = |scale: f64| scale.signum() * scale.abs().clamp(1e-30, 1e30);
@@ -226,7 +230,17 @@ impl<'a> Pass<'a> {
             engine.write(rows, bytemuck::cast_slice(&blocks))?;
         }
         let (kernel, extra) = (kernel.clone(), extra.clone());
-        Ok(Self { engine, pairs, kernel, extra, blocks, program, rows, columns, sums, forms, totals })
+        Ok(Self { engine, pairs, kernel, extra, blocks, program, rows, columns, sums, forms, totals, bytes })
+    }
+
+    /// How distances are computed.
+    pub fn form(&self) -> Form {
+        self.pairs.form
+    }
+
+    /// Bytes of the engine's buffers.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Works through all pairs; `progress` is called with the fraction that is done.
@@ -309,7 +323,7 @@ impl<'a> Pass<'a> {
 
     /// Reads the sums.
     fn result(&mut self) -> Result<Gram> {
-        let Self { engine, pairs, kernel, extra, sums, forms: form_buffer, totals, .. } = self;
+        let Self { engine, pairs, kernel, extra, sums, forms: form_buffer, totals, bytes, .. } = self;
         let (k, mut k2) = point_sums(&engine.read(*sums)?, pairs, kernel);
         if matches!(extra, Extra::None) {
             k2.clear();
@@ -324,7 +338,16 @@ impl<'a> Pass<'a> {
         };
         let [n, m] = [pairs.n as f64, pairs.m as f64];
         let evaluations = if pairs.cross { n * m } else { (n + m) * (n + m - 1.0) / 2.0 };
-        Ok(Gram { counts: [pairs.n, pairs.m], k, k2, forms, bins, evaluations, form: pairs.form })
+        Ok(Gram {
+            counts: [pairs.n, pairs.m],
+            k,
+            k2,
+            forms,
+            bins,
+            evaluations,
+            form: pairs.form,
+            bytes: *bytes,
+        })
     }
 }
 

@@ -195,6 +195,8 @@ pub struct TwoSample {
     pub seconds: f64,
     /// Kernel values computed.
     pub pairs: f64,
+    /// Bytes of the engine's buffers.
+    pub bytes: usize,
     /// How distances were computed.
     #[serde(skip)]
     pub form: Form,
@@ -282,6 +284,7 @@ pub fn two_sample(
         bin,
         seconds: start.elapsed().as_secs_f64(),
         pairs: gram.evaluations,
+        bytes: gram.bytes,
         form: gram.form,
         draws,
         statistic,

@@ -73,7 +73,7 @@ fn enumerate() -> Vec<wgpu::Adapter> {
     adapters
 }
 
-fn is_hardware(info: &wgpu::AdapterInfo) -> bool {
+pub(super) fn is_hardware(info: &wgpu::AdapterInfo) -> bool {
     info.device_type != wgpu::DeviceType::Cpu
 }
 
