@@ -7,6 +7,7 @@ use elbo::engine::{Choice, Device};
 use elbo::kernel::pairs::Family;
 use elbo::random::{Sequence, Stream};
 use elbo::statistic::gram::{Extra, Pass};
+use elbo::statistic::points::Points;
 use elbo::statistic::{Bandwidth, Kernel, Sample, Settings, two_sample};
 use std::hint::black_box;
 use std::time::Duration;
@@ -24,8 +25,8 @@ fn sums(criterion: &mut Criterion) {
     for (n, d) in [(1000, 2), (1000, 10), (1000, 50), (1000, 784), (10_000, 2), (10_000, 10), (10_000, 50)] {
         let (x, y) = (normal(0, n * d), normal(1, n * d));
         let kernel = Kernel::new(Family::Gaussian, (d as f64).sqrt());
-        let samples = [Sample::new(d, &x), Sample::new(d, &y)];
-        let mut pass = Pass::new(&device, samples, &kernel, &Extra::None, true).expect("a pass");
+        let points = Points::new(Sample::new(d, &x), Sample::new(d, &y), None).expect("points");
+        let mut pass = Pass::new(&device, &points, &kernel, &Extra::None, true).expect("a pass");
         group.throughput(Throughput::Elements((n * n) as u64));
         group.bench_function(BenchmarkId::new(format!("n={n}"), format!("d={d}")), |bench| {
             bench.iter(|| black_box(pass.run(&mut |_| {}).expect("sums")));

@@ -94,11 +94,6 @@ impl Kernel {
         }
     }
 
-    /// What an engine subtracts from the sum over the bandwidths.
-    pub(crate) fn centre(&self) -> f64 {
-        self.family.centre() * self.bandwidths.len() as f64
-    }
-
     /// k(x, z) in f64.
     pub fn value(&self, x: &[f64], z: &[f64]) -> f64 {
         let divisor = |i: usize| self.coordinates.as_ref().map_or(1.0, |b| b[i]);

@@ -7,6 +7,11 @@
 
 override FAMILY: u32;
 
+// What is summed up.
+override VALUE: u32;
+const STEIN = 1u;
+const PAIRED = 2u;
+
 // Whether the sums of k^2 are wanted; they are 0 otherwise.
 override SQUARES: bool;
 
@@ -70,9 +75,9 @@ fn block_sums(pair: Block_pair, thread: u32) {
 
 // One tile of values; 0 for padding and for a point with itself.
 fn evaluate(pair: Block_pair, row: u32, column: u32, thread: u32) {
-    let tile = product(vec2(column, row) / TILE, thread, depth());
+    let tile = values(row, column, thread);
     for (var r = 0u; r < 4u; r++) {
-        let k = kernel_values(distances(tile.rows[r]));
+        let k = tile.rows[r];
         for (var c = 0u; c < 4u; c++) {
             let m = tile.m + r;
             let n = tile.n + c;
@@ -82,4 +87,81 @@ fn evaluate(pair: Block_pair, row: u32, column: u32, thread: u32) {
         }
     }
     workgroupBarrier();
+}
+
+// The values of a thread's four rows and four columns.
+fn values(row: u32, column: u32, thread: u32) -> Tile {
+    let group = vec2(column, row) / TILE;
+    let corner = first_of(group, thread);
+    if VALUE == STEIN {
+        return Tile(corner.y, corner.x, stein_values(corner.y, corner.x));
+    }
+    if VALUE == PAIRED {
+        return Tile(corner.y, corner.x, paired_values(corner.y, corner.x));
+    }
+    var tile = product(group, thread, depth());
+    for (var r = 0u; r < 4u; r++) {
+        tile.rows[r] = kernel_values(distances(tile.rows[r]));
+    }
+    return tile;
+}
+
+// Items have params.d numbers and then as many others. No workgroup memory: the three sums of each of the 16 pairs
+// of a thread take turns with eight loads.
+fn stein_values(m: u32, n: u32) -> array<vec4<f32>, 4> {
+    var distance = mat4x4<f32>();
+    var scores = mat4x4<f32>();
+    var mixed = mat4x4<f32>();
+    for (var k = 0u; k < params.d; k++) {
+        let x = rows[row_start + word(m, k)];
+        let s = rows[row_start + word(m, params.d + k)];
+        let z = columns[column_start + word(n, k)];
+        let t = columns[column_start + word(n, params.d + k)];
+        for (var r = 0u; r < 4u; r++) {
+            let dx = x[r] - z;
+            distance[r] += dx * dx;
+            scores[r] += s[r] * t;
+            mixed[r] += (s[r] - t) * dx;
+        }
+    }
+    let d = f32(params.d);
+    var result = array<vec4<f32>, 4>();
+    for (var b = 0u; b < params.bandwidths; b++) {
+        for (var r = 0u; r < 4u; r++) {
+            if FAMILY == IMQ {
+                // k (s.s' + c k^2 (t + d - 3 c k^2 r^2)), c = 1 / b^2
+                let square = 1.0 / (1.0 + scales[b] * distance[r]);
+                let c = scales[b] * square;
+                result[r] += sqrt(square) * (scores[r] + c * (mixed[r] + d - 3.0 * c * distance[r]));
+            } else {
+                // k (s.s' + c (t + d - c r^2)), c = 1 / sigma^2
+                let c = -2.0 / LOG2_E * scales[b];
+                let k = exp2_negative(scales[b] * distance[r]);
+                result[r] += k * (scores[r] + c * (mixed[r] + d - c * distance[r]));
+            }
+        }
+    }
+    return result;
+}
+
+// k(x, x') + k(y, y') - k(x, y') - k(y, x')
+fn paired_values(m: u32, n: u32) -> array<vec4<f32>, 4> {
+    var result = array<vec4<f32>, 4>();
+    for (var which = 0u; which < 4u; which++) {
+        let first = params.d * (which / 2u);
+        let second = params.d * (which % 2u);
+        var distance = mat4x4<f32>();
+        for (var k = 0u; k < params.d; k++) {
+            let x = rows[row_start + word(m, first + k)];
+            let z = columns[column_start + word(n, second + k)];
+            for (var r = 0u; r < 4u; r++) {
+                distance[r] += combine(x[r], z);
+            }
+        }
+        let sign = select(-1.0, 1.0, first == second);
+        for (var r = 0u; r < 4u; r++) {
+            result[r] += sign * kernel_values(distance[r]);
+        }
+    }
+    return result;
 }

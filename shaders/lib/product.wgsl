@@ -44,8 +44,9 @@ fn product(group: vec2<u32>, thread: u32, depth: u32) -> Tile {
     let quads = TILE / 4u;
     let across = thread % quads;
     let down = thread / quads;
-    let m = group.y * TILE + 4u * down;
-    let n = group.x * TILE + 4u * across;
+    let corner = first_of(group, thread);
+    let m = corner.y;
+    let n = corner.x;
     var rows = mat4x4<f32>();
     if DIRECT {
         // Four at a time, as below; operands are 0 beyond the depth.
@@ -76,6 +77,11 @@ fn product(group: vec2<u32>, thread: u32, depth: u32) -> Tile {
         }
     }
     return Tile(m, n, array(rows[0], rows[1], rows[2], rows[3]));
+}
+
+// First column and first row of a thread's results.
+fn first_of(group: vec2<u32>, thread: u32) -> vec2<u32> {
+    return group * TILE + 4u * vec2(thread % (TILE / 4u), thread / (TILE / 4u));
 }
 
 // Adds what one k contributes to the four rows of a thread.

@@ -11,6 +11,7 @@ use crate::memory::Memory;
 use crate::random::{Sequence, Stream};
 use crate::statistic::gram::{Extra, Pass};
 use crate::statistic::null::Null;
+use crate::statistic::points::Points;
 use crate::statistic::{Bandwidth, Kernel, Sample, Settings, two_sample};
 use crate::train::config::Config;
 use crate::train::initial_checkpoint;
@@ -152,8 +153,9 @@ impl BenchMmd {
                 bytes,
             });
         };
+        let points = Points::new(samples[0], samples[1], None)?;
         for (what, cross) in [("sum", true), ("mmd", false)] {
-            let mut pass = Pass::new(device, samples, &kernel, &Extra::None, cross)?;
+            let mut pass = Pass::new(device, &points, &kernel, &Extra::None, cross)?;
             // A difference and its square, or one product, a coordinate.
             let each = if pass.form() == Form::Differences { 2 } else { 1 };
             let limit = ceiling.pairs(d, each, kernel.bandwidths.len());

@@ -9,7 +9,7 @@
 //! `prefix`: one word; `counts: (slab, slice, BINS)`, whole numbers. Each pair of different points counts once:
 //! of a block with itself, only pairs r < c.
 
-use super::pairs::{Family, Pairs, Scratch, case_pairs};
+use super::pairs::{Family, Form, Pairs, Scratch, Value, case_pairs};
 use super::product::DIRECT;
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use rayon::prelude::*;
@@ -101,10 +101,7 @@ impl Kernel for PairHistogram {
                 for c in (0..tile.columns).filter(|&c| tile.i < tile.j || r < c) {
                     let x = self.pairs.coordinates(rows, tile.first_row + r);
                     let z = self.pairs.coordinates(columns, tile.first_column + c);
-                    let distance: f64 = match self.pairs.family {
-                        Family::Laplace => x.iter().zip(&z).map(|(x, z)| (x - z).abs()).sum(),
-                        _ => x.iter().zip(&z).map(|(x, z)| (x - z) * (x - z)).sum(),
-                    };
+                    let distance = self.pairs.distance(&x, &z);
                     if let Some(digit) = self.digit(distance as f32, prefix[0] as u32) {
                         counts[digit] += 1.0;
                     }
@@ -144,7 +141,8 @@ impl Kernel for PairHistogram {
 
 fn cases() -> Vec<Case> {
     let kept = case_pairs().into_iter().filter(|(pairs, _)| {
-        pairs.form == super::pairs::Form::Differences && !pairs.cross && pairs.family != Family::Imq
+        let plain = pairs.value == Value::Kernel && pairs.form == Form::Differences;
+        plain && !pairs.cross && pairs.family != Family::Imq
     });
     kept.enumerate()
         .map(|(i, (pairs, step))| {

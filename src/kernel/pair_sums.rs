@@ -74,7 +74,7 @@ impl Kernel for PairSums {
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
-        [self.pairs.overrides(), vec![("SQUARES", f64::from(u8::from(self.squares)))]].concat()
+        self.pairs.sum_overrides(self.squares)
     }
 
     fn software_overrides(&self) -> Vec<(&'static str, f64)> {

@@ -14,6 +14,18 @@
 //! All but the last are computed less 1/2 a bandwidth, which whoever uses the sums adds again: sums of numbers
 //! around 0 round less than sums of numbers around 1/2.
 //!
+//! In place of k(x, z) a step may take another symmetric function h of two items, with d + d numbers each:
+//!
+//! ```text
+//! stein    items (x, s), s = grad ln p(x)         k(x, z) = phi(|x - z|^2)
+//!          h = s.s' phi - 2 phi' ((s - s').(x - x') + d) - 4 phi'' |x - x'|^2
+//! paired   items (x, y)
+//!          h = k(x, x') + k(y, y') - k(x, y') - k(y, x')
+//! ```
+//!
+//! The first is Liu, Lee, Jordan, "A kernelized Stein discrepancy", ICML 2016, eq. 6, for a kernel of the distance;
+//! the second the core of the two-sample statistic without the pairs (x_i, y_i), Gretton et al. 2012, eq. 6.
+//!
 //! A step takes `slab` row blocks, each with all column blocks that come after it: k is symmetric, and no pair
 //! is evaluated twice. Rows and columns are two slices of the points, the same one or different ones, so that
 //! samples larger than a device's largest buffer go through it slice by slice.
@@ -60,6 +72,22 @@ impl Family {
         if self == Self::Energy { 0.0 } else { 0.5 }
     }
 
+    /// k as a function phi of the squared distance, and its first two derivatives.
+    ///
+    /// # Panics
+    /// For a family that is not smooth where points coincide.
+    pub fn derivatives(self, scale: f64, distance: f64) -> [f64; 3] {
+        let k = self.value(scale, distance);
+        match self {
+            Self::Gaussian => {
+                let rate = scale * std::f64::consts::LN_2;
+                [k, rate * k, rate * rate * k]
+            }
+            Self::Imq => [k, -0.5 * scale * k.powi(3), 0.75 * scale * scale * k.powi(5)],
+            Self::Laplace | Self::Energy => unreachable!("has no Stein kernel"),
+        }
+    }
+
     /// k of a distance, squared or not as the family wants it.
     pub fn value(self, scale: f64, distance: f64) -> f64 {
         match self {
@@ -68,6 +96,18 @@ impl Family {
             Self::Energy => scale * distance.sqrt(),
         }
     }
+}
+
+/// The function of two items that is summed up; see the module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Value {
+    /// The kernel of two points.
+    #[default]
+    Kernel,
+    /// The Stein kernel of two points with their scores; gaussian and inverse multiquadric only.
+    Stein,
+    /// The difference that swapping x and y of one item would turn around.
+    Paired,
 }
 
 /// How distances between points are computed.
@@ -98,6 +138,8 @@ pub struct Pairs {
     pub slab: usize,
     /// Take only pairs of a point of X and one of Y.
     pub cross: bool,
+    /// What is summed up.
+    pub value: Value,
     /// The kernel function.
     pub family: Family,
     /// Bandwidths, whose kernels are added up.
@@ -154,7 +196,18 @@ impl Pairs {
 
     /// Numbers of a point in memory.
     pub fn stride(&self) -> usize {
-        self.d + usize::from(self.form == Form::Expanded)
+        match self.value {
+            Value::Kernel => self.d + usize::from(self.form == Form::Expanded),
+            Value::Stein | Value::Paired => 2 * self.d,
+        }
+    }
+
+    /// What is subtracted from each value, all bandwidths together.
+    pub fn centre(&self) -> f64 {
+        match self.value {
+            Value::Kernel => self.family.centre() * self.bandwidths as f64,
+            Value::Stein | Value::Paired => 0.0,
+        }
     }
 
     /// Places for points of a block, in whole groups.
@@ -174,7 +227,12 @@ impl Pairs {
 
     /// The coordinates of the point at a place.
     pub(super) fn coordinates(&self, points: &[f64], place: usize) -> Vec<f64> {
-        (0..self.d).map(|k| points[self.word(place, k)]).collect()
+        self.numbers(points, place, 0)
+    }
+
+    /// d numbers of the point at a place, from the `first` on.
+    fn numbers(&self, points: &[f64], place: usize, first: usize) -> Vec<f64> {
+        (first..first + self.d).map(|k| points[self.word(place, k)]).collect()
     }
 
     /// Position of a tile's numbers in the buffers of parts, `(slab, slice)`.
@@ -214,7 +272,10 @@ impl Pairs {
     /// Loop iterations of a workgroup for `draws` label vectors, a little more than there are.
     pub fn iterations(&self, draws: usize) -> usize {
         let tiles = self.block.div_ceil(TILE) * self.block.div_ceil(TILE);
-        let product = (self.d + 2).div_ceil(DEPTH) * (1 + DEPTH / 4 + TILE * DEPTH / 4 / THREADS);
+        let product = match self.value {
+            Value::Kernel => (self.d + 2).div_ceil(DEPTH) * (1 + DEPTH / 4 + TILE * DEPTH / 4 / THREADS),
+            Value::Stein | Value::Paired => 1 + self.d,
+        };
         let values = 4 * (5 + self.bandwidths) + TILE;
         let forms = draws.div_ceil(THREADS) * (1 + TILE);
         tiles * (1 + product + values + forms) + TILE
@@ -232,8 +293,13 @@ impl Pairs {
 
     /// Floating-point operations of one kernel value, about.
     pub fn flop_each(&self) -> usize {
-        let distance = if self.form == Form::Expanded { 2 } else { 3 };
-        distance * self.d + 16 * self.bandwidths
+        let (distance, kernels) = match (self.value, self.form) {
+            (Value::Kernel, Form::Expanded) => (2, 1),
+            (Value::Kernel, Form::Differences) => (3, 1),
+            (Value::Stein, _) => (8, 2),
+            (Value::Paired, _) => (12, 4),
+        };
+        distance * self.d + 16 * kernels * self.bandwidths
     }
 
     /// The words of the shader's uniform block.
@@ -266,19 +332,53 @@ impl Pairs {
         all
     }
 
+    /// The same for `shaders/lib/pairs.wgsl`.
+    pub(super) fn sum_overrides(&self, squares: bool) -> Vec<(&'static str, f64)> {
+        let mut all = self.overrides();
+        all.extend([("VALUE", f64::from(self.value as u8)), ("SQUARES", f64::from(u8::from(squares)))]);
+        all
+    }
+
     /// The truth: k less its centre of row r and column c of a tile, 0 where both are the same point.
     pub(super) fn truth(&self, [rows, columns, scales]: [&[f64]; 3], tile: &Tile, [r, c]: [usize; 2]) -> f64 {
         if tile.i == tile.j && r == c {
             return 0.0;
         }
-        let x = self.coordinates(rows, tile.first_row + r);
-        let z = self.coordinates(columns, tile.first_column + c);
-        let differences = x.iter().zip(&z).map(|(x, z)| x - z);
-        let distance: f64 = match self.family {
+        let [x, x2] = [0, self.d].map(|at| self.item(rows, tile.first_row + r, at));
+        let [z, z2] = [0, self.d].map(|at| self.item(columns, tile.first_column + c, at));
+        let k = |x: &[f64], z: &[f64]| -> f64 {
+            let distance = self.distance(x, z);
+            scales.iter().map(|&scale| self.family.value(scale, distance)).sum()
+        };
+        match self.value {
+            Value::Kernel => k(&x, &z) - self.centre(),
+            Value::Paired => k(&x, &z) + k(&x2, &z2) - k(&x, &z2) - k(&x2, &z),
+            Value::Stein => {
+                let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+                let differences =
+                    |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
+                let (r2, t) = (self.distance(&x, &z), dot(&differences(&x2, &z2), &differences(&x, &z)));
+                let each = scales.iter().map(|&scale| {
+                    let [phi, first, second] = self.family.derivatives(scale, r2);
+                    dot(&x2, &z2) * phi - 2.0 * first * (t + self.d as f64) - 4.0 * second * r2
+                });
+                each.sum()
+            }
+        }
+    }
+
+    /// d numbers of an item from number `at` on, as far as it has them.
+    fn item(&self, points: &[f64], place: usize, at: usize) -> Vec<f64> {
+        if at < self.stride() / self.d * self.d { self.numbers(points, place, at) } else { Vec::new() }
+    }
+
+    /// The distance, squared unless the family wants sums of magnitudes.
+    pub(super) fn distance(&self, x: &[f64], z: &[f64]) -> f64 {
+        let differences = x.iter().zip(z).map(|(x, z)| x - z);
+        match self.family {
             Family::Laplace => differences.map(f64::abs).sum(),
             _ => differences.map(|t| t * t).sum(),
-        };
-        scales.iter().map(|&scale| self.family.value(scale, distance) - self.family.centre()).sum()
+        }
     }
 }
 
@@ -313,12 +413,8 @@ impl Pairs {
         mut each: impl FnMut(usize, &[f32]),
     ) {
         let rates: Vec<[f32; 2]> = scales.iter().map(|scale| [-scale, -127.0 / scale]).collect();
-        self.distances([rows, columns], tile, scratch, |first, strip| {
-            match self.family {
-                Family::Gaussian | Family::Laplace => exponentials(strip, &rates),
-                Family::Imq => inverse_roots(strip, scales),
-                Family::Energy => roots(strip, scales[0]),
-            }
+        let inputs = [rows, columns];
+        let mut finished = |first: usize, strip: &mut [f32]| {
             for (r, row) in strip.chunks_exact_mut(tile.width()).enumerate() {
                 row[tile.columns..].fill(0.0);
                 if tile.i == tile.j {
@@ -326,7 +422,89 @@ impl Pairs {
                 }
             }
             each(first, strip);
-        });
+        };
+        match self.value {
+            Value::Kernel => self.distances(inputs, tile, scratch, |first, strip| {
+                self.kernel_values(strip, scales, &rates);
+                finished(first, strip);
+            }),
+            Value::Stein => self.stein(inputs, scales, &rates, tile, scratch, finished),
+            Value::Paired => self.paired(inputs, scales, &rates, tile, scratch, finished),
+        }
+    }
+
+    /// k of distances, less its centre; `rates` as [`exponentials`] wants them.
+    fn kernel_values(&self, distances: &mut [f32], scales: &[f32], rates: &[[f32; 2]]) {
+        match self.family {
+            Family::Gaussian | Family::Laplace => exponentials(distances, rates),
+            Family::Imq => inverse_roots(distances, scales),
+            Family::Energy => roots(distances, scales[0]),
+        }
+    }
+
+    /// The Stein kernel, as [`Pairs::values`] gives it.
+    fn stein(
+        &self,
+        [rows, columns]: [&[f32]; 2],
+        scales: &[f32],
+        rates: &[[f32; 2]],
+        tile: &Tile,
+        Scratch(memory): &mut Scratch,
+        mut each: impl FnMut(usize, &mut [f32]),
+    ) {
+        let (stride, width) = (self.stride(), tile.width());
+        let columns = groups(columns, stride, tile.first_column, tile.columns);
+        memory.resize(3 * LANES * width);
+        for (i, rows) in groups(rows, stride, tile.first_row, tile.rows).chunks_exact(stride).enumerate() {
+            let (distances, rest) = memory.get_mut().split_at_mut(LANES * width);
+            let (scores, mixed) = rest.split_at_mut(LANES * width);
+            stein_sums(rows, columns, self.d, [distances, scores, mixed]);
+            match self.family {
+                Family::Imq => stein_inverse_roots(distances, scores, mixed, self.d, scales),
+                _ => stein_exponentials(distances, scores, mixed, self.d, rates),
+            }
+            let count = LANES.min(tile.rows - i * LANES);
+            each(i * LANES, &mut distances[..count * width]);
+        }
+    }
+
+    /// The differences of paired points, as [`Pairs::values`] gives them.
+    fn paired(
+        &self,
+        [rows, columns]: [&[f32]; 2],
+        scales: &[f32],
+        rates: &[[f32; 2]],
+        tile: &Tile,
+        Scratch(memory): &mut Scratch,
+        mut each: impl FnMut(usize, &mut [f32]),
+    ) {
+        let (d, stride, width) = (self.d, self.stride(), tile.width());
+        let columns = groups(columns, stride, tile.first_column, tile.columns);
+        memory.resize(2 * LANES * width);
+        for (i, rows) in groups(rows, stride, tile.first_row, tile.rows).chunks_exact(stride).enumerate() {
+            let (sums, strip) = memory.get_mut().split_at_mut(LANES * width);
+            sums.fill(0.0);
+            for (x, z, sign) in [(0, 0, 1.0), (d, d, 1.0), (0, d, -1.0), (d, 0, -1.0)] {
+                self.add_up(&rows[x..], columns, z, strip);
+                self.kernel_values(strip, scales, rates);
+                sums.iter_mut().zip(&*strip).for_each(|(sum, k)| *sum += sign * k);
+            }
+            let count = LANES.min(tile.rows - i * LANES);
+            each(i * LANES, &mut sums[..count * width]);
+        }
+    }
+
+    /// Distances of a group of rows and all columns, the latter from number `z` on; in the expanded form, products.
+    fn add_up(&self, rows: &[Lanes], columns: &[Lanes], z: usize, strip: &mut [f32]) {
+        const PRODUCTS: u8 = Combine::Products as u8;
+        const SQUARED: u8 = Combine::SquaredDifferences as u8;
+        const ABSOLUTE: u8 = Combine::AbsoluteDifferences as u8;
+        let (d, stride) = (self.d, self.stride());
+        match self.combine() {
+            Combine::Products => add_up::<PRODUCTS>(rows, columns, stride, [z, d], strip),
+            Combine::SquaredDifferences => add_up::<SQUARED>(rows, columns, stride, [z, d], strip),
+            Combine::AbsoluteDifferences => add_up::<ABSOLUTE>(rows, columns, stride, [z, d], strip),
+        }
     }
 
     /// Distances between the rows and columns of a tile, squared unless the family wants sums of magnitudes, in
@@ -338,21 +516,14 @@ impl Pairs {
         Scratch(memory): &mut Scratch,
         mut each: impl FnMut(usize, &mut [f32]),
     ) {
-        const PRODUCTS: u8 = Combine::Products as u8;
-        const SQUARED: u8 = Combine::SquaredDifferences as u8;
-        const ABSOLUTE: u8 = Combine::AbsoluteDifferences as u8;
-        let (d, stride, width) = (self.d, self.stride(), tile.width());
+        let (stride, width) = (self.stride(), tile.width());
         let columns = groups(columns, stride, tile.first_column, tile.columns);
         memory.resize(LANES * width);
         for (i, rows) in groups(rows, stride, tile.first_row, tile.rows).chunks_exact(stride).enumerate() {
             let strip = memory.get_mut();
-            match self.combine() {
-                Combine::Products => {
-                    add_up::<PRODUCTS>(rows, columns, d, strip);
-                    expand(&rows[d], columns, stride, strip);
-                }
-                Combine::SquaredDifferences => add_up::<SQUARED>(rows, columns, d, strip),
-                Combine::AbsoluteDifferences => add_up::<ABSOLUTE>(rows, columns, d, strip),
+            self.add_up(rows, columns, 0, strip);
+            if self.form == Form::Expanded {
+                expand(&rows[self.d], columns, stride, strip);
             }
             let count = LANES.min(tile.rows - i * LANES);
             each(i * LANES, &mut strip[..count * width]);
@@ -371,17 +542,24 @@ pub(super) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// What a group of rows and groups of columns add up to over their first `d` numbers, (LANES, width).
+/// What a group of rows and groups of columns add up to over d numbers, those of the columns from `z` on,
+/// (LANES, width).
 #[multiversion(targets = "simd")]
-fn add_up<const COMBINE: u8>(rows: &[Lanes], columns: &[Lanes], d: usize, sums: &mut [f32]) {
+fn add_up<const COMBINE: u8>(
+    rows: &[Lanes],
+    columns: &[Lanes],
+    stride: usize,
+    [z, d]: [usize; 2],
+    sums: &mut [f32],
+) {
     const FUSED: bool = target_cfg_f!(target_feature = "fma");
     // As many sums as there are registers, with some left for what is added.
     const WIDE: bool = target_cfg_f!(target_feature = "avx512f");
     const ROWS: usize = if WIDE { 8 } else { 4 };
     const COLUMNS: usize = if WIDE { 32 } else { 16 };
     let width = sums.len() / LANES;
-    for (group, columns) in columns.chunks_exact(rows.len()).enumerate() {
-        let parts = rows[..d].chunks(NEAR).zip(columns[..d].chunks(NEAR));
+    for (group, columns) in columns.chunks_exact(stride).enumerate() {
+        let parts = rows[..d].chunks(NEAR).zip(columns[z..z + d].chunks(NEAR));
         for (part, (rows, columns)) in parts.enumerate() {
             for (i, sums) in sums.chunks_exact_mut(ROWS * width).enumerate() {
                 for j in 0..LANES / COLUMNS {
@@ -425,6 +603,68 @@ fn in_registers<const COMBINE: u8, const FUSED: bool, const ROWS: usize, const C
         }
     }
     sums
+}
+
+/// |x - x'|^2, s.s' and (s - s').(x - x') of a group of rows and groups of columns, each (LANES, width).
+#[multiversion(targets = "simd")]
+fn stein_sums(rows: &[Lanes], columns: &[Lanes], d: usize, sums: [&mut [f32]; 3]) {
+    const FUSED: bool = target_cfg_f!(target_feature = "fma");
+    const ROWS: usize = 2;
+    let width = sums[0].len() / LANES;
+    let [distances, scores, mixed] = sums;
+    for (group, columns) in columns.chunks_exact(2 * d).enumerate() {
+        for first in (0..LANES).step_by(ROWS) {
+            let mut all = [[[0.0f32; LANES]; ROWS]; 3];
+            for k in 0..d {
+                let (x, s) = (&rows[k][first..][..ROWS], &rows[d + k][first..][..ROWS]);
+                let (z, t) = (&columns[k], &columns[d + k]);
+                for r in 0..ROWS {
+                    for c in 0..LANES {
+                        let (dx, ds) = (x[r] - z[c], s[r] - t[c]);
+                        all[0][r][c] = multiply_add::<FUSED>(dx, dx, all[0][r][c]);
+                        all[1][r][c] = multiply_add::<FUSED>(s[r], t[c], all[1][r][c]);
+                        all[2][r][c] = multiply_add::<FUSED>(ds, dx, all[2][r][c]);
+                    }
+                }
+            }
+            for (to, sums) in [&mut *distances, &mut *scores, &mut *mixed].into_iter().zip(&all) {
+                for (r, sums) in sums.iter().enumerate() {
+                    to[(first + r) * width + group * LANES..][..LANES].copy_from_slice(sums);
+                }
+            }
+        }
+    }
+}
+
+/// The gaussian Stein kernel in place of distances: with c = 1 / sigma^2, k (s.s' + c (t + d - c r^2)).
+#[multiversion(targets = "simd")]
+fn stein_exponentials(distances: &mut [f32], scores: &[f32], mixed: &[f32], d: usize, rates: &[[f32; 2]]) {
+    const FUSED: bool = target_cfg_f!(target_feature = "fma");
+    let d = d as f32;
+    for ((distance, score), t) in distances.iter_mut().zip(scores).zip(mixed) {
+        let mut sum = 0.0;
+        for &[rate, most] in rates {
+            let c = 2.0 * std::f32::consts::LN_2 * rate;
+            let [fraction, power] = exp2_parts::<FUSED>(rate, *distance, most);
+            sum += fraction * power * (score + c * (t + d - c * *distance));
+        }
+        *distance = sum;
+    }
+}
+
+/// The same with the inverse multiquadric kernel: k (s.s' + c k^2 (t + d - 3 c k^2 r^2)), c = 1 / b^2.
+#[multiversion(targets = "simd")]
+fn stein_inverse_roots(distances: &mut [f32], scores: &[f32], mixed: &[f32], d: usize, scales: &[f32]) {
+    let d = d as f32;
+    for ((distance, score), t) in distances.iter_mut().zip(scores).zip(mixed) {
+        let mut sum = 0.0;
+        for &scale in scales {
+            let square = 1.0 / (1.0 + scale * *distance);
+            let c = scale * square;
+            sum += square.sqrt() * (score + c * (t + d - 3.0 * c * *distance));
+        }
+        *distance = sum;
+    }
 }
 
 /// -2 (dot - |x|^2/2 - |z|^2/2) = |x - z|^2, never negative; the columns' half norms are their last numbers.
@@ -495,6 +735,7 @@ pub(super) fn case_pairs() -> Vec<(Pairs, Step)> {
         slice: n.div_ceil(block) + m.div_ceil(block),
         slab: 2,
         cross: false,
+        value: Value::Kernel,
         family,
         bandwidths: if family == Family::Energy { 1 } else { 1 + d % 2 },
         form,
@@ -518,6 +759,13 @@ pub(super) fn case_pairs() -> Vec<(Pairs, Step)> {
         // Slices of two blocks: rows from the first, columns from the second.
         (Pairs { slice: 2, ..pairs(90, 60, 3, 32, Laplace, Differences) }, at(0, 0, 2)),
         (Pairs { slice: 2, ..pairs(90, 60, 9, 32, Gaussian, Expanded) }, at(1, 2, 4)),
+        (Pairs { value: Value::Stein, ..pairs(70, 0, 3, 32, Gaussian, Differences) }, at(0, 0, 0)),
+        (Pairs { value: Value::Stein, ..pairs(33, 0, 2, 64, Imq, Differences) }, at(0, 0, 0)),
+        (Pairs { value: Value::Stein, slice: 2, ..pairs(90, 0, 17, 32, Imq, Differences) }, at(0, 0, 1)),
+        (Pairs { value: Value::Paired, ..pairs(70, 0, 3, 32, Gaussian, Differences) }, at(0, 0, 0)),
+        (Pairs { value: Value::Paired, ..pairs(40, 0, 2, 64, Laplace, Differences) }, at(0, 0, 0)),
+        (Pairs { value: Value::Paired, ..pairs(65, 0, 5, 32, Imq, Differences) }, at(1, 0, 0)),
+        (Pairs { value: Value::Paired, ..pairs(33, 0, 4, 32, Energy, Differences) }, at(0, 0, 0)),
     ]
 }
 

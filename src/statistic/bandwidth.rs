@@ -6,7 +6,7 @@ use super::{Kernel, Sample};
 use crate::engine::{Device, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pair_histogram::{BINS, DIGITS, PairHistogram};
-use crate::kernel::pairs::{Family, Form, MOST_POINTS, Pairs};
+use crate::kernel::pairs::{Family, Form, MOST_POINTS, Pairs, Value};
 use crate::program::{BufferId, Plan, ProgramId, Step};
 use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
@@ -219,6 +219,7 @@ impl Selection {
             slice: 1,
             slab: 1,
             cross: false,
+            value: Value::Kernel,
             family,
             bandwidths: 1,
             form: Form::Differences,

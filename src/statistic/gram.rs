@@ -105,7 +105,8 @@ impl Gram {
         cross: bool,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Self> {
-        Pass::new(device, [x, y], kernel, extra, cross)?.run(progress)
+        let points = Points::new(x, y, kernel.coordinates.as_deref())?;
+        Pass::new(device, &points, kernel, extra, cross)?.run(progress)
     }
 }
 
@@ -133,13 +134,12 @@ impl<'a> Pass<'a> {
     /// If the kernel or the device cannot do it.
     pub fn new(
         device: &Device,
-        [x, y]: [Sample<'_>; 2],
+        points: &Points,
         kernel: &Kernel,
         extra: &Extra<'a>,
         cross: bool,
     ) -> Result<Self> {
         kernel.check()?;
-        let points = Points::new(x, y, kernel.coordinates.as_deref())?;
         let form = points.form(kernel);
         let draws = extra.draws();
         let [n, m] = points.counts;
@@ -151,6 +151,7 @@ impl<'a> Pass<'a> {
             slice: 1,
             slab: 1,
             cross,
+            value: points.value,
             family: kernel.family,
             bandwidths: kernel.bandwidths.len(),
             form,
@@ -329,7 +330,9 @@ impl<'a> Pass<'a> {
             k2.clear();
         }
         let forms = match (form_buffer, extra) {
-            (Some(buffer), Extra::Forms(labels)) => forms(&engine.read(*buffer)?, labels, kernel),
+            (Some(buffer), Extra::Forms(labels)) => {
+                forms(&engine.read(*buffer)?, labels, kernel, pairs.centre())
+            }
             _ => Vec::new(),
         };
         let bins = match totals {
@@ -364,7 +367,7 @@ fn members(labels: &Labels, pairs: &Pairs) -> Vec<u32> {
 
 /// Sums of k and of k^2 of each point, without the padding, from sums of weightless k less its centre.
 fn point_sums(sums: &[f32], pairs: &Pairs, kernel: &Kernel) -> (Vec<[f64; 2]>, Vec<[f64; 2]>) {
-    let (weight, centre) = (kernel.weight(), kernel.centre());
+    let (weight, centre) = (kernel.weight(), pairs.centre());
     let half = sums.len() / 2;
     let first_of_y = pairs.blocks_of_x() * pairs.block;
     let point = |own: usize, place: usize| {
@@ -388,7 +391,7 @@ fn point_sums(sums: &[f32], pairs: &Pairs, kernel: &Kernel) -> (Vec<[f64; 2]>, V
 }
 
 /// Quadratic forms from those of weightless k less its centre, in row blocks.
-fn forms(values: &[f32], labels: &Labels, kernel: &Kernel) -> Vec<f64> {
+fn forms(values: &[f32], labels: &Labels, kernel: &Kernel, centre: f64) -> Vec<f64> {
     let mut sums = vec![0.0; labels.draws];
     for block in values.chunks_exact(labels.draws) {
         sums.iter_mut().zip(block).for_each(|(sum, v)| *sum += f64::from(*v));
@@ -398,7 +401,7 @@ fn forms(values: &[f32], labels: &Labels, kernel: &Kernel) -> Vec<f64> {
         counts.iter_mut().zip(words).for_each(|(count, word)| *count += word.count_ones());
     }
     let pairs = counts.into_iter().map(|count| f64::from(count) * (f64::from(count) - 1.0));
-    sums.iter().zip(pairs).map(|(sum, pairs)| kernel.weight() * (sum + kernel.centre() * pairs)).collect()
+    sums.iter().zip(pairs).map(|(sum, pairs)| kernel.weight() * (sum + centre * pairs)).collect()
 }
 
 /// The symmetric table of bins from the upper triangle of (blocks, bins) and the sums of the points.
@@ -409,7 +412,7 @@ fn bin_table(totals: &[f32], of: &BlockTotals, kernel: &Kernel, k: &[[f64; 2]]) 
     for (i, row) in totals.chunks_exact(bins).enumerate() {
         let u = of.bin(i);
         for v in u + 1..bins {
-            let centred = f64::from(row[v]) + kernel.centre() * (pairs.block * size) as f64;
+            let centred = f64::from(row[v]) + pairs.centre() * (pairs.block * size) as f64;
             table[u * bins + v] += kernel.weight() * centred;
             table[v * bins + u] = table[u * bins + v];
         }

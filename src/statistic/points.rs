@@ -2,7 +2,7 @@
 
 use super::{Kernel, Sample};
 use crate::error::{Kind, Result};
-use crate::kernel::pairs::{Family, Form, Pairs};
+use crate::kernel::pairs::{Family, Form, Pairs, Value};
 
 /// The expanded form of distances is used from this many coordinates on: below, differences are as fast.
 const LEAST_COORDINATES: usize = 8;
@@ -14,7 +14,7 @@ const FARTHEST: f64 = 64.0;
 /// Largest magnitude of a centred coordinate: squares of larger ones leave the range of f32.
 const LARGEST: f32 = 1e16;
 
-/// The points of X and then Y, minus the mean of all, divided by the kernel's coordinate bandwidths.
+/// The points of X and then Y, or items of two points each, minus the mean of all, divided by the kernel's coordinate bandwidths.
 ///
 /// Subtracting the common mean in f64 before rounding to f32 keeps all digits of samples far from the origin.
 #[derive(Clone, Debug)]
@@ -25,6 +25,10 @@ pub struct Points {
     pub d: usize,
     /// `(n + m, d)`.
     pub values: Vec<f32>,
+    /// What is done with two of them.
+    pub value: Value,
+    /// The other d numbers of each item, if it has some: `(n, d)`.
+    pub others: Vec<f32>,
 }
 
 impl Points {
@@ -56,13 +60,42 @@ impl Points {
             );
             return Err(Kind::Samples(message).into());
         }
-        Ok(Self { counts: [x.len(), y.len()], d, values })
+        Ok(Self { counts: [x.len(), y.len()], d, values, value: Value::Kernel, others: Vec::new() })
+    }
+
+    /// Points with their scores, `(n, d)`: grad ln p of a model at each.
+    ///
+    /// # Errors
+    /// If a value is too far from the mean, or a score too large, for f32.
+    pub fn stein(x: Sample<'_>, scores: &[f64]) -> Result<Self> {
+        let points = Self::new(x, x.first(0), None)?;
+        let others: Vec<f32> = scores.iter().map(|&s| s as f32).collect();
+        if let Some(i) = others.iter().position(|s| s.is_nan() || s.abs() > LARGEST) {
+            let message = format!(
+                "the model's score at row {} is {:.1e}, too large for 32-bit numbers: the model thinks that the \
+                 point is next to impossible",
+                i / x.d + 1,
+                scores[i]
+            );
+            return Err(Kind::Samples(message).into());
+        }
+        Ok(Self { value: Value::Stein, others, ..points })
+    }
+
+    /// Items (`x_i`, `y_i`) of two samples of one size.
+    ///
+    /// # Errors
+    /// If a value is too far from the mean for f32.
+    pub fn paired(x: Sample<'_>, y: Sample<'_>, coordinates: Option<&[f64]>) -> Result<Self> {
+        let mut points = Self::new(x, y, coordinates)?;
+        let others = points.values.split_off(x.values.len());
+        Ok(Self { counts: [x.len(), 0], value: Value::Paired, others, ..points })
     }
 
     /// How distances of these points are computed for a kernel.
     pub fn form(&self, kernel: &Kernel) -> Form {
         let squares = matches!(kernel.family, Family::Gaussian | Family::Imq);
-        if !squares || self.d < LEAST_COORDINATES {
+        if !squares || self.d < LEAST_COORDINATES || self.value != Value::Kernel {
             return Form::Differences;
         }
         let norm = |point: &[f32]| point.iter().map(|v| v * v).sum::<f32>();
@@ -79,14 +112,17 @@ impl Points {
     /// norm behind its coordinates.
     pub fn blocks(&self, pairs: &Pairs) -> Vec<f32> {
         let mut result = vec![0.0; pairs.blocks() * pairs.pitch() * pairs.stride()];
-        for (i, point) in self.values.chunks_exact(self.d).enumerate() {
-            let (before, i) = match i.checked_sub(pairs.n) {
-                None => (0, i),
+        for (at, point) in self.values.chunks_exact(self.d).enumerate() {
+            let (before, i) = match at.checked_sub(pairs.n) {
+                None => (0, at),
                 Some(i) => (pairs.blocks_of_x(), i),
             };
             let place = (before + i / pairs.block) * pairs.pitch() + i % pairs.block;
             for (k, value) in point.iter().enumerate() {
                 result[pairs.word(place, k)] = *value;
+            }
+            for (k, value) in self.others.iter().skip(at * self.d).take(self.d).enumerate() {
+                result[pairs.word(place, self.d + k)] = *value;
             }
             if pairs.form == Form::Expanded {
                 let squares = point.iter().map(|&v| f64::from(v) * f64::from(v));
