@@ -93,15 +93,16 @@ fn evaluate(pair: Block_pair, row: u32, column: u32, thread: u32) {
 fn values(row: u32, column: u32, thread: u32) -> Tile {
     let group = vec2(column, row) / TILE;
     let corner = first_of(group, thread);
+    var tile = Tile(corner.y, corner.x, array<vec4<f32>, 4>());
     if VALUE == STEIN {
-        return Tile(corner.y, corner.x, stein_values(corner.y, corner.x));
-    }
-    if VALUE == PAIRED {
-        return Tile(corner.y, corner.x, paired_values(corner.y, corner.x));
-    }
-    var tile = product(group, thread, depth());
-    for (var r = 0u; r < 4u; r++) {
-        tile.rows[r] = kernel_values(distances(tile.rows[r]));
+        tile.rows = stein_values(corner.y, corner.x);
+    } else if VALUE == PAIRED {
+        tile.rows = paired_values(corner.y, corner.x);
+    } else {
+        tile = product(group, thread, depth());
+        for (var r = 0u; r < 4u; r++) {
+            tile.rows[r] = kernel_values(distances(tile.rows[r]));
+        }
     }
     return tile;
 }
