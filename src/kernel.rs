@@ -16,6 +16,7 @@ pub mod normal;
 pub mod pair_forms;
 pub mod pair_gradient;
 pub mod pair_histogram;
+pub mod pair_products;
 pub mod pair_sums;
 pub mod pairs;
 pub mod prior_mmd;
@@ -42,6 +43,7 @@ pub const ALL: &[&Spec] = &[
     &normal::SPEC,
     &pair_sums::SPEC,
     &pair_forms::SPEC,
+    &pair_products::SPEC,
     &fold_sums::SPEC,
     &fold_forms::SPEC,
     &block_totals::SPEC,

@@ -126,6 +126,7 @@ pub(super) fn kernel_line(family: Family, bandwidths: &[f64], rule: &str) -> Str
         Family::Laplace => "laplace, b",
         Family::Imq => "inverse multiquadric, b",
         Family::Energy => return "energy distance".into(),
+        Family::Delta => return "delta: 1 for equal values".into(),
     };
     let values: Vec<String> = bandwidths.iter().map(|b| format!("{b:.4}")).collect();
     format!("{name} = {} ({rule})", values.join(", "))

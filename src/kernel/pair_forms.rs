@@ -35,6 +35,8 @@ pub static SPEC: Spec = Spec {
     source: concat!(
         include_str!("../../shaders/pair_forms.wgsl"),
         include_str!("../../shaders/lib/pairs.wgsl"),
+        include_str!("../../shaders/lib/values.wgsl"),
+        include_str!("../../shaders/lib/family.wgsl"),
         include_str!("../../shaders/lib/exponential.wgsl"),
         include_str!("../../shaders/lib/distances.wgsl"),
         include_str!("../../shaders/lib/tiles.wgsl"),
@@ -61,7 +63,7 @@ pub fn members_len(pairs: &Pairs, draws: usize) -> usize {
 }
 
 /// How often a tile's form counts.
-fn weight(tile: &Tile) -> f32 {
+pub(super) fn weight(tile: &Tile) -> f32 {
     if tile.i < tile.j { 2.0 } else { 1.0 }
 }
 

@@ -95,6 +95,7 @@ impl Kernel for PairGradient {
                             Family::Imq => -scale * k * k * k,
                             Family::Energy if distance == 0.0 => 0.0,
                             Family::Energy => scale / distance.sqrt(),
+                            Family::Delta => 0.0,
                         };
                         for (gradient, t) in gradient.iter_mut().zip(&t) {
                             let sign = if *t == 0.0 { 0.0 } else { t.signum() };
@@ -174,6 +175,7 @@ fn to_factors(distances: &mut [f32], scales: &[f32], weight: f32, family: Family
                     }
                     Family::Energy if distance == 0.0 => 0.0,
                     Family::Energy => scale / distance.sqrt(),
+                    Family::Delta => 0.0,
                 };
             }
         }

@@ -33,6 +33,8 @@ pub static SPEC: Spec = Spec {
     source: concat!(
         include_str!("../../shaders/pair_sums.wgsl"),
         include_str!("../../shaders/lib/pairs.wgsl"),
+        include_str!("../../shaders/lib/values.wgsl"),
+        include_str!("../../shaders/lib/family.wgsl"),
         include_str!("../../shaders/lib/exponential.wgsl"),
         include_str!("../../shaders/lib/distances.wgsl"),
         include_str!("../../shaders/lib/tiles.wgsl"),
@@ -168,7 +170,7 @@ pub(super) fn row_sums<const SQUARES: bool>(values: &[f32], width: usize, sums: 
 
 /// The sum over all lanes. Not inlined: in a loop over rows, the compiler would gather the same lane of many rows.
 #[inline(never)]
-fn total(lanes: &[f32; LANES]) -> f32 {
+pub(super) fn total(lanes: &[f32; LANES]) -> f32 {
     let mut sums = [0.0f32; 4];
     for lanes in lanes.as_chunks::<4>().0 {
         for (sum, lane) in sums.iter_mut().zip(lanes) {

@@ -9,9 +9,10 @@
 //! laplace  k(x, z) = sum of exp(-|x - z|_1 / b)                                 scale = -log2(e) / b
 //! imq      k(x, z) = sum of (1 + |x - z|_2^2 / b^2)^(-1/2)                      scale = 1 / b^2
 //! energy   k(x, z) = -|x - z|_2                                                 scale = -1
+//! delta    k(x, z) = 1 if x = z, otherwise 0                                    scale = 1
 //! ```
 //!
-//! All but the last are computed less 1/2 a bandwidth, which whoever uses the sums adds again: sums of numbers
+//! All but energy are computed less 1/2 a bandwidth, which whoever uses the sums adds again: sums of numbers
 //! around 0 round less than sums of numbers around 1/2.
 //!
 //! In place of k(x, z) a step may take another symmetric function h of two items, with d + d numbers each:
@@ -54,6 +55,8 @@ pub enum Family {
     Imq,
     /// -|d|_2: MMD^2 is then the energy distance
     Energy,
+    /// 1 where d = 0, otherwise 0: for labels
+    Delta,
 }
 
 impl Family {
@@ -64,7 +67,13 @@ impl Family {
             Self::Laplace => -std::f64::consts::LOG2_E / bandwidth,
             Self::Imq => 1.0 / (bandwidth * bandwidth),
             Self::Energy => -1.0,
+            Self::Delta => 1.0,
         }
+    }
+
+    /// Whether the kernel has no bandwidth to choose.
+    pub fn without_bandwidth(self) -> bool {
+        matches!(self, Self::Energy | Self::Delta)
     }
 
     /// What is subtracted from each kernel value.
@@ -84,7 +93,7 @@ impl Family {
                 [k, rate * k, rate * rate * k]
             }
             Self::Imq => [k, -0.5 * scale * k.powi(3), 0.75 * scale * scale * k.powi(5)],
-            Self::Laplace | Self::Energy => unreachable!("has no Stein kernel"),
+            Self::Laplace | Self::Energy | Self::Delta => unreachable!("has no Stein kernel"),
         }
     }
 
@@ -94,6 +103,7 @@ impl Family {
             Self::Gaussian | Self::Laplace => (scale * distance).exp2(),
             Self::Imq => 1.0 / (1.0 + scale * distance).sqrt(),
             Self::Energy => scale * distance.sqrt(),
+            Self::Delta => f64::from(u8::from(distance == 0.0)),
         }
     }
 }
@@ -332,10 +342,17 @@ impl Pairs {
         all
     }
 
+    /// The same for `shaders/lib/values.wgsl`.
+    pub(super) fn value_overrides(&self) -> Vec<(&'static str, f64)> {
+        let mut all = self.overrides();
+        all.push(("VALUE", f64::from(self.value as u8)));
+        all
+    }
+
     /// The same for `shaders/lib/pairs.wgsl`.
     pub(super) fn sum_overrides(&self, squares: bool) -> Vec<(&'static str, f64)> {
-        let mut all = self.overrides();
-        all.extend([("VALUE", f64::from(self.value as u8)), ("SQUARES", f64::from(u8::from(squares)))]);
+        let mut all = self.value_overrides();
+        all.push(("SQUARES", f64::from(u8::from(squares))));
         all
     }
 
@@ -439,6 +456,9 @@ impl Pairs {
             Family::Gaussian | Family::Laplace => exponentials(distances, rates),
             Family::Imq => inverse_roots(distances, scales),
             Family::Energy => roots(distances, scales[0]),
+            Family::Delta => {
+                distances.iter_mut().for_each(|value| *value = if *value == 0.0 { 0.5 } else { -0.5 });
+            }
         }
     }
 
@@ -737,11 +757,11 @@ pub(super) fn case_pairs() -> Vec<(Pairs, Step)> {
         cross: false,
         value: Value::Kernel,
         family,
-        bandwidths: if family == Family::Energy { 1 } else { 1 + d % 2 },
+        bandwidths: if family.without_bandwidth() { 1 } else { 1 + d % 2 },
         form,
     };
     let at = |first, rows_at, columns_at| Step { first, rows_at, columns_at, ..Step::default() };
-    use Family::{Energy, Gaussian, Imq, Laplace};
+    use Family::{Delta, Energy, Gaussian, Imq, Laplace};
     use Form::{Differences, Expanded};
     vec![
         (pairs(3, 5, 1, 32, Gaussian, Differences), at(0, 0, 0)),
@@ -753,6 +773,7 @@ pub(super) fn case_pairs() -> Vec<(Pairs, Step)> {
         (pairs(20, 33, 5, 32, Imq, Differences), at(0, 0, 0)),
         (pairs(33, 31, 4, 32, Energy, Differences), at(0, 0, 0)),
         (pairs(257, 5, 2, 256, Gaussian, Differences), at(0, 0, 0)),
+        (pairs(40, 31, 1, 32, Delta, Differences), at(0, 0, 0)),
         (Pairs { cross: true, ..pairs(40, 30, 3, 32, Gaussian, Differences) }, at(0, 0, 0)),
         // More coordinates than the CPU adds up at a time.
         (pairs(5, 40, NEAR + 3, 32, Gaussian, Expanded), at(0, 0, 0)),
@@ -781,6 +802,11 @@ pub(super) fn fill(case: Case, pairs: &Pairs) -> Case {
                 }
             }
         }
+    }
+    if pairs.family == Family::Delta {
+        // Few different labels, so that some are equal.
+        let label = |_: usize, value: f32| (2.0 * value).round();
+        case = case.map("rows", label).map("columns", label);
     }
     let scale = |i: usize| pairs.family.scale((pairs.d as f64).sqrt() * (1.0 + i as f64)) as f32;
     case.map("scales", |i, _| scale(i))

@@ -122,10 +122,10 @@ impl Bandwidth {
         let kernel = |bandwidths: Vec<f64>, coordinates| Kernel { family, bandwidths, coordinates, mean };
         let resolved = |kernel, rule: &str| Resolved { kernel, rule: rule.into(), warnings: Vec::new() };
         let (rule, factors) = match self {
-            Self::Values(_) if family == Family::Energy => {
-                return Err(Error::usage("the energy distance has no bandwidth; leave out --bandwidth"));
+            Self::Values(_) if family.without_bandwidth() => {
+                return Err(Error::usage("this kernel has no bandwidth; leave out --bandwidth"));
             }
-            _ if family == Family::Energy => return Ok(resolved(kernel(vec![1.0], None), "none")),
+            _ if family.without_bandwidth() => return Ok(resolved(kernel(vec![1.0], None), "none")),
             Self::Values(values) => return Ok(resolved(kernel(values.clone(), None), "given")),
             Self::Rule(rule, factors) => (*rule, factors),
         };
