@@ -12,6 +12,7 @@
 pub mod bandwidth;
 pub mod gram;
 pub mod null;
+pub mod p_value;
 pub mod points;
 pub mod two_sample;
 pub mod witness;
@@ -104,6 +105,11 @@ impl Kernel {
         };
         let sum: f64 = self.scales().map(|scale| self.family.value(scale, distance)).sum();
         self.weight() * sum
+    }
+
+    /// What an engine subtracts from the sum over the bandwidths.
+    pub(crate) fn centre(&self) -> f64 {
+        self.family.centre() * self.bandwidths.len() as f64
     }
 
     /// The kernel's scales, see [`Family::scale`].

@@ -96,7 +96,7 @@ impl Compare {
         if let Some(directory) = &self.out {
             std::fs::create_dir_all(directory).map_err(Error::io(directory, "create"))?;
             let path = directory.join("null.png");
-            draw(&test, [&x.name, &y.name], &path)?;
+            self.draw(&test, [&x.name, &y.name], &path)?;
             note(format_args!("picture: {}", path.display()));
         }
         if self.kernel.json {
@@ -104,7 +104,7 @@ impl Compare {
             let pairs_per_second = test.pairs / test.seconds;
             json(&Report { test: &test, engine, adapter, pairs_per_second })?;
         } else {
-            print(&test, [&x.name, &y.name]);
+            self.print(&test, [&x.name, &y.name]);
         }
         Ok(if self.check && test.p.reject { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
     }
@@ -132,54 +132,64 @@ pub(super) fn kernel_line(family: Family, bandwidths: &[f64], rule: &str) -> Str
     format!("{name} = {} ({rule})", values.join(", "))
 }
 
-fn print(test: &TwoSample, [x, y]: [&str; 2]) {
-    let p = &test.p;
-    result(format_args!("X          {x}: {} points, d = {}", grouped(test.n as f64), test.d));
-    result(format_args!("Y          {y}: {} points", grouped(test.m as f64)));
-    result(format_args!("kernel     {}", kernel_line(test.kernel, &test.bandwidths, &test.bandwidth_rule)));
-    let interval = test.confidence_interval.map_or(String::new(), |[low, high]| {
-        format!(" ({:.0} % interval {low:.3e} to {high:.3e})", 100.0 * (1.0 - p.alpha))
-    });
-    result(format_args!("MMD^2      {:.4e} unbiased{interval}", test.mmd2_unbiased));
-    result(format_args!("           {:.4e} biased, the mean over all pairs", test.mmd2_biased));
-    let bins = test.bin.map_or(String::new(), |bin| format!(" of bins of {bin} points"));
-    let draws = match p.null {
-        Null::Wild => format!("{} wild bootstrap draws", p.permutations),
-        Null::Exact | Null::Binned => format!("{} permutations{bins}", p.permutations),
-    };
-    result(format_args!(
-        "p-value    {:.4} +- {:.4}: {} of {draws} reach the observed value",
-        p.p_value, p.p_standard_error, p.exceedances
-    ));
-    result(format_args!("decision   {}", decision(test)));
-    if test.mmd2_unbiased < 0.0 {
-        result(
-            "           A negative estimate is no mistake: without a difference, the unbiased estimate scatters \
-             around 0.",
-        );
+impl Compare {
+    fn print(&self, test: &TwoSample, [x, y]: [&str; 2]) {
+        let p = &test.p;
+        result(format_args!("X          {x}: {} points, d = {}", grouped(test.n as f64), test.d));
+        result(format_args!("Y          {y}: {} points", grouped(test.m as f64)));
+        result(format_args!(
+            "kernel     {}",
+            kernel_line(test.kernel, &test.bandwidths, &test.bandwidth_rule)
+        ));
+        let interval = test.confidence_interval.map_or(String::new(), |[low, high]| {
+            format!(" ({:.0} % interval {low:.3e} to {high:.3e})", 100.0 * (1.0 - p.alpha))
+        });
+        result(format_args!("MMD^2      {:.4e} unbiased{interval}", test.mmd2_unbiased));
+        result(format_args!("           {:.4e} biased, the mean over all pairs", test.mmd2_biased));
+        let bins = test.bin.map_or(String::new(), |bin| format!(" of bins of {bin} points"));
+        let draws = match self.null {
+            Null::Wild => format!("{} wild bootstrap draws", p.permutations),
+            Null::Exact | Null::Binned => format!("{} permutations{bins}", p.permutations),
+        };
+        result(format_args!(
+            "p-value    {:.4} +- {:.4}: {} of {draws} reach the observed value",
+            p.p_value, p.p_standard_error, p.exceedances
+        ));
+        result(format_args!("decision   {}", decision(test)));
+        if test.mmd2_unbiased < 0.0 {
+            result(
+                "           A negative estimate is no mistake: without a difference, the unbiased estimate scatters \
+                 around 0.",
+            );
+        }
+        result(format_args!(
+            "time       {:.2} s, {} pairs of points a second",
+            test.seconds,
+            grouped(test.pairs / test.seconds)
+        ));
     }
-    result(format_args!(
-        "time       {:.2} s, {} pairs of points a second",
-        test.seconds,
-        grouped(test.pairs / test.seconds)
-    ));
-}
 
-/// The null distribution with the observed value.
-fn draw(test: &TwoSample, [x, y]: [&str; 2], path: &std::path::Path) -> Result<()> {
-    let mut sorted = test.draws.clone();
-    sorted.sort_by(f64::total_cmp);
-    let beyond = ((1.0 - test.p.alpha) * sorted.len() as f64) as usize;
-    picture::Null {
-        title: &format!("Do {x} and {y} differ?"),
-        remark: &format!("p = {:.4} ± {:.4}: {}", test.p.p_value, test.p.p_standard_error, decision(test)),
-        statistic: match test.p.null {
-            Null::Wild => "MMD² (without pairs of one index)",
-            Null::Exact | Null::Binned => "MMD² (unbiased)",
-        },
-        draws: &test.draws,
-        observed: test.statistic,
-        threshold: sorted.get(beyond).copied(),
+    /// The null distribution with the observed value.
+    fn draw(&self, test: &TwoSample, [x, y]: [&str; 2], path: &std::path::Path) -> Result<()> {
+        let mut sorted = test.draws.clone();
+        sorted.sort_by(f64::total_cmp);
+        let beyond = ((1.0 - test.p.alpha) * sorted.len() as f64) as usize;
+        picture::Null {
+            title: &format!("Do {x} and {y} differ?"),
+            remark: &format!(
+                "p = {:.4} ± {:.4}: {}",
+                test.p.p_value,
+                test.p.p_standard_error,
+                decision(test)
+            ),
+            statistic: match self.null {
+                Null::Wild => "MMD² (without pairs of one index)",
+                Null::Exact | Null::Binned => "MMD² (unbiased)",
+            },
+            draws: &test.draws,
+            observed: test.statistic,
+            threshold: sorted.get(beyond).copied(),
+        }
+        .save(path)
     }
-    .save(path)
 }

@@ -8,9 +8,10 @@ use crate::kernel::block_totals::BlockTotals;
 use crate::kernel::fold_forms::FoldForms;
 use crate::kernel::fold_sums::{FoldSums, Side, sums_len};
 use crate::kernel::pair_forms::{BITS, PairForms, members_len};
+use crate::kernel::pair_products::PairProducts;
 use crate::kernel::pair_sums::{PairSums, TERMS};
 use crate::kernel::pairs::{Form, MOST_POINTS, Pairs};
-use crate::program::{BufferId, MOST_ITERATIONS, Plan, ProgramId, Step};
+use crate::program::{BufferId, Kernel as _, MOST_ITERATIONS, Plan, ProgramId, Step};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -43,20 +44,72 @@ pub enum Extra<'a> {
     Forms(&'a Labels),
     /// The kernel matrix summed over bins of this many points, each sample's own.
     Bins(usize),
+    /// Instead of all sums, those of products with another kernel matrix in many orders; of one sample.
+    Products(&'a Orders<'a>),
+}
+
+/// Another variable of the same points, and orders it is taken in.
+#[derive(Clone, Debug)]
+pub struct Orders<'a> {
+    /// The variable: one sample.
+    pub points: &'a Points,
+    /// Its kernel.
+    pub kernel: &'a Kernel,
+    /// How many orders.
+    pub draws: usize,
+    /// `(draws, n)`: whose value each point gets.
+    pub order: Vec<u32>,
+}
+
+/// The pairs of one sample with a kernel, not yet cut into slices.
+fn pairs_of(points: &Points, kernel: &Kernel, form: Form, cross: bool) -> Pairs {
+    let [n, m] = points.counts;
+    Pairs {
+        n,
+        m,
+        d: points.d,
+        block: MOST_POINTS,
+        slice: 1,
+        slab: 1,
+        cross,
+        value: points.value,
+        family: kernel.family,
+        bandwidths: kernel.bandwidths.len(),
+        form,
+    }
+}
+
+impl Orders<'_> {
+    /// The kernel that multiplies, for pairs of the first variable.
+    fn product(&self, pairs: &Pairs) -> PairProducts {
+        let other = pairs_of(self.points, self.kernel, Form::Differences, false);
+        let other = Pairs { block: pairs.block, slice: pairs.slice, slab: pairs.slab, ..other };
+        PairProducts { pairs: pairs.clone(), other, draws: self.draws }
+    }
 }
 
 impl Extra<'_> {
     fn draws(&self) -> usize {
         match self {
             Extra::Forms(labels) => labels.draws,
+            Extra::Products(orders) => orders.draws,
             Extra::None | Extra::Squares | Extra::Bins(_) => 0,
         }
+    }
+
+    /// Work of one pair of points.
+    fn flop_each(&self, pairs: &Pairs) -> usize {
+        let draw = match self {
+            Extra::Products(orders) => orders.product(pairs).other.flop_each() + 2,
+            _ => 2,
+        };
+        pairs.flop_each() + self.draws() * draw
     }
 }
 
 /// Work of one row block with all columns of a slice.
-fn row_block_flop(pairs: &Pairs, draws: usize) -> usize {
-    pairs.slice * pairs.block * pairs.block * (pairs.flop_each() + 2 * draws)
+fn row_block_flop(pairs: &Pairs, extra: &Extra<'_>) -> usize {
+    pairs.slice * pairs.block * pairs.block * extra.flop_each(pairs)
 }
 
 /// Many 0/1 label vectors over all points, as bits: point p of a sample is bit p % 32 of its word (p / 32, b).
@@ -78,7 +131,8 @@ pub struct Gram {
     pub k: Vec<[f64; 2]>,
     /// The same of k^2; empty if nothing but sums of k was wanted.
     pub k2: Vec<[f64; 2]>,
-    /// a_b' K a_b of each label vector.
+    /// a_b' K a_b of each label vector; for [`Extra::Products`] the sum over i != j of each order's products, of
+    /// weightless kernels less their centres.
     pub forms: Vec<f64>,
     /// `(bins, bins)`: K summed over bins; symmetric.
     pub bins: Vec<f64>,
@@ -142,20 +196,7 @@ impl<'a> Pass<'a> {
         kernel.check()?;
         let form = points.form(kernel);
         let draws = extra.draws();
-        let [n, m] = points.counts;
-        let mut pairs = Pairs {
-            n,
-            m,
-            d: points.d,
-            block: MOST_POINTS,
-            slice: 1,
-            slab: 1,
-            cross,
-            value: points.value,
-            family: kernel.family,
-            bandwidths: kernel.bandwidths.len(),
-            form,
-        };
+        let mut pairs = pairs_of(points, kernel, form, cross);
         pairs.block = match extra {
             // Whole blocks make a bin.
             Extra::Bins(bin) => {
@@ -164,13 +205,20 @@ impl<'a> Pass<'a> {
                 };
                 (1..=MOST_POINTS.min(*bin)).rev().find(fits).unwrap_or(1)
             }
+            Extra::Products(orders) => {
+                let fits = |&tiles: &usize| {
+                    let pairs = Pairs { block: tiles * BITS, ..pairs.clone() };
+                    orders.product(&pairs).iterations() <= MOST_ITERATIONS
+                };
+                BITS * (1..=MOST_POINTS / BITS).rev().find(fits).unwrap_or(1)
+            }
             _ => pairs.fitting_block(MOST_POINTS, draws),
         };
         let block = pairs.block;
         let block_bytes = 4 * (pairs.pitch() * pairs.stride().max(TERMS)).max(draws);
         pairs.slice = (SLICE_BYTES / block_bytes).min(SLICE_BLOCKS).clamp(1, pairs.blocks());
         let parts = 4 * pairs.slice * (block * TERMS).max(draws);
-        let most = (PARTS_BYTES / parts).min(STEP_FLOP / row_block_flop(&pairs, draws));
+        let most = (PARTS_BYTES / parts).min(STEP_FLOP / row_block_flop(&pairs, extra));
         pairs.slab = most.clamp(1, pairs.slice);
 
         let mut plan = Plan::default();
@@ -186,8 +234,20 @@ impl<'a> Pass<'a> {
         let program = plan.program("pairs");
         let inputs = [("rows", rows), ("columns", columns), ("scales", scales)];
         let parts = [("row_parts", row_parts), ("column_parts", column_parts)];
-        let (mut labels, mut forms, mut totals) = (None, None, None);
-        if draws > 0 {
+        let (mut labels, mut others, mut forms, mut totals) = (None, None, None, None);
+        if let Extra::Products(orders) = extra {
+            let product = orders.product(&pairs);
+            let buffers = product.shape().reads;
+            let [y, scales_y, order] =
+                [("y", 3), ("scales of y", 4), ("order", 5)].map(|(name, at)| plan.buffer(name, buffers[at]));
+            let form_parts = plan.buffer("form parts", pairs.slab * pairs.slice * draws);
+            let results = plan.buffer("forms", pairs.blocks() * draws);
+            let own = [("y", y), ("scales_y", scales_y), ("order", order), ("form_parts", form_parts)];
+            plan.call(program, product, &[&inputs[..], &own].concat())?;
+            let fold = FoldForms { pairs: pairs.clone(), draws };
+            plan.call(program, fold, &[("form_parts", form_parts), ("forms", results)])?;
+            (others, forms) = (Some([y, scales_y, order]), Some(results));
+        } else if draws > 0 {
             let members = plan.buffer("members", members_len(&pairs, draws));
             let form_parts = plan.buffer("form parts", pairs.slab * pairs.slice * draws);
             let results = plan.buffer("forms", pairs.blocks() * draws);
@@ -204,7 +264,12 @@ impl<'a> Pass<'a> {
                 &[&inputs[..], &parts].concat(),
             )?;
         }
-        for (side, parts) in [(Side::Rows, row_parts), (Side::Columns, column_parts)] {
+        let sides = if others.is_some() {
+            &[][..]
+        } else {
+            &[(Side::Rows, row_parts), (Side::Columns, column_parts)]
+        };
+        for &(side, parts) in sides {
             let fold = FoldSums { pairs: pairs.clone(), side };
             plan.call(program, fold, &[("parts", parts), ("sums", sums)])?;
         }
@@ -219,10 +284,12 @@ impl<'a> Pass<'a> {
         }
         let bytes = plan.bytes();
         let mut engine = device.load(Arc::new(plan))?;
-        // A bandwidth so small or large that its scale leaves the range of f32 makes k 0 or 1 anyway.
-        let in_range = |scale: f64| scale.signum() * scale.abs().clamp(1e-30, 1e30);
-        let values: Vec<f32> = kernel.scales().map(|scale| in_range(scale) as f32).collect();
-        engine.write(scales, bytemuck::cast_slice(&values))?;
+        engine.write(scales, bytemuck::cast_slice(&scales_of(kernel)))?;
+        if let (Some([y, scales_y, order]), Extra::Products(orders)) = (others, extra) {
+            engine.write(y, bytemuck::cast_slice(&orders.points.values))?;
+            engine.write(scales_y, bytemuck::cast_slice(&scales_of(orders.kernel)))?;
+            engine.write(order, bytemuck::cast_slice(&orders.order))?;
+        }
         if let (Some(buffer), Extra::Forms(labels)) = (labels, extra) {
             engine.write(buffer, bytemuck::cast_slice(&members(labels, &pairs)))?;
         }
@@ -303,7 +370,7 @@ impl<'a> Pass<'a> {
     fn batches(&self) -> Vec<Vec<Step>> {
         let pairs = &self.pairs;
         let slices = || (0..pairs.blocks()).step_by(pairs.slice);
-        let step_flop = pairs.slab * row_block_flop(pairs, self.extra.draws());
+        let step_flop = pairs.slab * row_block_flop(pairs, &self.extra);
         let most = (SUBMISSION_FLOP / step_flop).clamp(1, MOST_STEPS);
         let mut batches = Vec::new();
         for rows_at in slices() {
@@ -354,6 +421,13 @@ impl<'a> Pass<'a> {
     }
 }
 
+/// The scales of a kernel. A bandwidth so small or large that its scale leaves the range of f32 makes k 0 or 1
+/// anyway.
+fn scales_of(kernel: &Kernel) -> Vec<f32> {
+    let in_range = |scale: f64| scale.signum() * scale.abs().clamp(1e-30, 1e30);
+    kernel.scales().map(|scale| in_range(scale) as f32).collect()
+}
+
 /// Labels in the order of the blocks, padding included.
 fn members(labels: &Labels, pairs: &Pairs) -> Vec<u32> {
     let draws = labels.draws;
@@ -390,12 +464,18 @@ fn point_sums(sums: &[f32], pairs: &Pairs, kernel: &Kernel) -> (Vec<[f64; 2]>, V
     of_x.chain((first_of_y..first_of_y + pairs.m).map(|place| point(1, place))).unzip()
 }
 
-/// Quadratic forms from those of weightless k less its centre, in row blocks.
-fn forms(values: &[f32], labels: &Labels, kernel: &Kernel, centre: f64) -> Vec<f64> {
-    let mut sums = vec![0.0; labels.draws];
-    for block in values.chunks_exact(labels.draws) {
+/// The sums over row blocks of `(blocks, draws)`.
+fn block_sums(values: &[f32], draws: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; draws];
+    for block in values.chunks_exact(draws) {
         sums.iter_mut().zip(block).for_each(|(sum, v)| *sum += f64::from(*v));
     }
+    sums
+}
+
+/// Quadratic forms from those of weightless k less its centre, in row blocks.
+fn forms(values: &[f32], labels: &Labels, kernel: &Kernel, centre: f64) -> Vec<f64> {
+    let sums = block_sums(values, labels.draws);
     let mut counts = vec![0; labels.draws];
     for words in labels.words.chunks_exact(labels.draws) {
         counts.iter_mut().zip(words).for_each(|(count, word)| *count += word.count_ones());

@@ -13,6 +13,7 @@
 
 use super::gram::{Extra, Gram, Labels};
 use super::null::{self, Null};
+use super::p_value::{self, PValue, TIE, normal_quantile};
 use super::{Bandwidth, Kernel, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
@@ -20,10 +21,6 @@ use crate::kernel::pairs::{Family, Form, MOST_POINTS};
 use crate::random::{Sequence, Stream};
 use serde::Serialize;
 use std::time::Instant;
-
-/// Ties count as exceedances: a draw counts if it is not below the observed value by more than this, in units of
-/// the mean kernel value. Rounding must not break ties.
-const TIE: f64 = 1e-6;
 
 /// A mean kernel value this close to 0 or 1 means that the kernel sees no structure.
 const COLLAPSED: f64 = 1e-6;
@@ -36,45 +33,6 @@ const BINS: usize = 512;
 
 /// Bins of a sample that the binned null needs at least, for enough different permutations.
 const LEAST_BINS: usize = 8;
-
-/// How many standard deviations a two-sided confidence interval of level 1 - alpha reaches (P. Acklam's rational
-/// approximation of the normal quantile, to 1e-9).
-fn normal_quantile(alpha: f64) -> f64 {
-    let p = 1.0 - alpha / 2.0;
-    let a = [
-        -39.696_830_286_653_76,
-        220.946_098_424_520_5,
-        -275.928_510_446_968_7,
-        138.357_751_867_269,
-        -30.664_798_066_147_16,
-        2.506_628_277_459_239,
-    ];
-    let b = [
-        -54.476_098_798_224_06,
-        161.585_836_858_040_9,
-        -155.698_979_859_886_6,
-        66.801_311_887_719_72,
-        -13.280_681_552_885_72,
-    ];
-    let c = [
-        -0.007_784_894_002_430_293,
-        -0.322_396_458_041_136_5,
-        -2.400_758_277_161_838,
-        -2.549_732_539_343_734,
-        4.374_664_141_464_968,
-        2.938_163_982_698_783,
-    ];
-    let d =
-        [0.007_784_695_709_041_462, 0.322_467_129_070_039_8, 2.445_134_137_142_996, 3.754_408_661_907_416];
-    let poly = |coefficients: &[f64], x: f64| coefficients.iter().fold(0.0, |sum, c| sum * x + c);
-    if p <= 0.975_75 {
-        let (q, r) = (p - 0.5, (p - 0.5) * (p - 0.5));
-        poly(&a, r) * q / (poly(&b, r) * r + 1.0)
-    } else {
-        let q = (-2.0 * (1.0 - p).ln()).sqrt();
-        -poly(&c, q) / (poly(&d, q) * q + 1.0)
-    }
-}
 
 /// What test is wanted.
 #[derive(Clone, Debug)]
@@ -112,34 +70,6 @@ impl Default for Settings {
             sequential: false,
             seed: 0,
         }
-    }
-}
-
-/// A p-value and what it was made from.
-#[derive(Clone, Debug, Serialize)]
-pub struct PValue {
-    /// (1 + exceedances) / (1 + permutations): never 0.
-    pub p_value: f64,
-    /// Draws at least as extreme as what was observed.
-    pub exceedances: usize,
-    /// Draws.
-    pub permutations: usize,
-    /// Monte-Carlo standard error of the p-value.
-    pub p_standard_error: f64,
-    /// How the draws were made.
-    pub null: Null,
-    /// Level.
-    pub alpha: f64,
-    /// Whether the p-value is at most the level.
-    pub reject: bool,
-}
-
-impl PValue {
-    fn new(exceedances: usize, permutations: usize, null: Null, alpha: f64) -> Self {
-        let total = (permutations + 1) as f64;
-        let p_value = (exceedances + 1) as f64 / total;
-        let p_standard_error = (p_value * (1.0 - p_value) / total).sqrt();
-        Self { p_value, exceedances, permutations, p_standard_error, null, alpha, reject: p_value <= alpha }
     }
 }
 
@@ -261,8 +191,7 @@ pub fn two_sample(
     }
     warnings.extend(collapse(kernel, estimates.mean_kernel));
     let tie = TIE * estimates.mean_kernel.abs();
-    let exceedances = draws.iter().filter(|draw| **draw >= statistic - tie).count();
-    let p = PValue::new(exceedances, draws.len(), settings.null, settings.alpha);
+    let p = PValue::of_draws(statistic, &draws, tie, settings.null.name(), settings.alpha);
     let (mmd2_linear, linear_standard_error) = linear([x, y], kernel);
     let known = estimates.variance.is_finite();
     let reach = normal_quantile(settings.alpha) * estimates.variance.max(0.0).sqrt();
@@ -298,13 +227,7 @@ impl Settings {
     /// # Errors
     /// If no draws are wanted, or the level or a bandwidth makes no sense.
     pub fn check(&self) -> Result<()> {
-        if self.permutations == 0 {
-            return Err(Error::usage("a test needs at least one permutation; 999 is usual"));
-        }
-        if !(self.alpha > 0.0 && self.alpha < 1.0) {
-            let message = format!("a level of {} is not between 0 and 1; 0.05 is usual", self.alpha);
-            return Err(Error::usage(message));
-        }
+        p_value::check(self.permutations, self.alpha)?;
         if self.bin == Some(0) {
             return Err(Error::usage("a bin has at least one point"));
         }
@@ -562,15 +485,6 @@ pub fn incomplete(gram: &Gram, [x, y]: [Sample<'_>; 2], kernel: &Kernel) -> f64 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantiles_are_those_of_tables() {
-        for (alpha, z) in
-            [(0.05, 1.959_963_985), (0.01, 2.575_829_304), (0.3173, 1.000_022), (0.001, 3.290_526_731)]
-        {
-            assert!((normal_quantile(alpha) - z).abs() < 2e-6, "{alpha}: {}", normal_quantile(alpha));
-        }
-    }
 
     #[test]
     fn a_decision_is_certain_only_if_no_draw_can_change_it() {

@@ -1,0 +1,178 @@
+//! P-values: from draws under the null, or from a distribution function.
+
+use crate::error::{Error, Result};
+use serde::Serialize;
+
+/// Ties count as exceedances: a draw counts if it is not below the observed value by more than this, in units of
+/// the mean kernel value. Rounding must not break ties.
+pub(super) const TIE: f64 = 1e-6;
+
+/// A p-value and what it was made from.
+#[derive(Clone, Debug, Serialize)]
+pub struct PValue {
+    /// (1 + exceedances) / (1 + permutations): never 0.
+    pub p_value: f64,
+    /// Draws at least as extreme as what was observed.
+    pub exceedances: usize,
+    /// Draws.
+    pub permutations: usize,
+    /// Monte-Carlo standard error of the p-value.
+    pub p_standard_error: f64,
+    /// How the draws were made, or the name of the distribution: exact, binned, wild, parametric, gamma, normal.
+    pub null: &'static str,
+    /// Level.
+    pub alpha: f64,
+    /// Whether the p-value is at most the level.
+    pub reject: bool,
+}
+
+impl PValue {
+    /// From the number of draws that reach the observed value.
+    pub(super) fn new(exceedances: usize, permutations: usize, null: &'static str, alpha: f64) -> Self {
+        let total = (permutations + 1) as f64;
+        let p_value = (exceedances + 1) as f64 / total;
+        let p_standard_error = (p_value * (1.0 - p_value) / total).sqrt();
+        Self { p_value, exceedances, permutations, p_standard_error, null, alpha, reject: p_value <= alpha }
+    }
+
+    /// From draws of a statistic under the null; those count that are not below the observed value by more than
+    /// `tie`.
+    pub(super) fn of_draws(observed: f64, draws: &[f64], tie: f64, null: &'static str, alpha: f64) -> Self {
+        let exceedances = draws.iter().filter(|draw| **draw >= observed - tie).count();
+        Self::new(exceedances, draws.len(), null, alpha)
+    }
+
+    /// From a distribution function: no draws, no Monte-Carlo error.
+    pub(super) fn exact(p_value: f64, null: &'static str, alpha: f64) -> Self {
+        // A p-value is never 0, not even where f64 has no smaller number.
+        let p_value = p_value.max(f64::MIN_POSITIVE);
+        let reject = p_value <= alpha;
+        Self { p_value, exceedances: 0, permutations: 0, p_standard_error: 0.0, null, alpha, reject }
+    }
+}
+
+/// Whether draws and a level are possible.
+///
+/// # Errors
+/// If no draws are wanted, or the level is not between 0 and 1.
+pub(super) fn check(permutations: usize, alpha: f64) -> Result<()> {
+    if permutations == 0 {
+        return Err(Error::usage("a test needs at least one permutation; 999 is usual"));
+    }
+    if !(alpha > 0.0 && alpha < 1.0) {
+        return Err(Error::usage(format!("a level of {alpha} is not between 0 and 1; 0.05 is usual")));
+    }
+    Ok(())
+}
+
+/// P(N(0, 1) >= z).
+pub(super) fn normal_tail(z: f64) -> f64 {
+    0.5 * libm::erfc(z / std::f64::consts::SQRT_2)
+}
+
+/// P(Gamma(shape, 1) >= x): the regularised upper incomplete gamma function, by its series below shape + 1 and by
+/// its continued fraction above (Abramowitz and Stegun 6.5.29, 6.5.31).
+pub(super) fn gamma_tail(shape: f64, x: f64) -> f64 {
+    const TERMS: usize = 10_000;
+    const TINY: f64 = 1e-300;
+    if x <= 0.0 {
+        return 1.0;
+    }
+    let front = (shape * x.ln() - x - libm::lgamma(shape)).exp();
+    if x < shape + 1.0 {
+        let (mut term, mut sum) = (1.0 / shape, 1.0 / shape);
+        for i in 1..TERMS {
+            term *= x / (shape + i as f64);
+            sum += term;
+            if term < sum * f64::EPSILON {
+                break;
+            }
+        }
+        return 1.0 - front * sum;
+    }
+    // Lentz's method.
+    let mut b = x + 1.0 - shape;
+    let (mut c, mut d) = (1.0 / TINY, 1.0 / b);
+    let mut fraction = d;
+    for i in 1..TERMS {
+        let a = -(i as f64) * (i as f64 - shape);
+        b += 2.0;
+        d = 1.0 / (a * d + b);
+        c = b + a / c;
+        fraction *= c * d;
+        if (c * d - 1.0).abs() < f64::EPSILON {
+            break;
+        }
+    }
+    front * fraction
+}
+
+/// How many standard deviations a two-sided confidence interval of level 1 - alpha reaches (P. Acklam's rational
+/// approximation of the normal quantile, to 1e-9).
+pub(super) fn normal_quantile(alpha: f64) -> f64 {
+    let p = 1.0 - alpha / 2.0;
+    let a = [
+        -39.696_830_286_653_76,
+        220.946_098_424_520_5,
+        -275.928_510_446_968_7,
+        138.357_751_867_269,
+        -30.664_798_066_147_16,
+        2.506_628_277_459_239,
+    ];
+    let b = [
+        -54.476_098_798_224_06,
+        161.585_836_858_040_9,
+        -155.698_979_859_886_6,
+        66.801_311_887_719_72,
+        -13.280_681_552_885_72,
+    ];
+    let c = [
+        -0.007_784_894_002_430_293,
+        -0.322_396_458_041_136_5,
+        -2.400_758_277_161_838,
+        -2.549_732_539_343_734,
+        4.374_664_141_464_968,
+        2.938_163_982_698_783,
+    ];
+    let d =
+        [0.007_784_695_709_041_462, 0.322_467_129_070_039_8, 2.445_134_137_142_996, 3.754_408_661_907_416];
+    let poly = |coefficients: &[f64], x: f64| coefficients.iter().fold(0.0, |sum, c| sum * x + c);
+    if p <= 0.975_75 {
+        let (q, r) = (p - 0.5, (p - 0.5) * (p - 0.5));
+        poly(&a, r) * q / (poly(&b, r) * r + 1.0)
+    } else {
+        let q = (-2.0 * (1.0 - p).ln()).sqrt();
+        -poly(&c, q) / (poly(&d, q) * q + 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_tables() {
+        for (alpha, z) in
+            [(0.05, 1.959_963_985), (0.01, 2.575_829_304), (0.3173, 1.000_022), (0.001, 3.290_526_731)]
+        {
+            assert!((normal_quantile(alpha) - z).abs() < 2e-6, "{alpha}: {}", normal_quantile(alpha));
+        }
+    }
+
+    #[test]
+    fn tails_are_those_of_tables() {
+        for (z, p) in [(0.0, 0.5), (1.644_853_627, 0.05), (-1.0, 0.841_344_746), (6.0, 9.865_876e-10)] {
+            let found = normal_tail(z);
+            assert!((found / p - 1.0).abs() < 1e-6, "{z}: {found}");
+        }
+        // Chi-squared with 1, 2, 10 degrees of freedom.
+        for (degrees, x, p) in
+            [(1.0, 3.841_458_821, 0.05), (2.0, 5.991_464_547, 0.05), (10.0, 29.588_298_45, 0.001)]
+        {
+            let found = gamma_tail(degrees / 2.0, x / 2.0);
+            assert!((found / p - 1.0).abs() < 1e-7, "{degrees}, {x}: {found}");
+        }
+        assert_eq!(gamma_tail(2.0, 0.0), 1.0);
+        assert!((gamma_tail(1.0, 3.0) - (-3.0f64).exp()).abs() < 1e-14, "exponential");
+    }
+}
