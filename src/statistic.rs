@@ -11,6 +11,7 @@
 
 pub mod bandwidth;
 pub mod gram;
+pub mod independence;
 pub mod null;
 pub mod p_value;
 pub mod points;

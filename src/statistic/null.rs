@@ -57,6 +57,11 @@ fn choose(count: usize, total: usize, seed: u64, draw: usize) -> Vec<u32> {
     all
 }
 
+/// A random order of n things: draw `draw` of a seed; draw 0 leaves them as they are.
+pub fn order(n: usize, seed: u64, draw: usize) -> Vec<u32> {
+    choose(n, n, seed, draw)
+}
+
 /// Labels of draws `first..first + draws` of the exact null: which points are called the smaller sample; X if
 /// both are of one size.
 pub fn permutations([n, m]: [usize; 2], seed: u64, first: usize, draws: usize) -> Labels {

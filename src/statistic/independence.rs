@@ -1,0 +1,384 @@
+//! The independence test: do X and Y, observed together, have anything to do with each other?
+//!
+//! ```text
+//! K_ij = k(x_i, x_j), L_ij = l(y_i, y_j), row sums k_i and l_i, totals S_k and S_l
+//!
+//! HSIC biased     (sum_ij K_ij L_ij - 2/n sum_i k_i l_i + S_k S_l / n^2) / n^2  =  tr(K H L H) / n^2 >= 0
+//! HSIC unbiased   (sum K~ L~ + S~_k S~_l / ((n-1)(n-2)) - 2/(n-2) sum_i k~_i l~_i) / (n (n-3)),  ~: zero diagonals
+//! CKA             HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), biased: 0 to 1
+//! ```
+//!
+//! Gretton, Fukumizu, Teo, Song, Schölkopf, Smola, "A kernel statistical test of independence", NeurIPS 2007; Song,
+//! Smola, Gretton, Bedo, Borgwardt, JMLR 2012 (unbiased). With the energy kernel on both sides the biased statistic is
+//! the squared distance covariance, and the square root of CKA the distance correlation (Székely, Rizzo, Bakirov,
+//! Annals of Statistics 2007).
+//!
+//! Under independence any order of Y is as likely as the one observed. An order changes only the sums of K_ij L_ij
+//! and of k_i l_i: the first comes from one pass over the pairs for many orders, the second is O(n).
+
+use super::gram::{Extra, Gram, Orders, Pass};
+use super::null;
+use super::p_value::{self, PValue, TIE, gamma_tail};
+use super::points::Points;
+use super::{Bandwidth, Kernel, Sample};
+use crate::engine::Device;
+use crate::error::{Error, Kind, Result};
+use crate::kernel::pairs::Family;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::time::Instant;
+
+/// Most words of the orders of one pass: 64 MiB.
+const MOST_WORDS: usize = 16 << 20;
+
+/// Fewest points: the unbiased estimate divides by n - 3.
+const LEAST_POINTS: usize = 4;
+
+/// How the null distribution is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Null {
+    /// Permute one variable: exact level
+    #[default]
+    Exact,
+    /// A gamma distribution with the null's first two moments: no draws, for many points
+    Gamma,
+}
+
+impl Null {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Gamma => "gamma",
+        }
+    }
+}
+
+/// What test is wanted; X's before Y's.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The families of the kernels.
+    pub families: [Family; 2],
+    /// Their bandwidths.
+    pub bandwidths: [Bandwidth; 2],
+    /// Draws under the null.
+    pub permutations: usize,
+    /// How they are made.
+    pub null: Null,
+    /// Level of the test.
+    pub alpha: f64,
+    /// Seed of permutations and subsamples.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            families: [Family::Gaussian; 2],
+            bandwidths: [Bandwidth::default(), Bandwidth::default()],
+            permutations: 999,
+            null: Null::Exact,
+            alpha: 0.05,
+            seed: 0,
+        }
+    }
+}
+
+/// A kernel as a result names it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Named {
+    /// Coordinates of the variable.
+    pub d: usize,
+    /// The family.
+    pub kernel: Family,
+    /// Its bandwidths.
+    pub bandwidths: Vec<f64>,
+    /// Where they come from.
+    pub bandwidth_rule: String,
+}
+
+/// The result of an independence test.
+#[derive(Clone, Debug, Serialize)]
+pub struct Independence {
+    /// Points.
+    pub n: usize,
+    /// The kernel of X.
+    pub x: Named,
+    /// The kernel of Y.
+    pub y: Named,
+    /// Biased estimate of HSIC, never negative: what the draws are compared with.
+    pub hsic_biased: f64,
+    /// Unbiased estimate.
+    pub hsic_unbiased: f64,
+    /// HSIC as a number from 0 to 1.
+    pub cka: f64,
+    /// Distance correlation, from 0 to 1; of labels there is none.
+    pub distance_correlation: Option<f64>,
+    /// The p-value.
+    #[serde(flatten)]
+    pub p: PValue,
+    /// Seconds for everything.
+    pub seconds: f64,
+    /// Kernel values computed.
+    pub pairs: f64,
+    /// The statistic under the null: one a draw.
+    #[serde(skip)]
+    pub draws: Vec<f64>,
+    /// What a user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Whether two variables, row by row observed together, are independent.
+///
+/// `progress` is called with the fraction that is done.
+///
+/// # Errors
+/// If the variables or settings do not fit together, or the device fails.
+pub fn independence(
+    device: &Device,
+    [x, y]: [Sample<'_>; 2],
+    settings: &Settings,
+    progress: &mut dyn FnMut(f64),
+) -> Result<Independence> {
+    let start = Instant::now();
+    settings.check()?;
+    check([x, y])?;
+    let resolve = |which: usize, sample: Sample<'_>| {
+        let family = settings.families[which];
+        settings.bandwidths[which].resolve(device, [sample, sample.first(0)], family, true, settings.seed)
+    };
+    let resolved = [resolve(0, x)?, resolve(1, y)?];
+    let mut warnings: Vec<String> = resolved.iter().flat_map(|r| r.warnings.clone()).collect();
+    let kernels = [&resolved[0].kernel, &resolved[1].kernel];
+    let draws = if settings.null == Null::Exact { settings.permutations + 1 } else { 1 };
+    let sums = Sums::new(device, [x, y], kernels, settings.seed, draws, progress)?;
+    let mut values = sums.biased();
+    let observed = values[0];
+    let [of_x, of_y] = [sums.own(0), sums.own(1)];
+    for (name, own) in [("X", of_x), ("Y", of_y)] {
+        if own < TIE {
+            warnings.push(format!(
+                "the kernel of {name} is nearly the same between all points: the variable is constant, or its \
+                 bandwidth far too large or small"
+            ));
+        }
+    }
+    let mean_product = sums.mean(0) * sums.mean(1);
+    let p = match settings.null {
+        Null::Exact => {
+            let tie = TIE * mean_product.abs();
+            PValue::of_draws(observed, &values[1..], tie, settings.null.name(), settings.alpha)
+        }
+        Null::Gamma => {
+            let p = gamma(&sums, [x, y], kernels, observed);
+            PValue::exact(p, settings.null.name(), settings.alpha)
+        }
+    };
+    let labels = settings.families.contains(&Family::Delta);
+    let distance_correlation =
+        if labels { None } else { Some(distance_correlation(device, [x, y], settings.seed)?) };
+    let named = |which: usize, sample: Sample<'_>| Named {
+        d: sample.d,
+        kernel: settings.families[which],
+        bandwidths: kernels[which].bandwidths.clone(),
+        bandwidth_rule: resolved[which].rule.clone(),
+    };
+    Ok(Independence {
+        n: x.len(),
+        x: named(0, x),
+        y: named(1, y),
+        hsic_biased: observed,
+        hsic_unbiased: sums.unbiased(),
+        cka: normalised(observed, of_x, of_y),
+        distance_correlation,
+        p,
+        seconds: start.elapsed().as_secs_f64(),
+        pairs: sums.evaluations,
+        draws: values.split_off(1),
+        warnings,
+    })
+}
+
+impl Settings {
+    /// Whether the settings alone are possible.
+    ///
+    /// # Errors
+    /// If no draws are wanted, or the level makes no sense.
+    pub fn check(&self) -> Result<()> {
+        if self.null == Null::Gamma && self.families.contains(&Family::Energy) {
+            return Err(Error::usage(
+                "the gamma approximation is for bounded kernels; use --null exact with energy",
+            ));
+        }
+        p_value::check(self.permutations, self.alpha)
+    }
+}
+
+fn check([x, y]: [Sample<'_>; 2]) -> Result<()> {
+    let wrong = |message: String| Err(Kind::Samples(message).into());
+    if x.len() != y.len() {
+        return wrong(format!(
+            "X has {} rows and Y has {}; row i of both must be one observation",
+            x.len(),
+            y.len()
+        ));
+    }
+    if x.len() < LEAST_POINTS {
+        return wrong(format!("there are {} rows; the test needs at least {LEAST_POINTS}", x.len()));
+    }
+    Ok(())
+}
+
+/// HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)); 0 where a kernel is constant.
+fn normalised(both: f64, x: f64, y: f64) -> f64 {
+    let scale = (x * y).sqrt();
+    if scale > 0.0 { (both / scale).clamp(0.0, 1.0) } else { 0.0 }
+}
+
+/// Distance correlation of two variables.
+fn distance_correlation(device: &Device, samples: [Sample<'_>; 2], seed: u64) -> Result<f64> {
+    let energy = Kernel::new(Family::Energy, 1.0);
+    let sums = Sums::new(device, samples, [&energy; 2], seed, 1, &mut |_| {})?;
+    Ok(normalised(sums.biased()[0], sums.own(0), sums.own(1)).sqrt())
+}
+
+/// The sums that all estimates are made of. Row sums leave the diagonal out.
+struct Sums {
+    n: usize,
+    /// k(x, x) and l(y, y).
+    at_zero: [f64; 2],
+    /// Row sums of K and of L.
+    rows: [Vec<f64>; 2],
+    /// Sums over i != j of K^2 and of L^2.
+    squares: [f64; 2],
+    /// Of each draw: sum over i != j of K L.
+    products: Vec<f64>,
+    /// Of each draw: sum over i of `k_i` `l_i`.
+    row_products: Vec<f64>,
+    evaluations: f64,
+}
+
+impl Sums {
+    fn new(
+        device: &Device,
+        samples: [Sample<'_>; 2],
+        kernels: [&Kernel; 2],
+        seed: u64,
+        draws: usize,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<Self> {
+        let n = samples[0].len();
+        let gram = |which: usize| {
+            let sample = samples[which];
+            Gram::new(device, [sample, sample.first(0)], kernels[which], &Extra::Squares, false, &mut |_| {})
+        };
+        let grams = [gram(0)?, gram(1)?];
+        let rows = [0, 1].map(|which| grams[which].k.iter().map(|k| k[0]).collect::<Vec<f64>>());
+        let squares = [0, 1].map(|which| grams[which].k2.iter().map(|k| k[0]).sum::<f64>());
+        let totals = [0, 1].map(|which| rows[which].iter().sum::<f64>());
+
+        // The variable whose kernel is computed for each order is the one with fewer coordinates.
+        let [kept, moved] = if samples[0].d < samples[1].d { [1, 0] } else { [0, 1] };
+        let points = [kept, moved].map(|which| {
+            let sample = samples[which];
+            Points::new(sample, sample.first(0), kernels[which].coordinates.as_deref())
+        });
+        let [kept_points, moved_points] = points;
+        let (kept_points, moved_points) = (kept_points?, moved_points?);
+        let chunk = (MOST_WORDS / n).clamp(1, draws);
+        let (mut products, mut row_products) = (Vec::with_capacity(draws), Vec::with_capacity(draws));
+        let mut evaluations = grams[0].evaluations + grams[1].evaluations;
+        for first in (0..draws).step_by(chunk) {
+            let count = chunk.min(draws - first);
+            let order: Vec<u32> = (first..first + count)
+                .into_par_iter()
+                .flat_map_iter(|draw| null::order(n, seed, draw))
+                .collect();
+            row_products
+                .extend(order.par_chunks_exact(n).map(dot(&rows[kept], &rows[moved])).collect::<Vec<_>>());
+            let orders = Orders { points: &moved_points, kernel: kernels[moved], draws: count, order };
+            let mut part = |done: f64| progress((first as f64 + count as f64 * done) / draws as f64);
+            let extra = Extra::Products(&orders);
+            let pass = Pass::new(device, &kept_points, kernels[kept], &extra, false)?.run(&mut part)?;
+            evaluations += pass.evaluations * (1 + count) as f64;
+            products.extend(pass.forms);
+        }
+        // What engines sum up are weightless kernels less their centres.
+        let [w, v] = [0, 1].map(|which| kernels[which].weight());
+        let [c, e] = [0, 1].map(|which| kernels[which].centre());
+        let pairs = n as f64 * (n as f64 - 1.0);
+        let rest = e * totals[0] / w + c * totals[1] / v - c * e * pairs;
+        products.iter_mut().for_each(|sum| *sum = w * v * (*sum + rest));
+        let at_zero = kernels.map(Kernel::at_zero);
+        Ok(Self { n, at_zero, rows, squares, products, row_products, evaluations })
+    }
+
+    /// Sum of all entries of a kernel matrix, without the diagonal.
+    fn total(&self, which: usize) -> f64 {
+        self.rows[which].iter().sum()
+    }
+
+    /// Mean entry off the diagonal.
+    fn mean(&self, which: usize) -> f64 {
+        self.total(which) / (self.n as f64 * (self.n as f64 - 1.0))
+    }
+
+    /// Biased HSIC from sums without the diagonal: of K L, of `k_i` `l_i`, of K and of L.
+    fn combine(&self, product: f64, row_product: f64, totals: [f64; 2], at_zero: [f64; 2]) -> f64 {
+        let n = self.n as f64;
+        let [k, l] = at_zero;
+        let product = product + n * k * l;
+        let row_product = row_product + k * totals[1] + l * totals[0] + n * k * l;
+        let [s, t] = [totals[0] + n * k, totals[1] + n * l];
+        (product - 2.0 / n * row_product + s * t / (n * n)) / (n * n)
+    }
+
+    /// Biased HSIC of each draw.
+    fn biased(&self) -> Vec<f64> {
+        let totals = [self.total(0), self.total(1)];
+        let draws = self.products.iter().zip(&self.row_products);
+        draws.map(|(&product, &rows)| self.combine(product, rows, totals, self.at_zero)).collect()
+    }
+
+    /// Biased HSIC of a variable with itself.
+    fn own(&self, which: usize) -> f64 {
+        let rows = self.rows[which].iter().map(|k| k * k).sum();
+        let (total, at_zero) = (self.total(which), self.at_zero[which]);
+        self.combine(self.squares[which], rows, [total; 2], [at_zero; 2])
+    }
+
+    /// Unbiased HSIC of what was observed.
+    fn unbiased(&self) -> f64 {
+        let n = self.n as f64;
+        let both = self.total(0) * self.total(1) / ((n - 1.0) * (n - 2.0));
+        (self.products[0] + both - 2.0 / (n - 2.0) * self.row_products[0]) / (n * (n - 3.0))
+    }
+}
+
+/// Sum over i of a `k_i` and the `l` that an order gives it.
+fn dot<'a>(k: &'a [f64], l: &'a [f64]) -> impl Fn(&[u32]) -> f64 + Sync + Send + 'a {
+    |order| k.iter().zip(order).map(|(k, &i)| k * l[i as usize]).sum()
+}
+
+/// The p-value by the gamma distribution with the null's mean and variance (Gretton et al. 2007, section 3), for
+/// n HSIC biased. O(n^2) in f64 on the CPU.
+fn gamma(sums: &Sums, samples: [Sample<'_>; 2], kernels: [&Kernel; 2], observed: f64) -> f64 {
+    let n = sums.n as f64;
+    // Entries of H K H: less the means of their row and column, plus the mean of all.
+    let means = [0, 1].map(|which| -> Vec<f64> {
+        sums.rows[which].iter().map(|k| (k + sums.at_zero[which]) / n).collect()
+    });
+    let all = [0, 1].map(|which| means[which].iter().sum::<f64>() / n);
+    let centred = |which: usize, i: usize, j: usize| {
+        let k = kernels[which].value(samples[which].point(i), samples[which].point(j));
+        k - means[which][i] - means[which][j] + all[which]
+    };
+    let row = |i: usize| (0..i).map(|j| (centred(0, i, j) * centred(1, i, j)).powi(2)).sum::<f64>();
+    let fourth: Vec<f64> = (0..sums.n).into_par_iter().map(row).collect();
+    let spread = 2.0 * fourth.iter().sum::<f64>() / (n * (n - 1.0));
+    let variance = 2.0 * (n - 4.0) * (n - 5.0) / (n * (n - 1.0) * (n - 2.0) * (n - 3.0)) * spread;
+    let [x, y] = [sums.mean(0), sums.mean(1)];
+    let [k, l] = sums.at_zero;
+    let mean = (k * l + x * y - x * l - y * k) / n;
+    let (shape, scale) = (mean * mean / variance, n * variance / mean);
+    gamma_tail(shape, n * observed / scale)
+}
