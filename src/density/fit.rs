@@ -547,7 +547,7 @@ mod tests {
         let component = &fitted.mixture.components()[0];
         let column = |i: usize| values.iter().skip(i).step_by(2);
         let mean = [0, 1].map(|i| column(i).sum::<f64>() / n);
-        let mut determinant = 1.0;
+        let mut covariance = [[0.0; 2]; 2];
         for i in 0..2 {
             let scale = mean[i].abs();
             assert!((component.mean()[i] - mean[i]).abs() < 1e-13 * scale, "{:?}", component.mean());
@@ -555,13 +555,11 @@ mod tests {
                 let products = column(i).zip(column(j)).map(|(x, y)| (x - mean[i]) * (y - mean[j]));
                 let (want, got) = (products.sum::<f64>() / n, component.covariance().entry(i, j));
                 assert!((got - want).abs() < 1e-12 * want.abs(), "{i}, {j}: {got}, {want}");
-                if i == j {
-                    determinant *= want;
-                } else {
-                    determinant -= if i < j { want * want } else { 0.0 };
-                }
+                covariance[i][j] = want;
             }
         }
+        let [[a, b], [_, c]] = covariance;
+        let determinant: f64 = a * c - b * b;
         // -n/2 (d ln(2 pi) + ln det C + d).
         let expected = -0.5 * n * (2.0 * LN_TWO_PI + determinant.ln() + 2.0);
         assert!((fitted.ln_likelihood - expected).abs() < 1e-11 * expected.abs(), "{}", fitted.ln_likelihood);
