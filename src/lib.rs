@@ -13,8 +13,9 @@
 //! engine                 runs a Plan: gpu (the only place that names wgpu), cpu, and the f64 reference
 //! program                buffers, kernel calls in order, the Kernel trait: plain data
 //! data  picture          images in; arrays to PNG files
+//! density                models with a score: densities, draws, fits
 //! checkpoint             safetensors files in PyTorch's layout
-//! random  numeric  memory  error
+//! random  numeric  memory  sample  error
 //! ```
 //!
 //! Start with [`program`]: everything else makes, runs or shows what is defined there.
@@ -23,6 +24,7 @@ pub mod ceiling;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;
+pub mod density;
 pub mod engine;
 pub mod error;
 pub mod figure;
@@ -33,6 +35,7 @@ pub mod numeric;
 pub mod picture;
 pub mod program;
 pub mod random;
+pub mod sample;
 pub mod statistic;
 pub mod train;
 

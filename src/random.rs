@@ -36,6 +36,10 @@ pub enum Stream {
     Binarisation,
     /// Samples of codes in a picture.
     Story,
+    /// Draws from a model of [`crate::density`].
+    Model,
+    /// The first centres of a mixture.
+    Centres,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

@@ -10,6 +10,7 @@
 //! ```
 
 pub mod bandwidth;
+pub mod closer;
 pub mod gram;
 pub mod independence;
 pub mod null;
@@ -18,51 +19,12 @@ pub mod points;
 pub mod two_sample;
 pub mod witness;
 
+pub use crate::sample::Sample;
 pub use bandwidth::{Bandwidth, Rule};
 pub use two_sample::{Settings, TwoSample, two_sample};
 
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
-
-/// n points of d coordinates.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample<'a> {
-    /// d.
-    pub d: usize,
-    /// `(n, d)`, row-major; all finite.
-    pub values: &'a [f64],
-}
-
-impl<'a> Sample<'a> {
-    /// Values in rows of `d`.
-    ///
-    /// # Panics
-    /// When they do not fill whole rows.
-    pub fn new(d: usize, values: &'a [f64]) -> Self {
-        assert!(d > 0 && values.len().is_multiple_of(d), "a sample is whole rows of coordinates");
-        Self { d, values }
-    }
-
-    /// n.
-    pub fn len(&self) -> usize {
-        self.values.len() / self.d
-    }
-
-    /// Whether there is no point.
-    pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
-    }
-
-    /// Point `i`.
-    pub fn point(&self, i: usize) -> &'a [f64] {
-        &self.values[i * self.d..][..self.d]
-    }
-
-    /// The first `n` points.
-    pub fn first(&self, n: usize) -> Self {
-        Self { values: &self.values[..n * self.d], ..*self }
-    }
-}
 
 /// A kernel function with its bandwidths: the sum of one family's kernels, or their mean.
 #[derive(Clone, Debug, PartialEq)]

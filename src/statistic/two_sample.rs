@@ -416,48 +416,73 @@ pub fn estimates(gram: &Gram, kernel: &Kernel) -> Estimates {
     Estimates {
         unbiased: a / (n * (n - 1.0)) + b / (m * (m - 1.0)) - 2.0 * c / (n * m),
         biased: own(a, n) + own(b, m) - 2.0 * c / (n * m),
-        variance: if n < 4.0 || m < 4.0 { f64::NAN } else { variance(gram, [a, b, c]) },
+        variance: if n < 4.0 || m < 4.0 { f64::NAN } else { variance(gram) },
         mean_kernel: (a + b + 2.0 * c) / ((n + m) * (n + m - 1.0)),
     }
 }
 
 /// Unbiased variance of the unbiased estimate for any n and m: Hoeffding's decomposition with every moment
 /// estimated without bias. Products of two means lose a pair of equal indices each time they share a point.
-///
-/// With row sums `a_i` = sum over j of `A_ij`, S their sum, R the sum of their squares, Q the sum of squared
-/// entries, and `(n)_k` = n (n - 1) .. (n - k + 1).
-fn variance(gram: &Gram, [a, b, c]: [f64; 3]) -> f64 {
-    let counts = gram.counts.map(|count| count as f64);
-    let falling = |n: f64, k: usize| (0..k).map(|i| n - i as f64).product::<f64>();
-    let (x, y) = gram.k.split_at(gram.counts[0]);
-    let (x2, y2) = gram.k2.split_at(gram.counts[0]);
-    let squares = |points: &[[f64; 2]], class: usize| points.iter().map(|k| k[class] * k[class]).sum::<f64>();
-    let total = |points: &[[f64; 2]], class: usize| points.iter().map(|k| k[class]).sum::<f64>();
-    let dot = |points: &[[f64; 2]]| points.iter().map(|k| k[0] * k[1]).sum::<f64>();
+fn variance(gram: &Gram) -> f64 {
+    let own = |class| own_variance(gram, class) - 4.0 * covariance(gram, class);
+    own(0) + own(1) + 4.0 * cross_variance(gram)
+}
 
-    let own = |n: f64, s: f64, r: f64, q: f64| {
-        let zeta = (r - q) / falling(n, 3);
-        let mean2 = (s * s - 4.0 * r + 2.0 * q) / falling(n, 4);
-        let second = q / falling(n, 2);
-        4.0 * (n - 2.0) / (n * (n - 1.0)) * (zeta - mean2) + 2.0 / (n * (n - 1.0)) * (second - mean2)
-    };
-    let [n, m] = counts;
-    let v_a = own(n, a, squares(x, 0), total(x2, 0));
-    let v_b = own(m, b, squares(y, 1), total(y2, 1));
+/// n (n - 1) .. (n - k + 1).
+fn falling(n: f64, k: usize) -> f64 {
+    (0..k).map(|i| n - i as f64).product()
+}
 
-    let (r_rows, r_columns) = (squares(x, 1), squares(y, 0));
-    let q = 0.5 * (total(x2, 1) + total(y2, 0));
+/// The points of a sample (0 for X, 1 for Y), and their row sums of k and of k^2 with the points of a sample.
+fn rows(gram: &Gram, own: usize, other: usize) -> [Vec<f64>; 2] {
+    let n = gram.counts[0];
+    let range = if own == 0 { 0..n } else { n..n + gram.counts[1] };
+    [&gram.k, &gram.k2].map(|sums| sums[range.clone()].iter().map(|sums| sums[other]).collect())
+}
+
+fn sum(values: &[f64]) -> f64 {
+    values.iter().sum()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Variance of the mean of k over the pairs of one sample. With row sums `a_i`, S their sum, R the sum of their
+/// squares and Q the sum of squared entries.
+pub(super) fn own_variance(gram: &Gram, class: usize) -> f64 {
+    let n = gram.counts[class] as f64;
+    let [row_sums, row_squares] = rows(gram, class, class);
+    let (s, r, q) = (sum(&row_sums), dot(&row_sums, &row_sums), sum(&row_squares));
+    let zeta = (r - q) / falling(n, 3);
+    let mean2 = (s * s - 4.0 * r + 2.0 * q) / falling(n, 4);
+    let second = q / falling(n, 2);
+    4.0 * (n - 2.0) / (n * (n - 1.0)) * (zeta - mean2) + 2.0 / (n * (n - 1.0)) * (second - mean2)
+}
+
+/// Variance of the mean of k over the pairs of a point of each sample.
+pub(super) fn cross_variance(gram: &Gram) -> f64 {
+    let [n, m] = gram.counts.map(|count| count as f64);
+    let ([x, x2], [y, y2]) = (rows(gram, 0, 1), rows(gram, 1, 0));
+    // Sums over all pairs were rounded twice, in different ways.
+    let c = 0.5 * (sum(&x) + sum(&y));
+    let (r_rows, r_columns) = (dot(&x, &x), dot(&y, &y));
+    let q = 0.5 * (sum(&x2) + sum(&y2));
     let mean2 = (c * c - r_rows - r_columns + q) / (n * (n - 1.0) * m * (m - 1.0));
-    let v_c = ((m - 1.0) * ((r_rows - q) / (n * m * (m - 1.0)) - mean2)
+    ((m - 1.0) * ((r_rows - q) / (n * m * (m - 1.0)) - mean2)
         + (n - 1.0) * ((r_columns - q) / (n * m * (n - 1.0)) - mean2)
         + q / (n * m)
         - mean2)
-        / (n * m);
+        / (n * m)
+}
 
-    let covariance = |n: f64, m: f64, s: f64, dot: f64| {
-        2.0 / n * (dot / (n * (n - 1.0) * m) - (s * c - 2.0 * dot) / (n * (n - 1.0) * (n - 2.0) * m))
-    };
-    v_a + v_b + 4.0 * v_c - 4.0 * covariance(n, m, a, dot(x)) - 4.0 * covariance(m, n, b, dot(y))
+/// Covariance of the mean of k over the pairs of one sample and that over the pairs of a point of each.
+pub(super) fn covariance(gram: &Gram, class: usize) -> f64 {
+    let [n, m] = [class, 1 - class].map(|class| gram.counts[class] as f64);
+    let ([own, _], [cross, _]) = (rows(gram, class, class), rows(gram, class, 1 - class));
+    let both = dot(&own, &cross);
+    let (s, c) = (sum(&own), sum(&cross));
+    2.0 / n * (both / (n * (n - 1.0) * m) - (s * c - 2.0 * both) / (n * (n - 1.0) * (n - 2.0) * m))
 }
 
 /// The linear-time estimate and its standard error (Gretton et al. 2012, section 6).
