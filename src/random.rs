@@ -36,6 +36,8 @@ pub enum Stream {
     Binarisation,
     /// Samples of codes in a picture.
     Story,
+    /// Samples of a model under the null.
+    Parametric,
     /// Draws from a model of [`crate::density`].
     Model,
     /// The first centres of a mixture.

@@ -11,6 +11,7 @@
 
 pub mod bandwidth;
 pub mod closer;
+pub mod fit;
 pub mod gram;
 pub mod independence;
 pub mod null;

@@ -85,6 +85,14 @@ pub fn signs(n: usize, seed: u64, first: usize, draws: usize) -> Labels {
     })
 }
 
+/// Labels (1 + w) / 2 of random signs w, all 1 in draw 0.
+pub fn rademacher(n: usize, seed: u64, draws: usize) -> Labels {
+    labels([n, 0], 0, draws, |draw, set| {
+        let mut random = Sequence::new(seed, Stream::Permutation, draw as u32);
+        (0..n).filter(|_| draw == 0 || random.word() >> 31 == 1).for_each(set);
+    })
+}
+
 /// Packs label vectors: `label(draw, set)` calls `set` for each point whose label is 1.
 fn labels(
     [n, m]: [usize; 2],
