@@ -2,11 +2,14 @@
 
 mod bandwidth;
 mod bench;
+mod closer;
 mod compare;
 mod data;
 mod devices;
 mod draw;
 mod evaluate;
+mod fit;
+mod independence;
 mod output;
 mod program;
 mod sample;
@@ -27,6 +30,9 @@ use std::process::ExitCode;
   elbo draw all runs/001              draw the pictures again
   elbo compare a.npy b.npy            do two samples differ?
   elbo witness mnist run:runs/001     where do they?
+  elbo independence x.npy y.npy       do two variables depend on each other?
+  elbo fit x.csv --model normal.json  does a sample come from a model?
+  elbo closer real.npy a.npy b.npy    which of two samples is closer to the real one?
   elbo devices                        which GPUs there are, and which engine is taken")]
 struct Arguments {
     #[command(subcommand)]
@@ -42,6 +48,9 @@ enum Command {
     Program(Box<program::Program>),
     Compare(Box<compare::Compare>),
     Witness(Box<witness::Witness>),
+    Independence(Box<independence::Independence>),
+    Fit(Box<fit::Fit>),
+    Closer(Box<closer::Closer>),
     Bandwidth(Box<bandwidth::BandwidthCommand>),
     Data(data::Data),
     Devices(devices::Devices),
@@ -73,6 +82,9 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Program(command) => command.run()?,
         Command::Compare(command) => return command.run(),
         Command::Witness(command) => command.run()?,
+        Command::Independence(command) => return command.run(),
+        Command::Fit(command) => return command.run(),
+        Command::Closer(command) => return command.run(),
         Command::Bandwidth(command) => command.run()?,
         Command::Data(command) => command.run()?,
         Command::Devices(command) => command.run()?,

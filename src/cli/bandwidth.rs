@@ -45,20 +45,20 @@ struct Report<'a> {
 impl BandwidthCommand {
     pub(super) fn run(&self) -> Result<()> {
         let tables = match &self.y {
-            Some(y) => self.kernel.read([&self.x, y])?.to_vec(),
-            None => self.kernel.read([&self.x])?.to_vec(),
+            Some(y) => self.kernel.common.read([&self.x, y])?.to_vec(),
+            None => self.kernel.common.read([&self.x])?.to_vec(),
         };
         let x = &tables[0];
         if let Some(y) = tables.get(1) {
             same_columns([x, y])?;
         }
-        let device = self.kernel.open()?;
+        let device = self.kernel.common.open()?;
         let none = Sample { d: x.columns, values: &[] };
         let samples = [sample(x), tables.get(1).map_or(none, sample)];
-        let KernelOptions { kernel, bandwidth, sum, seed, .. } = &self.kernel;
-        let resolved = bandwidth.resolve(&device, samples, *kernel, !sum, *seed)?;
+        let KernelOptions { kernel, bandwidth, sum, common } = &self.kernel;
+        let resolved = bandwidth.resolve(&device, samples, *kernel, !sum, common.seed)?;
         resolved.warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
-        if self.kernel.json {
+        if self.kernel.common.json {
             return json(&Report {
                 n: samples[0].len(),
                 m: samples[1].len(),

@@ -1,11 +1,10 @@
 //! `elbo compare`.
 
 use super::output::{grouped, json, note, result};
-use super::sample::{KernelOptions, PairBar, SAMPLES, halves, same_columns, sample};
+use super::sample::{KernelOptions, NullPicture, PairBar, SAMPLES, halves, same_columns, sample};
 use crate::engine::Info;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernel::pairs::Family;
-use crate::picture;
 use crate::statistic::null::Null;
 use crate::statistic::{Settings, TwoSample, two_sample};
 use clap::Args;
@@ -80,26 +79,33 @@ impl Compare {
             bin: self.bin,
             alpha: self.alpha,
             sequential: self.sequential,
-            seed: self.kernel.seed,
+            seed: self.kernel.common.seed,
         };
         settings.check()?;
         let [x, y] = match &self.y {
-            Some(y) => self.kernel.read([&self.x, y])?,
-            None => self.kernel.read([&self.x]).map(|[x]| halves(&x, self.kernel.seed))?,
+            Some(y) => self.kernel.common.read([&self.x, y])?,
+            None => self.kernel.common.read([&self.x]).map(|[x]| halves(&x, self.kernel.common.seed))?,
         };
         same_columns([&x, &y])?;
-        let device = self.kernel.open()?;
+        let device = self.kernel.common.open()?;
         let bar = PairBar::new("comparing");
         let test = two_sample(&device, [sample(&x), sample(&y)], &settings, &mut |done| bar.set(done))?;
         bar.finish();
         test.warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
         if let Some(directory) = &self.out {
-            std::fs::create_dir_all(directory).map_err(Error::io(directory, "create"))?;
-            let path = directory.join("null.png");
-            self.draw(&test, [&x.name, &y.name], &path)?;
-            note(format_args!("picture: {}", path.display()));
+            let null = NullPicture {
+                title: &format!("Do {} and {} differ?", x.name, y.name),
+                statistic: match self.null {
+                    Null::Wild => "MMD² (without pairs of one index)",
+                    Null::Exact | Null::Binned => "MMD² (unbiased)",
+                },
+                decision: &decision(&test),
+                p: &test.p,
+                observed: test.statistic,
+            };
+            null.save(directory, "null.png", &test.draws)?;
         }
-        if self.kernel.json {
+        if self.kernel.common.json {
             let Info { engine, adapter, .. } = device.info();
             let pairs_per_second = test.pairs / test.seconds;
             json(&Report { test: &test, engine, adapter, pairs_per_second })?;
@@ -167,29 +173,5 @@ impl Compare {
             test.seconds,
             grouped(test.pairs / test.seconds)
         ));
-    }
-
-    /// The null distribution with the observed value.
-    fn draw(&self, test: &TwoSample, [x, y]: [&str; 2], path: &std::path::Path) -> Result<()> {
-        let mut sorted = test.draws.clone();
-        sorted.sort_by(f64::total_cmp);
-        let beyond = ((1.0 - test.p.alpha) * sorted.len() as f64) as usize;
-        picture::Null {
-            title: &format!("Do {x} and {y} differ?"),
-            remark: &format!(
-                "p = {:.4} ± {:.4}: {}",
-                test.p.p_value,
-                test.p.p_standard_error,
-                decision(test)
-            ),
-            statistic: match self.null {
-                Null::Wild => "MMD² (without pairs of one index)",
-                Null::Exact | Null::Binned => "MMD² (unbiased)",
-            },
-            draws: &test.draws,
-            observed: test.statistic,
-            threshold: sorted.get(beyond).copied(),
-        }
-        .save(path)
     }
 }

@@ -8,7 +8,9 @@ use crate::data::table::{self, Table};
 use crate::engine::{Choice, Device};
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
+use crate::picture;
 use crate::random::{Sequence, Stream};
+use crate::statistic::p_value::PValue;
 use crate::statistic::{Bandwidth, Sample};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -35,6 +37,13 @@ pub(super) struct KernelOptions {
     /// Add up the kernels of several bandwidths instead of taking their mean
     #[arg(long)]
     pub(super) sum: bool,
+    #[command(flatten)]
+    pub(super) common: CommonOptions,
+}
+
+/// Options of all commands that read samples.
+#[derive(Args)]
+pub(super) struct CommonOptions {
     /// Use a random choice of this many points of each sample
     #[arg(long, value_name = "N")]
     points: Option<usize>,
@@ -52,7 +61,7 @@ pub(super) struct KernelOptions {
     pub(super) json: bool,
 }
 
-impl KernelOptions {
+impl CommonOptions {
     /// Opens the device and says which it is.
     pub(super) fn open(&self) -> Result<Device> {
         super::train::check_adapter(self.engine, self.adapter.as_deref())?;
@@ -67,6 +76,27 @@ impl KernelOptions {
         Ok(self
             .read_all(sources)?
             .map(|table| choice(table, self.points, self.seed, which.next().unwrap_or(0))))
+    }
+
+    /// Reads two variables of the same observations; `labels` tells which are labels.
+    pub(super) fn read_together(&self, sources: [&str; 2], labels: [bool; 2]) -> Result<[Table; 2]> {
+        let read = |which: usize| {
+            if labels[which] {
+                table::labels(sources[which])
+            } else {
+                self.read_all([sources[which]]).map(|[t]| t)
+            }
+        };
+        let [x, y] = [read(0)?, read(1)?];
+        if x.rows != y.rows {
+            let problem = format!(
+                "has {} rows, but {} has {}; row i of both must be one observation",
+                y.rows, x.name, x.rows
+            );
+            return Err(Error::data(&y.name, problem));
+        }
+        // The same rows of both.
+        Ok([x, y].map(|table| choice(table, self.points, self.seed, 0)))
     }
 
     /// Reads the samples; a run draws as many images as the other sample has points.
@@ -173,6 +203,37 @@ pub(super) fn same_columns([x, y]: [&Table; 2]) -> Result<()> {
             shape(x)
         ),
     ))
+}
+
+/// The picture of a null distribution with the observed value.
+pub(super) struct NullPicture<'a> {
+    pub(super) title: &'a str,
+    pub(super) statistic: &'a str,
+    pub(super) decision: &'a str,
+    pub(super) p: &'a PValue,
+    pub(super) observed: f64,
+}
+
+impl NullPicture<'_> {
+    /// Draws it into a directory, which is made if need be.
+    pub(super) fn save(&self, directory: &Path, file: &str, draws: &[f64]) -> Result<()> {
+        std::fs::create_dir_all(directory).map_err(Error::io(directory, "create"))?;
+        let path = directory.join(file);
+        let mut sorted = draws.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let beyond = ((1.0 - self.p.alpha) * sorted.len() as f64) as usize;
+        picture::Null {
+            title: self.title,
+            remark: &format!("p = {:.4} ± {:.4}: {}", self.p.p_value, self.p.p_standard_error, self.decision),
+            statistic: self.statistic,
+            draws,
+            observed: self.observed,
+            threshold: sorted.get(beyond).copied(),
+        }
+        .save(&path)?;
+        note(format_args!("picture: {}", path.display()));
+        Ok(())
+    }
 }
 
 /// A progress bar for a pass over pairs; nothing where nobody watches.

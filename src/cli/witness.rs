@@ -79,12 +79,12 @@ struct Place {
 
 impl Witness {
     pub(super) fn run(&self) -> Result<()> {
-        let [x, y] = self.kernel.read([&self.x, &self.y])?;
+        let [x, y] = self.kernel.common.read([&self.x, &self.y])?;
         same_columns([&x, &y])?;
-        let device = self.kernel.open()?;
+        let device = self.kernel.common.open()?;
         let samples = [sample(&x), sample(&y)];
-        let KernelOptions { kernel, bandwidth, sum, seed, .. } = &self.kernel;
-        let resolved = bandwidth.resolve(&device, samples, *kernel, !sum, *seed)?;
+        let KernelOptions { kernel, bandwidth, sum, common } = &self.kernel;
+        let resolved = bandwidth.resolve(&device, samples, *kernel, !sum, common.seed)?;
         resolved.warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
         let bar = PairBar::new("witness");
         let [at_x, at_y] =
@@ -105,7 +105,7 @@ impl Witness {
         let few = places.len().min(5);
         let (more_of_x, mut more_of_y) = (places[..few].to_vec(), places[places.len() - few..].to_vec());
         more_of_y.reverse();
-        if self.kernel.json {
+        if self.kernel.common.json {
             return json(&Report {
                 n: x.rows,
                 m: y.rows,

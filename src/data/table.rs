@@ -64,6 +64,32 @@ pub fn read(source: &str) -> Result<Table> {
     Ok(Table { name: part.map_or(name.to_string(), |part| format!("{name}:{part}")), ..table })
 }
 
+/// Reads the labels that a source names, one a row: those of MNIST's files for a directory, an IDX file of labels, the
+/// lines of a `.csv` file, which may be words, or the rows of any other table. Words become numbers in the order in
+/// which they first appear.
+///
+/// # Errors
+///
+/// As for [`read`].
+pub fn labels(source: &str) -> Result<Table> {
+    let (path, part) = split(source)?;
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().to_lowercase();
+    let of_file = |path: &Path| {
+        let ([rows], labels) = idx::read(path)?;
+        let values = labels.into_iter().map(f64::from).collect();
+        Ok::<_, Error>(Table { rows, columns: 1, values, ..Table::default() })
+    };
+    let table = match part {
+        None | Some("train") if path.is_dir() => of_file(&idx::find(path, "train-labels", 1)?)?,
+        Some("test") if path.is_dir() => of_file(&idx::find(path, "t10k-labels", 1)?)?,
+        None if name.ends_with(".csv") => csv::labels(path)?,
+        None if name.contains("idx1") => of_file(path)?,
+        _ => return read(source),
+    };
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    Ok(Table { name: part.map_or(name.to_string(), |part| format!("{name}:{part}")), ..table })
+}
+
 /// The existing path in a source, and the part of it asked for after a `:`.
 fn split(source: &str) -> Result<(&Path, Option<&str>)> {
     // A path that cannot be looked at counts as existing: reading it will say why.

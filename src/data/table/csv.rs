@@ -3,6 +3,7 @@
 use super::Table;
 use crate::error::{Error, Result};
 use ::csv::{ErrorKind, ReaderBuilder, StringRecord, Terminator, Trim};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -71,6 +72,31 @@ pub(super) fn file(path: &Path) -> Result<Table> {
         return Err(Error::data(path, problem));
     }
     Ok(Table { rows: values.len() / columns, columns, values, header, ..Table::default() })
+}
+
+/// Reads the lines of a `.csv` file as labels, numbered in the order in which they first appear. The first line is a
+/// header if it is a word that no other line has.
+pub(super) fn labels(path: &Path) -> Result<Table> {
+    let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+    let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let mut header = None;
+    if let [first, rest @ ..] = &lines[..]
+        && is_name(first)
+        && !rest.contains(first)
+    {
+        header = Some(vec![(*first).to_owned()]);
+        lines.remove(0);
+    }
+    if lines.is_empty() {
+        return Err(Error::data(path, "there is no label in this file; give one per line"));
+    }
+    let mut numbers = HashMap::new();
+    let mut number = |line| {
+        let next = numbers.len();
+        *numbers.entry(line).or_insert(next) as f64
+    };
+    let values: Vec<f64> = lines.into_iter().map(&mut number).collect();
+    Ok(Table { rows: values.len(), columns: 1, values, header, ..Table::default() })
 }
 
 /// True for the name of a column. An empty field is none: it is a value missing.

@@ -1,0 +1,228 @@
+//! `elbo fit`.
+
+use super::compare::{REJECTED, kernel_line};
+use super::output::{grouped, json, note, result};
+use super::sample::{CommonOptions, NullPicture, PairBar, SAMPLES, sample};
+use crate::density::{Density, Model, fit as mixtures};
+use crate::engine::Info;
+use crate::error::{Error, Result};
+use crate::kernel::pairs::Family;
+use crate::statistic::fit::{Better, Candidate, Fit as Test, Null, Settings, better, fit};
+use crate::statistic::{Bandwidth, Sample};
+use clap::Args;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Does a sample come from a model? And which of two models fits better? The kernel Stein discrepancy (KSD)
+///
+/// A model is a JSON file, or `--fit gaussian:K`: a mixture of K Gaussians fitted to the sample. A fitted model needs
+/// `--null parametric` for an exact level: the default finds a misfit less often than it should.
+#[derive(Args)]
+#[command(after_help = format!("{SAMPLES}
+
+Models:
+  {{\"family\": \"gaussian\", \"mean\": [0, 0], \"covariance\": [[1, 0.5], [0.5, 1]]}}
+  {{\"family\": \"gaussian-mixture\", \"weights\": [0.3, 0.7], \"means\": [[0], [3]], \"covariances\": [[[1]], [[2]]]}}
+  {{\"family\": \"student-t\", \"location\": [0], \"scale\": [[1]], \"degrees-of-freedom\": 5}}
+  {{\"family\": \"laplace\", \"location\": [0], \"scale\": [1]}}
+  {{\"family\": \"gamma\", \"shape\": [2], \"scale\": [1]}}
+  {{\"family\": \"gauss-bernoulli-rbm\", \"B\": [[1, -1]], \"b\": [0], \"c\": [0, 0]}}
+
+Examples:
+  elbo fit x.npy --model normal.json
+  elbo fit x.csv --fit gaussian:1 --fit gaussian:2     is one Gaussian or are two more fit?
+  elbo fit x.csv --model a.json --model b.json --json
+  elbo fit x.csv --fit gaussian:2 --null parametric --permutations 199"))]
+pub(super) struct Fit {
+    /// The sample
+    x: String,
+    /// A model file; two of them are compared
+    #[arg(long, value_name = "FILE.json")]
+    model: Vec<PathBuf>,
+    /// A mixture of K Gaussians, fitted to the sample
+    #[arg(long, value_name = "gaussian:K")]
+    fit: Vec<String>,
+    /// Kernel function: gaussian or imq
+    #[arg(long, default_value = "gaussian")]
+    kernel: Family,
+    /// Numbers, or a rule: median, mean, 0.5*median
+    #[arg(long, default_value = "median", value_name = "B|RULE")]
+    bandwidth: Bandwidth,
+    /// Draws under the null
+    #[arg(long, default_value_t = 999, value_name = "B")]
+    permutations: usize,
+    /// How they are made
+    #[arg(long, default_value = "wild")]
+    null: Null,
+    /// Level of the test
+    #[arg(long, default_value_t = 0.05)]
+    alpha: f64,
+    /// End with exit code 3 if a model does not fit
+    #[arg(long)]
+    check: bool,
+    /// Directory for a picture of the null distribution of each model, NAME.png
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    common: CommonOptions,
+}
+
+/// The JSON result.
+#[derive(Serialize)]
+struct Report<'a> {
+    models: &'a [Test],
+    /// The name of the better model, if the relative test rejects that both fit equally well.
+    better: Option<&'a str>,
+    relative: Option<&'a Better>,
+    engine: &'static str,
+    adapter: &'a str,
+}
+
+/// A model of the command line.
+struct Named {
+    name: String,
+    model: Model,
+    /// K, if it was fitted.
+    components: Option<usize>,
+}
+
+/// A mixture fitted to a sample.
+fn fitted(sample: Sample<'_>, components: usize, seed: u64) -> Result<mixtures::Fitted> {
+    mixtures::gaussian_mixture(
+        sample,
+        &mixtures::Settings { components, seed, ..mixtures::Settings::default() },
+    )
+}
+
+impl Fit {
+    pub(super) fn run(&self) -> Result<ExitCode> {
+        let settings = Settings {
+            family: self.kernel,
+            bandwidth: self.bandwidth.clone(),
+            permutations: self.permutations,
+            null: self.null,
+            alpha: self.alpha,
+            seed: self.common.seed,
+        };
+        settings.check()?;
+        if self.model.len() + self.fit.len() == 0 || self.model.len() + self.fit.len() > 2 {
+            return Err(Error::usage("give one or two models: --model FILE.json or --fit gaussian:K"));
+        }
+        let components = self.fit.iter().map(|text| components(text)).collect::<Result<Vec<_>>>()?;
+        let [table] = self.common.read([&self.x])?;
+        let x = sample(&table);
+        let models = self.models(x, &components)?;
+        let device = self.common.open()?;
+        let mut tests = Vec::new();
+        for model in &models {
+            let bar = PairBar::new("fit");
+            let refit = model.components.map(|components| {
+                move |sample: Sample<'_>, seed: u64| -> Result<Box<dyn Density>> {
+                    Ok(Box::new(fitted(sample, components, seed)?.mixture))
+                }
+            });
+            let candidate = Candidate {
+                name: &model.name,
+                density: model.model.density(),
+                refit: refit.as_ref().map(|refit| refit as _),
+            };
+            let test = fit(&device, x, candidate, &settings, &mut |done| bar.set(done))?;
+            bar.finish();
+            test.warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
+            if model.components.is_some() && self.null == Null::Wild {
+                note(format_args!(
+                    "note: {} was fitted to this sample, so its p-value is too large; --null parametric is exact",
+                    model.name
+                ));
+            }
+            if let Some(directory) = &self.out {
+                let title = format!("Does {} come from {}?", table.name, model.name);
+                let file = format!("{}.png", model.name.replace(':', "-"));
+                let (statistic, observed) = ("KSD² (unbiased)", test.ksd2_unbiased);
+                let decision = decision(&test);
+                let null =
+                    NullPicture { title: &title, statistic, decision: &decision, p: &test.p, observed };
+                null.save(directory, &file, &test.draws)?;
+            }
+            tests.push(test);
+        }
+        let relative = if let [a, b] = &tests[..] { Some(better([a, b], self.alpha)?) } else { None };
+        if self.common.json {
+            let Info { engine, adapter, .. } = device.info();
+            let better = relative.as_ref().and_then(|relative| relative.better.as_deref());
+            json(&Report { models: &tests, better, relative: relative.as_ref(), engine, adapter })?;
+        } else {
+            print(&table.name, &tests, relative.as_ref(), self.alpha);
+        }
+        let misfit = tests.iter().any(|test| test.p.reject);
+        Ok(if self.check && misfit { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
+    }
+
+    /// The models, read or fitted.
+    fn models(&self, x: Sample<'_>, components: &[usize]) -> Result<Vec<Named>> {
+        let mut models = Vec::new();
+        for path in &self.model {
+            let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+            models.push(Named { name, model: Model::read(path)?, components: None });
+        }
+        for (&components, text) in components.iter().zip(&self.fit) {
+            let fitted = fitted(x, components, self.common.seed)?;
+            note(format_args!(
+                "{text}: ln likelihood {:.3} after {} steps",
+                fitted.ln_likelihood, fitted.iterations
+            ));
+            let model = Model::GaussianMixture(fitted.mixture);
+            models.push(Named { name: text.clone(), model, components: Some(components) });
+        }
+        Ok(models)
+    }
+}
+
+/// K of `gaussian:K`.
+fn components(text: &str) -> Result<usize> {
+    let wrong =
+        || Error::usage(format!("--fit {text}: write gaussian:K with a number K of components, such as 2"));
+    let count = text.strip_prefix("gaussian:").ok_or_else(wrong)?;
+    count.parse().ok().filter(|&k: &usize| k > 0).ok_or_else(wrong)
+}
+
+/// The decision in words.
+fn decision(test: &Test) -> String {
+    if test.p.reject {
+        format!("the sample does not come from this model (p <= {})", test.p.alpha)
+    } else {
+        format!("no misfit was found (p > {}); this does not prove that there is none", test.p.alpha)
+    }
+}
+
+fn print(name: &str, tests: &[Test], relative: Option<&Better>, alpha: f64) {
+    if let [test, ..] = tests {
+        result(format_args!("X          {name}: {} points, d = {}", grouped(test.n as f64), test.d));
+        let kernel = kernel_line(test.kernel, &test.bandwidths, &test.bandwidth_rule);
+        result(format_args!("kernel     {kernel}"));
+    }
+    for test in tests {
+        let p = &test.p;
+        result(format_args!("model      {}", test.name));
+        result(format_args!(
+            "KSD^2      {:.4e} unbiased, {:.4e} biased",
+            test.ksd2_unbiased, test.ksd2_biased
+        ));
+        result(format_args!(
+            "p-value    {:.4} +- {:.4}: {} of {} {} bootstrap draws reach the observed value",
+            p.p_value, p.p_standard_error, p.exceedances, p.permutations, p.null
+        ));
+        result(format_args!("decision   {}", decision(test)));
+    }
+    if let Some(relative) = relative {
+        let words = match &relative.better {
+            Some(name) => format!("{name} fits better (p <= {alpha})"),
+            None => format!("neither was found to fit better (p > {alpha})"),
+        };
+        result(format_args!(
+            "better     {words}; difference {:.3e} +- {:.1e}, p = {:.3e}",
+            relative.difference, relative.standard_error, relative.p_value
+        ));
+    }
+}

@@ -1,0 +1,153 @@
+//! `elbo independence`.
+
+use super::compare::{REJECTED, kernel_line};
+use super::output::{grouped, json, note, result};
+use super::sample::{CommonOptions, NullPicture, PairBar, SAMPLES, sample};
+use crate::engine::Info;
+use crate::error::Result;
+use crate::kernel::pairs::Family;
+use crate::statistic::Bandwidth;
+use crate::statistic::independence::{Independence as Test, Null, Settings, independence};
+use clap::Args;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Are two variables independent, and how strongly do they depend? The kernel independence test (HSIC)
+///
+/// Row i of X and row i of Y are one observation. Each variable has its own kernel and bandwidth. With
+/// `--kernel-y delta`, Y holds labels: one a line in a .csv file, words or numbers, or the labels of MNIST's files.
+#[derive(Args)]
+#[command(after_help = format!("{SAMPLES}
+
+Examples:
+  elbo independence x.npy y.npy
+  elbo independence mnist:test mnist:test --kernel-y delta --points 1000    images against their labels
+  elbo independence x.csv y.csv --bandwidth-x 0.5 --bandwidth-y median --permutations 9999
+  elbo independence x.npy y.npy --null gamma --check"))]
+pub(super) struct Independence {
+    /// The first variable
+    x: String,
+    /// The second variable
+    y: String,
+    /// Kernel of X
+    #[arg(long, default_value = "gaussian")]
+    kernel: Family,
+    /// Kernel of Y, instead of the same
+    #[arg(long, value_name = "KERNEL")]
+    kernel_y: Option<Family>,
+    /// Bandwidth of X and, if it has none of its own, of Y: numbers, or a rule such as median or 0.5*median
+    #[arg(long, visible_alias = "bandwidth-x", default_value = "median", value_name = "B|RULE")]
+    bandwidth: Bandwidth,
+    /// Bandwidth of Y
+    #[arg(long, value_name = "B|RULE")]
+    bandwidth_y: Option<Bandwidth>,
+    /// Draws under the null
+    #[arg(long, default_value_t = 999, value_name = "B")]
+    permutations: usize,
+    /// How they are made
+    #[arg(long, default_value = "exact")]
+    null: Null,
+    /// Level of the test
+    #[arg(long, default_value_t = 0.05)]
+    alpha: f64,
+    /// End with exit code 3 if the variables depend on each other
+    #[arg(long)]
+    check: bool,
+    /// Directory for a picture of the null distribution, null.png
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    common: CommonOptions,
+}
+
+/// The JSON result.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    test: &'a Test,
+    engine: &'static str,
+    adapter: &'a str,
+    pairs_per_second: f64,
+}
+
+impl Independence {
+    pub(super) fn run(&self) -> Result<ExitCode> {
+        let families = [self.kernel, self.kernel_y.unwrap_or(self.kernel)];
+        // What has no bandwidth ignores the default.
+        let of_x =
+            if families[0].without_bandwidth() { Bandwidth::default() } else { self.bandwidth.clone() };
+        let of_y = match &self.bandwidth_y {
+            None if families[1].without_bandwidth() => Bandwidth::default(),
+            own => own.clone().unwrap_or_else(|| self.bandwidth.clone()),
+        };
+        let settings = Settings {
+            families,
+            bandwidths: [of_x, of_y],
+            permutations: self.permutations,
+            null: self.null,
+            alpha: self.alpha,
+            seed: self.common.seed,
+        };
+        settings.check()?;
+        let labels = families.map(|family| family == Family::Delta);
+        let [x, y] = self.common.read_together([&self.x, &self.y], labels)?;
+        let device = self.common.open()?;
+        let bar = PairBar::new("permuting");
+        let test = independence(&device, [sample(&x), sample(&y)], &settings, &mut |done| bar.set(done))?;
+        bar.finish();
+        test.warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
+        if let Some(directory) = &self.out
+            && !test.draws.is_empty()
+        {
+            let title = format!("Do {} and {} depend on each other?", x.name, y.name);
+            let (statistic, observed) = ("HSIC (biased)", test.hsic_biased);
+            let decision = decision(&test);
+            let null = NullPicture { title: &title, statistic, decision: &decision, p: &test.p, observed };
+            null.save(directory, "null.png", &test.draws)?;
+        }
+        if self.common.json {
+            let Info { engine, adapter, .. } = device.info();
+            json(&Report { test: &test, engine, adapter, pairs_per_second: test.pairs / test.seconds })?;
+        } else {
+            print(&test, [&x.name, &y.name]);
+        }
+        Ok(if self.check && test.p.reject { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
+    }
+}
+
+/// The decision in words.
+fn decision(test: &Test) -> String {
+    if test.p.reject {
+        format!("the variables depend on each other (p <= {})", test.p.alpha)
+    } else {
+        format!("no dependence was found (p > {}); this does not prove that there is none", test.p.alpha)
+    }
+}
+
+fn print(test: &Test, names: [&str; 2]) {
+    for (letter, name, of) in [("X", names[0], &test.x), ("Y", names[1], &test.y)] {
+        let kernel = kernel_line(of.kernel, &of.bandwidths, &of.bandwidth_rule);
+        result(format_args!("{letter}          {name}: d = {}; {kernel}", of.d));
+    }
+    result(format_args!("rows       {}", grouped(test.n as f64)));
+    result(format_args!("HSIC       {:.4e} biased, {:.4e} unbiased", test.hsic_biased, test.hsic_unbiased));
+    let distance =
+        test.distance_correlation.map_or(String::new(), |d| format!("; distance correlation {d:.3}"));
+    result(format_args!("strength   CKA {:.4}{distance} (0 to 1, above 0 also by chance)", test.cka));
+    let p = &test.p;
+    if test.draws.is_empty() {
+        result(format_args!("p-value    {:.3e}, by a gamma distribution", p.p_value));
+    } else {
+        result(format_args!(
+            "p-value    {:.4} +- {:.4}: {} of {} permutations reach the observed value",
+            p.p_value, p.p_standard_error, p.exceedances, p.permutations
+        ));
+    }
+    result(format_args!("decision   {}", decision(test)));
+    result(format_args!(
+        "time       {:.2} s, {} kernel values a second",
+        test.seconds,
+        grouped(test.pairs / test.seconds)
+    ));
+}
