@@ -397,6 +397,7 @@ impl<'a> Pass<'a> {
             k2.clear();
         }
         let forms = match (form_buffer, extra) {
+            (Some(buffer), Extra::Products(orders)) => block_sums(&engine.read(*buffer)?, orders.draws),
             (Some(buffer), Extra::Forms(labels)) => {
                 forms(&engine.read(*buffer)?, labels, kernel, pairs.centre())
             }

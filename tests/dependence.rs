@@ -1,0 +1,526 @@
+//! Independence, goodness of fit and relative tests, on both engines: identities, variances, and how often they
+//! reject.
+
+mod common;
+
+use common::GpuTests;
+use elbo::density::{Density, Gaussian, Laplace, fit as mixtures};
+use elbo::engine::{Choice, Device};
+use elbo::error::Result as Outcome;
+use elbo::kernel::pairs::Family;
+use elbo::random::{Sequence, Stream};
+use elbo::statistic::closer::{self, Which, closer};
+use elbo::statistic::fit::{self, Candidate, better, fit};
+use elbo::statistic::independence::{self, independence};
+use elbo::statistic::two_sample::{Settings, two_sample};
+use elbo::statistic::{Bandwidth, Kernel, Sample, null};
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::sync::LazyLock;
+
+static GPU: LazyLock<Device> = LazyLock::new(|| common::device(Choice::Gpu));
+static CPU: LazyLock<Device> = LazyLock::new(|| common::device(Choice::Cpu));
+
+type Test = fn(&Device) -> Result<(), Failed>;
+
+/// Tests of both engines.
+const BOTH: &[(&str, Test)] = &[
+    ("hsic_is_the_trace_with_centring_matrices", hsic_is_the_trace_with_centring_matrices),
+    ("ksd_is_that_of_finite_differences", ksd_is_that_of_finite_differences),
+    ("the_difference_is_that_of_two_tests", the_difference_is_that_of_two_tests),
+];
+
+/// Tests that need many repetitions: on the CPU engine.
+const CPU_ONLY: &[(&str, Test)] = &[
+    ("distance_correlation_is_that_of_its_definition", distance_correlation_is_that_of_its_definition),
+    ("unbiased_estimates_have_mean_zero", unbiased_estimates_have_mean_zero),
+    (
+        "the_variance_of_a_difference_is_that_of_repetitions",
+        the_variance_of_a_difference_is_that_of_repetitions,
+    ),
+    ("level_of_independence", level_of_independence),
+    ("level_of_fit", level_of_fit),
+    ("level_of_closer", level_of_closer),
+    ("what_is_there_is_found", what_is_there_is_found),
+    ("wrong_use_is_refused", wrong_use_is_refused),
+];
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let skip_gpu = common::gpu_tests() == GpuTests::Off;
+    let mut trials = Vec::new();
+    for &(name, test) in BOTH {
+        trials.push(Trial::test(format!("cpu::{name}"), move || test(&CPU)));
+        trials.push(Trial::test(format!("gpu::{name}"), move || test(&GPU)).with_ignored_flag(skip_gpu));
+    }
+    for &(name, test) in CPU_ONLY {
+        trials.push(Trial::test(format!("cpu::{name}"), move || test(&CPU)));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// `n` normal points around `mean`, different ones for each `which`.
+fn normal(which: u32, n: usize, d: usize, mean: f64) -> Vec<f64> {
+    let mut random = Sequence::new(5, Stream::Data, which);
+    (0..n * d).map(|_| mean + f64::from(random.normal())).collect()
+}
+
+fn near(what: &str, got: f64, want: f64, error: f64) -> Result<(), Failed> {
+    if (got - want).abs() <= error {
+        return Ok(());
+    }
+    Err(format!("{what}: {got}, expected {want} +- {error:.1e}").into())
+}
+
+type Matrix = Vec<Vec<f64>>;
+
+/// A kernel matrix in f64, its diagonal included.
+fn matrix(sample: Sample<'_>, kernel: &Kernel) -> Matrix {
+    let row = |i: usize| (0..sample.len()).map(|j| kernel.value(sample.point(i), sample.point(j))).collect();
+    (0..sample.len()).map(row).collect()
+}
+
+/// H K H with H = 1 - 1 1' / n.
+fn centred(k: &Matrix) -> Matrix {
+    let n = k.len() as f64;
+    let means: Vec<f64> = k.iter().map(|row| row.iter().sum::<f64>() / n).collect();
+    let all = means.iter().sum::<f64>() / n;
+    let entry = |i: usize, j: usize| k[i][j] - means[i] - means[j] + all;
+    (0..k.len()).map(|i| (0..k.len()).map(|j| entry(i, j)).collect()).collect()
+}
+
+/// tr(K H L H) / n^2, with the points of L in another order.
+fn trace(k: &Matrix, l: &Matrix, order: &[u32]) -> f64 {
+    let centred = centred(k);
+    let n = k.len();
+    let at = |i: usize, j: usize| l[order[i] as usize][order[j] as usize];
+    let sum: f64 =
+        (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).map(|(i, j)| centred[i][j] * at(i, j)).sum();
+    sum / (n * n) as f64
+}
+
+/// The unbiased estimate as the mean of its kernel over four different points (Song et al. 2012, eq. 4).
+fn mean_over_quadruples(k: &Matrix, l: &Matrix) -> f64 {
+    let n = k.len();
+    let (mut sum, mut count) = (0.0, 0.0);
+    for i in 0..n {
+        for j in (0..n).filter(|&j| j != i) {
+            for q in (0..n).filter(|&q| q != i && q != j) {
+                for r in (0..n).filter(|&r| r != i && r != j && r != q) {
+                    sum += k[i][j] * (l[i][j] + l[q][r] - 2.0 * l[i][q]);
+                    count += 1.0;
+                }
+            }
+        }
+    }
+    sum / count
+}
+
+fn hsic_is_the_trace_with_centring_matrices(device: &Device) -> Result<(), Failed> {
+    use Family::{Delta, Energy, Gaussian, Imq, Laplace};
+    let cases = [
+        (6, 1, 2, [Gaussian, Gaussian]),
+        (13, 3, 1, [Laplace, Imq]),
+        (33, 2, 2, [Energy, Energy]),
+        (40, 9, 1, [Gaussian, Delta]),
+        (70, 1, 4, [Delta, Gaussian]),
+        (300, 2, 1, [Gaussian, Laplace]),
+    ];
+    for (case, (n, d, e, families)) in cases.into_iter().enumerate() {
+        let x = normal(2 * case as u32, n, d, 100.0);
+        let noise = normal(2 * case as u32 + 1, n, e, -3.0);
+        let mut y: Vec<f64> = (0..n * e).map(|i| noise[i] + 0.5 * x[i / e * d]).collect();
+        let mut x = x;
+        for (values, family) in [(&mut x, families[0]), (&mut y, families[1])] {
+            if family == Delta {
+                values.iter_mut().for_each(|v| *v = v.round());
+            }
+        }
+        let samples = [Sample::new(d, &x), Sample::new(e, &y)];
+        let bandwidth = |family: Family| match family {
+            Delta | Energy => Bandwidth::default(),
+            _ => Bandwidth::Values(vec![1.5]),
+        };
+        let settings = independence::Settings {
+            families,
+            bandwidths: families.map(bandwidth),
+            permutations: 19,
+            ..Default::default()
+        };
+        let test = independence(device, samples, &settings, &mut |_| {})?;
+        let [k, l] = [0, 1].map(|w| {
+            let width = if families[w].without_bandwidth() { 1.0 } else { 1.5 };
+            matrix(samples[w], &Kernel::new(families[w], width))
+        });
+        // Sums of n^2 terms with 24 bits, of which most is subtracted again; energy's are not bounded by 1.
+        let scale = k.iter().flatten().chain(l.iter().flatten()).fold(1.0f64, |s, v| s.max(v.abs()));
+        let error = 2e-7 * scale * scale;
+        let identity: Vec<u32> = (0..n as u32).collect();
+        let what = format!("n {n}, {families:?}");
+        near(&format!("{what}: biased"), test.hsic_biased, trace(&k, &l, &identity), error)?;
+        for (draw, got) in test.draws.iter().enumerate() {
+            let order = null::order(n, settings.seed, draw + 1);
+            // The variable with fewer coordinates is the one that is permuted.
+            let want = if d < e { trace(&l, &k, &order) } else { trace(&k, &l, &order) };
+            near(&format!("{what}: draw {draw}"), *got, want, error)?;
+        }
+        let [of_k, of_l] = [trace(&k, &k, &identity), trace(&l, &l, &identity)];
+        near(&format!("{what}: CKA"), test.cka, test.hsic_biased / (of_k * of_l).sqrt(), 1e-5)?;
+        if n <= 13 {
+            near(
+                &format!("{what}: unbiased"),
+                test.hsic_unbiased,
+                mean_over_quadruples(&k, &l),
+                4.0 * error,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The energy kernel on both sides gives the distance correlation: Székely et al. 2007, definitions 3 to 5.
+fn distance_correlation_is_that_of_its_definition(device: &Device) -> Result<(), Failed> {
+    let (x, noise) = (normal(20, 50, 2, 0.0), normal(21, 50, 1, 0.0));
+    let y: Vec<f64> = (0..50).map(|i| x[2 * i] * x[2 * i] + 0.3 * noise[i]).collect();
+    let samples = [Sample::new(2, &x), Sample::new(1, &y)];
+    let distance = |sample: Sample<'_>| -> Matrix {
+        let norm = |i: usize, j: usize| {
+            sample.point(i).iter().zip(sample.point(j)).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+        };
+        (0..50).map(|i| (0..50).map(|j| norm(i, j)).collect()).collect()
+    };
+    let [a, b] = samples.map(|sample| centred(&distance(sample)));
+    let mean = |a: &Matrix, b: &Matrix| {
+        a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| a * b).sum::<f64>() / 2500.0
+    };
+    let want = (mean(&a, &b) / (mean(&a, &a) * mean(&b, &b)).sqrt()).sqrt();
+    let test = independence(device, samples, &independence::Settings::default(), &mut |_| {})?;
+    near("distance correlation", test.distance_correlation.unwrap_or(f64::NAN), want, 1e-5)
+}
+
+/// A model with a given mean and standard deviations.
+fn model(mean: &[f64], deviations: &[f64]) -> Gaussian {
+    let variances: Vec<f64> = deviations.iter().map(|s| s * s).collect();
+    Gaussian::new(mean.to_vec(), variances).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn candidate(density: &dyn Density) -> Candidate<'_> {
+    Candidate { name: "model", density, refit: None }
+}
+
+/// The Stein kernel by differences of k, not by its derivatives.
+fn stein(kernel: &Kernel, [x, s]: [&[f64]; 2], [z, t]: [&[f64]; 2]) -> f64 {
+    const H: f64 = 1e-3;
+    let d = x.len();
+    let moved = |point: &[f64], i: usize, by: f64| {
+        let mut point = point.to_vec();
+        point[i] += by;
+        point
+    };
+    let mut sum = 0.0;
+    for i in 0..d {
+        let k = |a: f64, b: f64| kernel.value(&moved(x, i, a), &moved(z, i, b));
+        let by_x = (k(H, 0.0) - k(-H, 0.0)) / (2.0 * H);
+        let by_z = (k(0.0, H) - k(0.0, -H)) / (2.0 * H);
+        let by_both = (k(H, H) - k(H, -H) - k(-H, H) + k(-H, -H)) / (4.0 * H * H);
+        sum += s[i] * t[i] * k(0.0, 0.0) + s[i] * by_z + t[i] * by_x + by_both;
+    }
+    sum
+}
+
+fn ksd_is_that_of_finite_differences(device: &Device) -> Result<(), Failed> {
+    for (case, (n, d, family)) in
+        [(5, 1, Family::Gaussian), (33, 3, Family::Imq), (40, 2, Family::Gaussian), (65, 9, Family::Imq)]
+            .into_iter()
+            .enumerate()
+    {
+        let x = normal(30 + case as u32, n, d, 0.2);
+        let sample = Sample::new(d, &x);
+        let density = model(&vec![0.1; d], &vec![1.2; d]);
+        let kernel = Kernel { bandwidths: vec![1.5, 3.0], ..Kernel::new(family, 1.0) };
+        let settings = fit::Settings {
+            family,
+            bandwidth: Bandwidth::Values(kernel.bandwidths.clone()),
+            permutations: 19,
+            ..Default::default()
+        };
+        let test = fit(device, sample, candidate(&density), &settings, &mut |_| {})?;
+        let mut scores = vec![0.0; n * d];
+        for (i, score) in scores.chunks_exact_mut(d).enumerate() {
+            density.score(sample.point(i), score)?;
+        }
+        let item = |i: usize| [sample.point(i), &scores[i * d..][..d]];
+        let u: Matrix = (0..n).map(|i| (0..n).map(|j| stein(&kernel, item(i), item(j))).collect()).collect();
+        let off: f64 = (0..n)
+            .flat_map(|i| (0..n).map(move |j| (i, j)))
+            .filter(|(i, j)| i != j)
+            .map(|(i, j)| u[i][j])
+            .sum();
+        let pairs = (n * (n - 1)) as f64;
+        // The differences are good to about H^2 = 1e-6, the sums to 1e-6 of the largest u.
+        let largest = u.iter().flatten().fold(0.0f64, |s, v| s.max(v.abs()));
+        let error = 3e-6 * largest;
+        let what = format!("n {n}, d {d}, {family:?}");
+        near(&format!("{what}: unbiased"), test.ksd2_unbiased, off / pairs, error)?;
+        let all: f64 = u.iter().flatten().sum();
+        near(&format!("{what}: biased"), test.ksd2_biased, all / (n * n) as f64, error)?;
+        let labels = null::rademacher(n, settings.seed, 20);
+        for (draw, got) in test.draws.iter().enumerate() {
+            let sign =
+                |i: usize| if labels.words[i / 32 * 20 + draw + 1] >> (i % 32) & 1 == 1 { 1.0 } else { -1.0 };
+            let mut sum = 0.0;
+            for i in 0..n {
+                for j in (0..n).filter(|&j| j != i) {
+                    sum += sign(i) * u[i][j] * sign(j);
+                }
+            }
+            near(&format!("{what}: draw {draw}"), *got, sum / pairs, error)?;
+        }
+    }
+    Ok(())
+}
+
+fn the_difference_is_that_of_two_tests(device: &Device) -> Result<(), Failed> {
+    let (z, a, b) = (normal(40, 50, 2, 0.0), normal(41, 40, 2, 0.2), normal(42, 70, 2, 0.5));
+    let [z, a, b] = [&z, &a, &b].map(|values| Sample::new(2, values));
+    let bandwidth = Bandwidth::Values(vec![1.0]);
+    let settings = closer::Settings { bandwidth: bandwidth.clone(), ..Default::default() };
+    let test = closer(device, [z, a, b], &settings, &mut |_| {})?;
+    let settings = Settings { bandwidth, permutations: 1, ..Default::default() };
+    let mmd2 = |y| two_sample(device, [z, y], &settings, &mut |_| {}).map(|test| test.mmd2_unbiased);
+    near("MMD^2 to A", test.mmd2_a, mmd2(a)?, 1e-7)?;
+    near("MMD^2 to B", test.mmd2_b, mmd2(b)?, 1e-7)?;
+    near("difference", test.difference, test.mmd2_a - test.mmd2_b, 1e-12)
+}
+
+/// E HSIC = 0 under independence, E KSD^2 = 0 under the model: within 4 standard errors.
+fn unbiased_estimates_have_mean_zero(device: &Device) -> Result<(), Failed> {
+    const REPETITIONS: u32 = 400;
+    let mut hsic = Vec::new();
+    let mut ksd = Vec::new();
+    let density = Laplace::new(vec![0.0], vec![1.0])?;
+    for repetition in 0..REPETITIONS {
+        let (x, y) = (normal(1000 + 2 * repetition, 30, 1, 0.0), normal(1001 + 2 * repetition, 30, 2, 0.0));
+        let one = Bandwidth::Values(vec![1.0]);
+        let settings = independence::Settings {
+            permutations: 1,
+            bandwidths: [one.clone(), one.clone()],
+            ..Default::default()
+        };
+        let samples = [Sample::new(1, &x), Sample::new(2, &y)];
+        hsic.push(independence(device, samples, &settings, &mut |_| {})?.hsic_unbiased);
+        let mut random = Sequence::new(6, Stream::Data, repetition);
+        let drawn = density.sample(30, &mut random).ok_or("the model can be drawn from")?;
+        for family in [Family::Gaussian, Family::Imq] {
+            let settings =
+                fit::Settings { family, bandwidth: one.clone(), permutations: 1, ..Default::default() };
+            let test = fit(device, Sample::new(1, &drawn), candidate(&density), &settings, &mut |_| {})?;
+            ksd.push(test.ksd2_unbiased);
+        }
+    }
+    for (name, values) in [("HSIC", hsic), ("KSD^2", ksd)] {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        near(name, mean, 0.0, 4.0 * (variance / n).sqrt())?;
+        if variance == 0.0 {
+            return Err(format!("{name}: all repetitions are the same").into());
+        }
+    }
+    Ok(())
+}
+
+/// The mean of the estimated variances against the variance of the estimates: 1,500 repetitions give the latter to
+/// about sqrt(2 / 1500) = 4 %; three of that.
+fn the_variance_of_a_difference_is_that_of_repetitions(device: &Device) -> Result<(), Failed> {
+    const REPETITIONS: u32 = 1500;
+    let settings = closer::Settings { bandwidth: Bandwidth::Values(vec![1.0]), ..Default::default() };
+    for (n, l, m, shifts) in [(20, 30, 25, [0.5, 0.8]), (25, 20, 40, [0.3, -0.3])] {
+        let (mut differences, mut variances) = (Vec::new(), Vec::new());
+        for repetition in 0..REPETITIONS {
+            let seed = 10_000 + 3 * repetition;
+            let z = normal(seed, n, 1, 0.0);
+            let a = normal(seed + 1, l, 1, shifts[0]);
+            let b = normal(seed + 2, m, 1, shifts[1]);
+            let samples = [&z, &a, &b].map(|values| Sample::new(1, values));
+            let test = closer(device, samples, &settings, &mut |_| {})?;
+            differences.push(test.difference);
+            variances.push(test.standard_error.powi(2));
+        }
+        let count = f64::from(REPETITIONS);
+        let mean = differences.iter().sum::<f64>() / count;
+        let variance = differences.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        let estimated = variances.iter().sum::<f64>() / count;
+        near(&format!("shifts {shifts:?}"), estimated / variance, 1.0, 0.12)?;
+    }
+    Ok(())
+}
+
+/// The share of repetitions that reject must lie within the limits.
+fn rejections(
+    what: &str,
+    repetitions: u32,
+    [least, most]: [f64; 2],
+    mut reject: impl FnMut(u32) -> Outcome<bool>,
+) -> Result<(), Failed> {
+    let mut count = 0;
+    for repetition in 0..repetitions {
+        count += u32::from(reject(repetition)?);
+    }
+    let rate = f64::from(count) / f64::from(repetitions);
+    println!("{what}: {count} of {repetitions} reject, {rate:.4}");
+    if rate < least || rate > most {
+        return Err(format!("{what}: the rejection rate is {rate}, not {least} to {most}").into());
+    }
+    Ok(())
+}
+
+const LEVEL_REPETITIONS: u32 = 2000;
+
+/// Limits of the rate at level .05 over 2,000 repetitions, whose standard error is .005: exact tests, and those that
+/// may be careful.
+const EXACT: [f64; 2] = [0.035, 0.065];
+const CAREFUL: [f64; 2] = [0.015, 0.065];
+
+fn level_of_independence(device: &Device) -> Result<(), Failed> {
+    for (null, limits) in [(independence::Null::Exact, EXACT), (independence::Null::Gamma, CAREFUL)] {
+        rejections(&format!("independence, {null:?}"), LEVEL_REPETITIONS, limits, |repetition| {
+            let x = normal(20_000 + 2 * repetition, 60, 2, 0.0);
+            let y = normal(20_001 + 2 * repetition, 60, 1, 0.0);
+            let settings = independence::Settings {
+                null,
+                permutations: 199,
+                seed: u64::from(repetition),
+                bandwidths: [Bandwidth::Values(vec![1.5]), Bandwidth::Values(vec![1.0])],
+                ..Default::default()
+            };
+            let samples = [Sample::new(2, &x), Sample::new(1, &y)];
+            Ok(independence(device, samples, &settings, &mut |_| {})?.p.reject)
+        })?;
+    }
+    Ok(())
+}
+
+fn level_of_fit(device: &Device) -> Result<(), Failed> {
+    let density = model(&[0.0, 1.0], &[1.0, 2.0]);
+    let kernel = Bandwidth::Values(vec![2.0]);
+    let test = |null, repetition: u32, refit: Option<&fit::Refit<'_>>| {
+        let mut random = Sequence::new(7, Stream::Data, repetition);
+        let drawn = density.sample(60, &mut random).unwrap_or_default();
+        let sample = Sample::new(2, &drawn);
+        let settings = fit::Settings {
+            null,
+            permutations: 199,
+            seed: u64::from(repetition),
+            bandwidth: kernel.clone(),
+            ..Default::default()
+        };
+        let fitted = refit.map(|refit| refit(sample, 0)).transpose()?;
+        let density: &dyn Density = fitted.as_deref().unwrap_or(&density);
+        let candidate = Candidate { name: "model", density, refit };
+        Ok(fit(device, sample, candidate, &settings, &mut |_| {})?.p.reject)
+    };
+    rejections("fit, wild", LEVEL_REPETITIONS, CAREFUL, |repetition| {
+        test(fit::Null::Wild, repetition, None)
+    })?;
+    // Fewer of the tests that take a pass for each draw: the standard error is .011.
+    rejections("fit, parametric", 400, [0.02, 0.08], |repetition| {
+        test(fit::Null::Parametric, repetition, None)
+    })?;
+    let refit = |sample: Sample<'_>, _: u64| -> Outcome<Box<dyn Density>> {
+        Ok(Box::new(mixtures::gaussian_mixture(sample, &mixtures::Settings::default())?.mixture))
+    };
+    rejections("fit, parametric, fitted", 400, [0.02, 0.08], |repetition| {
+        test(fit::Null::Parametric, repetition, Some(&refit))
+    })?;
+    rejections("fit, wild, fitted", 400, [0.0, 0.02], |repetition| {
+        test(fit::Null::Wild, repetition, Some(&refit))
+    })
+}
+
+/// A and B on either side of Z, at the same distance, which is not 0.
+fn level_of_closer(device: &Device) -> Result<(), Failed> {
+    let settings = closer::Settings { bandwidth: Bandwidth::Values(vec![1.0]), ..Default::default() };
+    rejections("closer", LEVEL_REPETITIONS, CAREFUL, |repetition| {
+        let seed = 30_000 + 3 * repetition;
+        let (z, a, b) =
+            (normal(seed, 100, 1, 0.0), normal(seed + 1, 120, 1, 0.5), normal(seed + 2, 90, 1, -0.5));
+        let samples = [&z, &a, &b].map(|values| Sample::new(1, values));
+        Ok(closer(device, samples, &settings, &mut |_| {})?.p.reject)
+    })
+}
+
+fn what_is_there_is_found(device: &Device) -> Result<(), Failed> {
+    let (x, noise) = (normal(50, 300, 1, 0.0), normal(51, 300, 1, 0.0));
+    // Uncorrelated, but far from independent.
+    let y: Vec<f64> = x.iter().zip(&noise).map(|(x, e)| x * x + 0.5 * e).collect();
+    let samples = [Sample::new(1, &x), Sample::new(1, &y)];
+    let exact = independence(device, samples, &Default::default(), &mut |_| {})?;
+    let gamma = independence::Settings { null: independence::Null::Gamma, ..Default::default() };
+    let gamma = independence(device, samples, &gamma, &mut |_| {})?;
+    if exact.p.p_value > 0.001 || gamma.p.p_value > 1e-6 {
+        return Err(format!("x and x^2: p {} and {}", exact.p.p_value, gamma.p.p_value).into());
+    }
+    let (right, wrong) = (model(&[0.0], &[1.0]), model(&[0.3], &[1.0]));
+    let [a, b] = [&right, &wrong].map(|density| {
+        let candidate =
+            Candidate { name: if density == &right { "right" } else { "wrong" }, density, refit: None };
+        fit(device, samples[0], candidate, &Default::default(), &mut |_| {})
+    });
+    let (a, b) = (a?, b?);
+    let relative = better([&b, &a], 0.05)?;
+    if a.p.reject || !b.p.reject || relative.better.as_deref() != Some("right") {
+        return Err(format!("p {} and {}, {relative:?}", a.p.p_value, b.p.p_value).into());
+    }
+    let (near, far) = (normal(52, 300, 1, 0.3), normal(53, 300, 1, 1.0));
+    let test = closer(
+        device,
+        [samples[0], Sample::new(1, &far), Sample::new(1, &near)],
+        &Default::default(),
+        &mut |_| {},
+    )?;
+    if test.closer != Some(Which::B) {
+        return Err(format!("{test:?}").into());
+    }
+    Ok(())
+}
+
+fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
+    let refused = |what: &str, outcome: Outcome<()>, words: &str| match outcome {
+        Ok(()) => Err(Failed::from(format!("{what} was not refused"))),
+        Err(error) if error.to_string().contains(words) => Ok(()),
+        Err(error) => Err(format!("{what}: `{error}` does not say `{words}`").into()),
+    };
+    let (x, y) = (normal(60, 10, 1, 0.0), normal(61, 9, 1, 0.0));
+    let [x, y] = [&x, &y].map(|values| Sample::new(1, values));
+    let independent = |samples, settings: &independence::Settings| {
+        independence(device, samples, settings, &mut |_| {}).map(|_| ())
+    };
+    let defaults = independence::Settings::default();
+    refused("unequal n", independent([x, y], &defaults), "X has 10 rows and Y has 9")?;
+    refused("three rows", independent([x.first(3), y.first(3)], &defaults), "at least 4")?;
+    let gamma = independence::Settings {
+        null: independence::Null::Gamma,
+        families: [Family::Energy, Family::Gaussian],
+        ..Default::default()
+    };
+    refused("energy and gamma", independent([x.first(9), y], &gamma), "bounded kernels")?;
+
+    let density = model(&[0.0, 0.0], &[1.0, 1.0]);
+    let fits = |sample, density: &dyn Density, settings: &fit::Settings| {
+        fit(device, sample, candidate(density), settings, &mut |_| {}).map(|_| ())
+    };
+    refused(
+        "dimensions",
+        fits(x, &density, &Default::default()),
+        "2 dimensions, but the sample has 1 columns",
+    )?;
+    let laplace = fit::Settings { family: Family::Laplace, ..Default::default() };
+    refused("laplace", fits(x, &model(&[0.0], &[1.0]), &laplace), "smooth kernel")?;
+    let gamma = elbo::density::Gamma::new(vec![2.0], vec![1.0])?;
+    refused("outside of the support", fits(x, &gamma, &Default::default()), "density is zero there")?;
+
+    let wide = normal(62, 10, 2, 0.0);
+    let relative = |samples| closer(device, samples, &Default::default(), &mut |_| {}).map(|_| ());
+    refused("columns", relative([x, y, Sample::new(2, &wide)]), "B has 2 columns and REAL has 1")?;
+    refused("few points", relative([x, y, x.first(3)]), "B has 3 points")
+}
