@@ -171,13 +171,18 @@ impl Scored {
 /// A model of one of the known families: what a model file holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "family", rename_all = "kebab-case", try_from = "Value")]
-#[expect(missing_docs, reason = "each variant's type says what it is")]
 pub enum Model {
+    /// `gaussian`.
     Gaussian(Gaussian),
+    /// `gaussian-mixture`.
     GaussianMixture(GaussianMixture),
+    /// `student-t`.
     StudentT(StudentT),
+    /// `laplace`.
     Laplace(Laplace),
+    /// `gamma`.
     Gamma(Gamma),
+    /// `gauss-bernoulli-rbm`.
     GaussBernoulliRbm(GaussBernoulliRbm),
 }
 

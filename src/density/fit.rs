@@ -466,6 +466,15 @@ mod tests {
         mixture.sample(n, &mut Sequence::new(5, Stream::Model, 1)).expect("draws")
     }
 
+    impl Component {
+        /// This component as a distribution of its own.
+        fn alone(&self) -> GaussianMixture {
+            let c = &self.covariance;
+            let covariance = Covariance::Full(vec![vec![c[0], c[2]], vec![c[2], c[3]]]);
+            GaussianMixture::new(vec![1.0], vec![self.mean.clone()], vec![covariance]).expect("a component")
+        }
+    }
+
     fn settings(components: usize) -> Settings {
         Settings { components, ..Settings::default() }
     }
@@ -510,6 +519,43 @@ mod tests {
         assert!((fitted.ln_likelihood - of(&fitted.mixture)).abs() < 1e-9 * fitted.ln_likelihood.abs());
         let gain = fitted.ln_likelihood - of(&truth);
         assert!(gain > 0.0 && gain < 30.0, "{gain}");
+    }
+
+    /// One step against the formulas above, with sums of 300 terms around 1.
+    #[test]
+    fn a_step_is_the_formulas() {
+        // Three components in one cloud: their shares overlap, and the start is no fixed point.
+        let cloud = GaussianMixture::new(vec![1.0], vec![vec![1.0, 2.0]], vec![vec![1.0, 3.0].into()]);
+        let (values, n, wanted) = (draws(&cloud.expect("a model"), 300), 300, settings(3));
+        let sample = Sample::new(2, &values);
+        let points = Units::of(sample).expect("units").standardised(sample);
+        let before = State::new(&points, 2, &wanted, 0).expect("a start");
+        let sums = before.expect(&points, 2);
+        let after = before.maximise(&sums, 2, n, wanted.floor).expect("a step");
+        let parts: Vec<GaussianMixture> =
+            before.components.iter().map(|component| component.alone()).collect();
+        let part =
+            |k: usize, x: &[f64]| before.components[k].weight * parts[k].ln_density(x).expect("known").exp();
+        let density = |x: &[f64]| (0..3).map(|k| part(k, x)).sum::<f64>();
+        let likelihood: f64 = points.chunks(2).map(|x| density(x).ln()).sum();
+        assert!((sums.ln_likelihood - likelihood).abs() < 1e-10, "{}, {likelihood}", sums.ln_likelihood);
+        for (k, component) in after.components.iter().enumerate() {
+            let weighted = |f: &dyn Fn(&[f64]) -> f64| -> f64 {
+                points.chunks(2).map(|x| part(k, x) / density(x) * f(x)).sum()
+            };
+            let mass = weighted(&|_| 1.0);
+            assert!((component.weight - mass / n as f64).abs() < 1e-12, "weight {k}");
+            let mean = [0, 1].map(|i| weighted(&|x| x[i]) / mass);
+            assert!((mean[0] - before.components[k].mean[0]).abs() > 1e-4, "the mean moves");
+            for i in 0..2 {
+                assert!((component.mean[i] - mean[i]).abs() < 1e-12, "mean {k}, {i}");
+                for j in 0..=i {
+                    let want = weighted(&|x| (x[i] - mean[i]) * (x[j] - mean[j])) / mass;
+                    let got = component.covariance[i * 2 + j];
+                    assert!((got - want).abs() < 1e-12, "covariance {k}, {i}, {j}: {got}, {want}");
+                }
+            }
+        }
     }
 
     /// Overlapping components, where EM takes many steps, in several dimensions; also where the floor is at work.
