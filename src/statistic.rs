@@ -11,6 +11,7 @@
 
 pub mod bandwidth;
 pub mod gram;
+pub mod neighbours;
 pub mod null;
 pub mod points;
 pub mod two_sample;
