@@ -183,6 +183,15 @@ impl Sequence {
     pub fn below(&mut self, n: u32) -> u32 {
         ((u64::from(self.word()) * u64::from(n)) >> 32) as u32
     }
+
+    /// `0..n` in random order (Fisher and Yates).
+    pub fn order(&mut self, n: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n).collect();
+        for i in (1..n).rev() {
+            order.swap(i, self.below(i as u32 + 1) as usize);
+        }
+        order
+    }
 }
 
 /// A keyed bijection of `0..n`: position `i` of the shuffled order holds item `shuffled(i, ..)`.

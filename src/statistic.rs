@@ -8,6 +8,8 @@
 //!                                                           |
 //! two_sample: estimates, variance, p-value   witness: mean k(x_i, .) - mean k(y_j, .)
 //! ```
+//!
+//! [`neighbours`] needs no kernel: KL divergence and mutual information from distances to nearest points.
 
 pub mod bandwidth;
 pub mod gram;

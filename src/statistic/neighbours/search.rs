@@ -7,10 +7,10 @@
 //! end: the next block's gap in the first coordinate reaches as far as any query of the group looks
 //! ```
 //!
-//! For d = 1 that is a few blocks a query, for d = 2 about the square root of all; from d = 5 or so every block is
-//! visited, and the loop is plain brute force with a block and a group in the cache. A k-d tree prunes better for
-//! d = 3 to 10, but the crates at hand fix d when they are compiled, some refuse many points with one equal
-//! coordinate, and the number of neighbours in a marginal space needs a tree of its own.
+//! For d = 1 that is a few blocks a query, for d = 2 about the square root of all; by d = 10 it is nearly all of them,
+//! and the walk is plain brute force with a block and a group in the cache. A k-d tree would prune better in between,
+//! but those of the crates fix d when they are compiled and refuse many points with one equal coordinate, and each
+//! marginal space of a mutual information would need a tree of its own.
 
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -204,9 +204,13 @@ mod tests {
     /// equal distances and equal points.
     #[test]
     fn the_walk_finds_what_a_sorted_list_of_all_distances_has() {
-        for (n, queries, d, tenths) in
-            [(1, 3, 1, false), (33, 40, 1, true), (257, 100, 2, false), (300, 9, 3, true), (100, 70, 13, false)]
-        {
+        for (n, queries, d, tenths) in [
+            (1, 3, 1, false),
+            (33, 40, 1, true),
+            (257, 100, 2, false),
+            (300, 9, 3, true),
+            (100, 70, 13, false),
+        ] {
             let mut random = Sequence::new(0, Stream::Data, n);
             let mut draw = |count| -> Vec<f64> {
                 let value = |z: f64| if tenths { (10.0 * z).round() / 10.0 } else { z };
