@@ -5,13 +5,14 @@
 //! ```text
 //! cli                    arguments -> configurations -> a call -> a printed result
 //! figure                 what to decode and lay out for each picture
-//! statistic              two samples: bandwidth, null distribution, estimates, test, witness
+//! statistic              two samples: bandwidth, null distribution, estimates, test, witness; information
 //! ceiling                what a device can do at most
 //! train                  the loop, its settings and metrics, the run directory
 //! model                  layers and objective -> a Plan of programs
 //! kernel                 one module per kernel: formula, f64 reference, fast CPU version, WGSL
 //! engine                 runs a Plan: gpu (the only place that names wgpu), cpu, and the f64 reference
 //! program                buffers, kernel calls in order, the Kernel trait: plain data
+//! problem                standard test problems: samples whose difference is known
 //! data  picture          images in; arrays to PNG files
 //! density                models with a score: densities, draws, fits
 //! checkpoint             safetensors files in PyTorch's layout
@@ -33,6 +34,7 @@ pub mod memory;
 pub mod model;
 pub mod numeric;
 pub mod picture;
+pub mod problem;
 pub mod program;
 pub mod random;
 pub mod sample;

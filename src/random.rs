@@ -42,6 +42,12 @@ pub enum Stream {
     Model,
     /// The first centres of a mixture.
     Centres,
+    /// Which points are in which part of a sample, for a standard error.
+    Parts,
+    /// X of a test problem.
+    ProblemX,
+    /// Y of a test problem.
+    ProblemY,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
@@ -167,9 +173,30 @@ impl Sequence {
         normal_pair(self.word(), self.word())[0]
     }
 
+    /// A number in (0, 1) of 52 random bits: numbers of [`Self::uniform`] coincide among a few thousand.
+    pub fn uniform_f64(&mut self) -> f64 {
+        let bits = u64::from(self.word()) << 20 | u64::from(self.word() >> 12);
+        (bits as f64 + 0.5) * 2f64.powi(-52)
+    }
+
+    /// A draw from N(0, 1) in f64 (Box and Muller 1958).
+    pub fn normal_f64(&mut self) -> f64 {
+        let radius = (-2.0 * self.uniform_f64().ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform_f64()).cos()
+    }
+
     /// A whole number in `0..n`, for `n` far below 2^32 (the bias is n / 2^32).
     pub fn below(&mut self, n: u32) -> u32 {
         ((u64::from(self.word()) * u64::from(n)) >> 32) as u32
+    }
+
+    /// `0..n` in random order (Fisher and Yates).
+    pub fn order(&mut self, n: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n).collect();
+        for i in (1..n).rev() {
+            order.swap(i, self.below(i as u32 + 1) as usize);
+        }
+        order
     }
 }
 
@@ -268,6 +295,13 @@ mod tests {
             let error = 5.0 * (variance / f64::from(n)).sqrt();
             assert!((moment(k) - want).abs() < error, "E z^{k} = {}", moment(k));
         }
+        let distance = distance_to_normal(&mut draws);
+        assert!(distance < 2.23 / f64::from(n).sqrt(), "Kolmogorov-Smirnov distance {distance}");
+    }
+
+    /// The Kolmogorov-Smirnov distance of draws to N(0, 1).
+    fn distance_to_normal(draws: &mut [f64]) -> f64 {
+        let n = draws.len() as f64;
         draws.sort_by(f64::total_cmp);
         // Abramowitz and Stegun 7.1.26, to 1.5e-7.
         let cdf = |z: f64| {
@@ -278,12 +312,28 @@ mod tests {
             let tail = 0.5 * p * (-z * z / 2.0).exp();
             if z > 0.0 { 1.0 - tail } else { tail }
         };
-        let distance = draws
-            .iter()
-            .enumerate()
-            .map(|(i, &z)| (cdf(z) - (i as f64 + 0.5) / f64::from(n)).abs())
-            .fold(0.0, f64::max);
-        assert!(distance < 2.23 / f64::from(n).sqrt(), "Kolmogorov-Smirnov distance {distance}");
+        let distance = |(i, &z): (usize, &f64)| (cdf(z) - (i as f64 + 0.5) / n).abs();
+        draws.iter().enumerate().map(distance).fold(0.0, f64::max)
+    }
+
+    /// Kolmogorov-Smirnov at 1e-4 again, and no value twice: 2^17 numbers of 52 bits coincide once in 5e5 seeds.
+    #[test]
+    fn numbers_in_f64_have_their_distributions_and_never_coincide() {
+        let n = 1 << 17;
+        let bound = 2.23 / f64::from(n).sqrt();
+        let mut random = Sequence::new(1, Stream::ProblemX, 0);
+        let mut normals: Vec<f64> = (0..n).map(|_| random.normal_f64()).collect();
+        let distance = distance_to_normal(&mut normals);
+        assert!(distance < bound, "Kolmogorov-Smirnov distance of the normals {distance}");
+        let mut uniforms: Vec<f64> = (0..n).map(|_| random.uniform_f64()).collect();
+        uniforms.sort_by(f64::total_cmp);
+        for (i, &u) in uniforms.iter().enumerate() {
+            let expected = (i as f64 + 0.5) / f64::from(n);
+            assert!((u - expected).abs() < bound, "uniform number {i} of {n} in order is {u}");
+        }
+        for values in [&normals, &uniforms] {
+            assert!(values.windows(2).all(|pair| pair[0] < pair[1]), "a value comes twice");
+        }
     }
 
     #[test]

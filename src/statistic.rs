@@ -8,12 +8,15 @@
 //!                                                           |
 //! two_sample: estimates, variance, p-value   witness: mean k(x_i, .) - mean k(y_j, .)
 //! ```
+//!
+//! [`neighbours`] needs no kernel: KL divergence and mutual information from distances to nearest points.
 
 pub mod bandwidth;
 pub mod closer;
 pub mod fit;
 pub mod gram;
 pub mod independence;
+pub mod neighbours;
 pub mod null;
 pub mod p_value;
 pub mod points;

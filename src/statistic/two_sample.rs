@@ -263,11 +263,7 @@ fn check([x, y]: [Sample<'_>; 2], settings: &Settings) -> Result<()> {
 
 /// The points of a sample in random order.
 fn mixed(sample: Sample<'_>, seed: u64, which: u32) -> Vec<f64> {
-    let mut random = Sequence::new(seed, Stream::Bins, which);
-    let mut order: Vec<usize> = (0..sample.len()).collect();
-    for i in (1..order.len()).rev() {
-        order.swap(i, random.below(i as u32 + 1) as usize);
-    }
+    let order = Sequence::new(seed, Stream::Bins, which).order(sample.len());
     order.into_iter().flat_map(|i| sample.point(i).iter().copied()).collect()
 }
 
