@@ -629,7 +629,7 @@ mod tests {
             let tables = draw(Problem::PerturbedPair, amplitude, 50_000);
             mean_is("x", &tables, |x, _| x[0], 0.5);
             mean_is("y^2", &tables, |_, y| y[0] * y[0], 1.0 / 3.0);
-            let side = |v: f64| if (4.0 * v) as u32 % 2 == 0 { 1.0 } else { -1.0 };
+            let side = |v: f64| if ((4.0 * v) as u32).is_multiple_of(2) { 1.0 } else { -1.0 };
             let inside = |x: f64, y: f64| if x < 0.5 && y < 0.5 { side(x) * side(y) } else { 0.0 };
             let sum: f64 = (0..50_000).map(|i| inside(tables[0].row(i)[0], tables[1].row(i)[0])).sum();
             let sign = if sum < 0.0 { -1.0 } else { 1.0 };

@@ -186,7 +186,7 @@ fn paired(x: Sample<'_>, others: usize, what: &str) -> Result<()> {
 struct Columns(Vec<(usize, f64)>);
 
 impl Columns {
-    /// Of all points of some samples of dimension `d`.
+    /// Of all points of some samples of dimension `d`; an error if a column cannot be divided.
     fn new(d: usize, samples: &[Sample<'_>]) -> Result<Self> {
         let column = |f: usize| {
             let values = || samples.iter().flat_map(move |sample| sample.values.iter().skip(f).step_by(d));
@@ -201,7 +201,13 @@ impl Columns {
         if columns.is_empty() {
             return wrong("all points are equal, so they hold no information; use data that vary".into());
         }
-        Ok(Self(columns))
+        match columns.iter().find(|(_, deviation)| !(deviation.is_finite() && *deviation > 0.0)) {
+            None => Ok(Self(columns)),
+            Some((f, _)) => wrong(format!(
+                "column {f} (counted from 0) has a value that is not finite, or too large or small to square; \
+                 correct or rescale it"
+            )),
+        }
     }
 
     /// How many columns count.
@@ -592,6 +598,8 @@ mod tests {
         let repeated = [vec![1.0; 5], (0..25).map(f64::from).map(|i| i + 0.5).collect()].concat();
         let repeated = Sample::new(1, &repeated);
         let constant = Sample::new(1, &[2.5; 30]);
+        let [infinite, tiny] = [f64::INFINITY, 1e-200].map(|v| [&[v], &[0.0; 29][..]].concat());
+        let [infinite, tiny] = [&infinite, &tiny].map(|values| Sample::new(1, values));
         let (k, labels) = (settings(3), [[7; 29].as_slice(), &[8]].concat());
         let with_labels = |labels: &[u32]| mutual_information_with_labels(line, labels, &k);
         for (result, words) in [
@@ -601,6 +609,8 @@ mod tests {
             (divergence([line, line], &settings(0)), "0th nearest neighbour"),
             (divergence([repeated, line], &k), "row 0 (counted from 0) equals 3 or more others of X"),
             (divergence([line, line], &settings(1)), "row 0 (counted from 0) equals 1 or more rows of Y"),
+            (divergence([infinite, line], &k), "column 0 (counted from 0) has a value that is not finite"),
+            (mutual_information([line, tiny], &k), "too large or small to square"),
             (divergence([constant, constant], &k), "all points are equal"),
             (mutual_information([line, short], &k), "X has 30 points, but there are 3 points to pair"),
             (mutual_information([short, short], &k), "X has 3 points, but"),
