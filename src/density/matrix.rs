@@ -171,7 +171,7 @@ pub(super) fn cholesky(mut matrix: Vec<f64>, d: usize) -> std::result::Result<Ve
         }
         let pivot = row[i] - row[..i].iter().map(|l| l * l).sum::<f64>();
         // What a pivot of zero may become by rounding.
-        if !(pivot > d as f64 * f64::EPSILON * row[i]) {
+        if pivot.is_nan() || pivot <= d as f64 * f64::EPSILON * row[i] {
             return Err(i);
         }
         row[i] = pivot.sqrt();
