@@ -4,7 +4,7 @@ use super::{Coordinates, Density};
 use crate::random::{Sequence, Stream};
 
 /// Draws for the checks that average.
-const DRAWS: usize = 20_000;
+const DRAWS: usize = 8_000;
 
 /// How many standard errors a mean may be off. Draws are seeded, so a test that passes always passes; beyond 4 are 6
 /// in 100,000.

@@ -14,7 +14,7 @@
 //! nearest, and takes one covariance within all groups. The best of several starts counts. One component is the
 //! closed form: mean and covariance, divided by n.
 
-use super::matrix::{Covariance, Factor, cholesky, eigen};
+use super::matrix::{Covariance, cholesky, eigen, inverse};
 use super::{GaussianMixture, LN_TWO_PI, draw, ln_sum_exp};
 use crate::error::{Error, Kind, Result};
 use crate::random::{Sequence, Stream};
@@ -174,7 +174,8 @@ struct Component {
     mean: Vec<f64>,
     /// `(d, d)`, the lower triangle.
     covariance: Vec<f64>,
-    factor: Factor,
+    /// L^-1 of the covariance L L': `(d, d)`, lower triangular.
+    whitener: Vec<f64>,
     /// ln of the weight and of the density at the mean.
     ln_peak: f64,
     floored: bool,
@@ -184,19 +185,19 @@ impl Component {
     fn new(weight: f64, mean: Vec<f64>, covariance: Vec<f64>, floor: f64) -> Result<Self> {
         let d = mean.len();
         let Raised { covariance, lower, floored } = raise(covariance, d, floor)?;
-        let factor = Factor::Full(lower);
-        let ln_peak = weight.ln() - factor.half_ln_determinant(d) - 0.5 * d as f64 * LN_TWO_PI;
-        Ok(Self { weight, mean, covariance, factor, ln_peak, floored })
+        let half_ln_determinant: f64 = (0..d).map(|i| lower[i * d + i].ln()).sum();
+        let ln_peak = weight.ln() - half_ln_determinant - 0.5 * d as f64 * LN_TWO_PI;
+        Ok(Self { weight, mean, covariance, whitener: inverse(&lower, d), ln_peak, floored })
     }
 
     /// ln of weight and density, with x - mean.
-    fn ln_part(&self, x: &[f64], residual: &mut [f64], scratch: &mut [f64]) -> f64 {
+    fn ln_part(&self, x: &[f64], residual: &mut [f64]) -> f64 {
         for ((out, mean), x) in residual.iter_mut().zip(&self.mean).zip(x) {
             *out = x - mean;
         }
-        scratch.copy_from_slice(residual);
-        self.factor.whiten(scratch);
-        self.ln_peak - 0.5 * scratch.iter().map(|v| v * v).sum::<f64>()
+        let rows = self.whitener.chunks(residual.len()).enumerate();
+        let whitened = rows.map(|(i, row)| row[..=i].iter().zip(&*residual).map(|(w, r)| w * r).sum::<f64>());
+        self.ln_peak - 0.5 * whitened.map(|v| v * v).sum::<f64>()
     }
 }
 
@@ -329,12 +330,10 @@ impl State {
     fn expect_part(&self, points: &[f64], d: usize) -> Sums {
         let count = self.components.len();
         let mut sums = Sums::zero(count, d);
-        let (mut residuals, mut scratch, mut parts) = (vec![0.0; count * d], vec![0.0; d], vec![0.0; count]);
+        let (mut residuals, mut parts) = (vec![0.0; count * d], vec![0.0; count]);
         for x in points.chunks(d) {
             let each = self.components.iter().zip(residuals.chunks_mut(d)).zip(&mut parts);
-            each.for_each(|((component, residual), part)| {
-                *part = component.ln_part(x, residual, &mut scratch)
-            });
+            each.for_each(|((component, residual), part)| *part = component.ln_part(x, residual));
             let total = ln_sum_exp(&parts);
             sums.ln_likelihood += total;
             for (k, (part, residual)) in parts.iter().zip(residuals.chunks(d)).enumerate() {

@@ -171,12 +171,25 @@ pub(super) fn cholesky(mut matrix: Vec<f64>, d: usize) -> std::result::Result<Ve
         }
         let pivot = row[i] - row[..i].iter().map(|l| l * l).sum::<f64>();
         // What a pivot of zero may become by rounding.
-        if !(pivot > d as f64 * f64::EPSILON * row[i]) {
+        if pivot.is_nan() || pivot <= d as f64 * f64::EPSILON * row[i] {
             return Err(i);
         }
         row[i] = pivot.sqrt();
     }
     Ok(matrix)
+}
+
+/// L^-1 of a lower triangular matrix `(d, d)`: with it, L^-1 v has rows that do not wait for each other.
+pub(super) fn inverse(lower: &[f64], d: usize) -> Vec<f64> {
+    let mut inverse = vec![0.0; d * d];
+    for i in 0..d {
+        let row = &lower[i * d..][..=i];
+        for j in 0..=i {
+            let sum: f64 = (j..i).map(|k| row[k] * inverse[k * d + j]).sum();
+            inverse[i * d + j] = if i == j { 1.0 / row[i] } else { -sum / row[i] };
+        }
+    }
+    inverse
 }
 
 /// Eigenvalues `(d)` and eigenvectors, the columns of `(d, d)`, of a symmetric matrix: Jacobi's rotations, cyclic
@@ -251,6 +264,18 @@ mod tests {
                 assert!((multiply(&rows, &solved)[i] - v[i]).abs() < 1e-13, "{covariance:?}: C C^-1 v");
                 assert!((coloured[i] - v[i]).abs() < 1e-14, "{covariance:?}: L^-1 L v");
             }
+        }
+    }
+
+    #[test]
+    fn the_inverse_whitens() {
+        let lower = cholesky(matrix().concat(), 3).expect("positive definite");
+        let inverse = inverse(&lower, 3);
+        let (v, mut whitened) = ([1.0, -2.0, 3.0], [1.0, -2.0, 3.0]);
+        Factor::Full(lower).whiten(&mut whitened);
+        for (i, whitened) in whitened.iter().enumerate() {
+            let sum: f64 = inverse[i * 3..][..3].iter().zip(v).map(|(w, v)| w * v).sum();
+            assert!((sum - whitened).abs() < 1e-14, "row {i}: {sum}, {whitened}");
         }
     }
 

@@ -7,9 +7,9 @@
 //! Z       = (2 pi)^(d/2) sum over all u of exp(c'u + |b + B u|^2 / 2)
 //! ```
 //!
-//! The usual example of a model whose constant nobody knows (Liu, Lee, Jordan, ICML 2016, section 6; the joint density
-//! there has B/2 in the place of B, but the score is this one). Z has 2^h terms: it is computed up to 16 hidden
-//! units.
+//! The usual example of a model whose constant nobody knows (Liu, Lee, Jordan, "A kernelized Stein discrepancy for
+//! goodness-of-fit tests", ICML 2016; joint densities are also published with B/2 in the place of B, beside this
+//! score). Z has 2^h terms: it is computed where h is small.
 
 use super::{Density, LN_TWO_PI, ZeroDensity, check_numbers, draw, ln_sum_exp};
 use crate::error::{Error, Result};
@@ -17,11 +17,11 @@ use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// Z is known up to this many hidden units: 65,536 terms take milliseconds.
+/// Z is computed up to this many hidden units: the terms take milliseconds.
 const MOST_SUMMED: usize = 16;
 
-/// Steps of the Gibbs chain before each draw, as in the published experiments (Jitkrittum, Xu, Szabo, Fukumizu,
-/// Gretton, "A linear-time kernel goodness-of-fit test", NIPS 2017).
+/// Steps of the Gibbs chain before each draw, as in published experiments (Schrab, Guedj, Gretton, "KSD aggregated
+/// goodness-of-fit test", NeurIPS 2022).
 const GIBBS_STEPS: usize = 2000;
 
 /// A Gauss-Bernoulli restricted Boltzmann machine on R^d.
@@ -135,7 +135,7 @@ impl Density for GaussBernoulliRbm {
     }
 
     /// By Gibbs sampling: each point ends a chain of its own, so the points are independent. How close their
-    /// distribution is depends on how fast the chain mixes; about n d h 8000 operations.
+    /// distribution is depends on how fast the chain mixes. A step takes 4 d h operations for each point.
     fn sample(&self, n: usize, random: &mut Sequence) -> Option<Vec<f64>> {
         let seed = u64::from(random.word()) << 32 | u64::from(random.word());
         let mut points = vec![0.0; n * self.dimension()];

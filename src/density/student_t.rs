@@ -120,7 +120,7 @@ mod tests {
         }
     }
 
-    /// They differ by (q^2 - 2 d q - d (d - 2) .. ) / (4 nu): below 1e-6 where q is around 10 and nu = 10^8. The
+    /// The logarithms differ by (q^2 - 2 d q + d (d - 2)) / (4 nu), below 1e-6 for q up to 20 and nu = 10^8; the
     /// difference of two lgamma around 10^9 rounds to about 1e-7.
     #[test]
     fn many_degrees_of_freedom_are_the_gaussian() {
