@@ -268,9 +268,9 @@ fn ksd_is_that_of_finite_differences(device: &Device) -> Result<(), Failed> {
             let sign =
                 |i: usize| if labels.words[i / 32 * 20 + draw + 1] >> (i % 32) & 1 == 1 { 1.0 } else { -1.0 };
             let mut sum = 0.0;
-            for i in 0..n {
-                for j in (0..n).filter(|&j| j != i) {
-                    sum += sign(i) * u[i][j] * sign(j);
+            for (i, row) in u.iter().enumerate() {
+                for (j, u) in row.iter().enumerate().filter(|&(j, _)| j != i) {
+                    sum += sign(i) * u * sign(j);
                 }
             }
             near(&format!("{what}: draw {draw}"), *got, sum / pairs, error)?;
