@@ -11,6 +11,7 @@
 //!
 //! [`neighbours`] needs no kernel: KL divergence and mutual information from distances to nearest points.
 
+pub mod aggregate;
 pub mod bandwidth;
 pub mod closer;
 pub mod fit;

@@ -190,12 +190,36 @@ pub fn median_distance(device: &Device, points: Sample<'_>, family: Family) -> R
     let mut selection = Selection::new(device, points, family)?;
     let pairs = (n * (n - 1) / 2) as u64;
     let ranks = [(pairs - 1) / 2, pairs / 2];
-    let root = |distance: f32| match family {
+    let [low, high] = [selection.select(ranks[0])?, selection.select(ranks[1])?].map(|d| root(family, d));
+    Ok(0.5 * (low + high))
+}
+
+/// The distance of what a pass adds up.
+fn root(family: Family, distance: f32) -> f64 {
+    match family {
         Family::Laplace => f64::from(distance),
         _ => f64::from(distance).sqrt(),
-    };
-    let [low, high] = [selection.select(ranks[0])?, selection.select(ranks[1])?].map(root);
-    Ok(0.5 * (low + high))
+    }
+}
+
+/// Quantiles, 0 to 1, of the distances over all pairs of different points of both samples, or of a seeded subsample
+/// if there are many.
+pub fn distance_quantiles<const N: usize>(
+    device: &Device,
+    samples: [Sample<'_>; 2],
+    family: Family,
+    seed: u64,
+    quantiles: [f64; N],
+) -> Result<[f64; N]> {
+    let pooled = pool(samples, seed);
+    let points = Sample::new(samples[0].d, &pooled);
+    let mut selection = Selection::new(device, points, family)?;
+    let last = (points.len() * (points.len() - 1) / 2 - 1) as f64;
+    let mut distances = [0.0; N];
+    for (distance, quantile) in distances.iter_mut().zip(quantiles) {
+        *distance = root(family, selection.select((quantile * last).round() as u64)?);
+    }
+    Ok(distances)
 }
 
 /// Finds distances by rank.

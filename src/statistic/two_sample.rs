@@ -358,7 +358,7 @@ fn certain(exceedances: usize, drawn: usize, settings: &Settings) -> bool {
 
 /// MMD^2 of each label vector: see [`super::null`]; with `trace`, the sum of k(`x_i`, `y_i`), the one-sample form
 /// w'H w / (n (n - 1)) of the wild bootstrap, w = 2 a - 1 on X and its opposite on Y.
-fn statistics(gram: &Gram, labels: &Labels, trace: Option<f64>) -> Vec<f64> {
+pub(super) fn statistics(gram: &Gram, labels: &Labels, trace: Option<f64>) -> Vec<f64> {
     let [n, m] = gram.counts.map(|count| count as f64);
     let r: Vec<f64> = gram.k.iter().map(|k| k[0] + k[1]).collect();
     let total: f64 = r.iter().sum();
