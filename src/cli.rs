@@ -1,5 +1,6 @@
 //! The command line: arguments become plain configurations, a call, and a printed result.
 
+mod aggregate;
 mod bandwidth;
 mod bench;
 mod closer;

@@ -1,12 +1,16 @@
 //! `elbo compare`.
 
+use super::aggregate::Output;
 use super::output::{grouped, json, note, result};
 use super::sample::{KernelOptions, NullPicture, PairBar, SAMPLES, halves, same_columns, sample};
-use crate::engine::Info;
-use crate::error::Result;
+use crate::data::table::Table;
+use crate::engine::{Device, Info};
+use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
+use crate::statistic::aggregate::{self, Combine};
+use crate::statistic::neighbours::{self, Information};
 use crate::statistic::null::Null;
-use crate::statistic::{Settings, TwoSample, two_sample};
+use crate::statistic::{Bandwidth, Settings, TwoSample, two_sample};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -26,6 +30,7 @@ Examples:
   elbo compare a.npy b.npy
   elbo compare data.npz:before data.npz:after --kernel laplace --permutations 9999
   elbo compare mnist:test run:runs/001 --out comparison
+  elbo compare a.npy b.npy --aggregate agg         twenty kernels in one test; says which see a difference
   elbo compare a.npy                               two random halves: should not differ
   elbo compare old.csv new.csv --check --json      exit code 3 if they differ"))]
 pub(super) struct Compare {
@@ -50,6 +55,15 @@ pub(super) struct Compare {
     /// Stop when more permutations cannot change the decision
     #[arg(long)]
     sequential: bool,
+    /// Test with many kernels at once, so that no bandwidth has to be chosen
+    #[arg(long, value_name = "HOW")]
+    aggregate: Option<Combine>,
+    /// Kernels of --aggregate, each with all bandwidths: those of --bandwidth, or ten between the distances
+    #[arg(long, value_delimiter = ',', default_values = ["gaussian", "laplace"], value_name = "LIST")]
+    kernels: Vec<Family>,
+    /// Estimate a divergence too: kl, KL(X || Y) in nats by nearest neighbours
+    #[arg(long, value_name = "WHICH")]
+    divergence: Option<Divergence>,
     /// End with exit code 3 if the samples differ
     #[arg(long)]
     check: bool,
@@ -63,6 +77,9 @@ pub(super) struct Compare {
 struct Report<'a> {
     #[serde(flatten)]
     test: &'a TwoSample,
+    /// KL(X || Y) in nats, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kl: Option<Information>,
     engine: &'static str,
     adapter: &'a str,
     pairs_per_second: f64,
@@ -88,6 +105,14 @@ impl Compare {
         };
         same_columns([&x, &y])?;
         let device = self.kernel.common.open()?;
+        if let Some(combine) = self.aggregate {
+            return self.run_aggregate(&device, [&x, &y], combine);
+        }
+        let divergence = self.divergence.map(|Divergence::Kl| {
+            let settings = neighbours::Settings { seed: settings.seed, ..neighbours::Settings::default() };
+            neighbours::divergence([sample(&x), sample(&y)], &settings)
+        });
+        let divergence = divergence.transpose()?;
         let bar = PairBar::new("comparing");
         let test = two_sample(&device, [sample(&x), sample(&y)], &settings, &mut |done| bar.set(done))?;
         bar.finish();
@@ -108,12 +133,57 @@ impl Compare {
         if self.kernel.common.json {
             let Info { engine, adapter, .. } = device.info();
             let pairs_per_second = test.pairs / test.seconds;
-            json(&Report { test: &test, engine, adapter, pairs_per_second })?;
+            json(&Report { test: &test, kl: divergence, engine, adapter, pairs_per_second })?;
         } else {
             self.print(&test, [&x.name, &y.name]);
+            if let Some(kl) = divergence {
+                result(format_args!(
+                    "KL         {}; from X to Y, by nearest neighbours (k = {})",
+                    nats(&kl),
+                    kl.k
+                ));
+                result("           Biased, the more the higher the dimension, and may be negative: no test.");
+            }
         }
         Ok(if self.check && test.p.reject { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
     }
+}
+
+impl Compare {
+    fn run_aggregate(&self, device: &Device, tables: [&Table; 2], combine: Combine) -> Result<ExitCode> {
+        let null = match self.null {
+            Null::Exact => aggregate::Null::Exact,
+            Null::Wild => aggregate::Null::Wild,
+            Null::Binned => {
+                return Err(Error::usage("--aggregate has no binned null; use --null exact or --null wild"));
+            }
+        };
+        let given = self.kernel.bandwidth != Bandwidth::default();
+        let settings = aggregate::Settings {
+            families: self.kernels.clone(),
+            bandwidth: given.then(|| self.kernel.bandwidth.clone()),
+            combine,
+            permutations: self.permutations,
+            null,
+            alpha: self.alpha,
+            seed: self.kernel.common.seed,
+        };
+        let to = Output { json: self.kernel.common.json, check: self.check, out: self.out.as_deref() };
+        super::aggregate::run(device, tables, &settings, &to)
+    }
+}
+
+/// A divergence that can be estimated.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Divergence {
+    /// Kullback-Leibler, KL(X || Y)
+    Kl,
+}
+
+/// An estimate in nats with its standard error.
+pub(super) fn nats(information: &Information) -> String {
+    let error = information.standard_error.map_or(String::new(), |error| format!(" +- {error:.3}"));
+    format!("{:.3}{error} nats", information.nats)
 }
 
 /// The decision in words.

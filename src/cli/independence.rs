@@ -1,13 +1,15 @@
 //! `elbo independence`.
 
-use super::compare::{REJECTED, kernel_line};
+use super::compare::{REJECTED, kernel_line, nats};
 use super::output::{grouped, json, note, result};
 use super::sample::{CommonOptions, NullPicture, PairBar, SAMPLES, sample};
+use crate::data::table::Table;
 use crate::engine::Info;
 use crate::error::Result;
 use crate::kernel::pairs::Family;
 use crate::statistic::Bandwidth;
 use crate::statistic::independence::{Independence as Test, Null, Settings, independence};
+use crate::statistic::neighbours::{self, Information};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -51,6 +53,9 @@ pub(super) struct Independence {
     /// Level of the test
     #[arg(long, default_value_t = 0.05)]
     alpha: f64,
+    /// Estimate the mutual information of many rows too, not only of up to 5000
+    #[arg(long)]
+    information: bool,
     /// End with exit code 3 if the variables depend on each other
     #[arg(long)]
     check: bool,
@@ -69,7 +74,13 @@ struct Report<'a> {
     engine: &'static str,
     adapter: &'a str,
     pairs_per_second: f64,
+    /// In nats; null for many rows unless asked for, or where rows coincide.
+    mutual_information: Option<Information>,
 }
+
+/// Rows up to which mutual information is estimated without being asked for: it takes longer than the test in high
+/// dimension.
+const FEW_ROWS: usize = 5000;
 
 impl Independence {
     pub(super) fn run(&self) -> Result<ExitCode> {
@@ -97,6 +108,7 @@ impl Independence {
         let test = independence(&device, [sample(&x), sample(&y)], &settings, &mut |done| bar.set(done))?;
         bar.finish();
         test.warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
+        let information = self.information(&families, [&x, &y]);
         if let Some(directory) = &self.out
             && !test.draws.is_empty()
         {
@@ -108,11 +120,48 @@ impl Independence {
         }
         if self.common.json {
             let Info { engine, adapter, .. } = device.info();
-            json(&Report { test: &test, engine, adapter, pairs_per_second: test.pairs / test.seconds })?;
+            let pairs_per_second = test.pairs / test.seconds;
+            json(&Report {
+                test: &test,
+                engine,
+                adapter,
+                pairs_per_second,
+                mutual_information: information,
+            })?;
         } else {
-            print(&test, [&x.name, &y.name]);
+            print(&test, [&x.name, &y.name], information.as_ref());
         }
         Ok(if self.check && test.p.reject { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
+    }
+}
+
+impl Independence {
+    /// I(X; Y) by nearest neighbours, where that is possible.
+    fn information(&self, families: &[Family; 2], [x, y]: [&Table; 2]) -> Option<Information> {
+        if x.rows > FEW_ROWS && !self.information {
+            return None;
+        }
+        let settings = neighbours::Settings { seed: self.common.seed, ..neighbours::Settings::default() };
+        let numbers = |table: &Table| table.values.iter().map(|&v| v.to_bits()).collect::<Vec<u64>>();
+        // Equal labels become equal numbers.
+        let labels = |table: &Table| {
+            let values = numbers(table);
+            let mut different = values.clone();
+            different.sort_unstable();
+            different.dedup();
+            values.iter().map(|v| different.partition_point(|d| d < v) as u32).collect::<Vec<u32>>()
+        };
+        let estimate = match families {
+            [Family::Delta, Family::Delta] => return None,
+            [_, Family::Delta] => {
+                neighbours::mutual_information_with_labels(sample(x), &labels(y), &settings)
+            }
+            [Family::Delta, _] => {
+                neighbours::mutual_information_with_labels(sample(y), &labels(x), &settings)
+            }
+            _ => neighbours::mutual_information([sample(x), sample(y)], &settings),
+        };
+        estimate.map_err(|error| note(format_args!("no mutual information: {error}"))).ok()
     }
 }
 
@@ -125,7 +174,7 @@ fn decision(test: &Test) -> String {
     }
 }
 
-fn print(test: &Test, names: [&str; 2]) {
+fn print(test: &Test, names: [&str; 2], information: Option<&Information>) {
     for (letter, name, of) in [("X", names[0], &test.x), ("Y", names[1], &test.y)] {
         let kernel = kernel_line(of.kernel, &of.bandwidths, &of.bandwidth_rule);
         result(format_args!("{letter}          {name}: d = {}; {kernel}", of.d));
@@ -135,6 +184,13 @@ fn print(test: &Test, names: [&str; 2]) {
     let distance =
         test.distance_correlation.map_or(String::new(), |d| format!("; distance correlation {d:.3}"));
     result(format_args!("strength   CKA {:.4}{distance} (0 to 1, above 0 also by chance)", test.cka));
+    if let Some(information) = information {
+        result(format_args!(
+            "           mutual information {}, by nearest neighbours (k = {})",
+            nats(information),
+            information.k
+        ));
+    }
     let p = &test.p;
     if test.draws.is_empty() {
         result(format_args!("p-value    {:.3e}, by a gamma distribution", p.p_value));
