@@ -5,7 +5,9 @@
 //! and p = (rejections of both + 1) / (repetitions of both + 2).
 
 use elbo::engine::{Choice, Device};
+use elbo::kernel::pairs::Family;
 use elbo::problem::{Digits, Problem};
+use elbo::statistic::aggregate::{self, Combine};
 use elbo::statistic::{Bandwidth, Rule, Sample, Settings, two_sample};
 
 /// Points of each sample in all problems.
@@ -21,12 +23,51 @@ struct Cell {
     published: Option<f64>,
 }
 
+/// A test of two samples.
+#[derive(Clone)]
+enum Test {
+    /// One kernel with the bandwidth of a rule.
+    One(Rule),
+    /// Many kernels.
+    Many(aggregate::Settings),
+}
+
+impl Test {
+    /// In words, with its permutations.
+    fn name(&self) -> String {
+        match self {
+            Self::One(rule) => format!("Rule `{}`, 999 permutations", rule.name()),
+            Self::Many(settings) => {
+                format!(
+                    "{:?}, {:?}, {} permutations",
+                    settings.combine, settings.families, settings.permutations
+                )
+            }
+        }
+    }
+
+    /// Whether it rejects at level 0.05.
+    fn rejects(&self, device: &Device, samples: [Sample<'_>; 2], seed: u64) -> elbo::error::Result<bool> {
+        match self {
+            Self::One(rule) => {
+                let bandwidth = Bandwidth::Rule(*rule, vec![1.0]);
+                let settings = Settings { bandwidth, seed, ..Settings::default() };
+                Ok(two_sample(device, samples, &settings, &mut |_| {})?.p.reject)
+            }
+            Self::Many(settings) => {
+                let settings = aggregate::Settings { seed, ..settings.clone() };
+                Ok(aggregate::aggregate(device, samples, &settings, &mut |_| {})?.p.reject)
+            }
+        }
+    }
+}
+
 /// Cells with the same settings, and how many repetitions the published rates come from.
 struct Table<'a> {
     title: &'static str,
     problem: Problem,
     digits: Option<&'a Digits>,
-    rule: Rule,
+    test: Test,
     cells: Vec<Cell>,
     published_repetitions: f64,
     repetitions: usize,
@@ -36,11 +77,7 @@ impl Table<'_> {
     /// Runs and prints it; gives the numbers of cells beyond the bound and in all.
     fn run(&self, device: &Device, counts: &mut [usize; 2]) -> Result<(), Box<dyn std::error::Error>> {
         println!("\n### {}\n", self.title);
-        println!(
-            "Rule `{}`, {} repetitions, 999 permutations, level 0.05.\n",
-            self.rule.name(),
-            self.repetitions
-        );
+        println!("{}, {} repetitions, level 0.05.\n", self.test.name(), self.repetitions);
         println!("| | elbo | published | difference / SE |\n|--|--:|--:|--:|");
         for (index, cell) in self.cells.iter().enumerate() {
             let mut rejected = 0;
@@ -53,10 +90,8 @@ impl Table<'_> {
                     repetition as u32,
                     self.digits,
                 )?;
-                let bandwidth = Bandwidth::Rule(self.rule, vec![1.0]);
-                let settings = Settings { bandwidth, seed, ..Settings::default() };
                 let samples = tables.each_ref().map(|table| Sample::new(table.columns, &table.values));
-                rejected += usize::from(two_sample(device, samples, &settings, &mut |_| {})?.p.reject);
+                rejected += usize::from(self.test.rejects(device, samples, seed)?);
             }
             let (r, s) = (self.repetitions as f64, self.published_repetitions);
             let rate = rejected as f64 / r;
@@ -97,7 +132,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         title: "MMD-FUSE: perturbed uniform, d = 1, n = m = 500",
         problem: Problem::PerturbedUniform,
         digits: None,
-        rule: Rule::Median,
+        test: Test::One(Rule::Median),
         cells: cells(Problem::PerturbedUniform, published.map(Some)),
         published_repetitions: 200.0,
         repetitions,
@@ -109,12 +144,46 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         title: "MMD-FUSE: mixture of four Gaussians, d = 2, n = m = 500",
         problem: Problem::Mixture,
         digits: None,
-        rule: Rule::Median,
+        test: Test::One(Rule::Median),
         cells: cells(Problem::Mixture, published.map(Some)),
         published_repetitions: 200.0,
         repetitions,
     }
     .run(&device, &mut counts)?;
+
+    let many = |combine| Test::Many(aggregate::Settings { combine, ..aggregate::Settings::default() });
+    let uniform = [
+        (Combine::Fuse, [0.045, 0.085, 0.18, 0.505, 0.825, 0.975]),
+        (Combine::Agg, [0.035, 0.08, 0.21, 0.605, 0.88, 0.985]),
+    ];
+    for (combine, published) in uniform {
+        Table {
+            title: "MMD-FUSE and MMDAgg: perturbed uniform, d = 1, n = m = 500",
+            problem: Problem::PerturbedUniform,
+            digits: None,
+            test: many(combine),
+            cells: cells(Problem::PerturbedUniform, published.map(Some)),
+            published_repetitions: 200.0,
+            repetitions,
+        }
+        .run(&device, &mut counts)?;
+    }
+    let mixture = [
+        (Combine::Fuse, [0.995, 0.945, 0.51, 0.135, 0.065, 0.035, 0.105, 0.235, 0.635, 0.84, 0.905]),
+        (Combine::Agg, [0.995, 0.915, 0.46, 0.12, 0.09, 0.05, 0.105, 0.25, 0.675, 0.91, 0.945]),
+    ];
+    for (combine, published) in mixture {
+        Table {
+            title: "MMD-FUSE and MMDAgg: mixture of four Gaussians, d = 2, n = m = 500",
+            problem: Problem::Mixture,
+            digits: None,
+            test: many(combine),
+            cells: cells(Problem::Mixture, published.map(Some)),
+            published_repetitions: 200.0,
+            repetitions,
+        }
+        .run(&device, &mut counts)?;
+    }
 
     // Of one bump, no rate of independent samples is known.
     let mut perturbations = cells(Problem::Perturbations, [None, Some(0.67), Some(0.11), Some(0.065)]);
@@ -123,7 +192,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         title: "Perturbed uniform of MMDAgg with independent samples, d = 1, n = m = 500",
         problem: Problem::Perturbations,
         digits: None,
-        rule: Rule::Median,
+        test: Test::One(Rule::Median),
         cells: perturbations,
         published_repetitions: 2200.0,
         repetitions: 4 * repetitions + repetitions / 5 * 2,
@@ -143,8 +212,29 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 title,
                 problem: Problem::DigitSubsets,
                 digits: Some(&digits),
-                rule,
+                test: Test::One(rule),
                 cells: cells(Problem::DigitSubsets, published),
+                published_repetitions: 500.0,
+                repetitions,
+            }
+            .run(&device, &mut counts)?;
+        }
+        for (families, exponents, published) in [
+            (Family::Gaussian, 10..=14, [0.998, 0.982, 0.390, 0.370, 0.050]),
+            (Family::Laplace, 12..=16, [1.0, 0.994, 0.556, 0.614, 0.072]),
+        ] {
+            let factors = exponents.map(|l| 2f64.powi(l)).collect();
+            Table {
+                title: "MMDAgg: MNIST 7 x 7, five bandwidths 2^l times the median of each feature",
+                problem: Problem::DigitSubsets,
+                digits: Some(&digits),
+                test: Test::Many(aggregate::Settings {
+                    families: vec![families],
+                    bandwidth: Some(Bandwidth::Rule(Rule::MedianPerFeature, factors)),
+                    permutations: 999,
+                    ..aggregate::Settings::default()
+                }),
+                cells: cells(Problem::DigitSubsets, published.map(Some)),
                 published_repetitions: 500.0,
                 repetitions,
             }

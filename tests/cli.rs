@@ -859,6 +859,139 @@ fn samples_that_cannot_be_compared() {
 }
 
 #[test]
+fn many_kernels_and_divergences() {
+    let place = Place::new();
+    place.write("a.csv", csv(60, 2, 0.0));
+    place.write("b.csv", csv(50, 2, 0.9));
+    for combine in ["agg", "fuse"] {
+        let arguments = format!("compare a.csv b.csv --aggregate {combine} --permutations 199 --engine cpu");
+        let result = place.json(&format!("{arguments} --json --out {combine}"));
+        assert_eq!((&result["reject"], &result["combine"]), (&true.into(), &combine.into()));
+        let kernels = result["kernels"].as_array().expect("a list");
+        assert_eq!(kernels.len(), 20, "ten bandwidths of two families");
+        assert_eq!((&kernels[0]["kernel"], &kernels[19]["kernel"]), (&"gaussian".into(), &"laplace".into()));
+        assert!(kernels.iter().all(|k| k["p_value"].as_f64() >= Some(0.005)), "{result}");
+        assert!(place.path(&format!("{combine}/null.png")).exists());
+        let output = place.elbo(&format!("{arguments} --check")).output().expect("a process");
+        assert_eq!(output.status.code(), Some(3));
+    }
+    let few = "compare a.csv a.csv --aggregate agg --kernels imq --bandwidth 0.5*median,median --null wild --engine cpu";
+    let text = place.succeeds(few);
+    assert!(
+        text.contains("no difference was found") && text.matches("inverse multiquadric").count() == 2,
+        "{text}"
+    );
+    place.fails(
+        2,
+        "compare a.csv b.csv --aggregate agg --null binned --engine cpu",
+        &["--aggregate", "binned"],
+    );
+    place.fails(
+        2,
+        "compare a.csv b.csv --aggregate agg --permutations 9 --engine cpu",
+        &["9 permutations", "19"],
+    );
+    place.fails(1, "compare a.csv b.csv --aggregate agg --null wild --engine cpu", &["60", "50", "one size"]);
+    let result = place.json("compare a.csv b.csv --divergence kl --engine cpu --json");
+    assert!(result["kl"]["nats"].is_number(), "{result}");
+}
+
+#[test]
+fn variables_are_tested_for_independence() {
+    let place = Place::new();
+    place.write("x.csv", csv(60, 2, 0.0));
+    let rows = csv(60, 2, 0.0);
+    let first = |line: &str| line.split(',').next().and_then(|v| v.parse::<f64>().ok()).expect("a number");
+    place.write("y.csv", rows.lines().map(|line| format!("{}\n", first(line).powi(2))).collect::<String>());
+    let words = |line: &str| if first(line) < 0.0 { "low\n" } else { "high\n" };
+    place.write("words.csv", rows.lines().map(words).collect::<String>());
+    let result = place.json("independence x.csv y.csv --permutations 199 --engine cpu --json --out pictures");
+    for field in
+        ["n", "hsic_biased", "hsic_unbiased", "cka", "distance_correlation", "p_value", "exceedances"]
+    {
+        assert!(result[field].is_number(), "{field}: {result}");
+    }
+    assert_eq!((&result["p_value"], &result["reject"]), (&0.005.into(), &true.into()));
+    assert!(result["mutual_information"]["nats"].as_f64() > Some(0.5), "{result}");
+    assert!(place.path("pictures/null.png").exists());
+    let labels =
+        place.json("independence x.csv words.csv --kernel-y delta --permutations 199 --engine cpu --json");
+    assert_eq!((&labels["reject"], &labels["y"]["kernel"]), (&true.into(), &"delta".into()));
+    assert!(labels["distance_correlation"].is_null(), "labels have none");
+    let gamma =
+        place.elbo("independence x.csv y.csv --null gamma --check --engine cpu").output().expect("a process");
+    assert_eq!(gamma.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&gamma.stdout).contains("depend on each other"));
+
+    place.write("short.csv", csv(59, 1, 0.0));
+    place.fails(1, "independence x.csv short.csv --engine cpu", &["short.csv", "59 rows", "x.csv has 60"]);
+    place.fails(1, "independence x.csv words.csv --engine cpu", &["words.csv", "line 2"]);
+    place.fails(
+        2,
+        "independence x.csv y.csv --kernel energy --null gamma --engine cpu",
+        &["bounded kernels"],
+    );
+}
+
+#[test]
+fn models_are_tested_for_their_fit() {
+    let place = Place::new();
+    place.write("x.csv", csv(80, 1, 0.0));
+    place.write("near.json", r#"{"family": "gaussian", "mean": [0], "covariance": [[0.4]]}"#);
+    place.write("far.json", r#"{"family": "gaussian", "mean": [1], "covariance": [[0.4]]}"#);
+    let both = place.json("fit x.csv --model near.json --model far.json --engine cpu --json --out pictures");
+    let models = both["models"].as_array().expect("a list");
+    for (model, name) in models.iter().zip(["near", "far"]) {
+        assert_eq!(model["name"], name);
+        for field in ["ksd2_unbiased", "ksd2_biased", "p_value", "exceedances", "permutations"] {
+            assert!(model[field].is_number(), "{field}: {model}");
+        }
+        assert!(place.path(&format!("pictures/{name}.png")).exists());
+    }
+    assert_eq!((&models[1]["reject"], &both["better"]), (&true.into(), &"near".into()));
+    let fitted =
+        place.json("fit x.csv --fit gaussian:1 --null parametric --permutations 19 --engine cpu --json");
+    assert_eq!(fitted["models"][0]["null"], "parametric");
+    let output = place.elbo("fit x.csv --model far.json --engine cpu --check").output().expect("a process");
+    assert_eq!(output.status.code(), Some(3));
+
+    place.write("cauchy.json", r#"{"family": "cauchy", "location": [0]}"#);
+    place.write("gamma.json", r#"{"family": "gamma", "shape": [2], "scale": [1]}"#);
+    place.write("wide.json", r#"{"family": "gaussian", "mean": [0, 0], "covariance": [1, 1]}"#);
+    let fails = |code, rest: &str, words: &[&str]| {
+        place.fails(code, &format!("fit x.csv {rest} --engine cpu"), words)
+    };
+    fails(1, "--model cauchy.json", &["cauchy", "student-t"]);
+    fails(1, "--model gamma.json", &["density is zero", "row"]);
+    fails(1, "--model wide.json", &["2 dimensions", "1 columns"]);
+    fails(1, "--model missing.json", &["missing.json"]);
+    fails(2, "", &["--model", "--fit"]);
+    fails(2, "--fit gaussian:none", &["gaussian:K"]);
+    fails(2, "--model near.json --kernel laplace", &["smooth kernel"]);
+}
+
+#[test]
+fn the_closer_of_two_samples_is_found() {
+    let place = Place::new();
+    place.write("real.csv", csv(80, 1, 0.0));
+    place.write("a.csv", csv(70, 1, 1.0));
+    place.write("b.csv", csv(90, 1, 0.1));
+    let result = place.json("closer real.csv a.csv b.csv --engine cpu --json");
+    for field in ["mmd2_a", "mmd2_b", "difference", "standard_error", "p_value"] {
+        assert!(result[field].is_number(), "{field}: {result}");
+    }
+    assert_eq!(result["closer"], "b");
+    let text = place.succeeds("closer real.csv a.csv a.csv --engine cpu --check");
+    assert!(text.contains("neither was found to be closer"), "{text}");
+    place.write("wide.csv", csv(80, 2, 0.0));
+    place.fails(
+        1,
+        "closer real.csv a.csv wide.csv --engine cpu",
+        &["wide.csv", "2 columns", "real.csv has 1"],
+    );
+}
+
+#[test]
 fn a_witness_is_written_and_drawn() {
     let place = Place::new();
     for columns in [1, 2, 3] {
@@ -931,6 +1064,9 @@ fn every_command_has_help_with_examples() {
         "bench mmd",
         "compare",
         "witness",
+        "independence",
+        "fit",
+        "closer",
         "bandwidth",
         "data",
     ];

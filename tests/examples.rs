@@ -96,6 +96,20 @@ fn two_sample_test() {
 }
 
 #[test]
+fn goodness_of_fit() {
+    let output = run("goodness_of_fit", "goodness_of_fit.png");
+    let p = |name: &str| {
+        let line = output.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.rsplit(' ')
+            .next()
+            .and_then(|p| p.parse::<f64>().ok())
+            .unwrap_or_else(|| panic!("{name}:\n{output}"))
+    };
+    assert!(p("one Gaussian: ") <= 0.05 && p("two Gaussians: ") > 0.05, "{output}");
+    assert!(output.contains("two Gaussians fits better"), "{output}");
+}
+
+#[test]
 fn schedule() {
     let output = run("schedule", "schedule.png");
     for name in ["linear", "geometric"] {
