@@ -47,8 +47,8 @@ fn main() -> Result<()> {
     }
     let relative = better([&tests[0], &tests[1]], settings.alpha)?;
     let caption = match &relative.better {
-        Some(name) => format!("{name} fits better (p = {:.1e})", relative.p_value),
-        None => format!("neither fits better (p = {:.2})", relative.p_value),
+        Some(name) => format!("the better fit: {name} (p = {:.1e})", relative.p_value),
+        None => format!("neither is the better fit (p = {:.2})", relative.p_value),
     };
     println!("{caption}");
 

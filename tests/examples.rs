@@ -106,7 +106,7 @@ fn goodness_of_fit() {
             .unwrap_or_else(|| panic!("{name}:\n{output}"))
     };
     assert!(p("one Gaussian: ") <= 0.05 && p("two Gaussians: ") > 0.05, "{output}");
-    assert!(output.contains("two Gaussians fits better"), "{output}");
+    assert!(output.contains("the better fit: two Gaussians"), "{output}");
 }
 
 #[test]
