@@ -13,6 +13,8 @@ struct Params {
     cross: u32,
     bandwidths: u32,
     d: u32,
+    d_2: u32,
+    bandwidths_2: u32,
     d_y: u32,
     bandwidths_y: u32,
     draws: u32,

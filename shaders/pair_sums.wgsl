@@ -14,6 +14,8 @@ struct Params {
     cross: u32,
     bandwidths: u32,
     d: u32,
+    d_2: u32,
+    bandwidths_2: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

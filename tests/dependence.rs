@@ -9,6 +9,7 @@ use elbo::engine::{Choice, Device};
 use elbo::error::Result as Outcome;
 use elbo::kernel::pairs::Family;
 use elbo::random::{Sequence, Stream};
+use elbo::statistic::aggregate;
 use elbo::statistic::closer::{self, Which, closer};
 use elbo::statistic::fit::{self, Candidate, better, fit};
 use elbo::statistic::independence::{self, independence};
@@ -25,6 +26,7 @@ type Test = fn(&Device) -> Result<(), Failed>;
 /// Tests of both engines.
 const BOTH: &[(&str, Test)] = &[
     ("hsic_is_the_trace_with_centring_matrices", hsic_is_the_trace_with_centring_matrices),
+    ("wild_draws_are_those_of_plain_loops", wild_draws_are_those_of_plain_loops),
     ("ksd_is_that_of_finite_differences", ksd_is_that_of_finite_differences),
     ("the_difference_is_that_of_two_tests", the_difference_is_that_of_two_tests),
 ];
@@ -40,6 +42,7 @@ const CPU_ONLY: &[(&str, Test)] = &[
     ("level_of_independence", level_of_independence),
     ("level_of_fit", level_of_fit),
     ("level_of_closer", level_of_closer),
+    ("level_of_aggregated_tests", level_of_aggregated_tests),
     ("what_is_there_is_found", what_is_there_is_found),
     ("wrong_use_is_refused", wrong_use_is_refused),
 ];
@@ -172,6 +175,61 @@ fn hsic_is_the_trace_with_centring_matrices(device: &Device) -> Result<(), Faile
                 mean_over_quadruples(&k, &l),
                 4.0 * error,
             )?;
+        }
+    }
+    Ok(())
+}
+
+/// The statistic of paired rows and its draws, from the rows in the order that the test takes them in.
+fn wild_draws_are_those_of_plain_loops(device: &Device) -> Result<(), Failed> {
+    for (case, (n, d, e, families)) in [
+        (9, 1, 2, [Family::Gaussian, Family::Laplace]),
+        (70, 3, 1, [Family::Imq, Family::Gaussian]),
+        (81, 2, 1, [Family::Gaussian, Family::Delta]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let x = normal(70 + 2 * case as u32, n, d, 0.0);
+        let mut y: Vec<f64> = normal(71 + 2 * case as u32, n, e, 0.0);
+        y.iter_mut().enumerate().for_each(|(i, y)| *y += x[i / e * d]);
+        if families[1] == Family::Delta {
+            y.iter_mut().for_each(|y| *y = y.round());
+        }
+        let samples = [Sample::new(d, &x), Sample::new(e, &y)];
+        let width = |family: Family| if family.without_bandwidth() { 1.0 } else { 1.5 };
+        let settings = independence::Settings {
+            families,
+            bandwidths: families.map(|family| match family {
+                Family::Delta => Bandwidth::default(),
+                _ => Bandwidth::Values(vec![1.5]),
+            }),
+            permutations: 9,
+            null: independence::Null::Wild,
+            ..Default::default()
+        };
+        let test = independence(device, samples, &settings, &mut |_| {})?;
+        let [k, l] = [0, 1].map(|w| matrix(samples[w], &Kernel::new(families[w], width(families[w]))));
+        let order = Sequence::new(settings.seed, Stream::Bins, 2).order(n);
+        let items = n / 2;
+        let difference = |k: &Matrix, i: usize, j: usize| {
+            let [a, b, c, d] = [order[i], order[j], order[i + items], order[j + items]];
+            k[a][b] + k[c][d] - k[a][d] - k[c][b]
+        };
+        let labels = null::rademacher(items, settings.seed, 10);
+        for draw in 0..10 {
+            let sign =
+                |i: usize| if labels.words[i / 32 * 10 + draw] >> (i % 32) & 1 == 1 { 1.0 } else { -1.0 };
+            let mut sum = 0.0;
+            for i in 0..items {
+                for j in (0..items).filter(|&j| j != i) {
+                    sum += 0.25 * sign(i) * sign(j) * difference(&k, i, j) * difference(&l, i, j);
+                }
+            }
+            let want = sum / (items * (items - 1)) as f64;
+            let got = if draw == 0 { test.statistic } else { test.draws[draw - 1] };
+            // Values up to 1 with 24 bits, the mean of up to 1,600 of them.
+            near(&format!("n {n}, {families:?}, draw {draw}"), got, want, 2e-7)?;
         }
     }
     Ok(())
@@ -382,7 +440,8 @@ const EXACT: [f64; 2] = [0.035, 0.065];
 const CAREFUL: [f64; 2] = [0.015, 0.065];
 
 fn level_of_independence(device: &Device) -> Result<(), Failed> {
-    for (null, limits) in [(independence::Null::Exact, EXACT), (independence::Null::Gamma, CAREFUL)] {
+    use independence::Null::{Exact, Gamma, Wild};
+    for (null, limits) in [(Exact, EXACT), (Gamma, CAREFUL), (Wild, CAREFUL)] {
         rejections(&format!("independence, {null:?}"), LEVEL_REPETITIONS, limits, |repetition| {
             let x = normal(20_000 + 2 * repetition, 60, 2, 0.0);
             let y = normal(20_001 + 2 * repetition, 60, 1, 0.0);
@@ -435,6 +494,35 @@ fn level_of_fit(device: &Device) -> Result<(), Failed> {
     rejections("fit, wild, fitted", 400, [0.0, 0.02], |repetition| {
         test(fit::Null::Wild, repetition, Some(&refit))
     })
+}
+
+fn level_of_aggregated_tests(device: &Device) -> Result<(), Failed> {
+    use aggregate::{Combine, Null};
+    for (combine, null) in
+        [(Combine::Agg, Null::Exact), (Combine::Agg, Null::Wild), (Combine::Fuse, Null::Exact)]
+    {
+        rejections(
+            &format!("aggregated, {combine:?}, {null:?}"),
+            LEVEL_REPETITIONS,
+            CAREFUL,
+            |repetition| {
+                let x = normal(40_000 + 2 * repetition, 50, 2, 0.0);
+                let y = normal(40_001 + 2 * repetition, 50, 2, 0.0);
+                let settings = aggregate::Settings {
+                    families: vec![Family::Gaussian, Family::Laplace],
+                    bandwidth: Some(Bandwidth::Values(vec![0.5, 1.0, 2.0])),
+                    combine,
+                    null,
+                    permutations: 199,
+                    seed: u64::from(repetition),
+                    ..Default::default()
+                };
+                let samples = [Sample::new(2, &x), Sample::new(2, &y)];
+                Ok(aggregate::aggregate(device, samples, &settings, &mut |_| {})?.p.reject)
+            },
+        )?;
+    }
+    Ok(())
 }
 
 /// A and B on either side of Z, at the same distance, which is not 0.

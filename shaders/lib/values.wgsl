@@ -9,6 +9,10 @@ override FAMILY: u32;
 override VALUE: u32;
 const STEIN = 1u;
 const PAIRED = 2u;
+const DEPENDENCE = 3u;
+
+// The family of the second variable.
+override FAMILY_2: u32;
 
 // The values of a thread's four rows and four columns; 0 for padding and for a point with itself.
 fn values(pair: Block_pair, row: u32, column: u32, thread: u32) -> Tile {
@@ -17,8 +21,15 @@ fn values(pair: Block_pair, row: u32, column: u32, thread: u32) -> Tile {
     var tile = Tile(corner.y, corner.x, array<vec4<f32>, 4>());
     if VALUE == STEIN {
         tile.rows = stein_values(corner.y, corner.x);
-    } else if VALUE == PAIRED {
-        tile.rows = paired_values(corner.y, corner.x);
+    } else if VALUE == PAIRED || VALUE == DEPENDENCE {
+        tile.rows = differences(corner, FAMILY, 0u, params.d, 0u, params.bandwidths);
+        if VALUE == DEPENDENCE {
+            let at = 2u * params.d;
+            let other = differences(corner, FAMILY_2, at, params.d_2, params.bandwidths, params.bandwidths_2);
+            for (var r = 0u; r < 4u; r++) {
+                tile.rows[r] *= 0.25 * other[r];
+            }
+        }
     } else {
         tile = product(group, thread, depth());
         for (var r = 0u; r < 4u; r++) {
@@ -82,23 +93,34 @@ fn stein_values(m: u32, n: u32) -> array<vec4<f32>, 4> {
     return result;
 }
 
-// k(x, x') + k(y, y') - k(x, y') - k(y, x')
-fn paired_values(m: u32, n: u32) -> array<vec4<f32>, 4> {
+// k(x, x') + k(y, y') - k(x, y') - k(y, x') of items whose two points of d numbers start at number `at`; the kernel's
+// scales start at `scale`. The first column and row are in `corner`.
+fn differences(
+    corner: vec2<u32>,
+    family: u32,
+    at: u32,
+    d: u32,
+    scale: u32,
+    bandwidths: u32,
+) -> array<vec4<f32>, 4> {
     var result = array<vec4<f32>, 4>();
     for (var which = 0u; which < 4u; which++) {
-        let first = params.d * (which / 2u);
-        let second = params.d * (which % 2u);
+        let first = at + d * (which / 2u);
+        let second = at + d * (which % 2u);
         var distance = mat4x4<f32>();
-        for (var k = 0u; k < params.d; k++) {
-            let x = rows[row_start + word(m, first + k)];
-            let z = columns[column_start + word(n, second + k)];
+        for (var k = 0u; k < d; k++) {
+            let x = rows[row_start + word(corner.y, first + k)];
+            let z = columns[column_start + word(corner.x, second + k)];
             for (var r = 0u; r < 4u; r++) {
-                distance[r] += combine(x[r], z);
+                let t = x[r] - z;
+                distance[r] += select(t * t, abs(t), family == LAPLACE);
             }
         }
         let sign = select(-1.0, 1.0, first == second);
-        for (var r = 0u; r < 4u; r++) {
-            result[r] += sign * kernel_values(distance[r]);
+        for (var b = 0u; b < bandwidths; b++) {
+            for (var r = 0u; r < 4u; r++) {
+                result[r] += sign * kernel_value(family, scales[scale + b], distance[r]);
+            }
         }
     }
     return result;

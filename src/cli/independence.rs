@@ -26,7 +26,7 @@ Examples:
   elbo independence x.npy y.npy
   elbo independence mnist:test mnist:test --kernel-y delta --points 1000    images against their labels
   elbo independence x.csv y.csv --bandwidth-x 0.5 --bandwidth-y median --permutations 9999
-  elbo independence x.npy y.npy --null gamma --check"))]
+  elbo independence x.npy y.npy --null wild --check                         for a hundred thousand rows"))]
 pub(super) struct Independence {
     /// The first variable
     x: String,
@@ -113,7 +113,8 @@ impl Independence {
             && !test.draws.is_empty()
         {
             let title = format!("Do {} and {} depend on each other?", x.name, y.name);
-            let (statistic, observed) = ("HSIC (biased)", test.hsic_biased);
+            let statistic = if self.null == Null::Wild { "HSIC of paired rows" } else { "HSIC (biased)" };
+            let observed = test.statistic;
             let decision = decision(&test);
             let null = NullPicture { title: &title, statistic, decision: &decision, p: &test.p, observed };
             null.save(directory, "null.png", &test.draws)?;
@@ -196,8 +197,8 @@ fn print(test: &Test, names: [&str; 2], information: Option<&Information>) {
         result(format_args!("p-value    {:.3e}, by a gamma distribution", p.p_value));
     } else {
         result(format_args!(
-            "p-value    {:.4} +- {:.4}: {} of {} permutations reach the observed value",
-            p.p_value, p.p_standard_error, p.exceedances, p.permutations
+            "p-value    {:.4} +- {:.4}: {} of {} draws ({}) reach the observed value",
+            p.p_value, p.p_standard_error, p.exceedances, p.permutations, p.null
         ));
     }
     result(format_args!("decision   {}", decision(test)));

@@ -83,7 +83,7 @@ impl Kernel for PairForms {
     fn shape(&self) -> Shape {
         let Self { pairs, draws } = self;
         Shape::new(
-            [pairs.slice_len(), pairs.slice_len(), pairs.bandwidths, members_len(pairs, *draws)],
+            [pairs.slice_len(), pairs.slice_len(), pairs.scales_len(), members_len(pairs, *draws)],
             [parts_len(pairs), parts_len(pairs), pairs.slab * pairs.slice * draws],
             [pairs.slice, pairs.slab],
             pairs.evaluations() * (pairs.flop_each() + 2 * draws),
@@ -91,7 +91,7 @@ impl Kernel for PairForms {
     }
 
     fn params(&self) -> Vec<u32> {
-        let mut params = self.pairs.params();
+        let mut params = self.pairs.value_params();
         params.push(u32::try_from(self.draws).expect("sizes fit in 32 bits"));
         params
     }

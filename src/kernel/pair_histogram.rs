@@ -101,7 +101,7 @@ impl Kernel for PairHistogram {
                 for c in (0..tile.columns).filter(|&c| tile.i < tile.j || r < c) {
                     let x = self.pairs.coordinates(rows, tile.first_row + r);
                     let z = self.pairs.coordinates(columns, tile.first_column + c);
-                    let distance = self.pairs.distance(&x, &z);
+                    let distance = self.pairs.family.distance(&x, &z);
                     if let Some(digit) = self.digit(distance as f32, prefix[0] as u32) {
                         counts[digit] += 1.0;
                     }

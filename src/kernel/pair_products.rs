@@ -79,7 +79,7 @@ impl Kernel for PairProducts {
         let Self { pairs, other, draws } = self;
         let (n, slice) = (pairs.n, pairs.slice_len());
         Shape::new(
-            [slice, slice, pairs.bandwidths, n * other.d, other.bandwidths, draws * n],
+            [slice, slice, pairs.scales_len(), n * other.d, other.bandwidths, draws * n],
             [pairs.slab * pairs.slice * draws],
             [pairs.slice, pairs.slab * draws.div_ceil(DRAWS)],
             pairs.evaluations() * (pairs.flop_each() + draws * (other.flop_each() + 2)),
@@ -88,7 +88,7 @@ impl Kernel for PairProducts {
 
     fn params(&self) -> Vec<u32> {
         let own = [self.other.d, self.other.bandwidths, self.draws];
-        [self.pairs.params(), words(own)].concat()
+        [self.pairs.value_params(), words(own)].concat()
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
@@ -118,7 +118,7 @@ impl Kernel for PairProducts {
                     for (form, order) in forms.iter_mut().zip(order.chunks_exact(n)) {
                         let [x, z] = [tile.i * pairs.block + r, tile.j * pairs.block + c]
                             .map(|i| &y[order[i] as usize * d..][..d]);
-                        let distance = other.distance(x, z);
+                        let distance = other.family.distance(x, z);
                         let l: f64 = scales_y.iter().map(|&s| other.family.value(s, distance)).sum();
                         *form += f64::from(weight(&tile)) * k * (l - other.centre());
                     }
@@ -196,7 +196,7 @@ fn dot(k: &[f32], l: &[f32]) -> f32 {
 fn cases() -> Vec<Case> {
     let others = [1usize, 2, 3, 5].into_iter().cycle();
     let draws = [1, 3, 8, 9, 17].into_iter().cycle();
-    let one_sample = case_pairs().into_iter().filter(|(pairs, _)| !pairs.cross);
+    let one_sample = case_pairs().into_iter().filter(|(pairs, _)| !pairs.cross && pairs.second.is_none());
     let families = case_pairs().into_iter().map(|(pairs, _)| pairs.family).cycle().skip(3);
     one_sample
         .map(|(pairs, step)| {
@@ -214,6 +214,7 @@ fn cases() -> Vec<Case> {
                 bandwidths: 1,
                 value: Value::Kernel,
                 form: Form::Differences,
+                second: None,
                 ..pairs.clone()
             };
             let n = pairs.n;

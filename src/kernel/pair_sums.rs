@@ -64,7 +64,7 @@ impl Kernel for PairSums {
     fn shape(&self) -> Shape {
         let pairs = &self.pairs;
         Shape::new(
-            [pairs.slice_len(), pairs.slice_len(), pairs.bandwidths],
+            [pairs.slice_len(), pairs.slice_len(), pairs.scales_len()],
             [parts_len(pairs), parts_len(pairs)],
             [pairs.slice, pairs.slab],
             pairs.evaluations() * pairs.flop_each(),
@@ -72,7 +72,7 @@ impl Kernel for PairSums {
     }
 
     fn params(&self) -> Vec<u32> {
-        self.pairs.params()
+        self.pairs.value_params()
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {

@@ -24,8 +24,17 @@
 //!          h = k(x, x') + k(y, y') - k(x, y') - k(y, x')
 //! ```
 //!
-//! The first is Liu, Lee, Jordan, "A kernelized Stein discrepancy", ICML 2016, eq. 6, for a kernel of the distance;
-//! the second the core of the two-sample statistic without the pairs (x_i, y_i), Gretton et al. 2012, eq. 6.
+//! With a second variable, observed together with the first, an item has two pairs of points:
+//!
+//! ```text
+//! dependence   items (x, y), (x', y') of one variable and (u, v), (u', v') of the other, with a kernel l
+//!              h = 1/4 (k(x, x') + k(y, y') - k(x, y') - k(y, x')) (l(u, u') + l(v, v') - l(u, v') - l(v, u'))
+//! ```
+//!
+//! `stein` is Liu, Lee, Jordan, "A kernelized Stein discrepancy", ICML 2016, eq. 6, for a kernel of the distance;
+//! `paired` the core of the two-sample statistic without the pairs (x_i, y_i), Gretton et al. 2012, eq. 6; the mean of
+//! `dependence` estimates HSIC (Schrab, Kim, Guedj, Gretton, "Efficient aggregated kernel tests using incomplete
+//! U-statistics", NeurIPS 2022).
 //!
 //! A step takes `slab` row blocks, each with all column blocks that come after it: k is symmetric, and no pair
 //! is evaluated twice. Rows and columns are two slices of the points, the same one or different ones, so that
@@ -81,6 +90,15 @@ impl Family {
         if self == Self::Energy { 0.0 } else { 0.5 }
     }
 
+    /// The distance, squared unless the family wants sums of magnitudes.
+    pub(super) fn distance(self, x: &[f64], z: &[f64]) -> f64 {
+        let differences = x.iter().zip(z).map(|(x, z)| x - z);
+        match self {
+            Self::Laplace => differences.map(f64::abs).sum(),
+            _ => differences.map(|t| t * t).sum(),
+        }
+    }
+
     /// k as a function phi of the squared distance, and its first two derivatives.
     ///
     /// # Panics
@@ -118,6 +136,19 @@ pub enum Value {
     Stein,
     /// The difference that swapping x and y of one item would turn around.
     Paired,
+    /// The product of two such differences, of two variables.
+    Dependence,
+}
+
+/// A variable beside the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Second {
+    /// Coordinates of a point.
+    pub d: usize,
+    /// The family of its kernel.
+    pub family: Family,
+    /// Bandwidths, whose kernels are added up; their scales come after those of the first variable.
+    pub bandwidths: usize,
 }
 
 /// How distances between points are computed.
@@ -156,6 +187,8 @@ pub struct Pairs {
     pub bandwidths: usize,
     /// How distances are computed.
     pub form: Form,
+    /// The other variable, for [`Value::Dependence`].
+    pub second: Option<Second>,
 }
 
 /// Two blocks whose pairs are wanted.
@@ -209,14 +242,25 @@ impl Pairs {
         match self.value {
             Value::Kernel => self.d + usize::from(self.form == Form::Expanded),
             Value::Stein | Value::Paired => 2 * self.d,
+            Value::Dependence => 2 * (self.d + self.second().d),
         }
+    }
+
+    /// The other variable; nothing where there is none.
+    fn second(&self) -> Second {
+        self.second.unwrap_or(Second { d: 0, family: self.family, bandwidths: 0 })
+    }
+
+    /// Words of the buffer `scales`.
+    pub fn scales_len(&self) -> usize {
+        self.bandwidths + self.second().bandwidths
     }
 
     /// What is subtracted from each value, all bandwidths together.
     pub fn centre(&self) -> f64 {
         match self.value {
             Value::Kernel => self.family.centre() * self.bandwidths as f64,
-            Value::Stein | Value::Paired => 0.0,
+            Value::Stein | Value::Paired | Value::Dependence => 0.0,
         }
     }
 
@@ -237,12 +281,12 @@ impl Pairs {
 
     /// The coordinates of the point at a place.
     pub(super) fn coordinates(&self, points: &[f64], place: usize) -> Vec<f64> {
-        self.numbers(points, place, 0)
+        self.numbers(points, place, 0, self.d)
     }
 
-    /// d numbers of the point at a place, from the `first` on.
-    fn numbers(&self, points: &[f64], place: usize, first: usize) -> Vec<f64> {
-        (first..first + self.d).map(|k| points[self.word(place, k)]).collect()
+    /// `count` numbers of the point at a place, from the `first` on.
+    fn numbers(&self, points: &[f64], place: usize, first: usize, count: usize) -> Vec<f64> {
+        (first..first + count).map(|k| points[self.word(place, k)]).collect()
     }
 
     /// Position of a tile's numbers in the buffers of parts, `(slab, slice)`.
@@ -284,7 +328,12 @@ impl Pairs {
         let tiles = self.block.div_ceil(TILE) * self.block.div_ceil(TILE);
         let product = match self.value {
             Value::Kernel => (self.d + 2).div_ceil(DEPTH) * (1 + DEPTH / 4 + TILE * DEPTH / 4 / THREADS),
-            Value::Stein | Value::Paired => 1 + self.d,
+            Value::Stein => 1 + self.d,
+            Value::Paired => 4 * (6 + self.d + 4 * self.bandwidths),
+            Value::Dependence => {
+                let second = self.second();
+                4 * (12 + self.d + second.d + 4 * (self.bandwidths + second.bandwidths))
+            }
         };
         let values = 4 * (5 + self.bandwidths) + TILE;
         let forms = draws.div_ceil(THREADS) * (1 + TILE);
@@ -307,9 +356,10 @@ impl Pairs {
             (Value::Kernel, Form::Expanded) => (2, 1),
             (Value::Kernel, Form::Differences) => (3, 1),
             (Value::Stein, _) => (8, 2),
-            (Value::Paired, _) => (12, 4),
+            (Value::Paired | Value::Dependence, _) => (12, 4),
         };
-        distance * self.d + 16 * kernels * self.bandwidths
+        let second = self.second();
+        distance * (self.d + second.d) + 16 * kernels * (self.bandwidths + second.bandwidths)
     }
 
     /// The words of the shader's uniform block.
@@ -335,6 +385,12 @@ impl Pairs {
         }
     }
 
+    /// The same for `shaders/lib/values.wgsl`.
+    pub(super) fn value_params(&self) -> Vec<u32> {
+        let second = self.second();
+        [self.params(), words([second.d, second.bandwidths])].concat()
+    }
+
     /// Values of the shader's `override` constants.
     pub(super) fn overrides(&self) -> Vec<(&'static str, f64)> {
         let mut all = overrides(self.combine());
@@ -345,7 +401,8 @@ impl Pairs {
     /// The same for `shaders/lib/values.wgsl`.
     pub(super) fn value_overrides(&self) -> Vec<(&'static str, f64)> {
         let mut all = self.overrides();
-        all.push(("VALUE", f64::from(self.value as u8)));
+        let second = self.second().family as u8;
+        all.extend([("VALUE", f64::from(self.value as u8)), ("FAMILY_2", f64::from(second))]);
         all
     }
 
@@ -361,40 +418,46 @@ impl Pairs {
         if tile.i == tile.j && r == c {
             return 0.0;
         }
-        let [x, x2] = [0, self.d].map(|at| self.item(rows, tile.first_row + r, at));
-        let [z, z2] = [0, self.d].map(|at| self.item(columns, tile.first_column + c, at));
-        let k = |x: &[f64], z: &[f64]| -> f64 {
-            let distance = self.distance(x, z);
-            scales.iter().map(|&scale| self.family.value(scale, distance)).sum()
+        // Two points of d numbers from number `at` on.
+        let two = |points: &[f64], place: usize, at: usize, d: usize| {
+            [at, at + d].map(|first| self.numbers(points, place, first, d))
         };
+        let items = |at: usize, d: usize| {
+            (two(rows, tile.first_row + r, at, d), two(columns, tile.first_column + c, at, d))
+        };
+        let k = |family: Family, scales: &[f64], x: &[f64], z: &[f64]| -> f64 {
+            let distance = family.distance(x, z);
+            scales.iter().map(|&scale| family.value(scale, distance)).sum()
+        };
+        let difference = |family, scales: &[f64], at, d| {
+            let ([x, y], [z, t]) = items(at, d);
+            let k = |x: &[f64], z: &[f64]| k(family, scales, x, z);
+            k(&x, &z) + k(&y, &t) - k(&x, &t) - k(&y, &z)
+        };
+        let (d, second) = (self.d, self.second());
+        let (scales, others) = scales.split_at(self.bandwidths);
         match self.value {
-            Value::Kernel => k(&x, &z) - self.centre(),
-            Value::Paired => k(&x, &z) + k(&x2, &z2) - k(&x, &z2) - k(&x2, &z),
+            Value::Kernel => {
+                let x = self.coordinates(rows, tile.first_row + r);
+                let z = self.coordinates(columns, tile.first_column + c);
+                k(self.family, scales, &x, &z) - self.centre()
+            }
+            Value::Paired => difference(self.family, scales, 0, d),
+            Value::Dependence => {
+                let first = difference(self.family, scales, 0, d);
+                0.25 * first * difference(second.family, others, 2 * d, second.d)
+            }
             Value::Stein => {
+                let ([x, s], [z, t]) = items(0, d);
                 let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-                let differences =
-                    |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
-                let (r2, t) = (self.distance(&x, &z), dot(&differences(&x2, &z2), &differences(&x, &z)));
+                let less = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
+                let (r2, mixed) = (self.family.distance(&x, &z), dot(&less(&s, &t), &less(&x, &z)));
                 let each = scales.iter().map(|&scale| {
                     let [phi, first, second] = self.family.derivatives(scale, r2);
-                    dot(&x2, &z2) * phi - 2.0 * first * (t + self.d as f64) - 4.0 * second * r2
+                    dot(&s, &t) * phi - 2.0 * first * (mixed + d as f64) - 4.0 * second * r2
                 });
                 each.sum()
             }
-        }
-    }
-
-    /// d numbers of an item from number `at` on, as far as it has them.
-    fn item(&self, points: &[f64], place: usize, at: usize) -> Vec<f64> {
-        if at < self.stride() / self.d * self.d { self.numbers(points, place, at) } else { Vec::new() }
-    }
-
-    /// The distance, squared unless the family wants sums of magnitudes.
-    pub(super) fn distance(&self, x: &[f64], z: &[f64]) -> f64 {
-        let differences = x.iter().zip(z).map(|(x, z)| x - z);
-        match self.family {
-            Family::Laplace => differences.map(f64::abs).sum(),
-            _ => differences.map(|t| t * t).sum(),
         }
     }
 }
@@ -442,23 +505,11 @@ impl Pairs {
         };
         match self.value {
             Value::Kernel => self.distances(inputs, tile, scratch, |first, strip| {
-                self.kernel_values(strip, scales, &rates);
+                kernel_values(self.family, strip, scales, &rates);
                 finished(first, strip);
             }),
             Value::Stein => self.stein(inputs, scales, &rates, tile, scratch, finished),
-            Value::Paired => self.paired(inputs, scales, &rates, tile, scratch, finished),
-        }
-    }
-
-    /// k of distances, less its centre; `rates` as [`exponentials`] wants them.
-    fn kernel_values(&self, distances: &mut [f32], scales: &[f32], rates: &[[f32; 2]]) {
-        match self.family {
-            Family::Gaussian | Family::Laplace => exponentials(distances, rates),
-            Family::Imq => inverse_roots(distances, scales),
-            Family::Energy => roots(distances, scales[0]),
-            Family::Delta => {
-                distances.iter_mut().for_each(|value| *value = if *value == 0.0 { 0.5 } else { -0.5 });
-            }
+            Value::Paired | Value::Dependence => self.paired(inputs, scales, &rates, tile, scratch, finished),
         }
     }
 
@@ -498,32 +549,46 @@ impl Pairs {
         Scratch(memory): &mut Scratch,
         mut each: impl FnMut(usize, &mut [f32]),
     ) {
-        let (d, stride, width) = (self.d, self.stride(), tile.width());
+        let (stride, width) = (self.stride(), tile.width());
         let columns = groups(columns, stride, tile.first_column, tile.columns);
-        memory.resize(2 * LANES * width);
+        let second = (self.value == Value::Dependence).then(|| self.second());
+        let (scales, more_scales) = scales.split_at(self.bandwidths);
+        let (rates, more_rates) = rates.split_at(self.bandwidths);
+        memory.resize(3 * LANES * width);
         for (i, rows) in groups(rows, stride, tile.first_row, tile.rows).chunks_exact(stride).enumerate() {
-            let (sums, strip) = memory.get_mut().split_at_mut(LANES * width);
-            sums.fill(0.0);
-            for (x, z, sign) in [(0, 0, 1.0), (d, d, 1.0), (0, d, -1.0), (d, 0, -1.0)] {
-                self.add_up(&rows[x..], columns, z, strip);
-                self.kernel_values(strip, scales, rates);
-                sums.iter_mut().zip(&*strip).for_each(|(sum, k)| *sum += sign * k);
+            let (sums, rest) = memory.get_mut().split_at_mut(LANES * width);
+            let (others, strip) = rest.split_at_mut(LANES * width);
+            self.differences(self.family, [rows, columns], [0, self.d], (scales, rates), [sums, strip]);
+            if let Some(Second { d, family, .. }) = second {
+                let kernel = (more_scales, more_rates);
+                self.differences(family, [rows, columns], [2 * self.d, d], kernel, [others, strip]);
+                sums.iter_mut().zip(&*others).for_each(|(sum, other)| *sum *= 0.25 * other);
             }
             let count = LANES.min(tile.rows - i * LANES);
             each(i * LANES, &mut sums[..count * width]);
         }
     }
 
-    /// Distances of a group of rows and all columns, the latter from number `z` on; in the expanded form, products.
-    fn add_up(&self, rows: &[Lanes], columns: &[Lanes], z: usize, strip: &mut [f32]) {
-        const PRODUCTS: u8 = Combine::Products as u8;
-        const SQUARED: u8 = Combine::SquaredDifferences as u8;
-        const ABSOLUTE: u8 = Combine::AbsoluteDifferences as u8;
-        let (d, stride) = (self.d, self.stride());
-        match self.combine() {
-            Combine::Products => add_up::<PRODUCTS>(rows, columns, stride, [z, d], strip),
-            Combine::SquaredDifferences => add_up::<SQUARED>(rows, columns, stride, [z, d], strip),
-            Combine::AbsoluteDifferences => add_up::<ABSOLUTE>(rows, columns, stride, [z, d], strip),
+    /// k(x, x') + k(y, y') - k(x, y') - k(y, x') of a group of rows and all columns, whose two points of d numbers
+    /// start at number `at`.
+    fn differences(
+        &self,
+        family: Family,
+        [rows, columns]: [&[Lanes]; 2],
+        [at, d]: [usize; 2],
+        (scales, rates): (&[f32], &[[f32; 2]]),
+        [sums, strip]: [&mut [f32]; 2],
+    ) {
+        sums.fill(0.0);
+        for (x, z, sign) in [(0, 0, 1.0), (d, d, 1.0), (0, d, -1.0), (d, 0, -1.0)] {
+            let place = [at + z, d];
+            if family == Family::Laplace {
+                add_up::<ABSOLUTE>(&rows[at + x..], columns, self.stride(), place, strip);
+            } else {
+                add_up::<SQUARED>(&rows[at + x..], columns, self.stride(), place, strip);
+            }
+            kernel_values(family, strip, scales, rates);
+            sums.iter_mut().zip(&*strip).for_each(|(sum, k)| *sum += sign * k);
         }
     }
 
@@ -541,9 +606,13 @@ impl Pairs {
         memory.resize(LANES * width);
         for (i, rows) in groups(rows, stride, tile.first_row, tile.rows).chunks_exact(stride).enumerate() {
             let strip = memory.get_mut();
-            self.add_up(rows, columns, 0, strip);
-            if self.form == Form::Expanded {
-                expand(&rows[self.d], columns, stride, strip);
+            match self.combine() {
+                Combine::Products => {
+                    add_up::<PRODUCTS>(rows, columns, stride, [0, self.d], strip);
+                    expand(&rows[self.d], columns, stride, strip);
+                }
+                Combine::SquaredDifferences => add_up::<SQUARED>(rows, columns, stride, [0, self.d], strip),
+                Combine::AbsoluteDifferences => add_up::<ABSOLUTE>(rows, columns, stride, [0, self.d], strip),
             }
             let count = LANES.min(tile.rows - i * LANES);
             each(i * LANES, &mut strip[..count * width]);
@@ -560,6 +629,23 @@ fn groups(points: &[f32], stride: usize, first: usize, count: usize) -> &[Lanes]
 #[inline(always)]
 pub(super) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// [`Combine`] as constants.
+const PRODUCTS: u8 = Combine::Products as u8;
+const SQUARED: u8 = Combine::SquaredDifferences as u8;
+const ABSOLUTE: u8 = Combine::AbsoluteDifferences as u8;
+
+/// k of distances, less its centre; `rates` as [`exponentials`] wants them.
+fn kernel_values(family: Family, distances: &mut [f32], scales: &[f32], rates: &[[f32; 2]]) {
+    match family {
+        Family::Gaussian | Family::Laplace => exponentials(distances, rates),
+        Family::Imq => inverse_roots(distances, scales),
+        Family::Energy => roots(distances, scales[0]),
+        Family::Delta => {
+            distances.iter_mut().for_each(|value| *value = if *value == 0.0 { 0.5 } else { -0.5 });
+        }
+    }
 }
 
 /// What a group of rows and groups of columns add up to over d numbers, those of the columns from `z` on,
@@ -612,9 +698,9 @@ fn in_registers<const COMBINE: u8, const FUSED: bool, const ROWS: usize, const C
         for c in 0..COLUMNS {
             for r in 0..ROWS {
                 let t = x[r] - z[c];
-                sums[r][c] = if COMBINE == Combine::Products as u8 {
+                sums[r][c] = if COMBINE == PRODUCTS {
                     multiply_add::<FUSED>(x[r], z[c], sums[r][c])
-                } else if COMBINE == Combine::SquaredDifferences as u8 {
+                } else if COMBINE == SQUARED {
                     multiply_add::<FUSED>(t, t, sums[r][c])
                 } else {
                     sums[r][c] + t.abs()
@@ -759,8 +845,18 @@ pub(super) fn case_pairs() -> Vec<(Pairs, Step)> {
         family,
         bandwidths: if family.without_bandwidth() { 1 } else { 1 + d % 2 },
         form,
+        second: None,
     };
     let at = |first, rows_at, columns_at| Step { first, rows_at, columns_at, ..Step::default() };
+    let dependence = |pairs: Pairs, family: Family, d| Pairs {
+        value: Value::Dependence,
+        second: Some(Second {
+            d,
+            family,
+            bandwidths: if family.without_bandwidth() { 1 } else { 1 + d % 2 },
+        }),
+        ..pairs
+    };
     use Family::{Delta, Energy, Gaussian, Imq, Laplace};
     use Form::{Differences, Expanded};
     vec![
@@ -787,6 +883,9 @@ pub(super) fn case_pairs() -> Vec<(Pairs, Step)> {
         (Pairs { value: Value::Paired, ..pairs(40, 0, 2, 64, Laplace, Differences) }, at(0, 0, 0)),
         (Pairs { value: Value::Paired, ..pairs(65, 0, 5, 32, Imq, Differences) }, at(1, 0, 0)),
         (Pairs { value: Value::Paired, ..pairs(33, 0, 4, 32, Energy, Differences) }, at(0, 0, 0)),
+        (dependence(pairs(70, 0, 3, 32, Gaussian, Differences), Laplace, 2), at(0, 0, 0)),
+        (dependence(pairs(40, 0, 1, 64, Imq, Differences), Delta, 1), at(0, 0, 0)),
+        (dependence(pairs(65, 0, 2, 32, Laplace, Differences), Gaussian, 5), at(1, 0, 0)),
     ]
 }
 
@@ -803,12 +902,15 @@ pub(super) fn fill(case: Case, pairs: &Pairs) -> Case {
             }
         }
     }
-    if pairs.family == Family::Delta {
+    if pairs.family == Family::Delta || pairs.second().family == Family::Delta {
         // Few different labels, so that some are equal.
         let label = |_: usize, value: f32| (2.0 * value).round();
         case = case.map("rows", label).map("columns", label);
     }
-    let scale = |i: usize| pairs.family.scale((pairs.d as f64).sqrt() * (1.0 + i as f64)) as f32;
+    let scale = |i: usize| match i.checked_sub(pairs.bandwidths) {
+        None => pairs.family.scale((pairs.d as f64).sqrt() * (1.0 + i as f64)) as f32,
+        Some(i) => pairs.second().family.scale(1.0 + i as f64) as f32,
+    };
     case.map("scales", |i, _| scale(i))
 }
 

@@ -247,6 +247,7 @@ impl Selection {
             family,
             bandwidths: 1,
             form: Form::Differences,
+            second: None,
         };
         pairs.block = pairs.fitting_block(MOST_POINTS, 0);
         let blocks = pairs.blocks();

@@ -10,7 +10,7 @@ use crate::kernel::fold_sums::{FoldSums, Side, sums_len};
 use crate::kernel::pair_forms::{BITS, PairForms, members_len};
 use crate::kernel::pair_products::PairProducts;
 use crate::kernel::pair_sums::{PairSums, TERMS};
-use crate::kernel::pairs::{Form, MOST_POINTS, Pairs};
+use crate::kernel::pairs::{Form, MOST_POINTS, Pairs, Second};
 use crate::program::{BufferId, Kernel as _, MOST_ITERATIONS, Plan, ProgramId, Step};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -76,6 +76,11 @@ fn pairs_of(points: &Points, kernel: &Kernel, form: Form, cross: bool) -> Pairs 
         family: kernel.family,
         bandwidths: kernel.bandwidths.len(),
         form,
+        second: points.second.as_ref().map(|second| Second {
+            d: second.d,
+            family: second.kernel.family,
+            bandwidths: second.kernel.bandwidths.len(),
+        }),
     }
 }
 
@@ -226,7 +231,7 @@ impl<'a> Pass<'a> {
         // One slice holds all points: rows and columns are the same.
         let columns =
             if pairs.slice == pairs.blocks() { rows } else { plan.buffer("columns", pairs.slice_len()) };
-        let scales = plan.buffer("scales", pairs.bandwidths);
+        let scales = plan.buffer("scales", pairs.scales_len());
         let parts_len = pairs.slab * pairs.slice * block * TERMS;
         let row_parts = plan.buffer("row parts", parts_len);
         let column_parts = plan.buffer("column parts", parts_len);
@@ -284,7 +289,8 @@ impl<'a> Pass<'a> {
         }
         let bytes = plan.bytes();
         let mut engine = device.load(Arc::new(plan))?;
-        engine.write(scales, bytemuck::cast_slice(&scales_of(kernel)))?;
+        let second = points.second.as_ref().map_or(Vec::new(), |second| scales_of(&second.kernel));
+        engine.write(scales, bytemuck::cast_slice(&[scales_of(kernel), second].concat()))?;
         if let (Some([y, scales_y, order]), Extra::Products(orders)) = (others, extra) {
             engine.write(y, bytemuck::cast_slice(&orders.points.values))?;
             engine.write(scales_y, bytemuck::cast_slice(&scales_of(orders.kernel)))?;

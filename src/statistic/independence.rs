@@ -13,6 +13,10 @@
 //! the squared distance covariance, and the square root of CKA the distance correlation (Székely, Rizzo, Bakirov,
 //! Annals of Statistics 2007).
 //!
+//! For many points there is the wild bootstrap of Schrab, Kim, Guedj, Gretton, NeurIPS 2022: half of the rows are paired
+//! with the other half, swapping y within a pair turns the sign of its terms around, and one pass over the pairs of pairs
+//! gives all draws ([`Value::Dependence`](crate::kernel::pairs::Value)).
+//!
 //! Under independence any order of Y is as likely as the one observed. An order changes only the sums of K_ij L_ij
 //! and of k_i l_i: the first comes from one pass over the pairs for many orders, the second is O(n).
 
@@ -24,6 +28,7 @@ use super::{Bandwidth, Kernel, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pairs::Family;
+use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::time::Instant;
@@ -40,8 +45,10 @@ pub enum Null {
     /// Permute one variable: exact level
     #[default]
     Exact,
-    /// A gamma distribution with the null's first two moments: no draws, for many points
+    /// A gamma distribution with the null's first two moments: no draws
     Gamma,
+    /// Random signs of pairs of rows (wild bootstrap): one pass for all draws, for many points; sees less
+    Wild,
 }
 
 impl Null {
@@ -49,6 +56,7 @@ impl Null {
         match self {
             Self::Exact => "exact",
             Self::Gamma => "gamma",
+            Self::Wild => "wild",
         }
     }
 }
@@ -105,7 +113,7 @@ pub struct Independence {
     pub x: Named,
     /// The kernel of Y.
     pub y: Named,
-    /// Biased estimate of HSIC, never negative: what the draws are compared with.
+    /// Biased estimate of HSIC, never negative.
     pub hsic_biased: f64,
     /// Unbiased estimate.
     pub hsic_unbiased: f64,
@@ -120,6 +128,8 @@ pub struct Independence {
     pub seconds: f64,
     /// Kernel values computed.
     pub pairs: f64,
+    /// What the draws are compared with: the biased estimate, or for the wild bootstrap that of paired rows.
+    pub statistic: f64,
     /// The statistic under the null: one a draw.
     #[serde(skip)]
     pub draws: Vec<f64>,
@@ -150,9 +160,11 @@ pub fn independence(
     let mut warnings: Vec<String> = resolved.iter().flat_map(|r| r.warnings.clone()).collect();
     let kernels = [&resolved[0].kernel, &resolved[1].kernel];
     let draws = if settings.null == Null::Exact { settings.permutations + 1 } else { 1 };
-    let sums = Sums::new(device, [x, y], kernels, settings.seed, draws, progress)?;
+    let wild = settings.null == Null::Wild;
+    let mut own_progress = |done: f64| progress(if wild { 0.5 * done } else { done });
+    let sums = Sums::new(device, [x, y], kernels, settings.seed, draws, &mut own_progress)?;
     let mut values = sums.biased();
-    let observed = values[0];
+    let (observed, mut pairs) = (values[0], sums.evaluations);
     let [of_x, of_y] = [sums.own(0), sums.own(1)];
     for (name, own) in [("X", of_x), ("Y", of_y)] {
         if own < TIE {
@@ -162,11 +174,17 @@ pub fn independence(
             ));
         }
     }
-    let mean_product = sums.mean(0) * sums.mean(1);
+    if wild {
+        let (drawn, evaluations) =
+            wild_draws(device, [x, y], kernels, settings, &mut |done| progress(0.5 + 0.5 * done))?;
+        values = drawn;
+        pairs += evaluations;
+    }
+    let statistic = values[0];
     let p = match settings.null {
-        Null::Exact => {
-            let tie = TIE * mean_product.abs();
-            PValue::of_draws(observed, &values[1..], tie, settings.null.name(), settings.alpha)
+        Null::Exact | Null::Wild => {
+            let tie = TIE * (sums.mean(0) * sums.mean(1)).abs();
+            PValue::of_draws(statistic, &values[1..], tie, settings.null.name(), settings.alpha)
         }
         Null::Gamma => {
             let p = gamma(&sums, [x, y], kernels, observed);
@@ -192,7 +210,8 @@ pub fn independence(
         distance_correlation,
         p,
         seconds: start.elapsed().as_secs_f64(),
-        pairs: sums.evaluations,
+        pairs,
+        statistic,
         draws: values.split_off(1),
         warnings,
     })
@@ -226,6 +245,31 @@ fn check([x, y]: [Sample<'_>; 2]) -> Result<()> {
         return wrong(format!("there are {} rows; the test needs at least {LEAST_POINTS}", x.len()));
     }
     Ok(())
+}
+
+/// The statistic of paired rows with the signs of each draw, and how many kernel values that took.
+fn wild_draws(
+    device: &Device,
+    samples: [Sample<'_>; 2],
+    kernels: [&Kernel; 2],
+    settings: &Settings,
+    progress: &mut dyn FnMut(f64),
+) -> Result<(Vec<f64>, f64)> {
+    // Files are often in some order; pairs must be a random choice.
+    let order = Sequence::new(settings.seed, Stream::Bins, 2).order(samples[0].len());
+    let mixed = samples
+        .map(|sample| -> Vec<f64> { order.iter().flat_map(|&i| sample.point(i).iter().copied()).collect() });
+    let [x, y] = [0, 1].map(|which| Sample::new(samples[which].d, &mixed[which]));
+    let points = Points::dependence(x, y, kernels)?;
+    let items = points.counts[0];
+    let labels = null::rademacher(items, settings.seed, settings.permutations + 1);
+    let gram = Pass::new(device, &points, kernels[0], &Extra::Forms(&labels), false)?.run(progress)?;
+    let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
+    let sum: f64 = rows.iter().sum();
+    let scale = kernels[1].weight() / (items as f64 * (items as f64 - 1.0));
+    let dots = null::dot(&labels, items, &rows);
+    let values = gram.forms.iter().zip(dots).map(|(q, l)| scale * (4.0 * (q - l) + sum)).collect();
+    Ok((values, 8.0 * gram.evaluations))
 }
 
 /// HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)); 0 where a kernel is constant.

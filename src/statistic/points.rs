@@ -27,8 +27,19 @@ pub struct Points {
     pub values: Vec<f32>,
     /// What is done with two of them.
     pub value: Value,
-    /// The other d numbers of each item, if it has some: `(n, d)`.
+    /// The other numbers of each item, if it has some: `(n, stride - d)`.
     pub others: Vec<f32>,
+    /// The other variable, if there is one.
+    pub second: Option<Other>,
+}
+
+/// A variable beside the first.
+#[derive(Clone, Debug)]
+pub struct Other {
+    /// Coordinates.
+    pub d: usize,
+    /// Its kernel.
+    pub kernel: Kernel,
 }
 
 impl Points {
@@ -60,7 +71,14 @@ impl Points {
             );
             return Err(Kind::Samples(message).into());
         }
-        Ok(Self { counts: [x.len(), y.len()], d, values, value: Value::Kernel, others: Vec::new() })
+        Ok(Self {
+            counts: [x.len(), y.len()],
+            d,
+            values,
+            value: Value::Kernel,
+            others: Vec::new(),
+            second: None,
+        })
     }
 
     /// Points with their scores, `(n, d)`: grad ln p of a model at each.
@@ -92,6 +110,29 @@ impl Points {
         Ok(Self { counts: [x.len(), 0], value: Value::Paired, others, ..points })
     }
 
+    /// Items of two variables of n observations: i with i + n / 2, which are independent of each other; of an odd
+    /// number the last is left out.
+    ///
+    /// # Errors
+    /// If a value is too far from the mean for f32.
+    pub fn dependence(x: Sample<'_>, y: Sample<'_>, kernels: [&Kernel; 2]) -> Result<Self> {
+        let half = x.len() / 2;
+        let halves = |sample: Sample<'_>, kernel: &Kernel| {
+            let (first, rest) = sample.values.split_at(half * sample.d);
+            let [first, rest] = [first, &rest[..half * sample.d]].map(|values| Sample::new(sample.d, values));
+            Self::paired(first, rest, kernel.coordinates.as_deref())
+        };
+        let (first, second) = (halves(x, kernels[0])?, halves(y, kernels[1])?);
+        let mut others = Vec::with_capacity(half * (x.d + 2 * y.d));
+        for i in 0..half {
+            others.extend_from_slice(&first.others[i * x.d..][..x.d]);
+            others.extend_from_slice(&second.values[i * y.d..][..y.d]);
+            others.extend_from_slice(&second.others[i * y.d..][..y.d]);
+        }
+        let other = Other { d: y.d, kernel: kernels[1].clone() };
+        Ok(Self { value: Value::Dependence, others, second: Some(other), ..first })
+    }
+
     /// How distances of these points are computed for a kernel.
     pub fn form(&self, kernel: &Kernel) -> Form {
         let squares = matches!(kernel.family, Family::Gaussian | Family::Imq);
@@ -121,7 +162,8 @@ impl Points {
             for (k, value) in point.iter().enumerate() {
                 result[pairs.word(place, k)] = *value;
             }
-            for (k, value) in self.others.iter().skip(at * self.d).take(self.d).enumerate() {
+            let others = pairs.stride().saturating_sub(self.d) * usize::from(!self.others.is_empty());
+            for (k, value) in self.others.iter().skip(at * others).take(others).enumerate() {
                 result[pairs.word(place, self.d + k)] = *value;
             }
             if pairs.form == Form::Expanded {
