@@ -44,6 +44,11 @@ const CPU_ONLY: &[(&str, Test)] = &[
     ("level_of_closer", level_of_closer),
     ("level_of_aggregated_tests", level_of_aggregated_tests),
     ("what_is_there_is_found", what_is_there_is_found),
+    ("each_variable_has_its_own_bandwidth", each_variable_has_its_own_bandwidth),
+    (
+        "each_kernel_of_an_aggregated_test_is_a_test_of_its_own",
+        each_kernel_of_an_aggregated_test_is_a_test_of_its_own,
+    ),
     ("wrong_use_is_refused", wrong_use_is_refused),
 ];
 
@@ -568,6 +573,50 @@ fn what_is_there_is_found(device: &Device) -> Result<(), Failed> {
     )?;
     if test.closer != Some(Which::B) {
         return Err(format!("{test:?}").into());
+    }
+    Ok(())
+}
+
+/// The rows of an aggregated test are those of tests with one kernel and the same draws: each has its own p-value.
+fn each_kernel_of_an_aggregated_test_is_a_test_of_its_own(device: &Device) -> Result<(), Failed> {
+    let (x, y) = (normal(80, 60, 2, 0.0), normal(81, 50, 2, 0.25));
+    let samples = [Sample::new(2, &x), Sample::new(2, &y)];
+    let bandwidth = Bandwidth::Values(vec![0.3, 1.0, 4.0]);
+    let families = vec![Family::Laplace, Family::Gaussian];
+    let settings =
+        aggregate::Settings { families, bandwidth: Some(bandwidth), permutations: 199, ..Default::default() };
+    let test = aggregate::aggregate(device, samples, &settings, &mut |_| {})?;
+    if test.kernels.len() != 6 {
+        return Err(format!("{} kernels", test.kernels.len()).into());
+    }
+    let mut seen = std::collections::HashSet::new();
+    for row in &test.kernels {
+        let settings = Settings {
+            family: row.kernel,
+            bandwidth: Bandwidth::Values(vec![row.bandwidth]),
+            permutations: 199,
+            ..Default::default()
+        };
+        let alone = two_sample(device, samples, &settings, &mut |_| {})?;
+        near("MMD^2", row.mmd2, alone.mmd2_unbiased, 1e-12)?;
+        near("p", row.p_value, alone.p.p_value, 1e-12)?;
+        seen.insert(alone.p.exceedances);
+    }
+    if seen.len() < 4 {
+        return Err(format!("the p-values are too alike to tell rows apart: {seen:?}").into());
+    }
+    Ok(())
+}
+
+/// A bandwidth that is right for X would make the kernel of Y constant.
+fn each_variable_has_its_own_bandwidth(device: &Device) -> Result<(), Failed> {
+    let x = normal(82, 100, 1, 0.0);
+    let y: Vec<f64> = x.iter().map(|x| 1000.0 * x.abs()).collect();
+    let samples = [Sample::new(1, &x), Sample::new(1, &y)];
+    let test = independence(device, samples, &Default::default(), &mut |_| {})?;
+    let ratio = test.y.bandwidths[0] / test.x.bandwidths[0];
+    if !(100.0..1000.0).contains(&ratio) || !test.p.reject {
+        return Err(format!("bandwidths {:?} and {:?}", test.x.bandwidths, test.y.bandwidths).into());
     }
     Ok(())
 }

@@ -82,6 +82,9 @@ struct Report<'a> {
 /// dimension.
 const FEW_ROWS: usize = 5000;
 
+/// Beyond so many columns, estimates by nearest neighbours are far too small.
+const MANY_COLUMNS: usize = 10;
+
 impl Independence {
     pub(super) fn run(&self) -> Result<ExitCode> {
         let families = [self.kernel, self.kernel_y.unwrap_or(self.kernel)];
@@ -186,8 +189,10 @@ fn print(test: &Test, names: [&str; 2], information: Option<&Information>) {
         test.distance_correlation.map_or(String::new(), |d| format!("; distance correlation {d:.3}"));
     result(format_args!("strength   CKA {:.4}{distance} (0 to 1, above 0 also by chance)", test.cka));
     if let Some(information) = information {
+        let caveat =
+            if test.x.d.max(test.y.d) > MANY_COLUMNS { "; too small in so many dimensions" } else { "" };
         result(format_args!(
-            "           mutual information {}, by nearest neighbours (k = {})",
+            "           mutual information {}, by nearest neighbours (k = {}){caveat}",
             nats(information),
             information.k
         ));
