@@ -11,6 +11,7 @@ use crate::program::{BufferId, Plan, ProgramId, Step};
 use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -92,6 +93,22 @@ impl FromStr for Bandwidth {
             }
             _ => Err(help()),
         }
+    }
+}
+
+/// As it is read.
+impl fmt::Display for Bandwidth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<String> = match self {
+            Self::Values(values) => values.iter().map(f64::to_string).collect(),
+            Self::Rule(rule, factors) => {
+                let name = rule.name();
+                let part =
+                    |factor: &f64| if *factor == 1.0 { name.into() } else { format!("{factor}*{name}") };
+                factors.iter().map(part).collect()
+            }
+        };
+        f.write_str(&parts.join(","))
     }
 }
 
