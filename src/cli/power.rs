@@ -58,9 +58,9 @@ pub(super) struct Power {
     /// Repetitions for each parameter
     #[arg(long, default_value_t = 100, value_name = "R", value_parser = clap::value_parser!(u32).range(1..))]
     repetitions: u32,
-    /// Draws under the null; agg and fuse see more with 1999
-    #[arg(long, default_value_t = 199, value_name = "B")]
-    permutations: usize,
+    /// Draws under the null, instead of 199, and 999 of agg
+    #[arg(long, value_name = "B")]
+    permutations: Option<usize>,
     /// Level of the test
     #[arg(long, default_value_t = 0.05)]
     alpha: f64,
@@ -134,10 +134,11 @@ struct Report<'a> {
 impl Power {
     pub(super) fn run(&self) -> Result<()> {
         let (name, m) = self.check()?;
+        let permutations = self.permutations.unwrap_or_else(|| name.permutations());
         let options = Options {
             kernels: self.kernel.clone(),
             bandwidth: self.bandwidth.clone(),
-            permutations: self.permutations,
+            permutations,
             alpha: self.alpha,
         };
         let test = Test::new(name, &options)?;
@@ -158,7 +159,7 @@ impl Power {
             test: name,
             n: self.n,
             m,
-            permutations: self.permutations,
+            permutations,
             alpha: self.alpha,
             kernels: &kernels,
             bandwidth: self.bandwidth.as_ref().map(ToString::to_string),

@@ -375,3 +375,16 @@ fn median_difference(sorted: &[f64]) -> f64 {
     };
     0.5 * (select((pairs - 1) / 2) + select(pairs / 2))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_as_the_same() {
+        for text in ["1.5", "0.1,1,2", "median", "0.5*mean,mean,2*mean", "3*median-per-feature"] {
+            let bandwidth: Bandwidth = text.parse().unwrap();
+            assert_eq!(bandwidth.to_string(), text);
+        }
+    }
+}
