@@ -58,9 +58,9 @@ pub(super) struct Power {
     /// Repetitions for each parameter
     #[arg(long, default_value_t = 100, value_name = "R", value_parser = clap::value_parser!(u32).range(1..))]
     repetitions: u32,
-    /// Draws under the null, instead of 199, and 999 of agg
-    #[arg(long, value_name = "B")]
-    permutations: Option<usize>,
+    /// Draws under the null; with more, agg and fuse see a little more
+    #[arg(long, default_value_t = 199, value_name = "B")]
+    permutations: usize,
     /// Level of the test
     #[arg(long, default_value_t = 0.05)]
     alpha: f64,
@@ -134,11 +134,10 @@ struct Report<'a> {
 impl Power {
     pub(super) fn run(&self) -> Result<()> {
         let (name, m) = self.check()?;
-        let permutations = self.permutations.unwrap_or_else(|| name.permutations());
         let options = Options {
             kernels: self.kernel.clone(),
             bandwidth: self.bandwidth.clone(),
-            permutations,
+            permutations: self.permutations,
             alpha: self.alpha,
         };
         let test = Test::new(name, &options)?;
@@ -159,7 +158,7 @@ impl Power {
             test: name,
             n: self.n,
             m,
-            permutations,
+            permutations: self.permutations,
             alpha: self.alpha,
             kernels: &kernels,
             bandwidth: self.bandwidth.as_ref().map(ToString::to_string),
@@ -251,7 +250,7 @@ impl Power {
         if done > 0 {
             note(format_args!("{done} of {total} repetitions are there already"));
         }
-        // Small samples leave threads idle in one repetition; a GPU works on one at a time.
+        // Small samples have too little work for all threads in one repetition; a GPU works on one at a time.
         let together = if matches!(device, Device::Cpu(_)) { rayon::current_num_threads() } else { 1 };
         let bar = PairBar::new("repeating");
         for chunk in missing.chunks(together) {

@@ -54,13 +54,6 @@ impl TestName {
         }
     }
 
-    /// Draws under the null that a power curve gets along with. Each changes the p-values of `agg`'s kernels by
-    /// 1 / (B + 1), and the smallest possible one of a single kernel must count even after the correction for their
-    /// number; the others compare the observed value with the draws once.
-    pub fn permutations(self) -> usize {
-        if self == Self::Agg { 999 } else { 199 }
-    }
-
     /// What it answers.
     pub fn question(self) -> Question {
         match self {
