@@ -8,7 +8,8 @@ use elbo::engine::{Choice, Device};
 use elbo::kernel::pairs::Family;
 use elbo::problem::{Digits, Problem};
 use elbo::statistic::aggregate::{self, Combine};
-use elbo::statistic::{Bandwidth, Rule, Sample, Settings, two_sample};
+use elbo::statistic::power::Test;
+use elbo::statistic::{Bandwidth, Rule, Settings};
 
 /// Points of each sample in all problems.
 const POINTS: usize = 500;
@@ -23,43 +24,22 @@ struct Cell {
     published: Option<f64>,
 }
 
-/// A test of two samples.
-#[derive(Clone)]
-enum Test {
-    /// One kernel with the bandwidth of a rule.
-    One(Rule),
-    /// Many kernels.
-    Many(aggregate::Settings),
+/// A test in words, with its permutations.
+fn words(test: &Test) -> String {
+    match test {
+        Test::TwoSample(settings) => {
+            format!("Rule `{}`, {} permutations", settings.bandwidth, settings.permutations)
+        }
+        Test::Aggregate(settings) => {
+            format!("{:?}, {:?}, {} permutations", settings.combine, settings.families, settings.permutations)
+        }
+        other => format!("{other:?}"),
+    }
 }
 
-impl Test {
-    /// In words, with its permutations.
-    fn name(&self) -> String {
-        match self {
-            Self::One(rule) => format!("Rule `{}`, 999 permutations", rule.name()),
-            Self::Many(settings) => {
-                format!(
-                    "{:?}, {:?}, {} permutations",
-                    settings.combine, settings.families, settings.permutations
-                )
-            }
-        }
-    }
-
-    /// Whether it rejects at level 0.05.
-    fn rejects(&self, device: &Device, samples: [Sample<'_>; 2], seed: u64) -> elbo::error::Result<bool> {
-        match self {
-            Self::One(rule) => {
-                let bandwidth = Bandwidth::Rule(*rule, vec![1.0]);
-                let settings = Settings { bandwidth, seed, ..Settings::default() };
-                Ok(two_sample(device, samples, &settings, &mut |_| {})?.p.reject)
-            }
-            Self::Many(settings) => {
-                let settings = aggregate::Settings { seed, ..settings.clone() };
-                Ok(aggregate::aggregate(device, samples, &settings, &mut |_| {})?.p.reject)
-            }
-        }
-    }
+/// One kernel with the bandwidth of a rule.
+fn one(rule: Rule) -> Test {
+    Test::TwoSample(Settings { bandwidth: Bandwidth::Rule(rule, vec![1.0]), ..Settings::default() })
 }
 
 /// Cells with the same settings, and how many repetitions the published rates come from.
@@ -77,7 +57,7 @@ impl Table<'_> {
     /// Runs and prints it; gives the numbers of cells beyond the bound and in all.
     fn run(&self, device: &Device, counts: &mut [usize; 2]) -> Result<(), Box<dyn std::error::Error>> {
         println!("\n### {}\n", self.title);
-        println!("{}, {} repetitions, level 0.05.\n", self.test.name(), self.repetitions);
+        println!("{}, {} repetitions, level 0.05.\n", words(&self.test), self.repetitions);
         println!("| | elbo | published | difference / SE |\n|--|--:|--:|--:|");
         for (index, cell) in self.cells.iter().enumerate() {
             let mut rejected = 0;
@@ -90,8 +70,7 @@ impl Table<'_> {
                     repetition as u32,
                     self.digits,
                 )?;
-                let samples = tables.each_ref().map(|table| Sample::new(table.columns, &table.values));
-                rejected += usize::from(self.test.rejects(device, samples, seed)?);
+                rejected += usize::from(self.test.run(device, &tables, seed)?.reject);
             }
             let (r, s) = (self.repetitions as f64, self.published_repetitions);
             let rate = rejected as f64 / r;
@@ -132,7 +111,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         title: "MMD-FUSE: perturbed uniform, d = 1, n = m = 500",
         problem: Problem::PerturbedUniform,
         digits: None,
-        test: Test::One(Rule::Median),
+        test: one(Rule::Median),
         cells: cells(Problem::PerturbedUniform, published.map(Some)),
         published_repetitions: 200.0,
         repetitions,
@@ -144,14 +123,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         title: "MMD-FUSE: mixture of four Gaussians, d = 2, n = m = 500",
         problem: Problem::Mixture,
         digits: None,
-        test: Test::One(Rule::Median),
+        test: one(Rule::Median),
         cells: cells(Problem::Mixture, published.map(Some)),
         published_repetitions: 200.0,
         repetitions,
     }
     .run(&device, &mut counts)?;
 
-    let many = |combine| Test::Many(aggregate::Settings { combine, ..aggregate::Settings::default() });
+    let many = |combine| Test::Aggregate(aggregate::Settings { combine, ..aggregate::Settings::default() });
     let uniform = [
         (Combine::Fuse, [0.045, 0.085, 0.18, 0.505, 0.825, 0.975]),
         (Combine::Agg, [0.035, 0.08, 0.21, 0.605, 0.88, 0.985]),
@@ -192,7 +171,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         title: "Perturbed uniform of MMDAgg with independent samples, d = 1, n = m = 500",
         problem: Problem::Perturbations,
         digits: None,
-        test: Test::One(Rule::Median),
+        test: one(Rule::Median),
         cells: perturbations,
         published_repetitions: 2200.0,
         repetitions: 4 * repetitions + repetitions / 5 * 2,
@@ -212,7 +191,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 title,
                 problem: Problem::DigitSubsets,
                 digits: Some(&digits),
-                test: Test::One(rule),
+                test: one(rule),
                 cells: cells(Problem::DigitSubsets, published),
                 published_repetitions: 500.0,
                 repetitions,
@@ -228,7 +207,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 title: "MMDAgg: MNIST 7 x 7, five bandwidths 2^l times the median of each feature",
                 problem: Problem::DigitSubsets,
                 digits: Some(&digits),
-                test: Test::Many(aggregate::Settings {
+                test: Test::Aggregate(aggregate::Settings {
                     families: vec![families],
                     bandwidth: Some(Bandwidth::Rule(Rule::MedianPerFeature, factors)),
                     permutations: 999,

@@ -12,6 +12,7 @@ mod evaluate;
 mod fit;
 mod independence;
 mod output;
+mod power;
 mod program;
 mod sample;
 mod source;
@@ -34,6 +35,7 @@ use std::process::ExitCode;
   elbo independence x.npy y.npy       do two variables depend on each other?
   elbo fit x.csv --model normal.json  does a sample come from a model?
   elbo closer real.npy a.npy b.npy    which of two samples is closer to the real one?
+  elbo power perturbed-uniform        how often does a test find a difference?
   elbo devices                        which GPUs there are, and which engine is taken")]
 struct Arguments {
     #[command(subcommand)]
@@ -53,6 +55,7 @@ enum Command {
     Fit(Box<fit::Fit>),
     Closer(Box<closer::Closer>),
     Bandwidth(Box<bandwidth::BandwidthCommand>),
+    Power(Box<power::Power>),
     Data(data::Data),
     Devices(devices::Devices),
     Bench(bench::Bench),
@@ -87,6 +90,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Fit(command) => return command.run(),
         Command::Closer(command) => return command.run(),
         Command::Bandwidth(command) => command.run()?,
+        Command::Power(command) => command.run()?,
         Command::Data(command) => command.run()?,
         Command::Devices(command) => command.run()?,
         Command::Bench(command) => command.run()?,

@@ -9,6 +9,8 @@
 //! two_sample: estimates, variance, p-value   witness: mean k(x_i, .) - mean k(y_j, .)
 //! ```
 //!
+//! [`power`] repeats any of the tests on samples of a standard problem.
+//!
 //! [`neighbours`] needs no kernel: KL divergence and mutual information from distances to nearest points.
 
 pub mod aggregate;
@@ -21,6 +23,7 @@ pub mod neighbours;
 pub mod null;
 pub mod p_value;
 pub mod points;
+pub mod power;
 pub mod two_sample;
 pub mod witness;
 

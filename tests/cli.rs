@@ -1025,6 +1025,135 @@ fn a_bandwidth_is_one_number() {
     assert!(result["bandwidths"][0].is_number() && result["bandwidth_rule"] == "mean", "{result}");
 }
 
+/// The repetitions of a log without their seconds, in order.
+fn repetitions(log: &str) -> Vec<String> {
+    let mut lines: Vec<String> = log
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let mut line: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+            let seconds = line.as_object_mut().expect("an object").remove("seconds");
+            assert!(seconds.is_some_and(|s| s.as_f64() >= Some(0.0)), "{line}");
+            line.to_string()
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn rejections_are_counted_by_parameter() {
+    let place = Place::new();
+    let arguments = "power mean-shift --parameters 4,0 --n 40 --m 30 --repetitions 6 --engine cpu";
+    let text = place.succeeds(&format!("{arguments} --out curve"));
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows.len(), 3, "{text}");
+    assert_eq!(
+        rows[0].join(" "),
+        "delta rejection rate standard error rejections repetitions seconds",
+        "{text}"
+    );
+    // Four standard deviations are seen in all of six.
+    assert_eq!((rows[1][0], rows[1][4], &rows[2][..5]), ("0", "6", &["4", "1.000", "0.000", "6", "6"][..]));
+    assert!(place.read("curve/power.png").starts_with(b"\x89PNG"), "a picture");
+    let result = place.json(&format!("{arguments} --out curve --json"));
+    let header = "parameter,rejection_rate,standard_error,rejections,repetitions,seconds";
+    let csv = place.text("curve/power.csv");
+    assert_eq!(csv.lines().next(), Some(header));
+    for (row, point) in csv.lines().skip(1).zip(result["results"].as_array().expect("a list")) {
+        let number = |name: &str| point[name].as_f64().unwrap_or_else(|| panic!("{name}: {result}"));
+        let row: Vec<f64> = row.split(',').map(|cell| cell.parse().expect("a number")).collect();
+        let same = |(a, b): (&f64, f64)| (a - b).abs() <= 1e-12 * b.abs();
+        assert!(row.len() == 6 && row.iter().zip(header.split(',').map(number)).all(same), "{row:?}");
+        let rate = number("rejections") / 6.0;
+        assert!((number("rejection_rate") - rate).abs() < 1e-12, "{result}");
+        assert!((number("standard_error") - (rate * (1.0 - rate) / 6.0).sqrt()).abs() < 1e-12);
+    }
+    for (field, value) in
+        [("problem", "mean-shift"), ("test", "mmd"), ("parameter", "delta"), ("out", "curve")]
+    {
+        assert_eq!(result[field], value, "{result}");
+    }
+    assert_eq!((&result["n"], &result["m"], &result["permutations"]), (&40.into(), &30.into(), &199.into()));
+
+    let few = "--n 30 --repetitions 2 --permutations 19 --engine cpu --json";
+    let result = place.json(&format!("power rotated-ica {few} --kernel laplace,gaussian"));
+    assert_eq!((&result["test"], &result["kernels"][1]), (&"hsic".into(), &"gaussian".into()));
+    assert_eq!(result["results"].as_array().map(Vec::len), Some(6), "the problem's own parameters");
+    assert!(place.path("power/rotated-ica/power.png").exists(), "the directory of the problem");
+    let result = place.json(&format!("power laplace --test ksd --parameters 1 --bandwidth 0.5*median {few}"));
+    assert_eq!((&result["test"], &result["bandwidth"]), (&"ksd".into(), &"0.5*median".into()));
+    let result = place.json(&format!("power label-noise --data digits --parameters 0 {few}"));
+    assert_eq!(result["results"][0]["repetitions"], 2, "{result}");
+}
+
+#[test]
+fn a_power_curve_goes_on_where_it_stopped() {
+    let place = Place::new();
+    let few = "power mean-shift --n 20 --permutations 39 --engine cpu";
+    let arguments = format!("{few} --parameters 0.1,2 --repetitions 6");
+    place.succeeds(&format!("{arguments} --out whole"));
+    let whole = place.text("whole/power.jsonl");
+    assert_eq!(repetitions(&whole).len(), 12);
+
+    // The settings, four repetitions, and half of the fifth.
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    let kept = lines[..5].concat();
+    fs::create_dir(place.path("parts")).expect("a directory");
+    place.write("parts/power.jsonl", format!("{kept}{}", &lines[5][..20]));
+    let output = place.elbo(&format!("{arguments} --out parts")).output().expect("a process");
+    succeeds(&output);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("4 of 12 repetitions are there already"), "{stderr}");
+    let parts = place.text("parts/power.jsonl");
+    assert!(parts.starts_with(&kept), "what was there is kept");
+    assert_eq!(repetitions(&parts), repetitions(&whole));
+
+    // More repetitions and parameters.
+    place.succeeds(&format!("{few} --parameters 2 --repetitions 3 --out parts --force"));
+    assert_eq!(repetitions(&place.text("parts/power.jsonl")).len(), 3, "begun anew");
+    place.succeeds(&format!("{arguments} --out parts"));
+    let parts = place.text("parts/power.jsonl");
+    assert_eq!(repetitions(&parts), repetitions(&whole));
+    place.succeeds(&format!("{arguments} --out parts"));
+    assert_eq!(place.text("parts/power.jsonl"), parts, "nothing is left to do");
+
+    let words = ["whole/power.jsonl", "alpha 0.05 instead of 0.1", "seed 0 instead of 7", "--force"];
+    place.fails(1, &format!("{arguments} --alpha 0.1 --seed 7 --out whole"), &words);
+    assert_eq!(place.text("whole/power.jsonl"), whole, "it is as it was");
+    place.succeeds(&format!("{arguments} --seed 7 --out whole --force"));
+    let other = place.text("whole/power.jsonl");
+    assert!(repetitions(&other).len() == 12 && repetitions(&other) != repetitions(&whole));
+
+    place.write("whole/power.jsonl", "nothing\n");
+    place.fails(1, &format!("{arguments} --out whole"), &["whole/power.jsonl", "no settings", "--force"]);
+    place.write("parts/power.jsonl", format!("{kept}nothing\n"));
+    place.fails(1, &format!("{arguments} --out parts"), &["parts/power.jsonl", "line 6", "--force"]);
+}
+
+#[test]
+fn power_of_what_is_no_test_of_the_problem() {
+    let place = Place::new();
+    for (code, rest, words) in [
+        (2, "blobs --test hsic", &["`hsic`", "`blobs`", "--test mmd or agg or fuse"][..]),
+        (2, "blobs --test ksd", &["`ksd`", "--test mmd or agg or fuse"]),
+        (2, "laplace --test ksd --m 5", &["one sample of 500 points", "--m"]),
+        (2, "rotated-ica --m 5", &["`hsic`", "--m"]),
+        (2, "digit-subsets", &["images of digits", "--data"]),
+        (2, "blobs --data data", &["not made of images", "--data data"]),
+        (2, "perturbed-uniform --parameters 0.1,2", &["amplitude 2", "from 0 to 1"]),
+        (2, "perturbed-uniform --kernel gaussian,laplace", &["at most 1 of --kernel"]),
+        (2, "mixture --permutations 9", &["9 permutations", "19"]),
+        (1, "digit-subsets --data nosuch", &["nosuch", "no such directory"]),
+        (1, "digit-subsets --data data", &["6 x 5 pixels"]),
+        (1, "perturbed-uniform --n 1", &["at least two"]),
+    ] {
+        place.fails(code, &format!("power {rest} --engine cpu"), words);
+    }
+    place.misused("power blobs --repetitions 0", &["--repetitions"]);
+    place.misused("power spheres", &["spheres", "blobs"]);
+}
+
 #[test]
 fn pairs_are_counted_by_the_second() {
     let place = Place::new();
@@ -1068,6 +1197,7 @@ fn every_command_has_help_with_examples() {
         "fit",
         "closer",
         "bandwidth",
+        "power",
         "data",
     ];
     for command in commands {

@@ -75,6 +75,8 @@ pub struct Panel {
     pub band: Option<Band>,
     /// A value that the vertical axis must reach.
     pub floor: Option<f64>,
+    /// Another one.
+    pub ceiling: Option<f64>,
     /// Values far beyond the usual, such as those of the first steps, are cut off and named in a remark.
     pub cut: bool,
 }

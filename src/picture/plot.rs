@@ -129,10 +129,12 @@ pub(super) struct Plot<'a> {
 impl<'a> Plot<'a> {
     /// `pens` has one for each series.
     pub(super) fn new(panel: &'a Panel, pens: Vec<Pen>) -> Result<Self> {
-        let marks = panel.band.iter().flat_map(|band| [band.low, band.high]).chain(panel.floor);
+        let marks = panel.band.iter().flat_map(|band| [band.low, band.high]);
+        let marks = marks.chain(panel.floor).chain(panel.ceiling);
         if marks.clone().any(|mark| !mark.is_finite() || (panel.log && mark <= 0.0)) {
             return Err(Error::usage(format!(
-                "the band and the floor of the panel `{}` must be finite, and positive on a logarithmic axis",
+                "the band, the floor and the ceiling of the panel `{}` must be finite, and positive on a logarithmic \
+                 axis",
                 panel.y
             )));
         }

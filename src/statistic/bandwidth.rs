@@ -11,6 +11,7 @@ use crate::program::{BufferId, Plan, ProgramId, Step};
 use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -92,6 +93,22 @@ impl FromStr for Bandwidth {
             }
             _ => Err(help()),
         }
+    }
+}
+
+/// As it is read.
+impl fmt::Display for Bandwidth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<String> = match self {
+            Self::Values(values) => values.iter().map(f64::to_string).collect(),
+            Self::Rule(rule, factors) => {
+                let name = rule.name();
+                let part =
+                    |factor: &f64| if *factor == 1.0 { name.into() } else { format!("{factor}*{name}") };
+                factors.iter().map(part).collect()
+            }
+        };
+        f.write_str(&parts.join(","))
     }
 }
 
@@ -358,4 +375,17 @@ fn median_difference(sorted: &[f64]) -> f64 {
         f64::from_bits(low)
     };
     0.5 * (select((pairs - 1) / 2) + select(pairs / 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_as_the_same() {
+        for text in ["1.5", "0.1,1,2", "median", "0.5*mean,mean,2*mean", "3*median-per-feature"] {
+            let bandwidth: Bandwidth = text.parse().unwrap();
+            assert_eq!(bandwidth.to_string(), text);
+        }
+    }
 }
