@@ -9,11 +9,13 @@
 //! two_sample: estimates, variance, p-value   witness: mean k(x_i, .) - mean k(y_j, .)
 //! ```
 //!
+//! [`features`] puts random features in the place of the kernel: an approximation in linear time.
 //! [`neighbours`] needs no kernel: KL divergence and mutual information from distances to nearest points.
 
 pub mod aggregate;
 pub mod bandwidth;
 pub mod closer;
+pub mod features;
 pub mod fit;
 pub mod gram;
 pub mod independence;
