@@ -29,9 +29,11 @@ use super::{Bandwidth, Kernel, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pairs::Family;
+use crate::numeric::{MOST_PHASE, sin_cos};
 use crate::random::{Sequence, Stream};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
+use multiversion::multiversion;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::time::Instant;
@@ -183,10 +185,7 @@ impl Features {
             );
             for (phases, phi) in phases.chunks_exact(count).zip(result.chunks_exact_mut(width)) {
                 let (cosines, sines) = phi.split_at_mut(count);
-                for ((phase, cosine), sine) in phases.iter().zip(cosines).zip(sines) {
-                    let (sin, cos) = phase.sin_cos();
-                    (*cosine, *sine) = (scale * cos, scale * sin);
-                }
+                turn(phases, scale, cosines, sines);
             }
         });
     }
@@ -207,6 +206,24 @@ impl Features {
             unbiased: sum,
             biased: a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum(),
             standard_error: (spread * count as f64 / (count as f64 - 1.0)).sqrt(),
+        }
+    }
+}
+
+/// Cosines and sines of phases, multiplied by `scale`.
+#[multiversion(targets = "simd")]
+fn turn(phases: &[f64], scale: f64, cosines: &mut [f64], sines: &mut [f64]) {
+    let places = phases.iter().zip(cosines).zip(sines);
+    // What is no number is left to the library too.
+    if phases.iter().all(|phase| phase.abs() <= MOST_PHASE) {
+        for ((phase, cosine), sine) in places {
+            let [sin, cos] = sin_cos(*phase);
+            (*cosine, *sine) = (scale * cos, scale * sin);
+        }
+    } else {
+        for ((phase, cosine), sine) in places {
+            let (sin, cos) = phase.sin_cos();
+            (*cosine, *sine) = (scale * cos, scale * sin);
         }
     }
 }
