@@ -9,6 +9,7 @@ mod data;
 mod devices;
 mod draw;
 mod evaluate;
+mod features;
 mod fit;
 mod independence;
 mod output;

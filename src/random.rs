@@ -48,6 +48,8 @@ pub enum Stream {
     ProblemX,
     /// Y of a test problem.
     ProblemY,
+    /// Frequencies of random features.
+    Features,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

@@ -11,11 +11,13 @@
 //!
 //! [`power`] repeats any of the tests on samples of a standard problem.
 //!
+//! [`features`] puts random features in the place of the kernel: an approximation in linear time.
 //! [`neighbours`] needs no kernel: KL divergence and mutual information from distances to nearest points.
 
 pub mod aggregate;
 pub mod bandwidth;
 pub mod closer;
+pub mod features;
 pub mod fit;
 pub mod gram;
 pub mod independence;

@@ -897,6 +897,37 @@ fn many_kernels_and_divergences() {
 }
 
 #[test]
+fn samples_are_compared_by_random_features() {
+    let place = Place::new();
+    place.write("a.csv", csv(60, 2, 0.0));
+    place.write("b.csv", csv(50, 2, 0.9));
+    let arguments = "compare a.csv b.csv --features 200 --permutations 199 --engine cpu";
+    let result = place.json(&format!("{arguments} --json --out pictures"));
+    for field in ["mmd2_unbiased", "mmd2_biased", "mmd2_standard_error", "kernel_standard_error", "seconds"] {
+        assert!(result[field].is_number(), "{field}: {result}");
+    }
+    assert_eq!((&result["n"], &result["m"], &result["features"]), (&60.into(), &50.into(), &200.into()));
+    assert_eq!(result["p_value"], 0.005, "the smallest there is with 199 permutations");
+    assert!(place.path("pictures/null.png").exists());
+    // The two estimates differ by the features' error.
+    let exact = place.json("compare a.csv b.csv --permutations 19 --engine cpu --json");
+    let number = |result: &serde_json::Value, field: &str| result[field].as_f64().expect("a number");
+    let error = number(&result, "mmd2_unbiased") - number(&exact, "mmd2_unbiased");
+    assert!(error.abs() < 5.0 * number(&result, "mmd2_standard_error"), "{error}: {result}");
+    let output = place.elbo(&format!("{arguments} --check")).output().expect("a process");
+    assert_eq!(output.status.code(), Some(3));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // 1 / sqrt(2 * 200).
+    assert!(text.contains("an approximation") && text.contains("at most 5.00e-2"), "{text}");
+
+    let features = |rest: &str| format!("compare a.csv b.csv --engine cpu --features {rest}");
+    place.fails(2, &features("1"), &["1 random features", "at least 2"]);
+    place.fails(2, &features("10 --kernel energy"), &["energy", "gaussian, laplace or imq"]);
+    place.fails(2, &features("10 --null wild"), &["--features", "wild", "--null exact"]);
+    place.misused(&features("10 --aggregate agg"), &["--features", "--aggregate"]);
+}
+
+#[test]
 fn variables_are_tested_for_independence() {
     let place = Place::new();
     place.write("x.csv", csv(60, 2, 0.0));

@@ -1,6 +1,6 @@
 //! `elbo compare --aggregate`.
 
-use super::compare::{REJECTED, kernel_line};
+use super::compare::{REJECTED, decision, kernel_line};
 use super::output::{grouped, json, note, result, table};
 use super::sample::{NullPicture, PairBar, sample};
 use crate::data::table::Table;
@@ -46,7 +46,7 @@ pub(super) fn run(
                 Combine::Agg => "minus the smallest p-value of a kernel",
                 Combine::Fuse => "soft maximum of normalised MMD²",
             },
-            decision: &decision(&test),
+            decision: &decision(&test.p),
             p: &test.p,
             observed: test.statistic,
         };
@@ -59,15 +59,6 @@ pub(super) fn run(
         print(&test, [&x.name, &y.name]);
     }
     Ok(if to.check && test.p.reject { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
-}
-
-/// The decision in words.
-fn decision(test: &Aggregate) -> String {
-    if test.p.reject {
-        format!("the samples differ (p <= {})", test.p.alpha)
-    } else {
-        format!("no difference was found (p > {}); this does not prove that there is none", test.p.alpha)
-    }
 }
 
 fn print(test: &Aggregate, [x, y]: [&str; 2]) {
@@ -89,6 +80,6 @@ fn print(test: &Aggregate, [x, y]: [&str; 2]) {
         "p-value    {:.4} +- {:.4}: {} of {} draws ({}) reach the observed value of all kernels together",
         p.p_value, p.p_standard_error, p.exceedances, p.permutations, p.null
     ));
-    result(format_args!("decision   {}", decision(test)));
+    result(format_args!("decision   {}", decision(p)));
     result(format_args!("time       {:.2} s", test.seconds));
 }

@@ -8,8 +8,10 @@ use crate::engine::{Device, Info};
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
 use crate::statistic::aggregate::{self, Combine};
+use crate::statistic::features;
 use crate::statistic::neighbours::{self, Information};
 use crate::statistic::null::Null;
+use crate::statistic::p_value::PValue;
 use crate::statistic::{Bandwidth, Settings, TwoSample, two_sample};
 use clap::Args;
 use serde::Serialize;
@@ -31,6 +33,7 @@ Examples:
   elbo compare data.npz:before data.npz:after --kernel laplace --permutations 9999
   elbo compare mnist:test run:runs/001 --out comparison
   elbo compare a.npy b.npy --aggregate agg         twenty kernels in one test; says which see a difference
+  elbo compare a.npy b.npy --features 500          millions of points: random features instead of the kernel
   elbo compare a.npy                               two random halves: should not differ
   elbo compare old.csv new.csv --check --json      exit code 3 if they differ"))]
 pub(super) struct Compare {
@@ -61,6 +64,9 @@ pub(super) struct Compare {
     /// Kernels of --aggregate, each with all bandwidths: those of --bandwidth, or ten between the distances
     #[arg(long, value_delimiter = ',', default_values = ["gaussian", "laplace"], value_name = "LIST")]
     kernels: Vec<Family>,
+    /// Use D random Fourier features instead of the kernel: an approximation, in time linear in the number of points
+    #[arg(long, value_name = "D", conflicts_with_all = ["aggregate", "bin", "sequential", "divergence"])]
+    features: Option<usize>,
     /// Estimate a divergence too: kl, KL(X || Y) in nats by nearest neighbours
     #[arg(long, value_name = "WHICH")]
     divergence: Option<Divergence>,
@@ -99,14 +105,19 @@ impl Compare {
             seed: self.kernel.common.seed,
         };
         settings.check()?;
+        let features = self.features.map(|count| self.features_settings(count)).transpose()?;
         let [x, y] = match &self.y {
             Some(y) => self.kernel.common.read([&self.x, y])?,
             None => self.kernel.common.read([&self.x]).map(|[x]| halves(&x, self.kernel.common.seed))?,
         };
         same_columns([&x, &y])?;
         let device = self.kernel.common.open()?;
+        let to = Output { json: self.kernel.common.json, check: self.check, out: self.out.as_deref() };
+        if let Some(settings) = features {
+            return super::features::run(&device, [&x, &y], &settings, &to);
+        }
         if let Some(combine) = self.aggregate {
-            return self.run_aggregate(&device, [&x, &y], combine);
+            return self.run_aggregate(&device, [&x, &y], combine, &to);
         }
         let divergence = self.divergence.map(|Divergence::Kl| {
             let settings = neighbours::Settings { seed: settings.seed, ..neighbours::Settings::default() };
@@ -124,7 +135,7 @@ impl Compare {
                     Null::Wild => "MMD² (without pairs of one index)",
                     Null::Exact | Null::Binned => "MMD² (unbiased)",
                 },
-                decision: &decision(&test),
+                decision: &decision(&test.p),
                 p: &test.p,
                 observed: test.statistic,
             };
@@ -150,7 +161,34 @@ impl Compare {
 }
 
 impl Compare {
-    fn run_aggregate(&self, device: &Device, tables: [&Table; 2], combine: Combine) -> Result<ExitCode> {
+    /// The settings of a test with random features.
+    fn features_settings(&self, features: usize) -> Result<features::Settings> {
+        if self.null != Null::Exact {
+            return Err(Error::usage(format!(
+                "--features has no {} null; use --null exact, which is fast with features",
+                self.null.name()
+            )));
+        }
+        let settings = features::Settings {
+            family: self.kernel.kernel,
+            bandwidth: self.kernel.bandwidth.clone(),
+            sum: self.kernel.sum,
+            features,
+            permutations: self.permutations,
+            alpha: self.alpha,
+            seed: self.kernel.common.seed,
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn run_aggregate(
+        &self,
+        device: &Device,
+        tables: [&Table; 2],
+        combine: Combine,
+        to: &Output<'_>,
+    ) -> Result<ExitCode> {
         let null = match self.null {
             Null::Exact => aggregate::Null::Exact,
             Null::Wild => aggregate::Null::Wild,
@@ -168,8 +206,7 @@ impl Compare {
             alpha: self.alpha,
             seed: self.kernel.common.seed,
         };
-        let to = Output { json: self.kernel.common.json, check: self.check, out: self.out.as_deref() };
-        super::aggregate::run(device, tables, &settings, &to)
+        super::aggregate::run(device, tables, &settings, to)
     }
 }
 
@@ -187,11 +224,11 @@ pub(super) fn nats(information: &Information) -> String {
 }
 
 /// The decision in words.
-fn decision(test: &TwoSample) -> String {
-    if test.p.reject {
-        format!("the samples differ (p <= {})", test.p.alpha)
+pub(super) fn decision(p: &PValue) -> String {
+    if p.reject {
+        format!("the samples differ (p <= {})", p.alpha)
     } else {
-        format!("no difference was found (p > {}); this does not prove that there is none", test.p.alpha)
+        format!("no difference was found (p > {}); this does not prove that there is none", p.alpha)
     }
 }
 
@@ -231,7 +268,7 @@ impl Compare {
             "p-value    {:.4} +- {:.4}: {} of {draws} reach the observed value",
             p.p_value, p.p_standard_error, p.exceedances
         ));
-        result(format_args!("decision   {}", decision(test)));
+        result(format_args!("decision   {}", decision(p)));
         if test.mmd2_unbiased < 0.0 {
             result(
                 "           A negative estimate is no mistake: without a difference, the unbiased estimate scatters \

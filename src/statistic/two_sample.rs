@@ -237,28 +237,28 @@ impl Settings {
 
 fn check([x, y]: [Sample<'_>; 2], settings: &Settings) -> Result<()> {
     settings.check()?;
-    let wrong = |message: String| Err(Kind::Samples(message).into());
-    if x.d != y.d {
-        return wrong(format!(
-            "X has {} columns and Y has {}; both samples must have the same ones",
-            x.d, y.d
-        ));
-    }
-    if x.len() < 2 || y.len() < 2 {
-        return wrong(format!(
-            "X has {} points and Y has {}; the test needs at least two of each",
-            x.len(),
-            y.len()
-        ));
-    }
+    check_samples([x, y])?;
     if settings.null == Null::Wild && x.len() != y.len() {
-        return wrong(format!(
+        return Err(Kind::Samples(format!(
             "the wild bootstrap needs samples of one size, but X has {} points and Y has {}; use --null exact",
             x.len(),
             y.len()
-        ));
+        ))
+        .into());
     }
     Ok(())
+}
+
+/// Whether two samples can be compared.
+pub(super) fn check_samples([x, y]: [Sample<'_>; 2]) -> Result<()> {
+    let message = if x.d != y.d {
+        format!("X has {} columns and Y has {}; both samples must have the same ones", x.d, y.d)
+    } else if x.len() < 2 || y.len() < 2 {
+        format!("X has {} points and Y has {}; the test needs at least two of each", x.len(), y.len())
+    } else {
+        return Ok(());
+    };
+    Err(Kind::Samples(message).into())
 }
 
 /// The points of a sample in random order.
@@ -282,7 +282,7 @@ fn bin_size(counts: [usize; 2], wanted: Option<usize>) -> Result<usize> {
 }
 
 /// A kernel that is 1 or 0 everywhere tells nothing.
-fn collapse(kernel: &Kernel, mean: f64) -> Option<String> {
+pub(super) fn collapse(kernel: &Kernel, mean: f64) -> Option<String> {
     let top = kernel.at_zero();
     if kernel.family == Family::Energy {
         None
