@@ -657,6 +657,9 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
     refused("outside of the support", fits(x, &gamma, &Default::default()), "density is zero there")?;
 
     let wide = normal(62, 10, 2, 0.0);
+    let many = |samples| aggregate::aggregate(device, samples, &Default::default(), &mut |_| {}).map(|_| ());
+    refused("columns", many([x, Sample::new(2, &wide)]), "X has 1 columns and Y has 2")?;
+    refused("one point", many([x, x.first(1)]), "at least two of each")?;
     let relative = |samples| closer(device, samples, &Default::default(), &mut |_| {}).map(|_| ());
     refused("columns", relative([x, y, Sample::new(2, &wide)]), "B has 2 columns and REAL has 1")?;
     refused("few points", relative([x, y, x.first(3)]), "B has 3 points")

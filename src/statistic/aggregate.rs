@@ -22,7 +22,7 @@ use super::gram::{Extra, Gram, Labels, Pass};
 use super::null;
 use super::p_value::{self, PValue, TIE};
 use super::points::Points;
-use super::two_sample::{estimates, statistics};
+use super::two_sample::{check_samples, check_sizes, estimates, statistics};
 use super::{Bandwidth, Kernel, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
@@ -162,13 +162,9 @@ pub fn aggregate(
 ) -> Result<Aggregate> {
     let start = Instant::now();
     settings.check()?;
-    if settings.null == Null::Wild && x.len() != y.len() {
-        return Err(Kind::Samples(format!(
-            "the wild bootstrap needs samples of one size, but X has {} points and Y has {}; use --null exact",
-            x.len(),
-            y.len()
-        ))
-        .into());
+    check_samples([x, y])?;
+    if settings.null == Null::Wild {
+        check_sizes([x, y])?;
     }
     let (kernels, bandwidth_rule, warnings) = kernels(device, [x, y], settings)?;
     let (n, total) = (x.len(), settings.permutations + 1);

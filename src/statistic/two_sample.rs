@@ -238,15 +238,20 @@ impl Settings {
 fn check([x, y]: [Sample<'_>; 2], settings: &Settings) -> Result<()> {
     settings.check()?;
     check_samples([x, y])?;
-    if settings.null == Null::Wild && x.len() != y.len() {
-        return Err(Kind::Samples(format!(
-            "the wild bootstrap needs samples of one size, but X has {} points and Y has {}; use --null exact",
-            x.len(),
-            y.len()
-        ))
-        .into());
+    if settings.null == Null::Wild { check_sizes([x, y]) } else { Ok(()) }
+}
+
+/// Whether the points of two samples can be paired.
+pub(super) fn check_sizes([x, y]: [Sample<'_>; 2]) -> Result<()> {
+    if x.len() == y.len() {
+        return Ok(());
     }
-    Ok(())
+    Err(Kind::Samples(format!(
+        "the wild bootstrap needs samples of one size, but X has {} points and Y has {}; use --null exact",
+        x.len(),
+        y.len()
+    ))
+    .into())
 }
 
 /// Whether two samples can be compared.
