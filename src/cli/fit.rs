@@ -132,7 +132,7 @@ impl Fit {
             test.warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
             if model.components.is_some() && self.null == Null::Wild {
                 note(format_args!(
-                    "note: {} was fitted to this sample, so its p-value is too large; --null parametric is exact",
+                    "note: {} was fitted to this sample, so its p-value is too large; --null parametric mends that",
                     model.name
                 ));
             }

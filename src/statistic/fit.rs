@@ -13,7 +13,8 @@
 //!
 //! Draws under the null are w' U w with random signs w (wild bootstrap): one pass over the pairs for all of them. A
 //! model whose parameters were fitted to the same sample fits it too well, and that test is too careful; the parametric
-//! bootstrap draws samples from the model, and fits each (Key, Gretton, Briol, Fernandez, JMLR 2025).
+//! bootstrap draws samples from the model, and fits each (Key, Gretton, Briol, Fernandez, JMLR 2025). The kernel's
+//! bandwidth stays that of the sample, so its level is right to the extent that the rule would choose much the same again.
 
 use super::gram::{Extra, Gram, Pass};
 use super::null;
