@@ -50,6 +50,8 @@ pub enum Stream {
     ProblemY,
     /// Frequencies of random features.
     Features,
+    /// Which points choose a bandwidth, and which ones test with it.
+    Split,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

@@ -26,6 +26,7 @@ pub mod null;
 pub mod p_value;
 pub mod points;
 pub mod power;
+mod split;
 pub mod two_sample;
 pub mod witness;
 

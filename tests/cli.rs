@@ -928,6 +928,50 @@ fn samples_are_compared_by_random_features() {
 }
 
 #[test]
+fn a_bandwidth_is_chosen_by_half_of_the_points() {
+    let place = Place::new();
+    place.write("a.csv", csv(60, 1, 0.0));
+    place.write("b.csv", csv(50, 1, 0.9));
+    let result = place.json("compare a.csv b.csv --split --permutations 199 --engine cpu --json");
+    assert_eq!((&result["n"], &result["m"], &result["reject"]), (&30.into(), &25.into(), &true.into()));
+    let rule = result["bandwidth_rule"].as_str().expect("text");
+    assert!(rule.contains("most powerful of 11 (median)"), "{rule}");
+    let given =
+        place.json("compare a.csv b.csv --split --bandwidth 0.01,1 --permutations 199 --engine cpu --json");
+    assert_eq!(given["bandwidths"][0], 1.0, "{given}");
+    place.write("far.json", r#"{"family": "gaussian", "mean": [1], "covariance": [[0.4]]}"#);
+    let fit = place.json("fit a.csv --model far.json --split --engine cpu --json");
+    assert_eq!((&fit["models"][0]["n"], &fit["models"][0]["reject"]), (&30.into(), &true.into()));
+
+    let fails = |rest: &str, words: &[&str]| place.fails(2, &format!("{rest} --split --engine cpu"), words);
+    fails("compare a.csv b.csv --bandwidth 1", &["several bandwidths"]);
+    fails("compare a.csv b.csv --kernel energy", &["no bandwidth to choose"]);
+    fails("compare a.csv b.csv --bandwidth median-per-feature", &["one bandwidth for all columns"]);
+    fails("fit a.csv --model far.json --model far.json", &["give one --model"]);
+    place.misused("compare a.csv b.csv --aggregate agg --split", &["--aggregate", "--split"]);
+    place.misused("fit a.csv --fit gaussian:1 --split", &["--fit", "--split"]);
+}
+
+#[test]
+fn what_never_changes_is_told() {
+    let place = Place::new();
+    place.write("x.csv", csv(20, 1, 0.0));
+    let with_year: String = csv(20, 1, 0.0).lines().map(|line| format!("{line},2026\n")).collect();
+    place.write("year.csv", format!("value,year\n{with_year}"));
+    place.write("class.csv", "cat\n".repeat(20));
+    place.write("constant.csv", "3\n".repeat(20));
+    let output = place.elbo("compare year.csv year.csv --engine cpu").output().expect("a process");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success() && stderr.contains("column 1 (counted from 0), `year`, of year.csv"),
+        "{stderr}"
+    );
+    let same = &["Y is the same in all 20 rows", "two values or classes"];
+    place.fails(1, "independence x.csv class.csv --kernel-y delta --engine cpu", same);
+    place.fails(1, "independence x.csv constant.csv --engine cpu", same);
+}
+
+#[test]
 fn variables_are_tested_for_independence() {
     let place = Place::new();
     place.write("x.csv", csv(60, 2, 0.0));

@@ -4,7 +4,7 @@
 mod common;
 
 use common::GpuTests;
-use elbo::density::{Density, Gaussian, Laplace, fit as mixtures};
+use elbo::density::{Covariance, Density, Gaussian, GaussianMixture, Laplace, fit as mixtures};
 use elbo::engine::{Choice, Device};
 use elbo::error::Result as Outcome;
 use elbo::kernel::pairs::Family;
@@ -42,6 +42,8 @@ const CPU_ONLY: &[(&str, Test)] = &[
     ("level_of_independence", level_of_independence),
     ("level_of_fit", level_of_fit),
     ("level_of_closer", level_of_closer),
+    ("level_with_a_chosen_bandwidth", level_with_a_chosen_bandwidth),
+    ("the_chosen_bandwidth_is_the_most_powerful", the_chosen_bandwidth_is_the_most_powerful),
     ("level_of_aggregated_tests", level_of_aggregated_tests),
     ("what_is_there_is_found", what_is_there_is_found),
     ("each_variable_has_its_own_bandwidth", each_variable_has_its_own_bandwidth),
@@ -486,14 +488,16 @@ fn level_of_fit(device: &Device) -> Result<(), Failed> {
     rejections("fit, wild", LEVEL_REPETITIONS, CAREFUL, |repetition| {
         test(fit::Null::Wild, repetition, None)
     })?;
-    // Fewer of the tests that take a pass for each draw: the standard error is .011.
-    rejections("fit, parametric", 400, [0.02, 0.08], |repetition| {
+    // Fewer of the tests that take a pass for each draw, unless all are asked for: the standard error is .011.
+    let all = std::env::var("ELBO_LEVELS").is_ok_and(|value| value == "all");
+    let (repetitions, limits) = if all { (LEVEL_REPETITIONS, EXACT) } else { (400, [0.02, 0.08]) };
+    rejections("fit, parametric", repetitions, limits, |repetition| {
         test(fit::Null::Parametric, repetition, None)
     })?;
     let refit = |sample: Sample<'_>, _: u64| -> Outcome<Box<dyn Density>> {
         Ok(Box::new(mixtures::gaussian_mixture(sample, &mixtures::Settings::default())?.mixture))
     };
-    rejections("fit, parametric, fitted", 400, [0.02, 0.08], |repetition| {
+    rejections("fit, parametric, fitted", repetitions, limits, |repetition| {
         test(fit::Null::Parametric, repetition, Some(&refit))
     })?;
     rejections("fit, wild, fitted", 400, [0.0, 0.02], |repetition| {
@@ -540,6 +544,72 @@ fn level_of_closer(device: &Device) -> Result<(), Failed> {
         let samples = [&z, &a, &b].map(|values| Sample::new(1, values));
         Ok(closer(device, samples, &settings, &mut |_| {})?.p.reject)
     })
+}
+
+/// Half of the points choose among three bandwidths, the other half tests.
+fn level_with_a_chosen_bandwidth(device: &Device) -> Result<(), Failed> {
+    let bandwidth = Bandwidth::Values(vec![0.3, 1.0, 3.0]);
+    rejections("two samples, chosen bandwidth", LEVEL_REPETITIONS, EXACT, |repetition| {
+        let (x, y) =
+            (normal(50_000 + 2 * repetition, 60, 2, 0.0), normal(50_001 + 2 * repetition, 50, 2, 0.0));
+        let samples = [Sample::new(2, &x), Sample::new(2, &y)];
+        let settings = Settings {
+            split: true,
+            permutations: 199,
+            seed: u64::from(repetition),
+            bandwidth: bandwidth.clone(),
+            ..Default::default()
+        };
+        Ok(two_sample(device, samples, &settings, &mut |_| {})?.p.reject)
+    })?;
+    let density = model(&[0.0, 1.0], &[1.0, 2.0]);
+    rejections("fit, chosen bandwidth", LEVEL_REPETITIONS, CAREFUL, |repetition| {
+        let mut random = Sequence::new(8, Stream::Data, repetition);
+        let drawn = density.sample(100, &mut random).unwrap_or_default();
+        let settings = fit::Settings {
+            split: true,
+            permutations: 199,
+            seed: u64::from(repetition),
+            bandwidth: bandwidth.clone(),
+            ..Default::default()
+        };
+        Ok(fit(device, Sample::new(2, &drawn), candidate(&density), &settings, &mut |_| {})?.p.reject)
+    })
+}
+
+/// Narrow groups far apart, whose width alone differs: the median distance sees nothing, and is not chosen.
+fn the_chosen_bandwidth_is_the_most_powerful(device: &Device) -> Result<(), Failed> {
+    let groups = |which: u32, n: usize, width: f64| -> Vec<f64> {
+        let place = |i: usize| 10.0 * (i % 5) as f64;
+        normal(which, n, 1, 0.0).iter().enumerate().map(|(i, z)| place(i) + width * z).collect()
+    };
+    let (x, y) = (groups(70, 200, 0.3), groups(71, 200, 0.9));
+    let samples = [Sample::new(1, &x), Sample::new(1, &y)];
+    let run = |split| {
+        let settings = Settings { split, ..Default::default() };
+        two_sample(device, samples, &settings, &mut |_| {})
+    };
+    let (median, chosen) = (run(false)?, run(true)?);
+    if median.p.reject || !chosen.p.reject || chosen.bandwidths[0] > 0.1 * median.bandwidths[0] {
+        return Err(
+            format!("{:?} {:?} {:?} {:?}", median.p, median.bandwidths, chosen.p, chosen.bandwidths).into()
+        );
+    }
+    if [chosen.n, chosen.m] != [100, 100] || !chosen.bandwidth_rule.contains("of 11") {
+        return Err(format!("{} and {} points, {}", chosen.n, chosen.m, chosen.bandwidth_rule).into());
+    }
+    // The model's groups are as wide as those of Y.
+    let places: Vec<Vec<f64>> = (0..5).map(|i| vec![10.0 * f64::from(i)]).collect();
+    let groups = GaussianMixture::new(vec![0.2; 5], places, vec![Covariance::Diagonal(vec![0.81]); 5])?;
+    let run = |split| {
+        let settings = fit::Settings { split, ..Default::default() };
+        fit(device, samples[0], candidate(&groups), &settings, &mut |_| {})
+    };
+    let (median, chosen) = (run(false)?, run(true)?);
+    if !chosen.p.reject || chosen.bandwidths[0] > 0.2 * median.bandwidths[0] || chosen.n != 100 {
+        return Err(format!("{:?} {:?} {:?}", chosen.p, chosen.bandwidths, median.bandwidths).into());
+    }
+    Ok(())
 }
 
 fn what_is_there_is_found(device: &Device) -> Result<(), Failed> {
@@ -635,6 +705,10 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
     let defaults = independence::Settings::default();
     refused("unequal n", independent([x, y], &defaults), "X has 10 rows and Y has 9")?;
     refused("three rows", independent([x.first(3), y.first(3)], &defaults), "at least 4")?;
+    let (values, constant) = (normal(63, 10, 1, 0.0), [2.0; 10]);
+    let (varied, constant) = (Sample::new(1, &values), Sample::new(1, &constant));
+    refused("one class", independent([varied, constant], &defaults), "Y is the same in all 10 rows")?;
+    refused("a constant", independent([constant, varied], &defaults), "X is the same in all 10 rows")?;
     let gamma = independence::Settings {
         null: independence::Null::Gamma,
         families: [Family::Energy, Family::Gaussian],
@@ -653,6 +727,8 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
     )?;
     let laplace = fit::Settings { family: Family::Laplace, ..Default::default() };
     refused("laplace", fits(x, &model(&[0.0], &[1.0]), &laplace), "smooth kernel")?;
+    let given = fit::Settings { split: true, bandwidth: Bandwidth::Values(vec![1.0]), ..Default::default() };
+    refused("one bandwidth to choose", fits(x, &model(&[0.0], &[1.0]), &given), "several bandwidths")?;
     let gamma = elbo::density::Gamma::new(vec![2.0], vec![1.0])?;
     refused("outside of the support", fits(x, &gamma, &Default::default()), "density is zero there")?;
 

@@ -33,6 +33,7 @@ Examples:
   elbo compare data.npz:before data.npz:after --kernel laplace --permutations 9999
   elbo compare mnist:test run:runs/001 --out comparison
   elbo compare a.npy b.npy --aggregate agg         twenty kernels in one test; says which see a difference
+  elbo compare a.npy b.npy --split                 half of the points choose the bandwidth
   elbo compare a.npy b.npy --features 500          millions of points: random features instead of the kernel
   elbo compare a.npy                               two random halves: should not differ
   elbo compare old.csv new.csv --check --json      exit code 3 if they differ"))]
@@ -58,6 +59,10 @@ pub(super) struct Compare {
     /// Stop when more permutations cannot change the decision
     #[arg(long)]
     sequential: bool,
+    /// Choose the bandwidth with the most power by half of the points, and test with the other half: one of several
+    /// given, or of 1/32 to 32 times a rule
+    #[arg(long, conflicts_with_all = ["aggregate", "features", "sum"])]
+    split: bool,
     /// Test with many kernels at once, so that no bandwidth has to be chosen
     #[arg(long, value_name = "HOW")]
     aggregate: Option<Combine>,
@@ -97,6 +102,7 @@ impl Compare {
             family: self.kernel.kernel,
             bandwidth: self.kernel.bandwidth.clone(),
             sum: self.kernel.sum,
+            split: self.split,
             permutations: self.permutations,
             null: self.null,
             bin: self.bin,

@@ -49,6 +49,10 @@ pub(super) struct Fit {
     /// Numbers, or a rule: median, mean, 0.5*median
     #[arg(long, default_value = "median", value_name = "B|RULE")]
     bandwidth: Bandwidth,
+    /// Choose the bandwidth with the most power by half of the points, and test with the other half: one of several
+    /// given, or of 1/32 to 32 times a rule
+    #[arg(long, conflicts_with = "fit")]
+    split: bool,
     /// Draws under the null
     #[arg(long, default_value_t = 999, value_name = "B")]
     permutations: usize,
@@ -100,12 +104,18 @@ impl Fit {
         let settings = Settings {
             family: self.kernel,
             bandwidth: self.bandwidth.clone(),
+            split: self.split,
             permutations: self.permutations,
             null: self.null,
             alpha: self.alpha,
             seed: self.common.seed,
         };
         settings.check()?;
+        if self.split && self.model.len() > 1 {
+            return Err(Error::usage(
+                "--split would choose another bandwidth for each model, and they could not be compared; give one --model",
+            ));
+        }
         if self.model.len() + self.fit.len() == 0 || self.model.len() + self.fit.len() > 2 {
             return Err(Error::usage("give one or two models: --model FILE.json or --fit gaussian:K"));
         }

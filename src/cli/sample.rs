@@ -17,6 +17,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::Path;
 
+/// Tables with more columns are features or pixels, which nobody looks at one by one.
+const MANY_COLUMNS: usize = 64;
+
 /// Images drawn from a run if nothing says how many.
 const DEFAULT_DRAWS: usize = 1000;
 
@@ -73,9 +76,9 @@ impl CommonOptions {
     /// Reads the samples and takes the points that are wanted.
     pub(super) fn read<const N: usize>(&self, sources: [&str; N]) -> Result<[Table; N]> {
         let mut which = 0..;
-        Ok(self
-            .read_all(sources)?
-            .map(|table| choice(table, self.points, self.seed, which.next().unwrap_or(0))))
+        let tables = self.read_all(sources)?;
+        tables.iter().for_each(note_constant);
+        Ok(tables.map(|table| choice(table, self.points, self.seed, which.next().unwrap_or(0))))
     }
 
     /// Reads two variables of the same observations; `labels` tells which are labels.
@@ -95,6 +98,7 @@ impl CommonOptions {
             );
             return Err(Error::data(&y.name, problem));
         }
+        [&x, &y].into_iter().for_each(note_constant);
         // The same rows of both.
         Ok([x, y].map(|table| choice(table, self.points, self.seed, 0)))
     }
@@ -158,6 +162,25 @@ fn shuffled(table: &Table, seed: u64, which: u32) -> Vec<usize> {
         order.swap(i, random.below(i as u32 + 1) as usize);
     }
     order
+}
+
+/// Warns of columns with one value only, as a wrong export has them.
+fn note_constant(table: &Table) {
+    // The margins of images are constant as a rule, and so is what a table of one column may be tested for.
+    if table.image.is_some() || !(2..=MANY_COLUMNS).contains(&table.columns) || table.rows < 2 {
+        return;
+    }
+    for column in 0..table.columns {
+        let value = table.row(0)[column];
+        if (1..table.rows).all(|row| table.row(row)[column] == value) {
+            let header = table.header.as_ref().and_then(|names| names.get(column));
+            let named = header.map_or(String::new(), |name| format!(", `{name}`,"));
+            note(format_args!(
+                "warning: column {column} (counted from 0){named} of {} is {value} in all rows; is it meant to be there?",
+                table.name
+            ));
+        }
+    }
 }
 
 /// Two random halves of a sample.

@@ -20,6 +20,7 @@ use super::gram::{Extra, Gram, Pass};
 use super::null;
 use super::p_value::{self, PValue, TIE, normal_tail};
 use super::points::Points;
+use super::split;
 use super::{Bandwidth, Kernel, Sample};
 use crate::density::{Density, Scored};
 use crate::engine::Device;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub family: Family,
     /// Its bandwidths.
     pub bandwidth: Bandwidth,
+    /// Choose one of them by half of the points, and test with the other half.
+    pub split: bool,
     /// Draws under the null.
     pub permutations: usize,
     /// How they are made.
@@ -70,6 +73,7 @@ impl Default for Settings {
         Self {
             family: Family::Gaussian,
             bandwidth: Bandwidth::default(),
+            split: false,
             permutations: 999,
             null: Null::Wild,
             alpha: 0.05,
@@ -152,6 +156,9 @@ impl Settings {
                 "a Stein discrepancy needs a smooth kernel; use --kernel gaussian or --kernel imq",
             ));
         }
+        if self.split {
+            split::candidates(&self.bandwidth, self.family)?;
+        }
         p_value::check(self.permutations, self.alpha)
     }
 }
@@ -174,6 +181,9 @@ pub fn fit(
     if sample.len() < 2 {
         let message = format!("the sample has {} rows; the test needs at least two", sample.len());
         return Err(Kind::Samples(message).into());
+    }
+    if settings.split {
+        return with_chosen_bandwidth(device, sample, candidate, settings, progress);
     }
     let scored = Scored::new(candidate.density, sample)?;
     let points = Sample::new(scored.d, &scored.points);
@@ -227,6 +237,44 @@ pub fn fit(
         draws,
         rows,
         warnings: resolved.warnings,
+    })
+}
+
+/// The test of half of the points, with the bandwidth that the other half chose.
+fn with_chosen_bandwidth(
+    device: &Device,
+    sample: Sample<'_>,
+    candidate: Candidate<'_>,
+    settings: &Settings,
+    progress: &mut dyn FnMut(f64),
+) -> Result<Fit> {
+    let start = Instant::now();
+    if candidate.refit.is_some() {
+        return Err(Error::usage(format!(
+            "{} was fitted to all points, so half of them cannot test it; leave out --split",
+            candidate.name
+        )));
+    }
+    let Settings { family, seed, .. } = *settings;
+    let halves = split::halves(sample, seed, 0)?;
+    let [choosing, testing] = [0, 1].map(|which| Sample::new(sample.d, &halves[which]));
+    let scored = Scored::new(candidate.density, choosing)?;
+    let points = Sample::new(scored.d, &scored.points);
+    let stein = Points::stein(points, &scored.scores)?;
+    let criterion = |kernel: &Kernel| {
+        let gram = Pass::new(device, &stein, kernel, &Extra::None, false)?.run(&mut |_| {})?;
+        Ok(split::of_rows(&gram.k.iter().map(|k| k[0]).collect::<Vec<f64>>()))
+    };
+    let samples = [points, points.first(0)];
+    let chosen = split::choose(device, samples, family, &settings.bandwidth, seed, criterion)?;
+    let bandwidth = Bandwidth::Values(chosen.kernel.bandwidths);
+    let settings = Settings { bandwidth, split: false, ..settings.clone() };
+    let test = fit(device, testing, candidate, &settings, progress)?;
+    Ok(Fit {
+        bandwidth_rule: chosen.rule,
+        warnings: [chosen.warnings, test.warnings].concat(),
+        seconds: start.elapsed().as_secs_f64(),
+        ..test
     })
 }
 

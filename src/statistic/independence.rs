@@ -244,6 +244,15 @@ fn check([x, y]: [Sample<'_>; 2]) -> Result<()> {
     if x.len() < LEAST_POINTS {
         return wrong(format!("there are {} rows; the test needs at least {LEAST_POINTS}", x.len()));
     }
+    for (name, sample) in [("X", x), ("Y", y)] {
+        if (1..sample.len()).all(|i| sample.point(i) == sample.point(0)) {
+            return wrong(format!(
+                "{name} is the same in all {} rows, so nothing can depend on it; give a variable with at least two \
+                 values or classes",
+                sample.len()
+            ));
+        }
+    }
     Ok(())
 }
 

@@ -64,9 +64,9 @@ impl Points {
         }
         if let Some(i) = values.iter().position(|v| v.abs() > LARGEST) {
             let message = format!(
-                "column {} has a value {:.1e} away from the mean, too far for 32-bit numbers; divide the column by \
-                 a constant in both samples",
-                i % d + 1,
+                "column {} (counted from 0) has a value {:.1e} away from the mean, too far for 32-bit numbers; divide \
+                 the column by a constant in both samples",
+                i % d,
                 values[i]
             );
             return Err(Kind::Samples(message).into());
@@ -90,9 +90,9 @@ impl Points {
         let others: Vec<f32> = scores.iter().map(|&s| s as f32).collect();
         if let Some(i) = others.iter().position(|s| s.is_nan() || s.abs() > LARGEST) {
             let message = format!(
-                "the model's score at row {} is {:.1e}, too large for 32-bit numbers: the model thinks that the \
+                "the model's score at row {} (counted from 0) is {:.1e}, too large for 32-bit numbers: the model thinks that the \
                  point is next to impossible",
-                i / x.d + 1,
+                i / x.d,
                 scores[i]
             );
             return Err(Kind::Samples(message).into());

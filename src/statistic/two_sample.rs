@@ -14,6 +14,7 @@
 use super::gram::{Extra, Gram, Labels};
 use super::null::{self, Null};
 use super::p_value::{self, PValue, TIE, normal_quantile};
+use super::split;
 use super::{Bandwidth, Kernel, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
@@ -43,6 +44,9 @@ pub struct Settings {
     pub bandwidth: Bandwidth,
     /// Several bandwidths: the sum of their kernels instead of the mean.
     pub sum: bool,
+    /// Several bandwidths: choose one by half of the points, and test with the other half. A single multiple of a rule
+    /// becomes eleven.
+    pub split: bool,
     /// Draws under the null.
     pub permutations: usize,
     /// How they are made.
@@ -63,6 +67,7 @@ impl Default for Settings {
             family: Family::Gaussian,
             bandwidth: Bandwidth::default(),
             sum: false,
+            split: false,
             permutations: 999,
             null: Null::Exact,
             bin: None,
@@ -154,6 +159,9 @@ pub fn two_sample(
 ) -> Result<TwoSample> {
     let start = Instant::now();
     check([x, y], settings)?;
+    if settings.split {
+        return with_chosen_bandwidth(device, [x, y], settings, progress);
+    }
     let (d, total) = (x.d, x.len() + y.len());
     let mut warnings = Vec::new();
     let bin =
@@ -221,6 +229,30 @@ pub fn two_sample(
     })
 }
 
+/// The test of half of the points, with the bandwidth that the other half chose.
+fn with_chosen_bandwidth(
+    device: &Device,
+    [x, y]: [Sample<'_>; 2],
+    settings: &Settings,
+    progress: &mut dyn FnMut(f64),
+) -> Result<TwoSample> {
+    let start = Instant::now();
+    let Settings { family, seed, .. } = *settings;
+    let [of_x, of_y] = [split::halves(x, seed, 0)?, split::halves(y, seed, 1)?];
+    let half = |which: usize| [Sample::new(x.d, &of_x[which]), Sample::new(y.d, &of_y[which])];
+    let criterion = |kernel: &Kernel| split::of_two_samples(device, half(0), kernel);
+    let chosen = split::choose(device, half(0), family, &settings.bandwidth, seed, criterion)?;
+    let bandwidth = Bandwidth::Values(chosen.kernel.bandwidths);
+    let settings = Settings { bandwidth, split: false, ..settings.clone() };
+    let test = two_sample(device, half(1), &settings, progress)?;
+    Ok(TwoSample {
+        bandwidth_rule: chosen.rule,
+        warnings: [chosen.warnings, test.warnings].concat(),
+        seconds: start.elapsed().as_secs_f64(),
+        ..test
+    })
+}
+
 impl Settings {
     /// Whether the settings alone are possible.
     ///
@@ -230,6 +262,9 @@ impl Settings {
         p_value::check(self.permutations, self.alpha)?;
         if self.bin == Some(0) {
             return Err(Error::usage("a bin has at least one point"));
+        }
+        if self.split {
+            split::candidates(&self.bandwidth, self.family)?;
         }
         Ok(())
     }
