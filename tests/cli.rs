@@ -1051,7 +1051,8 @@ fn the_closer_of_two_samples_is_found() {
     place.write("real.csv", csv(80, 1, 0.0));
     place.write("a.csv", csv(70, 1, 1.0));
     place.write("b.csv", csv(90, 1, 0.1));
-    let result = place.json("closer real.csv a.csv b.csv --engine cpu --json");
+    let result = place.json("closer real.csv a.csv b.csv --engine cpu --json --out pictures");
+    assert!(place.path("pictures/null.png").exists());
     for field in ["mmd2_a", "mmd2_b", "difference", "standard_error", "p_value"] {
         assert!(result[field].is_number(), "{field}: {result}");
     }

@@ -2,7 +2,7 @@
 
 use super::compare::{REJECTED, kernel_line};
 use super::output::{grouped, json, note, result};
-use super::sample::{CommonOptions, PairBar, SAMPLES, same_columns, sample};
+use super::sample::{CommonOptions, NullPicture, PairBar, SAMPLES, same_columns, sample};
 use crate::engine::Info;
 use crate::error::Result;
 use crate::kernel::pairs::Family;
@@ -10,6 +10,7 @@ use crate::statistic::Bandwidth;
 use crate::statistic::closer::{Closer as Test, Settings, Which, closer};
 use clap::Args;
 use serde::Serialize;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Which of two samples is closer to the real one? The relative kernel test
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 
 Examples:
   elbo closer mnist:test run:runs/001 run:runs/002      which model's digits are closer to real ones?
-  elbo closer real.npy a.npy b.npy --json"))]
+  elbo closer real.npy a.npy b.npy --json --out pictures"))]
 pub(super) struct Closer {
     /// The real sample
     real: String,
@@ -41,6 +42,9 @@ pub(super) struct Closer {
     /// End with exit code 3 if one of the two is closer
     #[arg(long)]
     check: bool,
+    /// Directory for a picture of the null distribution, null.png
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     common: CommonOptions,
 }
@@ -72,6 +76,21 @@ impl Closer {
         let test = closer(&device, samples, &settings, &mut |done| bar.set(done))?;
         bar.finish();
         test.warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
+        let decision = match test.closer {
+            Some(Which::A) => format!("A is closer (p <= {})", self.alpha),
+            Some(Which::B) => format!("B is closer (p <= {})", self.alpha),
+            None => format!("neither was found to be closer (p > {})", self.alpha),
+        };
+        if let Some(directory) = &self.out {
+            let null = NullPicture {
+                title: &format!("Is {} (A) or {} (B) closer to {}?", a.name, b.name, real.name),
+                statistic: "|MMD² to A − MMD² to B|",
+                decision: &decision,
+                p: &test.p,
+                observed: test.difference.abs(),
+            };
+            null.save(directory, "null.png", &test.draws)?;
+        }
         if self.common.json {
             let Info { engine, adapter, .. } = device.info();
             json(&Report { test: &test, engine, adapter })?;
@@ -85,12 +104,7 @@ impl Closer {
             result(format_args!("MMD^2      {:.4e} to A, {:.4e} to B", test.mmd2_a, test.mmd2_b));
             result(format_args!("difference {:.4e} +- {:.1e}", test.difference, test.standard_error));
             result(format_args!("p-value    {:.3e}, two-sided, by the normal distribution", test.p.p_value));
-            let words = match test.closer {
-                Some(Which::A) => format!("A is closer (p <= {})", self.alpha),
-                Some(Which::B) => format!("B is closer (p <= {})", self.alpha),
-                None => format!("neither was found to be closer (p > {})", self.alpha),
-            };
-            result(format_args!("decision   {words}"));
+            result(format_args!("decision   {decision}"));
         }
         Ok(if self.check && test.p.reject { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
     }

@@ -245,9 +245,13 @@ impl NullPicture<'_> {
         let mut sorted = draws.to_vec();
         sorted.sort_by(f64::total_cmp);
         let beyond = ((1.0 - self.p.alpha) * sorted.len() as f64) as usize;
+        let error = match self.p.p_standard_error {
+            0.0 => String::new(),
+            error => format!(" ± {error:.4}"),
+        };
         picture::Null {
             title: self.title,
-            remark: &format!("p = {:.4} ± {:.4}: {}", self.p.p_value, self.p.p_standard_error, self.decision),
+            remark: &format!("p = {:.4}{error}: {}", self.p.p_value, self.decision),
             statistic: self.statistic,
             draws,
             observed: self.observed,

@@ -127,7 +127,11 @@ impl<'a> Layout<'a> {
         self.draw_marks(canvas)?;
         self.axes.edges(canvas, &self.x_ticks, &self.y_ticks)?;
         let draws = number(self.bars.counts.iter().sum::<usize>() as f64, 0);
-        frame.name_above(canvas, &format!("number of permutations ({draws} in all)"), frame.width)?;
+        frame.name_above(
+            canvas,
+            &format!("values under the null hypothesis ({draws} in all)"),
+            frame.width,
+        )?;
         frame.name_below(canvas, null.statistic)
     }
 

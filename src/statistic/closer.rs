@@ -11,7 +11,7 @@
 //! K_ZB, which share the points of Z.
 
 use super::gram::{Extra, Gram};
-use super::p_value::{PValue, normal_tail};
+use super::p_value::{PValue, half_normal, normal_tail};
 use super::two_sample::{covariance, cross_variance, estimates, own_variance};
 use super::{Bandwidth, Sample};
 use crate::engine::Device;
@@ -77,6 +77,9 @@ pub struct Closer {
     pub p: PValue,
     /// The closer one, if the test rejects that both are equally close.
     pub closer: Option<Which>,
+    /// Quantiles of |difference| under the null, in the place of draws.
+    #[serde(skip)]
+    pub draws: Vec<f64>,
     /// Seconds for everything.
     pub seconds: f64,
     /// What a user should know.
@@ -152,6 +155,7 @@ pub fn closer(
         standard_error,
         closer: p.reject.then_some(nearer),
         p,
+        draws: half_normal(standard_error),
         seconds: start.elapsed().as_secs_f64(),
         warnings,
     })

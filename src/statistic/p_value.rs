@@ -107,6 +107,12 @@ pub(super) fn gamma_tail(shape: f64, x: f64) -> f64 {
     front * fraction
 }
 
+/// Quantiles of |z|, z ~ N(0, deviation^2), evenly spread: a normal null distribution in the place of draws.
+pub(super) fn half_normal(deviation: f64) -> Vec<f64> {
+    const QUANTILES: usize = 20_000;
+    (0..QUANTILES).map(|i| deviation * normal_quantile((i as f64 + 0.5) / QUANTILES as f64)).collect()
+}
+
 /// How many standard deviations a two-sided confidence interval of level 1 - alpha reaches (P. Acklam's rational
 /// approximation of the normal quantile, to 1e-9).
 pub(super) fn normal_quantile(alpha: f64) -> f64 {
