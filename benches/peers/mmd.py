@@ -1,7 +1,8 @@
 """Kernel sums and the MMD permutation test on the CPU: elbo beside other libraries.
 
 `sums` is the sum of the Gaussian kernel between 8192 rows and 8192 others (2048 for 784
-columns), in Gpairs/s: 10^9 values of the kernel a second. `test` is the permutation test
+columns), in Gpairs/s: 10^9 values of the kernel a second. `mmd` is all three sums of MMD²,
+in Gpairs/s too, counting pairs of different rows once for all. `test` is the permutation test
 between 2000 rows and 2000 others, in seconds, with the evaluation of the kernel.
 
 Each round runs elbo and every peer in turn, each in its own process; a cell is the median
@@ -18,14 +19,16 @@ from collections import Counter
 
 from train import CORES, HERE, INSTALL, cpu_model, last_line
 
+SUMS = {
+    "JAX": ["mmd_jax.py"],
+    "eager": ["mmd_torch.py"],
+    "compiled": ["mmd_torch.py", "--compile"],
+    "KeOps": ["mmd_keops.py"],
+    "scikit-learn": ["mmd_sklearn.py"],
+}
 PEERS = {
-    "sums": {
-        "JAX": ["mmd_jax.py"],
-        "eager": ["mmd_torch.py"],
-        "compiled": ["mmd_torch.py", "--compile"],
-        "KeOps": ["mmd_keops.py"],
-        "scikit-learn": ["mmd_sklearn.py"],
-    },
+    "sums": SUMS,
+    "mmd": SUMS,
     "test": {
         "JAX": ["mmd_jax.py"],
         "eager": ["mmd_torch.py"],
@@ -43,6 +46,11 @@ def agree(values):
     return high - low <= TOLERANCE * max(abs(low), abs(high))
 
 
+def pairs(args, n):
+    """Pairs of rows that a benchmark has: of both samples, and for MMD² those of each in one order."""
+    return n * n if args.benchmark == "sums" else n * (2 * n - 1)
+
+
 def run_elbo(args, n, d):
     """Seconds, and what went wrong."""
     command = [args.binary, "bench", "mmd", "--engine", "cpu"]
@@ -53,11 +61,11 @@ def run_elbo(args, n, d):
     if error:
         fix = "build it with `cargo build --release`, or name it with --binary"
         return None, f"`elbo bench mmd` did not run ({error}): {fix}"
-    what = "sum" if args.benchmark == "sums" else "test"
+    what = "sum" if args.benchmark == "sums" else args.benchmark
     try:
         (entry,) = (e for e in line["results"] if e["what"] == what and (e["n"], e["d"]) == (n, d))
-        if what == "sum":
-            return n * n / float(entry["per_second"]), None
+        if what != "test":
+            return pairs(args, n) / float(entry["per_second"]), None
         return float(entry["seconds"]), None
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as wrong:
         return None, f"elbo's last line has no '{what}' of n {n}, d {d} ({wrong!r})"
@@ -120,8 +128,8 @@ def run_rounds(args, n, d, versions, notes):
 def cell(args, n, seconds):
     if not seconds:
         return "–"
-    if args.benchmark == "sums":
-        return f"{statistics.median(n * n / 1e9 / time for time in seconds):.3f}"
+    if args.benchmark != "test":
+        return f"{statistics.median(pairs(args, n) / 1e9 / time for time in seconds):.3f}"
     return f"{statistics.median(seconds):.3f}"
 
 
@@ -130,7 +138,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("benchmark", choices=PEERS)
-    parser.add_argument("--dims", type=int, nargs="+", help="columns: 2 16 64 784 for sums, 10 for test")
+    parser.add_argument("--dims", type=int, nargs="+", help="columns: 2 16 64 784 for sums and mmd, 10 for test")
     parser.add_argument("--n", type=int, help="rows of each sample")
     parser.add_argument("--permutations", type=int, default=1000)
     parser.add_argument("--peers", nargs="+", metavar="PEER", help="only these, by the table's names")
@@ -143,7 +151,7 @@ def main():
     if unknown := set(args.peers or []) - set(known):
         parser.error(f"no peer {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     args.peers = [name for name in known if args.peers is None or name in args.peers]
-    sums = args.benchmark == "sums"
+    sums = args.benchmark != "test"
 
     versions, notes, rows, forms = {}, [], [], []
     for d in args.dims or ([2, 16, 64, 784] if sums else [10]):

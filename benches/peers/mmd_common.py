@@ -10,7 +10,7 @@ import numpy as np
 from mmd import agree
 
 
-def options(description, benchmarks=("sums", "test")):
+def options(description, benchmarks=("sums", "mmd", "test")):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("benchmark", choices=benchmarks)
     parser.add_argument("--n", type=int, default=2000, help="rows of x, and of y")
@@ -56,6 +56,12 @@ def samples(args):
         y += 1
     scale = np.float32((2 * args.d) ** -0.5)
     return x * scale, y * scale
+
+
+def pairs(args):
+    """The samples whose kernel is summed: x with y, and for MMD² each with itself too."""
+    x, y = samples(args)
+    return [(x, y)] if args.benchmark == "sums" else [(x, x), (y, y), (x, y)]
 
 
 def memberships(args):

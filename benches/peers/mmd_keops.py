@@ -21,15 +21,15 @@ def sums(args):
     from pykeops.numpy import LazyTensor
 
     def run(distances):
-        def sum_all():
+        def total(x, y):
             x_i, y_j = LazyTensor(x[:, None]), LazyTensor(y[None])
             k = (-distances(x_i, y_j)).exp()
             scheme = "auto" if args.plain else "direct_sum"
             return float(k.sum(axis=1, sum_scheme=scheme).sum(dtype=np.float64))
 
-        return sum_all
+        return lambda: sum(total(x, y) for x, y in pairs)
 
-    x, y = common.samples(args)
+    pairs = common.pairs(args)
     forms = {
         "difference": run(lambda x, y: ((x - y) ** 2).sum(-1)),
         "sqdist": run(lambda x, y: x.sqdist(y)),
@@ -38,7 +38,7 @@ def sums(args):
 
 
 def main():
-    args = common.parse(common.options(__doc__, ["sums"]))
+    args = common.parse(common.options(__doc__, ["sums", "mmd"]))
     if not args.plain:
         os.environ.setdefault("CXXFLAGS", flags(args))  # read when it is imported
     import pykeops
