@@ -1250,6 +1250,7 @@ fn training_speed_is_measured_on_any_images() {
     let results = result["results"].as_array().expect("a list");
     assert_eq!((&results[0]["n"], &results[0]["d"], &results[0]["m"]), (&64.into(), &30.into(), &8.into()));
     assert!(results[0]["per_second"].as_f64() > Some(0.0), "{result}");
+    assert!(results[0]["fraction"].as_f64() > Some(0.0), "of the bare products: {result}");
     place.fails(1, "bench train --data nosuch --engine cpu", &["nosuch"]);
 }
 

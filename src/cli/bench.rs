@@ -2,7 +2,7 @@
 
 use super::output::{grouped, json, note, result, table};
 use super::train::{DATA, engine_line};
-use crate::ceiling::Ceiling;
+use crate::ceiling::{BareStep, Ceiling};
 use crate::data::{self, Dataset};
 use crate::engine::{Choice, Device, MOST_STEPS};
 use crate::error::Result;
@@ -78,6 +78,9 @@ struct BenchMmd {
 /// Least time spent on one measurement, in seconds, and least number of repetitions.
 const LEAST_SECONDS: f64 = 1.0;
 const LEAST_REPETITIONS: usize = 3;
+
+/// Bare steps after each pass over the data.
+const BARE_STEPS: usize = 100;
 
 /// Points of a block of the bare product.
 const PRODUCT_BLOCK: usize = 256;
@@ -224,6 +227,9 @@ fn repeat(what: &str, mut run: impl FnMut() -> Result<f64>) -> Result<(f64, f64)
 }
 
 /// Images a second when training the lecture's model, without evaluation and files
+///
+/// On the CPU also the time of faer's bare products of a step and of Adam's pass over the weights, as a share of the
+/// time of a step: nothing else is done there, but no zeros are skipped either, so that it may be above 100 %.
 #[derive(Args)]
 #[command(after_help = "Examples:
   elbo bench train --batch 128,1024
@@ -277,7 +283,8 @@ struct Measured {
     seconds: f64,
     per_second: f64,
     unit: &'static str,
-    /// Of the rate that the device's multiplications, additions and exponentials allow.
+    /// Of the rate that the device's multiplications, additions and exponentials allow; for training on the CPU, of that
+    /// of faer's bare products and Adam.
     #[serde(skip_serializing_if = "Option::is_none")]
     fraction: Option<f64>,
     /// Of the engine's buffers.
@@ -304,8 +311,11 @@ impl BenchTrain {
         if self.json {
             return json(&Listing { results });
         }
-        for Measured { what, m, per_second, .. } in &results {
-            result(format_args!("{what}, batch {m}: {} images/s", grouped(*per_second)));
+        for Measured { what, m, per_second, fraction, .. } in &results {
+            let share = fraction.map_or(String::new(), |fraction| {
+                format!(", {:.0} % of the speed of the bare products and Adam", 100.0 * fraction)
+            });
+            result(format_args!("{what}, batch {m}: {} images/s{share}", grouped(*per_second)));
         }
         Ok(())
     }
@@ -317,6 +327,10 @@ impl BenchTrain {
         let mut session = Session::new(device, &config, dataset, &model)?;
         let steps = session.steps_per_epoch();
         let mut seconds = Vec::new();
+        let layers = session.model().config.architecture.layers();
+        let layers: Vec<[usize; 2]> = layers.iter().map(|layer| [layer.inputs, layer.outputs]).collect();
+        let mut bare = (device.info().engine == "cpu").then(|| BareStep::new(&layers, batch));
+        let mut fractions = Vec::new();
         for epoch in 0..=self.epochs {
             let start = Instant::now();
             let mut pending = None;
@@ -330,12 +344,23 @@ impl BenchTrain {
             if let Some((ticket, count)) = pending {
                 session.wait(ticket, count)?;
             }
+            let elapsed = start.elapsed().as_secs_f64();
             if epoch > 0 {
-                seconds.push(start.elapsed().as_secs_f64());
+                seconds.push(elapsed);
+                if let Some(bare) = &mut bare {
+                    // In turn, because the speed of a machine changes.
+                    let start = Instant::now();
+                    (0..BARE_STEPS).for_each(|_| bare.run());
+                    let each = start.elapsed().as_secs_f64() / BARE_STEPS as f64;
+                    fractions.push(each * steps as f64 / elapsed);
+                }
             }
         }
-        seconds.sort_by(f64::total_cmp);
-        let median = seconds[seconds.len() / 2];
+        let middle = |values: &mut Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied()
+        };
+        let median = middle(&mut seconds).unwrap_or(f64::NAN);
         let info = device.info();
         Ok(Measured {
             what: format!("training {}", session.model().config.architecture),
@@ -347,7 +372,7 @@ impl BenchTrain {
             seconds: median,
             per_second: (steps * batch as u64) as f64 / median,
             unit: "images/s",
-            fraction: None,
+            fraction: middle(&mut fractions),
             bytes: None,
         })
     }

@@ -75,13 +75,14 @@ thread_local! {
 
 /// What Adam needs to know in one step.
 #[derive(Clone, Copy)]
-struct Update {
-    adam: Adam,
-    step: Step,
+pub(crate) struct Update {
+    pub(crate) adam: Adam,
+    pub(crate) step: Step,
 }
 
+/// Adam's step for some numbers.
 #[multiversion(targets = "simd")]
-fn apply(update: Update, gradient: &[f32], theta: &mut [f32], m: &mut [f32], v: &mut [f32]) {
+pub(crate) fn apply(update: Update, gradient: &[f32], theta: &mut [f32], m: &mut [f32], v: &mut [f32]) {
     let Adam { beta1, beta2, epsilon } = update.adam;
     let Step { learning_rate, correction1, correction2, .. } = update.step;
     for (((theta, m), v), &g) in theta.iter_mut().zip(m).zip(v).zip(gradient) {
