@@ -12,7 +12,6 @@ pub mod independence;
 
 pub use combine::Combine;
 
-use combine::{Combined, How, Member, combine};
 use super::bandwidth::distance_quantiles;
 use super::gram::{Extra, Gram, Labels, Pass};
 use super::null;
@@ -23,6 +22,7 @@ use super::{Bandwidth, Kernel, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pairs::Family;
+use combine::{Combined, How, Member, combine};
 use serde::Serialize;
 use std::time::Instant;
 

@@ -230,8 +230,7 @@ impl Stein {
         let scored = Scored::new(candidate.density, sample)?;
         let points = Sample::new(scored.d, &scored.points);
         let samples = [points, points.first(0)];
-        let resolved =
-            settings.bandwidth.resolve(device, samples, settings.family, true, settings.seed)?;
+        let resolved = settings.bandwidth.resolve(device, samples, settings.family, true, settings.seed)?;
         if resolved.kernel.coordinates.is_some() {
             return Err(Error::usage(
                 "a Stein discrepancy takes one bandwidth for all columns; use --bandwidth median",
@@ -283,8 +282,7 @@ impl Stein {
         let mut drawn = Vec::with_capacity(kernels.len());
         for (index, kernel) in kernels.iter().enumerate() {
             let mut part = |done: f64| progress((index as f64 + done) / kernels.len() as f64);
-            let gram =
-                Pass::new(device, &points, kernel, &Extra::Forms(&labels), false)?.run(&mut part)?;
+            let gram = Pass::new(device, &points, kernel, &Extra::Forms(&labels), false)?.run(&mut part)?;
             let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
             let sum: f64 = rows.iter().sum();
             let dots = null::dot(&labels, self.n(), &rows);

@@ -73,9 +73,7 @@ pub(super) fn combine(members: &[Member], how: How<'_>, null: &'static str, alph
     let ranks: Vec<Vec<f64>> =
         members.par_iter().map(|member| p_values(&member.values, member.tie)).collect();
     let combined: Vec<f64> = match how {
-        How::Agg => {
-            (0..total).map(|b| -ranks.iter().map(|p| p[b]).fold(f64::INFINITY, f64::min)).collect()
-        }
+        How::Agg => (0..total).map(|b| -ranks.iter().map(|p| p[b]).fold(f64::INFINITY, f64::min)).collect(),
         How::Fuse { lambda, scales } => {
             let of = |b: usize| members.iter().zip(scales).map(move |(m, s)| m.values[b] * lambda / s);
             (0..total).map(|b| soft_maximum(of(b), lambda)).collect()
@@ -175,13 +173,18 @@ mod tests {
     fn each_kernel_has_its_own_p_value_and_decision() {
         // The observed value is the 1st, 20th and 90th largest of 100, of values of quite different sizes.
         let member = |rank: usize, scale: f64| Member {
-            values: (0..100).map(|b| scale * if b == 0 { 100.5 - rank as f64 } else { f64::from(b) }).collect(),
+            values: (0..100)
+                .map(|b| scale * if b == 0 { 100.5 - rank as f64 } else { f64::from(b) })
+                .collect(),
             tie: 0.0,
         };
         let members = [member(20, 1.0), member(1, 1e-6), member(90, 1e3)];
         let Combined { p, alone, draws, statistic } = combine(&members, How::Agg, "exact", 0.05);
         assert_eq!(alone.iter().map(|a| a.p_value).collect::<Vec<_>>(), [0.2, 0.01, 0.9]);
-        assert_eq!(alone.iter().map(|a| a.reject).collect::<Vec<_>>(), [Some(false), Some(true), Some(false)]);
+        assert_eq!(
+            alone.iter().map(|a| a.reject).collect::<Vec<_>>(),
+            [Some(false), Some(true), Some(false)]
+        );
         assert_eq!(alone[2].value, members[2].values[0]);
         assert_eq!((statistic, draws.len(), p.permutations, p.null), (-0.01, 99, 99, "exact"));
         // Draw 99 is the largest of the two other kernels, 0.01 too.
