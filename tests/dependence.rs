@@ -58,6 +58,7 @@ const CPU_ONLY: &[(&str, Test)] = &[
         each_pair_of_kernels_is_a_test_of_independence_of_its_own,
     ),
     ("each_bandwidth_is_a_test_of_fit_of_its_own", each_bandwidth_is_a_test_of_fit_of_its_own),
+    ("tiny_bandwidths_lose_no_digits", tiny_bandwidths_lose_no_digits),
     ("small_scales_are_seen_by_many_kernels_alone", small_scales_are_seen_by_many_kernels_alone),
     ("no_p_value_is_zero", no_p_value_is_zero),
     ("wrong_use_is_refused", wrong_use_is_refused),
@@ -831,6 +832,41 @@ fn each_bandwidth_is_a_test_of_fit_of_its_own(device: &Device) -> Result<(), Fai
         if named != widths || test.name != "model" {
             return Err(format!("{:?}", test.kernels).into());
         }
+    }
+    Ok(())
+}
+
+/// Published tests go down to 2^-20 medians, where the kernel is next to 0 off the diagonal: against the inverse
+/// multiquadric's Stein kernel by its formula in f64, u = k (s.t) + q k^3 ((x - z).(s - t) + d) - 3 q^2 r^2 k^5 with
+/// q = 1 / b^2 and k = (1 + q r^2)^(-1/2).
+fn tiny_bandwidths_lose_no_digits(device: &Device) -> Result<(), Failed> {
+    let (n, d) = (90, 20);
+    let x = normal(90, n, d, 0.1);
+    let (sample, density) = (Sample::new(d, &x), model(&vec![0.0; d], &vec![1.0; d]));
+    for exponent in [-20, -10, -5, 0] {
+        let width = 6.0 * 2f64.powi(exponent);
+        let settings = fit::Settings {
+            family: Family::Imq,
+            bandwidth: Bandwidth::Values(vec![width]),
+            permutations: 1,
+            ..Default::default()
+        };
+        let got = fit(device, sample, candidate(&density), &settings, &mut |_| {})?.ksd2_unbiased;
+        let q = 1.0 / (width * width);
+        let (mut sum, mut sizes) = (0.0, 0.0);
+        for (i, j) in (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).filter(|(i, j)| i != j) {
+            let both = || sample.point(i).iter().zip(sample.point(j));
+            let square: f64 = both().map(|(a, b)| (a - b).powi(2)).sum();
+            // The score of N(0, I) is -x.
+            let scores: f64 = both().map(|(a, b)| a * b).sum();
+            let k = 1.0 / (1.0 + q * square).sqrt();
+            let u = k * scores + q * k.powi(3) * (d as f64 - square) - 3.0 * q * q * square * k.powi(5);
+            sum += u;
+            sizes += u.abs();
+        }
+        let pairs = (n * (n - 1)) as f64;
+        // Some ten operations of 24 bits in each term.
+        near(&format!("2^{exponent}"), got, sum / pairs, 1e-6 * sizes / pairs)?;
     }
     Ok(())
 }
