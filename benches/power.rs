@@ -1,26 +1,40 @@
-//! How often the two-sample test rejects, beside published rates: `cargo bench --bench power -- [--mnist DIR]
-//! [--repetitions R]` prints one Markdown table a problem.
+//! How often the tests reject, beside published rates: `cargo bench --bench power -- [--mnist DIR] [--repetitions R]
+//! [--only WORDS]` prints one Markdown table a problem. With `--only` it is the cells alone of whose table's title and own
+//! name, "title: name", the words are a part.
 //!
 //! A cell passes if it is within 3 standard errors of the published rate, with SE^2 = p (1 - p) (1 / n1 + 1 / n2)
 //! and p = (rejections of both + 1) / (repetitions of both + 2).
 
+use elbo::data::table::Table as Rows;
+use elbo::density::GaussBernoulliRbm;
 use elbo::engine::{Choice, Device};
 use elbo::kernel::pairs::Family;
 use elbo::problem::{Digits, Problem};
+use elbo::random::{Sequence, Stream};
 use elbo::statistic::aggregate::{self, Combine};
+use elbo::statistic::fit::{self, Candidate};
+use elbo::statistic::independence;
 use elbo::statistic::power::Test;
-use elbo::statistic::{Bandwidth, Rule, Settings};
+use elbo::statistic::{Bandwidth, Rule, Sample, Settings};
+use rayon::prelude::*;
+use std::ops::RangeInclusive;
 
-/// Points of each sample in all problems.
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// Points of each sample, where a table does not say otherwise.
 const POINTS: usize = 500;
 
 /// Standard errors within which a cell passes.
 const PASSES: f64 = 3.0;
 
-/// A column of a table: its name, the problem's parameter, and the published rate, if there is one.
+/// Points of the Boltzmann machine from which each repetition takes its own; the published rates have a pool too.
+const POOL: usize = 20_000;
+
+/// A column of a table: its name, the problem's parameter, points, and the published rate, if there is one.
 struct Cell {
     name: String,
     parameter: f64,
+    points: usize,
     published: Option<f64>,
 }
 
@@ -33,13 +47,76 @@ fn words(test: &Test) -> String {
         Test::Aggregate(settings) => {
             format!("{:?}, {:?}, {} permutations", settings.combine, settings.families, settings.permutations)
         }
-        other => format!("{other:?}"),
+        Test::AggregateIndependence(settings) => {
+            format!("Agg, {:?}, {:?}, {} draws", settings.families, settings.null, settings.permutations)
+        }
+        Test::Fit(settings) => format!(
+            "{:?}, rule `{}`, {:?}, {} draws",
+            settings.family, settings.bandwidth, settings.null, settings.permutations
+        ),
+        Test::AggregateFit(settings) => {
+            format!("Agg, {:?}, {:?}, {} draws", settings.family, settings.null, settings.permutations)
+        }
+        Test::Independence(settings) => format!("{settings:?}"),
     }
+}
+
+/// 2^i times the median distance, times a factor.
+fn powers(exponents: RangeInclusive<i32>, factor: f64) -> Bandwidth {
+    Bandwidth::Rule(Rule::Median, exponents.map(|i| factor * 2f64.powi(i)).collect())
 }
 
 /// One kernel with the bandwidth of a rule.
 fn one(rule: Rule) -> Test {
     Test::TwoSample(Settings { bandwidth: Bandwidth::Rule(rule, vec![1.0]), ..Settings::default() })
+}
+
+/// What is run of all tables, on what, and how many of the cells are beyond the bound and in all.
+struct Run {
+    device: Device,
+    repetitions: usize,
+    only: Option<String>,
+    beyond: usize,
+    cells: usize,
+}
+
+impl Run {
+    /// Whether a cell is wanted.
+    fn wants(&self, title: &str, cell: &Cell) -> bool {
+        self.only.as_ref().is_none_or(|only| format!("{title}: {}", cell.name).contains(only))
+    }
+
+    /// A table of the cells that are wanted: `rejections` counts those of one, by its index.
+    fn table(
+        &mut self,
+        title: &str,
+        words: &str,
+        cells: &[Cell],
+        [repetitions, published_repetitions]: [usize; 2],
+        mut rejections: impl FnMut(&Device, usize) -> Outcome<usize>,
+    ) -> Outcome<()> {
+        let wanted: Vec<usize> = (0..cells.len()).filter(|&i| self.wants(title, &cells[i])).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        println!("\n### {title}\n\n{words}, {repetitions} repetitions, level 0.05.\n");
+        println!("| | elbo | published | difference / SE |\n|--|--:|--:|--:|");
+        for index in wanted {
+            let cell = &cells[index];
+            let rejected = rejections(&self.device, index)? as f64;
+            let (r, s) = (repetitions as f64, published_repetitions as f64);
+            let rate = rejected / r;
+            let beside = cell.published.map_or(["-".into(), "-".into()], |published| {
+                let p = (rejected + published * s + 1.0) / (r + s + 2.0);
+                let distance = (rate - published) / (p * (1.0 - p) * (1.0 / r + 1.0 / s)).sqrt();
+                self.beyond += usize::from(distance.abs() > PASSES);
+                self.cells += 1;
+                [format!("{published:.3}"), format!("{distance:+.1}")]
+            });
+            println!("| {} | {rate:.3} | {} | {} |", cell.name, beside[0], beside[1]);
+        }
+        Ok(())
+    }
 }
 
 /// Cells with the same settings, and how many repetitions the published rates come from.
@@ -49,42 +126,41 @@ struct Table<'a> {
     digits: Option<&'a Digits>,
     test: Test,
     cells: Vec<Cell>,
-    published_repetitions: f64,
+    published_repetitions: usize,
     repetitions: usize,
 }
 
 impl Table<'_> {
-    /// Runs and prints it; gives the numbers of cells beyond the bound and in all.
-    fn run(&self, device: &Device, counts: &mut [usize; 2]) -> Result<(), Box<dyn std::error::Error>> {
-        println!("\n### {}\n", self.title);
-        println!("{}, {} repetitions, level 0.05.\n", words(&self.test), self.repetitions);
-        println!("| | elbo | published | difference / SE |\n|--|--:|--:|--:|");
-        for (index, cell) in self.cells.iter().enumerate() {
-            let mut rejected = 0;
-            for repetition in 0..self.repetitions {
+    /// Runs and prints it.
+    fn run(&self, run: &mut Run) -> Outcome<()> {
+        let both = [self.repetitions, self.published_repetitions];
+        run.table(self.title, &words(&self.test), &self.cells, both, |device, index| {
+            let cell = &self.cells[index];
+            let sizes = [cell.points; 2];
+            let draw = |repetition, sizes| {
+                self.problem.draw(cell.parameter, sizes, index as u64, repetition, self.digits)
+            };
+            // Points of the machine are dear: all repetitions draw from one pool.
+            let pool = (self.problem == Problem::Rbm).then(|| draw(0, [1, POOL])).transpose()?;
+            let reject = |repetition: usize| {
+                let tables = match &pool {
+                    Some([x, y]) => [x.clone(), some(y, cell.points, repetition)],
+                    None => draw(repetition as u32, sizes)?,
+                };
                 let seed = (index * self.repetitions + repetition) as u64;
-                let tables = self.problem.draw(
-                    cell.parameter,
-                    [POINTS; 2],
-                    index as u64,
-                    repetition as u32,
-                    self.digits,
-                )?;
-                rejected += usize::from(self.test.run(device, &tables, seed)?.reject);
-            }
-            let (r, s) = (self.repetitions as f64, self.published_repetitions);
-            let rate = rejected as f64 / r;
-            let beside = cell.published.map_or(["-".into(), "-".into()], |published| {
-                let p = (rejected as f64 + published * s + 1.0) / (r + s + 2.0);
-                let distance = (rate - published) / (p * (1.0 - p) * (1.0 / r + 1.0 / s)).sqrt();
-                counts[0] += usize::from(distance.abs() > PASSES);
-                counts[1] += 1;
-                [format!("{published:.3}"), format!("{distance:+.1}")]
-            });
-            println!("| {} | {rate:.3} | {} | {} |", cell.name, beside[0], beside[1]);
-        }
-        Ok(())
+                Ok(usize::from(self.test.run(device, self.problem, &tables, seed)?.reject))
+            };
+            // Small samples have too little work for all threads.
+            Ok((0..self.repetitions).into_par_iter().map(reject).sum::<elbo::error::Result<usize>>()?)
+        })
     }
+}
+
+/// Different rows of a table.
+fn some(table: &Rows, rows: usize, repetition: usize) -> Rows {
+    let order = Sequence::new(repetition as u64, Stream::Subsample, 0).order(table.rows);
+    let values = order[..rows].iter().flat_map(|&i| table.row(i).iter().copied()).collect();
+    Rows { rows, values, ..table.clone() }
 }
 
 /// The problem's own parameters beside published rates, as many as there are.
@@ -93,18 +169,108 @@ fn cells<const N: usize>(problem: Problem, published: [Option<f64>; N]) -> Vec<C
     let cell = |(&parameter, published)| Cell {
         name: format!("{} {parameter}", problem.parameter()),
         parameter,
+        points: POINTS,
         published,
     };
     problem.defaults().iter().zip(published).map(cell).collect()
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// Samples of growing size beside published rates.
+fn growing<const N: usize>(parameter: f64, published: [f64; N]) -> Vec<Cell> {
+    let cell = |(i, published)| {
+        let points = 200 * (i + 1);
+        Cell { name: format!("n {points}"), parameter, points, published: Some(published) }
+    };
+    published.into_iter().enumerate().map(cell).collect()
+}
+
+/// A machine as [`Problem::Rbm`], but with numbers of its own, disturbed signs, and points of the latter.
+fn own_machine(seed: u64, sigma: f64, points: usize) -> elbo::error::Result<(GaussBernoulliRbm, Vec<f64>)> {
+    const UNITS: [usize; 2] = [50, 40];
+    let random = &mut Sequence::new(seed, Stream::ProblemX, 0);
+    let normals = |random: &mut Sequence, n: usize| (0..n).map(|_| random.normal_f64()).collect::<Vec<_>>();
+    let mut signs = vec![vec![0.0; UNITS[1]]; UNITS[0]];
+    signs.iter_mut().flatten().for_each(|sign| *sign = if random.word() >> 31 == 1 { 1.0 } else { -1.0 });
+    let (b, c) = (normals(random, UNITS[0]), normals(random, UNITS[1]));
+    let halves = |disturbed: &[Vec<f64>]| -> Vec<Vec<f64>> {
+        disturbed.iter().map(|row| row.iter().map(|w| 0.5 * w).collect()).collect()
+    };
+    let model = GaussBernoulliRbm::new(halves(&signs), b.clone(), c.clone())?;
+    signs.iter_mut().flatten().for_each(|sign| *sign += sigma * random.normal_f64());
+    let sample = GaussBernoulliRbm::new(halves(&signs), b, c)?.draw(points, random);
+    Ok((model, sample))
+}
+
+/// The tests of fit of the Boltzmann machine.
+fn machines(run: &mut Run) -> Outcome<()> {
+    let repetitions = run.repetitions;
+    let settings = fit::Settings { family: Family::Imq, ..fit::Settings::default() };
+    let many = |exponents| fit::Settings { bandwidth: powers(exponents, 1.0), ..settings.clone() };
+    for (title, test, published) in [
+        (
+            "KSDAgg: Boltzmann machine, 21 bandwidths",
+            Test::AggregateFit(many(-20..=0)),
+            [0.07, 0.345, 0.995, 1.0, 1.0],
+        ),
+        (
+            "KSDAgg: Boltzmann machine, the median",
+            Test::Fit(settings.clone()),
+            [0.055, 0.21, 0.795, 1.0, 1.0],
+        ),
+    ] {
+        let mut cells = cells(Problem::Rbm, published.map(Some));
+        cells.iter_mut().for_each(|cell| cell.points = 1000);
+        let (problem, digits) = (Problem::Rbm, None);
+        Table { title, problem, digits, test, cells, published_repetitions: 200, repetitions }.run(run)?;
+    }
+
+    const SIGMA: f64 = 0.02;
+    for (title, exponents, published) in [
+        ("AggInc: Boltzmann machines, 4 bandwidths", -3..=0, [0.22, 0.69, 0.9, 0.88, 1.0]),
+        ("AggInc: Boltzmann machines, 21 bandwidths", -10..=10, [0.18, 0.64, 0.88, 0.88, 1.0]),
+    ] {
+        let settings = many(exponents);
+        let cells = growing(SIGMA, published);
+        let words = words(&Test::AggregateFit(settings.clone()));
+        run.table(title, &words, &cells, [repetitions, 100], |device, index| {
+            let reject = |repetition: usize| {
+                let seed = (index * repetitions + repetition) as u64;
+                let (model, points) = own_machine(seed, SIGMA, cells[index].points)?;
+                let candidate = Candidate { name: "machine", density: &model, refit: None };
+                let settings = fit::Settings { seed, ..settings.clone() };
+                let sample = Sample::new(points.len() / cells[index].points, &points);
+                let test = aggregate::fit::aggregate(device, sample, candidate, &settings, &mut |_| {})?;
+                Ok(usize::from(test.p.reject))
+            };
+            Ok((0..repetitions).into_par_iter().map(reject).sum::<elbo::error::Result<usize>>()?)
+        })?;
+    }
+    Ok(())
+}
+
+/// exp(-(d / b)^2) is a gaussian of sigma = b / sqrt(2): the factor of published bandwidths.
+const OF_B: f64 = std::f64::consts::FRAC_1_SQRT_2;
+
+/// The independence tests of Schrab et al. 2022, five bandwidths a variable.
+fn pairs_of_kernels(families: [Family; 2]) -> Test {
+    let bandwidth = |family: Family| {
+        if family.without_bandwidth() { Bandwidth::default() } else { powers(-2..=2, OF_B) }
+    };
+    Test::AggregateIndependence(independence::Settings {
+        families,
+        bandwidths: families.map(bandwidth),
+        null: independence::Null::Wild,
+        ..independence::Settings::default()
+    })
+}
+
+fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let option =
         |name: &str| arguments.iter().position(|a| a == name).and_then(|i| arguments.get(i + 1)).cloned();
     let repetitions: usize = option("--repetitions").map_or(Ok(500), |r| r.parse())?;
     let device = Device::open(Choice::Cpu, None)?;
-    let mut counts = [0, 0];
+    let run = &mut Run { device, repetitions, only: option("--only"), beyond: 0, cells: 0 };
 
     let published = [0.04, 0.06, 0.105, 0.29, 0.465, 0.675];
     Table {
@@ -113,10 +279,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         digits: None,
         test: one(Rule::Median),
         cells: cells(Problem::PerturbedUniform, published.map(Some)),
-        published_repetitions: 200.0,
+        published_repetitions: 200,
         repetitions,
     }
-    .run(&device, &mut counts)?;
+    .run(run)?;
 
     let published = [0.055, 0.05, 0.03, 0.035, 0.065, 0.035, 0.04, 0.04, 0.03, 0.035, 0.05];
     Table {
@@ -125,10 +291,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         digits: None,
         test: one(Rule::Median),
         cells: cells(Problem::Mixture, published.map(Some)),
-        published_repetitions: 200.0,
+        published_repetitions: 200,
         repetitions,
     }
-    .run(&device, &mut counts)?;
+    .run(run)?;
 
     let many = |combine| Test::Aggregate(aggregate::Settings { combine, ..aggregate::Settings::default() });
     let uniform = [
@@ -142,10 +308,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             digits: None,
             test: many(combine),
             cells: cells(Problem::PerturbedUniform, published.map(Some)),
-            published_repetitions: 200.0,
+            published_repetitions: 200,
             repetitions,
         }
-        .run(&device, &mut counts)?;
+        .run(run)?;
     }
     let mixture = [
         (Combine::Fuse, [0.995, 0.945, 0.51, 0.135, 0.065, 0.035, 0.105, 0.235, 0.635, 0.84, 0.905]),
@@ -158,10 +324,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             digits: None,
             test: many(combine),
             cells: cells(Problem::Mixture, published.map(Some)),
-            published_repetitions: 200.0,
+            published_repetitions: 200,
             repetitions,
         }
-        .run(&device, &mut counts)?;
+        .run(run)?;
     }
 
     // Of one bump, no rate of independent samples is known.
@@ -173,13 +339,50 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         digits: None,
         test: one(Rule::Median),
         cells: perturbations,
-        published_repetitions: 2200.0,
+        published_repetitions: 2200,
         repetitions: 4 * repetitions + repetitions / 5 * 2,
     }
-    .run(&device, &mut counts)?;
+    .run(run)?;
+
+    Table {
+        title: "AggInc: perturbed uniform in (x, y)",
+        problem: Problem::PerturbedPair,
+        digits: None,
+        test: pairs_of_kernels([Family::Gaussian; 2]),
+        cells: growing(0.5, [0.08, 0.23, 0.37, 0.59, 0.75]),
+        published_repetitions: 100,
+        repetitions,
+    }
+    .run(run)?;
+    machines(run)?;
 
     if let Some(directory) = option("--mnist") {
         let data = elbo::data::load(&directory, 0)?;
+        let whole = Digits::whole(&[&data.train, &data.test])?;
+        for (title, families, published) in [
+            (
+                "AggInc: MNIST 28 x 28 and labels, n = 500",
+                [Family::Gaussian; 2],
+                [Some(1.0), Some(0.96), Some(0.59), Some(0.17), None],
+            ),
+            (
+                "The same with a delta kernel for labels, n = 500",
+                [Family::Gaussian, Family::Delta],
+                [None; 5],
+            ),
+        ] {
+            Table {
+                title,
+                problem: Problem::LabelNoise,
+                digits: Some(&whole),
+                test: pairs_of_kernels(families),
+                cells: cells(Problem::LabelNoise, published),
+                published_repetitions: 100,
+                repetitions,
+            }
+            .run(run)?;
+        }
+        drop(whole);
         let digits = Digits::new(&[&data.train, &data.test])?;
         let published = [0.610, 0.300, 0.144, 0.096, 0.068];
         for (rule, title) in [
@@ -193,10 +396,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 digits: Some(&digits),
                 test: one(rule),
                 cells: cells(Problem::DigitSubsets, published),
-                published_repetitions: 500.0,
+                published_repetitions: 500,
                 repetitions,
             }
-            .run(&device, &mut counts)?;
+            .run(run)?;
         }
         for (families, exponents, published) in [
             (Family::Gaussian, 10..=14, [0.998, 0.982, 0.390, 0.370, 0.050]),
@@ -214,15 +417,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     ..aggregate::Settings::default()
                 }),
                 cells: cells(Problem::DigitSubsets, published.map(Some)),
-                published_repetitions: 500.0,
+                published_repetitions: 500,
                 repetitions,
             }
-            .run(&device, &mut counts)?;
+            .run(run)?;
         }
     } else {
         println!("\nMNIST's tables need `--mnist DIR`.");
     }
-    let [beyond, total] = counts;
-    println!("\n{beyond} of {total} cells are beyond {PASSES} standard errors.");
+    let Run { beyond, cells, .. } = run;
+    println!("\n{beyond} of {cells} cells are beyond {PASSES} standard errors.");
     Ok(())
 }

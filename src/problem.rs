@@ -13,10 +13,12 @@
 
 mod digits;
 mod perturbed;
+mod rbm;
 
 pub use digits::Digits;
 
 use crate::data::table::Table;
+use crate::density::{Density, Gaussian};
 use crate::error::{Error, Kind, Result};
 use crate::random::{Sequence, Stream};
 use clap::ValueEnum;
@@ -32,7 +34,7 @@ pub enum Question {
     TwoSample,
     /// Are X and Y independent?
     Independence,
-    /// Does Y come from N(0, I), from which X is drawn?
+    /// Does Y come from the distribution that X is drawn from, N(0, I) or another with a score?
     Fit,
 }
 
@@ -91,6 +93,12 @@ pub enum Problem {
     /// X ~ N(0, I); the coordinates of Y are independent, of density exp(-sqrt(2) |y|) / sqrt(2) and variance 1. After
     /// Jitkrittum, Xu, Szabó, Fukumizu, Gretton, "A linear-time kernel goodness-of-fit test", NIPS 2017.
     Laplace,
+    /// A restricted Boltzmann machine against one with disturbed weights, by the size of the disturbance
+    ///
+    /// 50 Gaussian visible units, 40 hidden ones; density exp(x'B u / 2 + b'x + c'u - |x|^2 / 2) / Z, where for Y
+    /// sigma N with a fixed N of N(0, 1) is added to the random signs B. Schrab, Guedj, Gretton, "KSD aggregated
+    /// goodness-of-fit test", NeurIPS 2022, after Liu, Lee, Jordan, ICML 2016.
+    Rbm,
     /// Images of all digits against images of some, by the number of the subset
     ///
     /// X: images of all ten digits in 7 x 7, see [`Digits`]; Y: of subset 1 to 6, which are the odd digits and then
@@ -110,7 +118,7 @@ pub enum Problem {
     PerturbedPair,
     /// Images of digits and their labels, by the share of labels that are drawn anew
     ///
-    /// X: images in 7 x 7, see [`Digits`]; Y: the label as a number, with that probability replaced by a random one of
+    /// X: images in 7 x 7, or as they are, see [`Digits`]; Y: the label as a number, with that probability replaced by a random one of
     /// 0..10. At 1 image and label are independent. Schrab et al. 2022.
     LabelNoise,
 }
@@ -218,6 +226,14 @@ impl Problem {
                 spec(FIT, "variance", &[1.0, 1.5, 2.0, 3.0, 4.0], Some(1.0), positive, above)
             }
             Self::Laplace => spec(FIT, "d", &[1.0, 2.0, 5.0, 10.0, 20.0], None, count, counts),
+            Self::Rbm => spec(
+                &[Question::Fit, Question::TwoSample],
+                "sigma",
+                &[0.0, 0.01, 0.02, 0.03, 0.04],
+                Some(0.0),
+                |sigma| sigma >= 0.0 && sigma.is_finite(),
+                "a number from 0",
+            ),
             Self::DigitSubsets => spec(
                 TWO_SAMPLE,
                 "subset",
@@ -271,6 +287,17 @@ impl Problem {
     /// Whether it is made of images, which [`Self::draw`] must be given.
     pub fn needs_digits(self) -> bool {
         matches!(self, Self::DigitSubsets | Self::LabelNoise)
+    }
+
+    /// The model that a test of fit asks about, in d dimensions: what X is drawn from.
+    ///
+    /// # Errors
+    /// If d is 0.
+    pub fn model(self, d: usize) -> Result<Box<dyn Density>> {
+        match self {
+            Self::Rbm => Ok(Box::new(rbm::machine(0.0)?)),
+            _ => Ok(Box::new(Gaussian::new(vec![0.0; d], vec![1.0; d])?)),
+        }
     }
 
     /// Whether a value of the parameter is possible.
@@ -348,6 +375,10 @@ impl Problem {
                 let x = (0..n * d).map(|_| of_x.normal_f64()).collect();
                 let y = (0..m * d).map(|_| laplace(of_y)).collect();
                 [table(d, x), table(d, y)]
+            }
+            Self::Rbm => {
+                let [p, q] = [rbm::machine(0.0)?, rbm::machine(parameter)?];
+                [table(p.dimension(), p.draw(n, of_x)), table(q.dimension(), q.draw(m, of_y))]
             }
             Self::DigitSubsets => {
                 let all: Vec<usize> = (0..CLASSES).collect();
@@ -528,7 +559,9 @@ mod tests {
         for &problem in all().iter().filter(|problem| !problem.needs_digits()) {
             for &parameter in problem.defaults() {
                 let name = format!("{} {parameter}", problem.name());
-                let tables = draw(problem, parameter, 4000);
+                // A point of a Boltzmann machine takes milliseconds.
+                let n = if problem == Problem::Rbm { 500 } else { 4000 };
+                let tables = draw(problem, parameter, n);
                 let mut seen = HashSet::new();
                 for table in &tables {
                     for i in 0..table.rows {
@@ -600,6 +633,24 @@ mod tests {
         mean_is("laplace: y^4", &laplace, |_, y| y[1].powi(4), 6.0);
         mean_is("laplace: y y", &laplace, |_, y| y[0] * y[1], 0.0);
         mean_is("laplace: x^4", &laplace, |x, _| x[1].powi(4), 3.0);
+    }
+
+    /// E s(x) = 0 for points of the model, and E s'(x) x = -d; of the other machine it is neither.
+    #[test]
+    fn the_machines_points_suit_its_score() {
+        let score = |x: &[f64]| {
+            let mut score = vec![f64::NAN; x.len()];
+            Problem::Rbm.model(x.len()).unwrap().score(x, &mut score).unwrap();
+            score
+        };
+        let stein = |x: &[f64]| score(x).iter().zip(x).map(|(s, x)| s * x).sum::<f64>();
+        let tables = draw(Problem::Rbm, 0.2, 1000);
+        for i in [0, 13, 49] {
+            mean_is(&format!("score {i}"), &tables, |x, _| score(x)[i], 0.0);
+        }
+        mean_is("s'x", &tables, |x, _| stein(x), -50.0);
+        let other = (0..1000).map(|i| stein(tables[1].row(i))).sum::<f64>() / 1000.0;
+        assert!((other + 50.0).abs() > 3.0, "the other machine's points: {other}");
     }
 
     /// With fourth cumulants -1.2 of the uniform and 3 of the Laplace source, and c, s of the angle:
@@ -701,6 +752,7 @@ mod tests {
             (draw(Problem::MeanShift, f64::INFINITY, [5; 2]), "delta inf"),
             (draw(Problem::VarianceShift, -1.0, [5; 2]), "variance -1"),
             (draw(Problem::Laplace, 2.5, [5; 2]), "d 2.5"),
+            (draw(Problem::Rbm, -0.1, [5; 2]), "sigma -0.1; give a number from 0"),
             (draw(Problem::DigitSubsets, 7.0, [5; 2]), "subset 7; give a whole number from 1 to 6"),
             (draw(Problem::RotatedIca, 0.8, [5; 2]), "angle 0.8; give a number from 0 to pi / 4"),
             (draw(Problem::PerturbedPair, -0.1, [5; 2]), "amplitude -0.1"),

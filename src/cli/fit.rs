@@ -1,13 +1,17 @@
 //! `elbo fit`.
 
+use super::aggregate::{only_agg, print_fit, save_fit};
 use super::compare::{REJECTED, kernel_line};
 use super::output::{grouped, json, note, result};
 use super::sample::{CommonOptions, NullPicture, PairBar, SAMPLES, sample};
+use crate::data::table::Table;
 use crate::density::{Density, Model, fit as mixtures};
-use crate::engine::Info;
+use crate::engine::{Device, Info};
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
-use crate::statistic::fit::{Better, Candidate, Fit as Test, Null, Settings, better, fit};
+use crate::statistic::aggregate::{self, Combine};
+use crate::statistic::fit::{Better, Candidate, Fit as Test, Null, Refit, Settings, better, fit};
+use crate::statistic::p_value::PValue;
 use crate::statistic::{Bandwidth, Sample};
 use clap::Args;
 use serde::Serialize;
@@ -33,6 +37,7 @@ Examples:
   elbo fit x.npy --model normal.json
   elbo fit x.csv --fit gaussian:1 --fit gaussian:2     is one Gaussian or are two more fit?
   elbo fit x.csv --model a.json --model b.json --json
+  elbo fit x.npy --model normal.json --kernel imq --aggregate agg    ten bandwidths in one test
   elbo fit x.csv --fit gaussian:2 --null parametric --permutations 199"))]
 pub(super) struct Fit {
     /// The sample
@@ -58,6 +63,10 @@ pub(super) struct Fit {
     /// Level of the test
     #[arg(long, default_value_t = 0.05)]
     alpha: f64,
+    /// Test with many bandwidths at once: those of --bandwidth, or 2^i times the median with i = -5 to 4. Two models are
+    /// then not compared
+    #[arg(long, value_name = "agg")]
+    aggregate: Option<Combine>,
     /// End with exit code 3 if a model does not fit
     #[arg(long)]
     check: bool,
@@ -79,12 +88,39 @@ struct Report<'a> {
     adapter: &'a str,
 }
 
+/// The JSON result with many bandwidths.
+#[derive(Serialize)]
+struct AggregateReport<'a> {
+    models: &'a [aggregate::fit::Aggregate],
+    engine: &'static str,
+    adapter: &'a str,
+}
+
 /// A model of the command line.
 struct Named {
     name: String,
     model: Model,
     /// K, if it was fitted.
     components: Option<usize>,
+}
+
+impl Named {
+    /// How it was fitted, if it was.
+    fn refit(&self) -> Option<Box<Refit<'static>>> {
+        let components = self.components?;
+        Some(Box::new(move |sample: Sample<'_>, seed: u64| -> Result<Box<dyn Density>> {
+            Ok(Box::new(fitted(sample, components, seed)?.mixture))
+        }))
+    }
+
+    fn candidate<'a>(&'a self, refit: Option<&'a Refit<'a>>) -> Candidate<'a> {
+        Candidate { name: &self.name, density: self.model.density(), refit }
+    }
+
+    /// Of the picture of its test.
+    fn title_and_file(&self, sample: &str) -> [String; 2] {
+        [format!("Does {sample} come from {}?", self.name), format!("{}.png", self.name.replace(':', "-"))]
+    }
 }
 
 /// A mixture fitted to a sample.
@@ -105,7 +141,13 @@ impl Fit {
             alpha: self.alpha,
             seed: self.common.seed,
         };
-        settings.check()?;
+        match self.aggregate {
+            None => settings.check()?,
+            Some(combine) => {
+                only_agg(combine)?;
+                aggregate::fit::check_settings(&settings)?;
+            }
+        }
         if self.model.len() + self.fit.len() == 0 || self.model.len() + self.fit.len() > 2 {
             return Err(Error::usage("give one or two models: --model FILE.json or --fit gaussian:K"));
         }
@@ -114,33 +156,20 @@ impl Fit {
         let x = sample(&table);
         let models = self.models(x, &components)?;
         let device = self.common.open()?;
+        if self.aggregate.is_some() {
+            return self.run_aggregate(&device, &table, &models, settings);
+        }
         let mut tests = Vec::new();
         for model in &models {
             let bar = PairBar::new("fit");
-            let refit = model.components.map(|components| {
-                move |sample: Sample<'_>, seed: u64| -> Result<Box<dyn Density>> {
-                    Ok(Box::new(fitted(sample, components, seed)?.mixture))
-                }
-            });
-            let candidate = Candidate {
-                name: &model.name,
-                density: model.model.density(),
-                refit: refit.as_ref().map(|refit| refit as _),
-            };
-            let test = fit(&device, x, candidate, &settings, &mut |done| bar.set(done))?;
+            let refit = model.refit();
+            let test = fit(&device, x, model.candidate(refit.as_deref()), &settings, &mut |d| bar.set(d))?;
             bar.finish();
-            test.warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
-            if model.components.is_some() && self.null == Null::Wild {
-                note(format_args!(
-                    "note: {} was fitted to this sample, so its p-value is too large; --null parametric mends that",
-                    model.name
-                ));
-            }
+            self.warn(model, &test.warnings);
             if let Some(directory) = &self.out {
-                let title = format!("Does {} come from {}?", table.name, model.name);
-                let file = format!("{}.png", model.name.replace(':', "-"));
+                let [title, file] = model.title_and_file(&table.name);
                 let (statistic, observed) = ("KSD² (unbiased)", test.ksd2_unbiased);
-                let decision = decision(&test);
+                let decision = decision(&test.p);
                 let null =
                     NullPicture { title: &title, statistic, decision: &decision, p: &test.p, observed };
                 null.save(directory, &file, &test.draws)?;
@@ -157,6 +186,53 @@ impl Fit {
         }
         let misfit = tests.iter().any(|test| test.p.reject);
         Ok(if self.check && misfit { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
+    }
+
+    /// The same with many bandwidths.
+    fn run_aggregate(
+        &self,
+        device: &Device,
+        table: &Table,
+        models: &[Named],
+        settings: Settings,
+    ) -> Result<ExitCode> {
+        let given = self.bandwidth != Bandwidth::default();
+        let settings =
+            if given { settings } else { Settings { bandwidth: aggregate::fit::bandwidths(), ..settings } };
+        let mut tests = Vec::new();
+        for model in models {
+            let bar = PairBar::new("fit");
+            let refit = model.refit();
+            let candidate = model.candidate(refit.as_deref());
+            let test =
+                aggregate::fit::aggregate(device, sample(table), candidate, &settings, &mut |d| bar.set(d))?;
+            bar.finish();
+            self.warn(model, &test.warnings);
+            if let Some(directory) = &self.out {
+                let [title, file] = model.title_and_file(&table.name);
+                save_fit(&test, &title, directory, &file)?;
+            }
+            tests.push(test);
+        }
+        if self.common.json {
+            let Info { engine, adapter, .. } = device.info();
+            json(&AggregateReport { models: &tests, engine, adapter })?;
+        } else {
+            print_fit(&table.name, &tests);
+        }
+        let misfit = tests.iter().any(|test| test.p.reject);
+        Ok(if self.check && misfit { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
+    }
+
+    /// What a user should know of a test.
+    fn warn(&self, model: &Named, warnings: &[String]) {
+        warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
+        if model.components.is_some() && self.null == Null::Wild {
+            note(format_args!(
+                "note: {} was fitted to this sample, so its p-value is too large; --null parametric mends that",
+                model.name
+            ));
+        }
     }
 
     /// The models, read or fitted.
@@ -188,11 +264,11 @@ fn components(text: &str) -> Result<usize> {
 }
 
 /// The decision in words.
-fn decision(test: &Test) -> String {
-    if test.p.reject {
-        format!("the sample does not come from this model (p <= {})", test.p.alpha)
+pub(super) fn decision(p: &PValue) -> String {
+    if p.reject {
+        format!("the sample does not come from this model (p <= {})", p.alpha)
     } else {
-        format!("no misfit was found (p > {}); this does not prove that there is none", test.p.alpha)
+        format!("no misfit was found (p > {}); this does not prove that there is none", p.alpha)
     }
 }
 
@@ -213,7 +289,7 @@ fn print(name: &str, tests: &[Test], relative: Option<&Better>, alpha: f64) {
             "p-value    {:.4} +- {:.4}: {} of {} {} bootstrap draws reach the observed value",
             p.p_value, p.p_standard_error, p.exceedances, p.permutations, p.null
         ));
-        result(format_args!("decision   {}", decision(test)));
+        result(format_args!("decision   {}", decision(p)));
     }
     if let Some(relative) = relative {
         let words = match &relative.better {

@@ -1,5 +1,6 @@
 //! `elbo independence`.
 
+use super::aggregate::{Output, only_agg, run_independence};
 use super::compare::{REJECTED, kernel_line, nats};
 use super::output::{grouped, json, note, result};
 use super::sample::{CommonOptions, NullPicture, PairBar, SAMPLES, sample};
@@ -8,8 +9,10 @@ use crate::engine::Info;
 use crate::error::Result;
 use crate::kernel::pairs::Family;
 use crate::statistic::Bandwidth;
+use crate::statistic::aggregate::{self, Combine};
 use crate::statistic::independence::{Independence as Test, Null, Settings, independence};
 use crate::statistic::neighbours::{self, Information};
+use crate::statistic::p_value::PValue;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -26,6 +29,7 @@ Examples:
   elbo independence x.npy y.npy
   elbo independence mnist:test mnist:test --kernel-y delta --points 1000    images against their labels
   elbo independence x.csv y.csv --bandwidth-x 0.5 --bandwidth-y median --permutations 9999
+  elbo independence x.npy y.npy --aggregate agg     five bandwidths of X with five of Y, in one test
   elbo independence x.npy y.npy --null wild --check                         for a hundred thousand rows"))]
 pub(super) struct Independence {
     /// The first variable
@@ -53,6 +57,10 @@ pub(super) struct Independence {
     /// Level of the test
     #[arg(long, default_value_t = 0.05)]
     alpha: f64,
+    /// Test with many bandwidths at once: each of X, those of --bandwidth or c times the median with c = 1/4, 1/2, 1, 2,
+    /// 4, with each of Y
+    #[arg(long, value_name = "agg", conflicts_with = "information")]
+    aggregate: Option<Combine>,
     /// Estimate the mutual information of many rows too, not only of up to 5000
     #[arg(long)]
     information: bool,
@@ -103,10 +111,25 @@ impl Independence {
             alpha: self.alpha,
             seed: self.common.seed,
         };
-        settings.check()?;
+        let settings = match self.aggregate {
+            None => settings,
+            Some(combine) => {
+                only_agg(combine)?;
+                self.many(settings)
+            }
+        };
+        if self.aggregate.is_some() {
+            aggregate::independence::check_settings(&settings)?;
+        } else {
+            settings.check()?;
+        }
         let labels = families.map(|family| family == Family::Delta);
         let [x, y] = self.common.read_together([&self.x, &self.y], labels)?;
         let device = self.common.open()?;
+        if self.aggregate.is_some() {
+            let to = Output { json: self.common.json, check: self.check, out: self.out.as_deref() };
+            return run_independence(&device, [&x, &y], &settings, &to);
+        }
         let bar = PairBar::new("permuting");
         let test = independence(&device, [sample(&x), sample(&y)], &settings, &mut |done| bar.set(done))?;
         bar.finish();
@@ -118,7 +141,7 @@ impl Independence {
             let title = format!("Do {} and {} depend on each other?", x.name, y.name);
             let statistic = if self.null == Null::Wild { "HSIC of paired rows" } else { "HSIC (biased)" };
             let observed = test.statistic;
-            let decision = decision(&test);
+            let decision = decision(&test.p);
             let null = NullPicture { title: &title, statistic, decision: &decision, p: &test.p, observed };
             null.save(directory, "null.png", &test.draws)?;
         }
@@ -140,6 +163,16 @@ impl Independence {
 }
 
 impl Independence {
+    /// The settings with an aggregated test's bandwidths where none were given.
+    fn many(&self, settings: Settings) -> Settings {
+        let given = self.bandwidth != Bandwidth::default();
+        let [x, y] = settings.families.map(aggregate::independence::bandwidths);
+        let [of_x, of_y] = settings.bandwidths;
+        let bandwidths =
+            [if given { of_x } else { x }, if given || self.bandwidth_y.is_some() { of_y } else { y }];
+        Settings { bandwidths, ..settings }
+    }
+
     /// I(X; Y) by nearest neighbours, where that is possible.
     fn information(&self, families: &[Family; 2], [x, y]: [&Table; 2]) -> Option<Information> {
         if x.rows > FEW_ROWS && !self.information {
@@ -170,11 +203,11 @@ impl Independence {
 }
 
 /// The decision in words.
-fn decision(test: &Test) -> String {
-    if test.p.reject {
-        format!("the variables depend on each other (p <= {})", test.p.alpha)
+pub(super) fn decision(p: &PValue) -> String {
+    if p.reject {
+        format!("the variables depend on each other (p <= {})", p.alpha)
     } else {
-        format!("no dependence was found (p > {}); this does not prove that there is none", test.p.alpha)
+        format!("no dependence was found (p > {}); this does not prove that there is none", p.alpha)
     }
 }
 
@@ -206,7 +239,7 @@ fn print(test: &Test, names: [&str; 2], information: Option<&Information>) {
             p.p_value, p.p_standard_error, p.exceedances, p.permutations, p.null
         ));
     }
-    result(format_args!("decision   {}", decision(test)));
+    result(format_args!("decision   {}", decision(p)));
     result(format_args!(
         "time       {:.2} s, {} kernel values a second",
         test.seconds,

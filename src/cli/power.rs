@@ -37,6 +37,7 @@ const PICTURE: &str = "power.png";
   elbo power perturbed-uniform                     six amplitudes, 100 repetitions each
   elbo power mixture --test fuse --permutations 1999 --out fuse
   elbo power laplace --test ksd --n 1000           the goodness of fit to N(0, I)
+  elbo power perturbed-pair --test hsic-agg        every bandwidth of x with every one of y
   elbo power rotated-ica --kernel laplace --bandwidth 0.5*median
   elbo power blobs --parameters 1,1.5,2 --repetitions 1000 --json
   elbo power digit-subsets --data mnist            a directory with MNIST's files")]
@@ -64,10 +65,10 @@ pub(super) struct Power {
     /// Level of the test
     #[arg(long, default_value_t = 0.05)]
     alpha: f64,
-    /// Kernel function, instead of gaussian; many for agg and fuse, and for hsic perhaps X's and Y's
+    /// Kernel function, instead of gaussian; many for agg and fuse, and for hsic or hsic-agg perhaps X's and Y's
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     kernel: Vec<Family>,
-    /// Numbers, or a rule such as 0.5*median, instead of median; agg and fuse have ten between the distances
+    /// Numbers, or a rule such as 0.5*median, instead of median; aggregated tests have their own
     #[arg(long, value_name = "B|RULE")]
     bandwidth: Option<Bandwidth>,
     /// Seed of everything random

@@ -11,9 +11,11 @@
 //! goodness-of-fit tests", ICML 2016; joint densities are also published with B/2 in the place of B, beside this
 //! score). Z has 2^h terms: it is computed where h is small.
 
-use super::{Density, LN_TWO_PI, ZeroDensity, check_numbers, draw, ln_sum_exp};
+use super::{Density, LN_TWO_PI, ZeroDensity, check_numbers, ln_sum_exp};
 use crate::error::{Error, Result};
-use crate::random::{Sequence, Stream};
+use crate::numeric::sigmoid;
+use crate::random::{self, Sequence, Stream, normal_pair};
+use multiversion::multiversion;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -23,6 +25,10 @@ const MOST_SUMMED: usize = 16;
 /// Steps of the Gibbs chain before each draw, as in published experiments (Schrab, Guedj, Gretton, "KSD aggregated
 /// goodness-of-fit test", NeurIPS 2022).
 const GIBBS_STEPS: usize = 2000;
+
+/// Chains that run side by side: their numbers are neighbours in memory, for vector instructions. Even, as normal
+/// numbers come in pairs.
+const CHAINS: usize = 32;
 
 /// A Gauss-Bernoulli restricted Boltzmann machine on R^d.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -88,22 +94,71 @@ impl GaussBernoulliRbm {
         }
     }
 
-    /// One draw: u and x of each other's conditional distribution in turn, P(u_j = 1 | x) = 1 / (1 + e^(-2 a_j)) and
-    /// x | u ~ N(b + B u, I).
-    fn draw(&self, random: &mut Sequence, x: &mut [f64]) {
-        let mut units: Vec<f64> =
-            self.hidden.iter().map(|_| if random.word() & 1 == 0 { 1.0 } else { -1.0 }).collect();
-        let mut activations = vec![0.0; units.len()];
-        for step in 0..=GIBBS_STEPS {
-            if step > 0 {
-                self.activations(x, &mut activations);
-                for (unit, a) in units.iter_mut().zip(&activations) {
-                    *unit = if draw::uniform(random) < 1.0 / (1.0 + (-2.0 * a).exp()) { 1.0 } else { -1.0 };
+    /// n draws by Gibbs sampling: u and x of each other's conditional distribution in turn, P(u_j = 1 | x) = 1 / (1 +
+    /// e^(-2 a_j)) and x | u ~ N(b + B u, I). Each point ends a chain of its own, so the points are independent. How
+    /// close their distribution is depends on how fast the chain mixes. A step takes 4 d h operations for each point.
+    pub fn draw(&self, n: usize, random: &mut Sequence) -> Vec<f64> {
+        let (d, h) = (self.visible.len(), self.hidden.len());
+        let seed = u64::from(random.word()) << 32 | u64::from(random.word());
+        let transposed: Vec<Vec<f64>> =
+            (0..h).map(|j| self.weights.iter().map(|row| row[j]).collect()).collect();
+        let mut points = vec![0.0; n * d];
+        points.par_chunks_mut(CHAINS * d).enumerate().for_each(|(batch, points)| {
+            let mut random = Sequence::new(seed, Stream::Model, batch as u32);
+            let (mut x, mut units, mut words) =
+                (vec![[0.0; CHAINS]; d], vec![[0.0; CHAINS]; h], vec![0; (d + h) * CHAINS]);
+            for step in 0..=GIBBS_STEPS {
+                words.iter_mut().for_each(|word| *word = random.word());
+                let (of_x, of_units) = words.split_at(d * CHAINS);
+                if step > 0 {
+                    affine(&transposed, &self.hidden, &x, &mut units);
                 }
+                // The first units are those of activations 0: either sign alike.
+                choose(of_units, &mut units);
+                affine(&self.weights, &self.visible, &units, &mut x);
+                add_normals(of_x, &mut x);
             }
-            self.mean(&units, x);
-            x.iter_mut().for_each(|x| *x += f64::from(random.normal()));
+            for (chain, point) in points.chunks_exact_mut(d).enumerate() {
+                point.iter_mut().zip(&x).for_each(|(value, chains)| *value = chains[chain]);
+            }
+        });
+        points
+    }
+}
+
+/// A number of each chain.
+type Chains = [f64; CHAINS];
+
+/// bias + W v, for each chain.
+#[multiversion(targets = "simd")]
+fn affine(weights: &[Vec<f64>], bias: &[f64], values: &[Chains], out: &mut [Chains]) {
+    for ((out, row), &bias) in out.iter_mut().zip(weights).zip(bias) {
+        let mut sums = [bias; CHAINS];
+        for (w, values) in row.iter().zip(values) {
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += w * value);
         }
+        *out = sums;
+    }
+}
+
+/// Activations become units: 1 with probability 1 / (1 + e^(-2 a)), to 2^-23, and otherwise -1.
+#[multiversion(targets = "simd")]
+fn choose(words: &[u32], units: &mut [Chains]) {
+    for (unit, &word) in units.as_flattened_mut().iter_mut().zip(words) {
+        *unit = if random::unit(word) < sigmoid(2.0 * *unit as f32) { 1.0 } else { -1.0 };
+    }
+}
+
+/// x + N(0, I).
+#[multiversion(targets = "simd")]
+fn add_normals(words: &[u32], x: &mut [Chains]) {
+    let half = words.len() / 2;
+    let (first, second) = x.as_flattened_mut().split_at_mut(half);
+    let (a, b) = words.split_at(half);
+    for i in 0..half {
+        let [z, w] = normal_pair(a[i], b[i]);
+        first[i] += f64::from(z);
+        second[i] += f64::from(w);
     }
 }
 
@@ -134,15 +189,8 @@ impl Density for GaussBernoulliRbm {
         Some(dot(&self.visible, x) - 0.5 * dot(x, x) + hidden - constant)
     }
 
-    /// By Gibbs sampling: each point ends a chain of its own, so the points are independent. How close their
-    /// distribution is depends on how fast the chain mixes. A step takes 4 d h operations for each point.
     fn sample(&self, n: usize, random: &mut Sequence) -> Option<Vec<f64>> {
-        let seed = u64::from(random.word()) << 32 | u64::from(random.word());
-        let mut points = vec![0.0; n * self.dimension()];
-        points.par_chunks_mut(self.dimension()).enumerate().for_each(|(i, point)| {
-            self.draw(&mut Sequence::new(seed, Stream::Model, i as u32), point);
-        });
-        Some(points)
+        Some(self.draw(n, random))
     }
 }
 

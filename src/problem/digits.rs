@@ -1,5 +1,5 @@
-//! Images of digits made small: 28 x 28 pixels become 7 x 7 means of 4 x 4, from 0 to 1, as in Schrab et al., JMLR
-//! 2023.
+//! Images of digits, from 0 to 1: made small, where 28 x 28 pixels become 7 x 7 means of 4 x 4, as in Schrab et al., JMLR
+//! 2023; or as they are, as in Schrab et al., NeurIPS 2022.
 
 use super::{CLASSES, table};
 use crate::data::Images;
@@ -17,19 +17,34 @@ const CELL: usize = 4;
 /// Rows and columns of a small image.
 const SMALL: usize = SIDE / CELL;
 
-/// Small images of digits by class, to draw from.
+/// Images of digits by class, to draw from.
 #[derive(Clone, Debug)]
 pub struct Digits {
-    /// `(10, n_c, 49)`: images of each class.
+    /// Rows and columns of an image.
+    side: usize,
+    /// `(10, n_c, side^2)`: images of each class.
     classes: Vec<Vec<f64>>,
 }
 
 impl Digits {
-    /// From all images of some sets; those of Schrab et al. are MNIST's training and test images together.
+    /// From all images of some sets, made small; those of Schrab et al. are MNIST's training and test images together.
     ///
     /// # Errors
     /// If the images are not grey ones of 28 x 28 pixels with labels below 10, or a digit is missing.
     pub fn new(sets: &[&Images]) -> Result<Self> {
+        Self::of(sets, SMALL, pooled)
+    }
+
+    /// The same with all pixels.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn whole(sets: &[&Images]) -> Result<Self> {
+        let scaled = |image: &[u8]| image.iter().map(|&v| f64::from(v) / f64::from(u8::MAX)).collect();
+        Self::of(sets, SIDE, scaled)
+    }
+
+    fn of(sets: &[&Images], side: usize, values: impl Fn(&[u8]) -> Vec<f64> + Sync) -> Result<Self> {
         let wrong = |message: String| Err(Kind::Samples(message).into());
         let mut classes = vec![Vec::new(); CLASSES];
         for images in sets {
@@ -40,9 +55,9 @@ impl Digits {
                     images.height, images.width, images.channels
                 ));
             }
-            let small: Vec<Vec<f64>> =
-                (0..images.len()).into_par_iter().map(|i| pooled(&images.image(i))).collect();
-            for (i, (image, &label)) in small.into_iter().zip(&images.labels).enumerate() {
+            let all: Vec<Vec<f64>> =
+                (0..images.len()).into_par_iter().map(|i| values(&images.image(i))).collect();
+            for (i, (image, &label)) in all.into_iter().zip(&images.labels).enumerate() {
                 match classes.get_mut(usize::from(label)) {
                     Some(class) => class.extend(image),
                     None => {
@@ -58,28 +73,28 @@ impl Digits {
             Some(digit) => wrong(format!(
                 "there is no image of a {digit}, but the problems with digits need all ten; give more images"
             )),
-            None => Ok(Self { classes }),
+            None => Ok(Self { side, classes }),
         }
     }
 
     /// `n` images of some digits, drawn from all of them alike, with replacement; and the digit of each.
     pub(super) fn draw(&self, random: &mut Sequence, digits: &[usize], n: usize) -> (Table, Vec<usize>) {
-        const PIXELS: usize = SMALL * SMALL;
-        let count = |&digit: &usize| self.classes[digit].len() / PIXELS;
+        let pixels = self.side * self.side;
+        let count = |&digit: &usize| self.classes[digit].len() / pixels;
         let total: usize = digits.iter().map(count).sum();
-        let mut drawn = (Vec::with_capacity(n * PIXELS), Vec::with_capacity(n));
+        let mut drawn = (Vec::with_capacity(n * pixels), Vec::with_capacity(n));
         while drawn.1.len() < n {
             let mut i = random.below(total as u32) as usize;
             for digit in digits {
                 if i < count(digit) {
-                    drawn.0.extend_from_slice(&self.classes[*digit][i * PIXELS..][..PIXELS]);
+                    drawn.0.extend_from_slice(&self.classes[*digit][i * pixels..][..pixels]);
                     drawn.1.push(*digit);
                     break;
                 }
                 i -= count(digit);
             }
         }
-        (Table { image: Some([SMALL; 2]), ..table(PIXELS, drawn.0) }, drawn.1)
+        (Table { image: Some([self.side; 2]), ..table(pixels, drawn.0) }, drawn.1)
     }
 }
 
@@ -122,6 +137,17 @@ mod tests {
             }
             assert_eq!(class.len(), 49, "one image");
         }
+    }
+
+    #[test]
+    fn whole_images_keep_their_pixels() {
+        let digits = Digits::whole(&[&images(2)]).unwrap();
+        let (table, labels) = digits.draw(&mut Sequence::new(0, Stream::Data, 0), &[6], 1);
+        assert_eq!((table.columns, table.image, labels), (784, Some([28; 2]), vec![6]));
+        assert_eq!(
+            [table.row(0)[5 * SIDE + 26], table.row(0)[5 * SIDE + 27]],
+            [125.0 / 255.0, 141.0 / 255.0]
+        );
     }
 
     /// With one image of a 3 and three of a 7, to 5 standard deviations of a binomial.

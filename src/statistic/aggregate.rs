@@ -1,33 +1,28 @@
-//! Aggregated two-sample tests: many kernels and bandwidths in one test, so that none has to be chosen.
+//! Aggregated tests: many kernels and bandwidths in one test, so that none has to be chosen. Here that of two samples;
+//! [`independence`] and [`fit`] are the others, and all are combined in the same way ([`Combine`]).
 //!
-//! ```text
-//! M_kb         MMD^2 (unbiased) of kernel k under draw b; draw 0 is what was observed
-//!
-//! agg   P_kb   (number of draws c with M_kc >= M_kb) / (B + 1): the p-value of kernel k if draw b had been observed
-//!       T_b    minus min over k of P_kb
-//! fuse  T_b    log mean over k of exp(lambda M_kb / sqrt(N_k)) / lambda
-//!              lambda^2 = n (n - 1), n the smaller sample; N_k = sum over all pairs of k^2 / (n (n - 1))
-//!
-//! p = (number of draws b with T_b >= T_0) / (B + 1)
-//! ```
-//!
-//! `agg` is the multiple test of Schrab, Kim, Albert, Laurent, Guedj, Gretton, "MMD aggregated two-sample test",
-//! JMLR 2023, with uniform weights. They estimate the quantiles of the kernels and the correction for their number from
-//! two sets of draws, by bisection; ranks among one set do both at once, with an exact level, and give a p-value.
-//! `fuse` is Biggs, Schrab, Gretton, "MMD-FUSE: learning and combining kernels for two-sample testing without data
-//! splitting", NeurIPS 2023.
+//! `agg` for two samples is the multiple test of Schrab, Kim, Albert, Laurent, Guedj, Gretton, "MMD aggregated two-sample
+//! test", JMLR 2023, with uniform weights. `fuse` is Biggs, Schrab, Gretton, "MMD-FUSE: learning and combining kernels
+//! for two-sample testing without data splitting", NeurIPS 2023: its lambda^2 is n (n - 1) with n the smaller sample, its
+//! N_k = sum over all pairs of k^2 / (n (n - 1)).
+
+mod combine;
+pub mod fit;
+pub mod independence;
+
+pub use combine::Combine;
 
 use super::bandwidth::distance_quantiles;
 use super::gram::{Extra, Gram, Labels, Pass};
 use super::null;
-use super::p_value::{self, PValue, TIE};
+use super::p_value::{PValue, TIE};
 use super::points::Points;
 use super::two_sample::{check_samples, check_sizes, estimates, statistics};
 use super::{Bandwidth, Kernel, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pairs::Family;
-use rayon::prelude::*;
+use combine::{Combined, How, Member, combine};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -37,17 +32,6 @@ const BANDWIDTHS: usize = 10;
 /// The given bandwidths reach from half of this quantile of the distances to twice that of 1 minus it (Biggs et al.
 /// 2023, section 5).
 const QUANTILE: f64 = 0.05;
-
-/// How the kernels are combined.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Combine {
-    /// The smallest p-value of all kernels, corrected for their number: says which kernels see a difference
-    #[default]
-    Agg,
-    /// A soft maximum of the normalised statistics
-    Fuse,
-}
 
 /// How the draws under the null are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -172,57 +156,40 @@ pub fn aggregate(
         Null::Exact => null::permutations([n, y.len()], settings.seed, 0, total),
         Null::Wild => null::rademacher(n, settings.seed, total),
     };
-    let mut values = Vec::with_capacity(kernels.len());
-    let (mut pairs, mut scales, mut ties) = (0.0, Vec::new(), Vec::new());
+    let (mut pairs, mut members, mut scales) = (0.0, Vec::new(), Vec::new());
     for (index, kernel) in kernels.iter().enumerate() {
         let mut part = |done: f64| progress((index as f64 + done) / kernels.len() as f64);
         let drawn = draws(device, [x, y], kernel, &labels, settings.null, &mut part)?;
         pairs += drawn.evaluations;
         scales.push(drawn.squares.sqrt());
-        ties.push(TIE * drawn.mean.abs());
-        values.push(drawn.values);
+        members.push(Member { values: drawn.values, tie: TIE * drawn.mean.abs() });
     }
-    let ranks: Vec<Vec<f64>> =
-        values.par_iter().zip(&ties).map(|(values, tie)| p_values(values, *tie)).collect();
     let size = x.len().min(y.len()) as f64;
-    let combined: Vec<f64> = match settings.combine {
-        Combine::Agg => {
-            (0..total).map(|b| -ranks.iter().map(|p| p[b]).fold(f64::INFINITY, f64::min)).collect()
-        }
-        Combine::Fuse => {
-            let lambda = (size * (size - 1.0)).sqrt();
-            (0..total)
-                .map(|b| soft_maximum(values.iter().zip(&scales).map(|(v, s)| v[b] * lambda / s), lambda))
-                .collect()
-        }
+    let how = match settings.combine {
+        Combine::Agg => How::Agg,
+        Combine::Fuse => How::Fuse { lambda: (size * (size - 1.0)).sqrt(), scales: &scales },
     };
-    let tie = match settings.combine {
-        // Counts divided by one number: equal or a draw apart.
-        Combine::Agg => 0.5 / total as f64,
-        Combine::Fuse => TIE * combined.iter().fold(0.0f64, |most, t| most.max(t.abs())),
-    };
-    let p = PValue::of_draws(combined[0], &combined[1..], tie, settings.null.name(), settings.alpha);
-    // The largest p-value of a kernel with which the whole would still reject.
-    let most = largest_rejected(&combined, settings.alpha);
-    let row = |((kernel, values), ranks): ((&Kernel, &Vec<f64>), &Vec<f64>)| Row {
+    let Combined { statistic, p, alone, draws } =
+        combine(&members, how, settings.null.name(), settings.alpha);
+    let rows = kernels.iter().zip(alone).map(|(kernel, alone)| Row {
         kernel: kernel.family,
         bandwidth: kernel.bandwidths[0],
-        mmd2: values[0],
-        p_value: ranks[0],
-        reject: (settings.combine == Combine::Agg).then(|| most.is_some_and(|most| ranks[0] <= most + tie)),
-    };
+        mmd2: alone.value,
+        p_value: alone.p_value,
+        reject: alone.reject,
+    });
     Ok(Aggregate {
         n,
         m: y.len(),
         d: x.d,
         combine: settings.combine,
-        statistic: combined[0],
+        statistic,
         p,
-        kernels: kernels.iter().zip(&values).zip(&ranks).map(row).collect(),
+        kernels: rows.collect(),
         bandwidth_rule,
         seconds: start.elapsed().as_secs_f64(),
         pairs,
-        draws: combined[1..].to_vec(),
+        draws,
         warnings,
     })
 }
@@ -233,20 +200,10 @@ impl Settings {
     /// # Errors
     /// If no draws or no kernels are wanted, or the level makes no sense.
     pub fn check(&self) -> Result<()> {
-        p_value::check(self.permutations, self.alpha)?;
         if self.families.is_empty() {
             return Err(Error::usage("an aggregated test needs at least one kernel"));
         }
-        let nearest = 1.0 / (1 + self.permutations) as f64;
-        if nearest > self.alpha {
-            return Err(Error::usage(format!(
-                "{} permutations cannot reject at level {}; use at least {}",
-                self.permutations,
-                self.alpha,
-                (1.0 / self.alpha).ceil() - 1.0
-            )));
-        }
-        Ok(())
+        combine::check(self.permutations, self.alpha)
     }
 }
 
@@ -278,14 +235,18 @@ fn kernels(
         let resolved = bandwidth.resolve(device, samples, family, true, settings.seed)?;
         warnings.extend(resolved.warnings);
         rule = resolved.rule;
-        for bandwidth in resolved.kernel.bandwidths {
-            kernels.push(Kernel {
-                coordinates: resolved.kernel.coordinates.clone(),
-                ..Kernel::new(family, bandwidth)
-            });
-        }
+        kernels.extend(each(&resolved.kernel));
     }
     Ok((kernels, rule, warnings))
+}
+
+/// A kernel for each bandwidth of a kernel that has many.
+fn each(kernel: &Kernel) -> Vec<Kernel> {
+    let one = |&bandwidth: &f64| Kernel {
+        coordinates: kernel.coordinates.clone(),
+        ..Kernel::new(kernel.family, bandwidth)
+    };
+    kernel.bandwidths.iter().map(one).collect()
 }
 
 /// The statistics of one kernel.
@@ -333,60 +294,5 @@ fn draws(
             let squares = gram.k2.iter().map(|k| k[0]).sum::<f64>() / pairs;
             Ok(Drawn { values, squares, mean: squares.sqrt(), evaluations: 4.0 * gram.evaluations })
         }
-    }
-}
-
-/// Of each draw: the share of all draws that are not below it, by more than `tie`.
-fn p_values(values: &[f64], tie: f64) -> Vec<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at_least = |value: f64| values.len() - sorted.partition_point(|v| *v < value - tie);
-    values.iter().map(|value| at_least(*value) as f64 / values.len() as f64).collect()
-}
-
-/// log(mean exp(v)) / lambda.
-fn soft_maximum(values: impl Iterator<Item = f64> + Clone, lambda: f64) -> f64 {
-    let largest = values.clone().fold(f64::NEG_INFINITY, f64::max);
-    let (mut sum, mut count) = (0.0, 0.0);
-    for value in values {
-        sum += (value - largest).exp();
-        count += 1.0;
-    }
-    (largest + (sum / count).ln()) / lambda
-}
-
-/// The largest p-value of a single kernel with which the minimum over all would be rejected, if any is.
-fn largest_rejected(combined: &[f64], alpha: f64) -> Option<f64> {
-    let mut smallest: Vec<f64> = combined.iter().map(|t| -t).collect();
-    smallest.sort_by(f64::total_cmp);
-    let total = smallest.len() as f64;
-    // With a minimum of v, the p-value is the share of draws with one of v or less.
-    let share = |v: f64| smallest.partition_point(|s| *s <= v) as f64 / total;
-    smallest.iter().rev().copied().find(|&v| share(v) <= alpha)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranks_count_ties_as_exceedances() {
-        assert_eq!(p_values(&[3.0, 1.0, 2.0, 2.0], 0.0), [0.25, 1.0, 0.75, 0.75]);
-        assert_eq!(p_values(&[3.0, 1.0, 2.9, 2.0], 0.2), [0.5, 1.0, 0.5, 0.75]);
-    }
-
-    #[test]
-    fn the_soft_maximum_lies_between_mean_and_maximum() {
-        let values = [1.0, 2.0, 6.0];
-        let of = |lambda: f64| soft_maximum(values.iter().map(|v| v * lambda), lambda);
-        assert!((of(1e-6) - 3.0).abs() < 1e-5, "small lambda: the mean");
-        assert!((of(1e3) - 6.0).abs() < 2e-3, "large lambda: the maximum");
-    }
-
-    #[test]
-    fn the_threshold_is_the_largest_that_rejects() {
-        let combined: Vec<f64> = (1..=100).map(|i| -f64::from(i) / 100.0).collect();
-        assert_eq!(largest_rejected(&combined, 0.05), Some(0.05));
-        assert_eq!(largest_rejected(&[-0.5; 10], 0.05), None);
     }
 }

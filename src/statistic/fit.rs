@@ -16,7 +16,8 @@
 //! bootstrap draws samples from the model, and fits each (Key, Gretton, Briol, Fernandez, JMLR 2025). The kernel's
 //! bandwidth stays that of the sample, so its level is right to the extent that the rule would choose much the same again.
 
-use super::gram::{Extra, Gram, Pass};
+use super::bandwidth::Resolved;
+use super::gram::{Extra, Pass};
 use super::null;
 use super::p_value::{self, PValue, TIE, normal_tail};
 use super::points::Points;
@@ -40,7 +41,7 @@ pub enum Null {
 }
 
 impl Null {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Wild => "wild",
             Self::Parametric => "parametric",
@@ -171,110 +172,172 @@ pub fn fit(
 ) -> Result<Fit> {
     let start = Instant::now();
     settings.check()?;
-    if sample.len() < 2 {
-        let message = format!("the sample has {} rows; the test needs at least two", sample.len());
-        return Err(Kind::Samples(message).into());
-    }
-    let scored = Scored::new(candidate.density, sample)?;
-    let points = Sample::new(scored.d, &scored.points);
-    let resolved = settings.bandwidth.resolve(
-        device,
-        [points, points.first(0)],
-        settings.family,
-        true,
-        settings.seed,
-    )?;
-    let kernel = &resolved.kernel;
-    if kernel.coordinates.is_some() {
-        return Err(Error::usage(
-            "a Stein discrepancy takes one bandwidth for all columns; use --bandwidth median",
-        ));
-    }
-    let total = settings.permutations + 1;
-    let (gram, values) = match settings.null {
-        Null::Wild => {
-            let labels = null::rademacher(points.len(), settings.seed, total);
-            let stein = Points::stein(points, &scored.scores)?;
-            let gram = Pass::new(device, &stein, kernel, &Extra::Forms(&labels), false)?.run(progress)?;
-            let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
-            let sum: f64 = rows.iter().sum();
-            let dots = null::dot(&labels, points.len(), &rows);
-            let values = gram.forms.iter().zip(dots).map(|(q, l)| 4.0 * q - 4.0 * l + sum).collect();
-            (gram, values)
-        }
-        Null::Parametric => parametric(device, points.len(), &scored, candidate, kernel, settings, progress)?,
+    let stein = Stein::new(device, sample, candidate, settings)?;
+    let kernel = &stein.resolved.kernel;
+    let drawn = stein.draws(device, candidate, std::slice::from_ref(kernel), settings, progress)?;
+    let Some(Drawn { mut values, tie, rows, evaluations }) = drawn.into_iter().next() else {
+        return Err(Error::usage("give at least one bandwidth"));
     };
-    let (n, pairs) = (points.len() as f64, points.len() as f64 * (points.len() as f64 - 1.0));
-    let mut values: Vec<f64> = values;
-    values.iter_mut().for_each(|value| *value /= pairs);
-    let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
-    let diagonal = diagonal(&scored, kernel);
-    let tie = TIE * diagonal / n;
     let draws = values.split_off(1);
-    let name = settings.null.name();
+    let (n, pairs) = (stein.n() as f64, stein.pairs());
     Ok(Fit {
         name: candidate.name.into(),
-        n: points.len(),
-        d: points.d,
+        n: stein.n(),
+        d: stein.scored.d,
         kernel: settings.family,
         bandwidths: kernel.bandwidths.clone(),
-        bandwidth_rule: resolved.rule,
         ksd2_unbiased: values[0],
-        ksd2_biased: (values[0] * pairs + diagonal) / (n * n),
-        p: PValue::of_draws(values[0], &draws, tie, name, settings.alpha),
+        ksd2_biased: (values[0] * pairs + stein.diagonal(kernel)) / (n * n),
+        p: PValue::of_draws(values[0], &draws, tie, settings.null.name(), settings.alpha),
         seconds: start.elapsed().as_secs_f64(),
-        pairs: gram.evaluations,
+        pairs: evaluations,
         draws,
         rows,
-        warnings: resolved.warnings,
+        bandwidth_rule: stein.resolved.rule,
+        warnings: stein.resolved.warnings,
     })
 }
 
-/// The sum over i of u(`x_i`, `x_i`).
-fn diagonal(scored: &Scored, kernel: &Kernel) -> f64 {
-    let d = scored.d as f64;
-    let squares: f64 = scored.scores.iter().map(|s| s * s).sum();
-    let points = (scored.points.len() / scored.d) as f64;
-    let each = kernel.scales().map(|scale| {
-        let [phi, first, _] = kernel.family.derivatives(scale, 0.0);
-        squares * phi - 2.0 * first * d * points
-    });
-    kernel.weight() * each.sum::<f64>()
+/// A sample with its scores, and the bandwidths for it.
+pub(super) struct Stein {
+    pub(super) scored: Scored,
+    pub(super) resolved: Resolved,
 }
 
-/// The sums of u over i != j: of the sample, and of samples of the model.
-fn parametric(
-    device: &Device,
-    n: usize,
-    observed: &Scored,
-    candidate: Candidate<'_>,
-    kernel: &Kernel,
-    settings: &Settings,
-    progress: &mut dyn FnMut(f64),
-) -> Result<(Gram, Vec<f64>)> {
-    let run = |scored: &Scored| {
-        let points = Points::stein(Sample::new(scored.d, &scored.points), &scored.scores)?;
-        Pass::new(device, &points, kernel, &Extra::None, false)?.run(&mut |_| {})
-    };
-    let sum = |gram: &Gram| gram.k.iter().map(|k| k[0]).sum::<f64>();
-    let mut gram = run(observed)?;
-    let mut values = vec![sum(&gram)];
-    for draw in 1..=settings.permutations {
-        let mut random = Sequence::new(settings.seed, Stream::Parametric, draw as u32);
-        let drawn = candidate.density.sample(n, &mut random).ok_or_else(|| {
-            Error::usage(format!("{} cannot be drawn from; use --null wild", candidate.name))
-        })?;
-        let sample = Sample::new(candidate.density.dimension(), &drawn);
-        let scored = match candidate.refit {
-            None => Scored::new(candidate.density, sample)?,
-            Some(refit) => Scored::new(&*refit(sample, settings.seed)?, sample)?,
-        };
-        let drawn = run(&scored)?;
-        gram.evaluations += drawn.evaluations;
-        values.push(sum(&drawn));
-        progress(draw as f64 / settings.permutations as f64);
+/// What a kernel gives.
+pub(super) struct Drawn {
+    /// KSD^2, unbiased: of the sample, and then the draws.
+    pub(super) values: Vec<f64>,
+    /// Values that differ by less are equal.
+    pub(super) tie: f64,
+    /// Row sums of the sample's Stein kernel, without its diagonal.
+    rows: Vec<f64>,
+    pub(super) evaluations: f64,
+}
+
+impl Stein {
+    /// Checks a sample and finds scores and bandwidths.
+    pub(super) fn new(
+        device: &Device,
+        sample: Sample<'_>,
+        candidate: Candidate<'_>,
+        settings: &Settings,
+    ) -> Result<Self> {
+        if sample.len() < 2 {
+            let message = format!("the sample has {} rows; the test needs at least two", sample.len());
+            return Err(Kind::Samples(message).into());
+        }
+        let scored = Scored::new(candidate.density, sample)?;
+        let points = Sample::new(scored.d, &scored.points);
+        let samples = [points, points.first(0)];
+        let resolved = settings.bandwidth.resolve(device, samples, settings.family, true, settings.seed)?;
+        if resolved.kernel.coordinates.is_some() {
+            return Err(Error::usage(
+                "a Stein discrepancy takes one bandwidth for all columns; use --bandwidth median",
+            ));
+        }
+        Ok(Self { scored, resolved })
     }
-    Ok((gram, values))
+
+    /// Points.
+    pub(super) fn n(&self) -> usize {
+        self.scored.points.len() / self.scored.d
+    }
+
+    /// Pairs of different points.
+    fn pairs(&self) -> f64 {
+        self.n() as f64 * (self.n() as f64 - 1.0)
+    }
+
+    /// KSD^2 of the sample and of the draws, with each of some kernels.
+    pub(super) fn draws(
+        &self,
+        device: &Device,
+        candidate: Candidate<'_>,
+        kernels: &[Kernel],
+        settings: &Settings,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<Vec<Drawn>> {
+        let mut drawn = match settings.null {
+            Null::Wild => self.wild(device, kernels, settings, progress)?,
+            Null::Parametric => self.parametric(device, candidate, kernels, settings, progress)?,
+        };
+        for (drawn, kernel) in drawn.iter_mut().zip(kernels) {
+            drawn.values.iter_mut().for_each(|value| *value /= self.pairs());
+            drawn.tie = TIE * self.diagonal(kernel) / self.n() as f64;
+        }
+        Ok(drawn)
+    }
+
+    /// The sums of u over i != j, with random signs.
+    fn wild(
+        &self,
+        device: &Device,
+        kernels: &[Kernel],
+        settings: &Settings,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<Vec<Drawn>> {
+        let labels = null::rademacher(self.n(), settings.seed, settings.permutations + 1);
+        let points = Points::stein(Sample::new(self.scored.d, &self.scored.points), &self.scored.scores)?;
+        let mut drawn = Vec::with_capacity(kernels.len());
+        for (index, kernel) in kernels.iter().enumerate() {
+            let mut part = |done: f64| progress((index as f64 + done) / kernels.len() as f64);
+            let gram = Pass::new(device, &points, kernel, &Extra::Forms(&labels), false)?.run(&mut part)?;
+            let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
+            let sum: f64 = rows.iter().sum();
+            let dots = null::dot(&labels, self.n(), &rows);
+            let values = gram.forms.iter().zip(dots).map(|(q, l)| 4.0 * q - 4.0 * l + sum).collect();
+            drawn.push(Drawn { values, tie: 0.0, rows, evaluations: gram.evaluations });
+        }
+        Ok(drawn)
+    }
+
+    /// The sums of u over i != j: of the sample, and of samples of the model, each with all kernels.
+    fn parametric(
+        &self,
+        device: &Device,
+        candidate: Candidate<'_>,
+        kernels: &[Kernel],
+        settings: &Settings,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<Vec<Drawn>> {
+        let run = |scored: &Scored, kernel: &Kernel| {
+            let points = Points::stein(Sample::new(scored.d, &scored.points), &scored.scores)?;
+            let gram = Pass::new(device, &points, kernel, &Extra::None, false)?.run(&mut |_| {})?;
+            let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
+            let values = vec![rows.iter().sum()];
+            Ok(Drawn { values, tie: 0.0, rows, evaluations: gram.evaluations })
+        };
+        let mut all = kernels.iter().map(|kernel| run(&self.scored, kernel)).collect::<Result<Vec<_>>>()?;
+        for draw in 1..=settings.permutations {
+            let mut random = Sequence::new(settings.seed, Stream::Parametric, draw as u32);
+            let drawn = candidate.density.sample(self.n(), &mut random).ok_or_else(|| {
+                Error::usage(format!("{} cannot be drawn from; use --null wild", candidate.name))
+            })?;
+            let sample = Sample::new(candidate.density.dimension(), &drawn);
+            let scored = match candidate.refit {
+                None => Scored::new(candidate.density, sample)?,
+                Some(refit) => Scored::new(&*refit(sample, settings.seed)?, sample)?,
+            };
+            for (all, kernel) in all.iter_mut().zip(kernels) {
+                let drawn = run(&scored, kernel)?;
+                all.evaluations += drawn.evaluations;
+                all.values.extend(drawn.values);
+            }
+            progress(draw as f64 / settings.permutations as f64);
+        }
+        Ok(all)
+    }
+
+    /// The sum over i of u(`x_i`, `x_i`).
+    fn diagonal(&self, kernel: &Kernel) -> f64 {
+        let squares: f64 = self.scored.scores.iter().map(|s| s * s).sum();
+        let each = kernel.scales().map(|scale| {
+            let [phi, first, _] = kernel.family.derivatives(scale, 0.0);
+            squares * phi - 2.0 * first * self.scored.points.len() as f64
+        });
+        kernel.weight() * each.sum::<f64>()
+    }
 }
 
 /// Which of two tested models fits better: the difference of two KSD^2 of the same points and the same kernel is

@@ -20,6 +20,7 @@
 //! Under independence any order of Y is as likely as the one observed. An order changes only the sums of K_ij L_ij
 //! and of k_i l_i: the first comes from one pass over the pairs for many orders, the second is O(n).
 
+use super::bandwidth::Resolved;
 use super::gram::{Extra, Gram, Orders, Pass};
 use super::null;
 use super::p_value::{self, PValue, TIE, gamma_tail};
@@ -52,7 +53,7 @@ pub enum Null {
 }
 
 impl Null {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Exact => "exact",
             Self::Gamma => "gamma",
@@ -102,6 +103,17 @@ pub struct Named {
     pub bandwidths: Vec<f64>,
     /// Where they come from.
     pub bandwidth_rule: String,
+}
+
+impl Named {
+    pub(super) fn new(sample: Sample<'_>, resolved: &Resolved) -> Self {
+        Self {
+            d: sample.d,
+            kernel: resolved.kernel.family,
+            bandwidths: resolved.kernel.bandwidths.clone(),
+            bandwidth_rule: resolved.rule.clone(),
+        }
+    }
 }
 
 /// The result of an independence test.
@@ -183,8 +195,7 @@ pub fn independence(
     let statistic = values[0];
     let p = match settings.null {
         Null::Exact | Null::Wild => {
-            let tie = TIE * (sums.mean(0) * sums.mean(1)).abs();
-            PValue::of_draws(statistic, &values[1..], tie, settings.null.name(), settings.alpha)
+            PValue::of_draws(statistic, &values[1..], sums.tie(), settings.null.name(), settings.alpha)
         }
         Null::Gamma => {
             let p = gamma(&sums, [x, y], kernels, observed);
@@ -194,16 +205,10 @@ pub fn independence(
     let labels = settings.families.contains(&Family::Delta);
     let distance_correlation =
         if labels { None } else { Some(distance_correlation(device, [x, y], settings.seed)?) };
-    let named = |which: usize, sample: Sample<'_>| Named {
-        d: sample.d,
-        kernel: settings.families[which],
-        bandwidths: kernels[which].bandwidths.clone(),
-        bandwidth_rule: resolved[which].rule.clone(),
-    };
     Ok(Independence {
         n: x.len(),
-        x: named(0, x),
-        y: named(1, y),
+        x: Named::new(x, &resolved[0]),
+        y: Named::new(y, &resolved[1]),
         hsic_biased: observed,
         hsic_unbiased: sums.unbiased(),
         cka: normalised(observed, of_x, of_y),
@@ -232,7 +237,7 @@ impl Settings {
     }
 }
 
-fn check([x, y]: [Sample<'_>; 2]) -> Result<()> {
+pub(super) fn check([x, y]: [Sample<'_>; 2]) -> Result<()> {
     let wrong = |message: String| Err(Kind::Samples(message).into());
     if x.len() != y.len() {
         return wrong(format!(
@@ -248,7 +253,7 @@ fn check([x, y]: [Sample<'_>; 2]) -> Result<()> {
 }
 
 /// The statistic of paired rows with the signs of each draw, and how many kernel values that took.
-fn wild_draws(
+pub(super) fn wild_draws(
     device: &Device,
     samples: [Sample<'_>; 2],
     kernels: [&Kernel; 2],
@@ -286,7 +291,7 @@ fn distance_correlation(device: &Device, samples: [Sample<'_>; 2], seed: u64) ->
 }
 
 /// The sums that all estimates are made of. Row sums leave the diagonal out.
-struct Sums {
+pub(super) struct Sums {
     n: usize,
     /// k(x, x) and l(y, y).
     at_zero: [f64; 2],
@@ -298,11 +303,11 @@ struct Sums {
     products: Vec<f64>,
     /// Of each draw: sum over i of `k_i` `l_i`.
     row_products: Vec<f64>,
-    evaluations: f64,
+    pub(super) evaluations: f64,
 }
 
 impl Sums {
-    fn new(
+    pub(super) fn new(
         device: &Device,
         samples: [Sample<'_>; 2],
         kernels: [&Kernel; 2],
@@ -376,8 +381,13 @@ impl Sums {
         (product - 2.0 / n * row_product + s * t / (n * n)) / (n * n)
     }
 
+    /// Values of HSIC that differ by less are equal.
+    pub(super) fn tie(&self) -> f64 {
+        TIE * (self.mean(0) * self.mean(1)).abs()
+    }
+
     /// Biased HSIC of each draw.
-    fn biased(&self) -> Vec<f64> {
+    pub(super) fn biased(&self) -> Vec<f64> {
         let totals = [self.total(0), self.total(1)];
         let draws = self.products.iter().zip(&self.row_products);
         draws.map(|(&product, &rows)| self.combine(product, rows, totals, self.at_zero)).collect()

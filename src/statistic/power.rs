@@ -18,7 +18,6 @@ use super::p_value::PValue;
 use super::two_sample::{self, two_sample};
 use super::{Bandwidth, Sample};
 use crate::data::table::Table;
-use crate::density::Gaussian;
 use crate::engine::Device;
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
@@ -38,8 +37,12 @@ pub enum TestName {
     Fuse,
     /// Independence: HSIC
     Hsic,
-    /// Goodness of fit to a standard normal distribution: KSD
+    /// Independence, every bandwidth of X with every one of Y: their smallest p-value
+    HsicAgg,
+    /// Goodness of fit to the problem's model, mostly a standard normal distribution: KSD
     Ksd,
+    /// Goodness of fit, many bandwidths: their smallest p-value
+    KsdAgg,
 }
 
 impl TestName {
@@ -50,7 +53,9 @@ impl TestName {
             Self::Agg => "agg",
             Self::Fuse => "fuse",
             Self::Hsic => "hsic",
+            Self::HsicAgg => "hsic-agg",
             Self::Ksd => "ksd",
+            Self::KsdAgg => "ksd-agg",
         }
     }
 
@@ -58,8 +63,8 @@ impl TestName {
     pub fn question(self) -> Question {
         match self {
             Self::Mmd | Self::Agg | Self::Fuse => Question::TwoSample,
-            Self::Hsic => Question::Independence,
-            Self::Ksd => Question::Fit,
+            Self::Hsic | Self::HsicAgg => Question::Independence,
+            Self::Ksd | Self::KsdAgg => Question::Fit,
         }
     }
 
@@ -77,8 +82,8 @@ impl TestName {
 /// What all tests are told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Families of kernels: one for `mmd` and `ksd`, for `hsic` one or that of X and that of Y, any number for `agg` and
-    /// `fuse`. The test's own if there are none.
+    /// Families of kernels: one for `mmd`, `ksd` and `ksd-agg`, for `hsic` and `hsic-agg` one or that of X and that of Y,
+    /// any number for `agg` and `fuse`. The test's own if there are none.
     pub kernels: Vec<Family>,
     /// The test's own if there is none.
     pub bandwidth: Option<Bandwidth>,
@@ -97,8 +102,12 @@ pub enum Test {
     Aggregate(aggregate::Settings),
     /// Row i of X belongs to row i of Y.
     Independence(independence::Settings),
-    /// Y against N(0, I).
+    /// The same with many kernels.
+    AggregateIndependence(independence::Settings),
+    /// Y against the problem's model.
     Fit(fit::Settings),
+    /// The same with many kernels.
+    AggregateFit(fit::Settings),
 }
 
 impl Test {
@@ -111,8 +120,8 @@ impl Test {
         let kernels = &options.kernels;
         let most = match name {
             TestName::Agg | TestName::Fuse => usize::MAX,
-            TestName::Hsic => 2,
-            TestName::Mmd | TestName::Ksd => 1,
+            TestName::Hsic | TestName::HsicAgg => 2,
+            TestName::Mmd | TestName::Ksd | TestName::KsdAgg => 1,
         };
         if kernels.len() > most {
             return Err(Error::usage(format!(
@@ -145,23 +154,37 @@ impl Test {
                     ..defaults
                 })
             }
-            TestName::Hsic => {
+            TestName::Hsic | TestName::HsicAgg => {
                 let families = [family, kernels.get(1).copied().unwrap_or(family)];
-                Self::Independence(independence::Settings {
+                let many = name == TestName::HsicAgg && options.bandwidth.is_none();
+                let bandwidths = families
+                    .map(|f| if many { aggregate::independence::bandwidths(f) } else { bandwidth(f) });
+                let settings = independence::Settings {
                     families,
-                    bandwidths: families.map(bandwidth),
+                    bandwidths,
                     permutations,
                     alpha,
-                    ..independence::Settings::default()
+                    ..Default::default()
+                };
+                match name {
+                    TestName::Hsic => Self::Independence(settings),
+                    _ => Self::AggregateIndependence(settings),
+                }
+            }
+            TestName::Ksd => {
+                let bandwidth = options.bandwidth.clone().unwrap_or_default();
+                Self::Fit(fit::Settings { family, bandwidth, permutations, alpha, ..Default::default() })
+            }
+            TestName::KsdAgg => {
+                let bandwidth = options.bandwidth.clone().unwrap_or_else(aggregate::fit::bandwidths);
+                Self::AggregateFit(fit::Settings {
+                    family,
+                    bandwidth,
+                    permutations,
+                    alpha,
+                    ..Default::default()
                 })
             }
-            TestName::Ksd => Self::Fit(fit::Settings {
-                family,
-                bandwidth: options.bandwidth.clone().unwrap_or_default(),
-                permutations,
-                alpha,
-                ..fit::Settings::default()
-            }),
         };
         test.check()?;
         Ok(test)
@@ -176,7 +199,9 @@ impl Test {
             Self::TwoSample(settings) => settings.check(),
             Self::Aggregate(settings) => settings.check(),
             Self::Independence(settings) => settings.check(),
+            Self::AggregateIndependence(settings) => aggregate::independence::check_settings(settings),
             Self::Fit(settings) => settings.check(),
+            Self::AggregateFit(settings) => aggregate::fit::check_settings(settings),
         }
     }
 
@@ -185,17 +210,20 @@ impl Test {
         match self {
             Self::TwoSample(settings) => std::slice::from_ref(&settings.family),
             Self::Aggregate(settings) => &settings.families,
-            Self::Independence(settings) => &settings.families,
-            Self::Fit(settings) => std::slice::from_ref(&settings.family),
+            Self::Independence(settings) | Self::AggregateIndependence(settings) => &settings.families,
+            Self::Fit(settings) | Self::AggregateFit(settings) => std::slice::from_ref(&settings.family),
         }
     }
 
-    /// The p-value of X `(n, d_x)` and Y `(m, d_y)`, with a seed for all that the test itself draws.
+    /// The p-value of X `(n, d_x)` and Y `(m, d_y)` of a problem, with a seed for all that the test itself draws.
     ///
     /// # Errors
     /// If the samples do not suit the test, or the device fails.
-    pub fn run(&self, device: &Device, tables: &[Table; 2], seed: u64) -> Result<PValue> {
+    pub fn run(&self, device: &Device, problem: Problem, tables: &[Table; 2], seed: u64) -> Result<PValue> {
         let samples = tables.each_ref().map(|table| Sample::new(table.columns, &table.values));
+        let [_, y] = samples;
+        let model = problem.model(y.d)?;
+        let candidate = Candidate { name: "the problem's model", density: &*model, refit: None };
         let progress = &mut |_| {};
         Ok(match self {
             Self::TwoSample(settings) => {
@@ -208,11 +236,16 @@ impl Test {
                 independence(device, samples, &independence::Settings { seed, ..settings.clone() }, progress)?
                     .p
             }
+            Self::AggregateIndependence(settings) => {
+                let settings = independence::Settings { seed, ..settings.clone() };
+                aggregate::independence::aggregate(device, samples, &settings, progress)?.p
+            }
             Self::Fit(settings) => {
-                let [_, y] = samples;
-                let normal = Gaussian::new(vec![0.0; y.d], vec![1.0; y.d])?;
-                let candidate = Candidate { name: "N(0, I)", density: &normal, refit: None };
                 fit(device, y, candidate, &fit::Settings { seed, ..settings.clone() }, progress)?.p
+            }
+            Self::AggregateFit(settings) => {
+                let settings = fit::Settings { seed, ..settings.clone() };
+                aggregate::fit::aggregate(device, y, candidate, &settings, progress)?.p
             }
         })
     }
@@ -242,7 +275,7 @@ impl Experiment {
         let tables = self.problem.draw(parameter, self.sizes, self.seed, repetition, self.digits.as_ref())?;
         // Different for all repetitions of all seeds below 2^32.
         let seed = self.seed.rotate_left(32) ^ u64::from(repetition);
-        self.test.run(device, &tables, seed)
+        self.test.run(device, self.problem, &tables, seed)
     }
 }
 
@@ -297,12 +330,14 @@ mod tests {
     }
 
     /// Each test on a problem with nothing to find and with much.
-    const EACH: [(TestName, Problem, [f64; 2]); 5] = [
+    const EACH: [(TestName, Problem, [f64; 2]); 7] = [
         (TestName::Mmd, Problem::MeanShift, [0.0, 4.0]),
         (TestName::Agg, Problem::MeanShift, [0.0, 4.0]),
         (TestName::Fuse, Problem::MeanShift, [0.0, 4.0]),
         (TestName::Hsic, Problem::RotatedIca, [0.0, FRAC_PI_4]),
+        (TestName::HsicAgg, Problem::RotatedIca, [0.0, FRAC_PI_4]),
         (TestName::Ksd, Problem::MeanShift, [0.0, 4.0]),
+        (TestName::KsdAgg, Problem::MeanShift, [0.0, 4.0]),
     ];
 
     #[test]
@@ -382,10 +417,28 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+        match Test::new(TestName::HsicAgg, &Options { bandwidth: None, ..given.clone() }).unwrap() {
+            Test::AggregateIndependence(settings) => {
+                let bandwidths = [Family::Laplace, Family::Delta].map(aggregate::independence::bandwidths);
+                assert_eq!((settings.bandwidths, settings.permutations), (bandwidths, 39));
+            }
+            other => panic!("{other:?}"),
+        }
+        match Test::new(TestName::KsdAgg, &Options { kernels: vec![Family::Imq], ..given.clone() }).unwrap() {
+            Test::AggregateFit(settings) => {
+                assert_eq!(
+                    (settings.family, settings.bandwidth),
+                    (Family::Imq, Bandwidth::Values(vec![2.0]))
+                );
+            }
+            other => panic!("{other:?}"),
+        }
         let alone = |family| Options { kernels: vec![family], ..options() };
         for (name, options, words) in [
             (TestName::Mmd, given.clone(), "`mmd` takes at most 1 of --kernel, not 2"),
             (TestName::Ksd, alone(Family::Laplace), "smooth kernel"),
+            (TestName::KsdAgg, alone(Family::Laplace), "smooth kernel"),
+            (TestName::HsicAgg, Options { permutations: 9, ..options() }, "9 permutations cannot reject"),
             (TestName::Agg, Options { permutations: 9, ..options() }, "9 permutations cannot reject"),
             (TestName::Mmd, Options { permutations: 0, ..options() }, "at least one permutation"),
             (TestName::Hsic, Options { alpha: 1.0, ..options() }, "level of 1"),
