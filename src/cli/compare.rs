@@ -49,6 +49,9 @@ pub(super) struct Compare {
     /// How they are made
     #[arg(long, default_value = "exact")]
     null: Null,
+    /// Use only about N R pairs, of items at most R apart in a random order: near-linear time, and less power
+    #[arg(long, value_name = "R", requires = "aggregate")]
+    budget: Option<usize>,
     /// Points of a bin of --null binned, instead of as many as make about 512 bins
     #[arg(long, value_name = "POINTS")]
     bin: Option<usize>,
@@ -203,6 +206,7 @@ impl Compare {
             combine,
             permutations: self.permutations,
             null,
+            budget: self.budget,
             alpha: self.alpha,
             seed: self.kernel.common.seed,
         };

@@ -422,8 +422,7 @@ impl<'a> Pass<'a> {
             None => Vec::new(),
         };
         let [n, m] = [pairs.n as f64, pairs.m as f64];
-        let reach = (pairs.reach as f64).min(n + m - 1.0);
-        let evaluations = if pairs.cross { n * m } else { (n + m) * reach - reach * (reach + 1.0) / 2.0 };
+        let evaluations = if pairs.cross { n * m } else { near_pairs(n + m, pairs.reach) };
         Ok(Gram {
             counts: [pairs.n, pairs.m],
             k,
@@ -435,6 +434,12 @@ impl<'a> Pass<'a> {
             bytes: *bytes,
         })
     }
+}
+
+/// Pairs of n items whose numbers differ by at most `reach`: sum over r = 1..=reach of n - r.
+pub(super) fn near_pairs(n: f64, reach: usize) -> f64 {
+    let reach = (reach as f64).min(n - 1.0);
+    n * reach - reach * (reach + 1.0) / 2.0
 }
 
 /// The scales of a kernel. A bandwidth so small or large that its scale leaves the range of f32 makes k 0 or 1
