@@ -50,7 +50,7 @@ pub(super) struct Compare {
     #[arg(long, default_value = "exact")]
     null: Null,
     /// Use only about N R pairs, of items at most R apart in a random order: near-linear time, and less power
-    #[arg(long, value_name = "R", requires = "aggregate")]
+    #[arg(long, value_name = "R")]
     budget: Option<usize>,
     /// Points of a bin of --null binned, instead of as many as make about 512 bins
     #[arg(long, value_name = "POINTS")]
@@ -108,6 +108,11 @@ impl Compare {
             seed: self.kernel.common.seed,
         };
         settings.check()?;
+        if self.budget.is_some() && self.aggregate.is_none() {
+            return Err(Error::usage(
+                "--budget is for aggregated tests of two samples; add --aggregate agg --null wild",
+            ));
+        }
         let features = self.features.map(|count| self.features_settings(count)).transpose()?;
         let [x, y] = match &self.y {
             Some(y) => self.kernel.common.read([&self.x, y])?,
