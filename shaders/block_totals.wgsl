@@ -1,6 +1,6 @@
 // totals[I, bin] += sum over J in the bin, r of row_parts[I, J, r].k
 //
-// row_parts: (slab, slice, block, 2)    totals: (blocks, bins)
+// row_parts: (slab, band, block, 2)    totals: (blocks, bins)
 
 struct Params {
     n: u32,
@@ -11,6 +11,8 @@ struct Params {
     cross: u32,
     bandwidths: u32,
     d: u32,
+    reach: u32,
+    band: u32,
     blocks_per_bin: u32,
     bins: u32,
 }
@@ -35,7 +37,7 @@ fn bin_of(i: u32) -> u32 {
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let bin = group.x * THREADS + thread;
-    for (var x = 0u; x < params.slice; x++) {
+    for (var x = 0u; x < params.band; x++) {
         let pair = tile_of(x, group.y);
         if pair.wanted && bin_of(pair.j) == bin {
             var total = 0.0;

@@ -1,6 +1,6 @@
 // forms[I, b] += sum over J of form_parts[I, J, b]
 //
-// form_parts: (slab, slice, draws)    forms: (blocks, draws)
+// form_parts: (slab, band, draws)    forms: (blocks, draws)
 
 struct Params {
     n: u32,
@@ -11,6 +11,8 @@ struct Params {
     cross: u32,
     bandwidths: u32,
     d: u32,
+    reach: u32,
+    band: u32,
     draws: u32,
 }
 
@@ -25,7 +27,7 @@ override THREADS: u32;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let b = group.x * THREADS + thread;
     if b < params.draws {
-        for (var x = 0u; x < params.slice; x++) {
+        for (var x = 0u; x < params.band; x++) {
             let pair = tile_of(x, group.y);
             if pair.wanted {
                 forms[pair.i * params.draws + b] += form_parts[pair.part * params.draws + b];

@@ -1,7 +1,7 @@
 // rows:     sums[class(J), row r of I] += sum over J of row_parts[I, J, r]
 // columns:  sums[class(I), column c of J] += sum over I < J of column_parts[I, J, c]
 //
-// parts: (slab, slice, block, 2)    sums: (2, blocks * block, 2)
+// parts: (slab, band, block, 2)    sums: (2, blocks * block, 2)
 
 struct Params {
     n: u32,
@@ -12,6 +12,8 @@ struct Params {
     cross: u32,
     bandwidths: u32,
     d: u32,
+    reach: u32,
+    band: u32,
     slab: u32,
 }
 
@@ -23,7 +25,8 @@ override ROWS: bool;
 @group(0) @binding(2) var<storage, read> parts: array<f32>;
 @group(0) @binding(3) var<storage, read_write> sums: array<f32>;
 
-// group.y is a row block of the slab, or a column block of the slice; a thread has one term of one point of it.
+// group.y is a row block of the slab, or a column block: of the slice, or in bands counted from the slab's first row
+// block. A thread has one term of one point of it.
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let term = group.x * THREADS + thread;
@@ -32,11 +35,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var added = vec2(0.0);
     var block = 0u;
     var any = false;
-    let others = select(params.slab, params.slice, ROWS);
+    let others = select(params.slab, params.band, ROWS || in_bands());
     for (var other = 0u; other < others; other++) {
-        let pair = tile_of(select(group.y, other, ROWS), select(other, group.y, ROWS));
+        var x = select(group.y, other, ROWS);
+        var y = select(other, group.y, ROWS);
+        if !ROWS && in_bands() {
+            // The farthest row block first, as in the order of the tiles.
+            x = params.band - 1u - other;
+            y = group.y - x;
+        }
+        let pair = tile_of(x, y);
         let count = select(pair.columns, pair.rows, ROWS);
-        if pair.wanted && term < 2u * count && (ROWS || pair.i < pair.j) {
+        if y < params.slab && pair.wanted && term < 2u * count && (ROWS || pair.i < pair.j) {
             let part = parts[2u * pair.part * params.block + term];
             let of_y = class_of(select(pair.i, pair.j, ROWS)) == 1u;
             added += select(vec2(part, 0.0), vec2(0.0, part), of_y);

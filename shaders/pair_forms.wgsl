@@ -2,7 +2,7 @@
 // w = 2 where I < J, 1 where I = J; and the sums of pair_sums.wgsl
 //
 // rows, columns: (groups, stride, TILE)    scales: (bandwidths)    members: (blocks * block / 32, draws)
-// row_parts, column_parts: (slab, slice, block, 2)    form_parts: (slab, slice, draws)
+// row_parts, column_parts: (slab, band, block, 2)    form_parts: (slab, band, draws)
 
 struct Params {
     n: u32,
@@ -13,6 +13,8 @@ struct Params {
     cross: u32,
     bandwidths: u32,
     d: u32,
+    reach: u32,
+    band: u32,
     d_2: u32,
     bandwidths_2: u32,
     draws: u32,
@@ -32,7 +34,7 @@ struct Params {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let pair = tile_of(group.x, group.y);
     if pair.wanted {
-        choose_blocks(group.x, group.y);
+        choose_blocks(pair);
         block_sums(pair, thread);
     }
 }

@@ -1,7 +1,7 @@
 // u(r, c) = bits of the f32 distance of row r and column c
 // counts[I, J, v] = how many r, c with u >> (shift + width) = prefix and v = (u >> shift) mod 2^width
 //
-// rows, columns: (groups, stride, TILE)    prefix: one word    counts: (slab, slice, BINS)
+// rows, columns: (groups, stride, TILE)    prefix: one word    counts: (slab, band, BINS)
 //
 // The counters of a workgroup are atomic whole numbers: their sums do not depend on the order.
 
@@ -14,6 +14,8 @@ struct Params {
     cross: u32,
     bandwidths: u32,
     d: u32,
+    reach: u32,
+    band: u32,
     shift: u32,
     width: u32,
 }
@@ -33,7 +35,7 @@ var<workgroup> bins: array<atomic<u32>, BINS>;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let pair = tile_of(group.x, group.y);
     if pair.wanted {
-        choose_blocks(group.x, group.y);
+        choose_blocks(pair);
         for (var bin = thread; bin < BINS; bin += THREADS) {
             atomicStore(&bins[bin], 0u);
         }

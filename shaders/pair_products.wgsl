@@ -2,7 +2,7 @@
 // w = 2 where I < J, 1 where I = J; k and l less their centres
 //
 // rows, columns: (groups, stride, TILE)    scales: (bandwidths)    y: (n, d_y)    scales_y: (bandwidths_y)
-// order: (draws, n)    form_parts: (slab, slice, draws)
+// order: (draws, n)    form_parts: (slab, band, draws)
 
 struct Params {
     n: u32,
@@ -13,6 +13,8 @@ struct Params {
     cross: u32,
     bandwidths: u32,
     d: u32,
+    reach: u32,
+    band: u32,
     d_2: u32,
     bandwidths_2: u32,
     d_y: u32,
@@ -44,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first_draw = group.y % chunks * DRAWS;
     let pair = tile_of(group.x, down);
     if pair.wanted {
-        choose_blocks(group.x, down);
+        choose_blocks(pair);
         var sums = array<f32, MOST_DRAWS>();
         for (var row = 0u; row < pair.rows; row += TILE) {
             for (var column = 0u; column < pair.columns; column += TILE) {

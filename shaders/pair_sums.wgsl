@@ -3,7 +3,7 @@
 //
 // The sums of k^2 are 0 unless they are wanted.
 //
-// rows, columns: (groups, stride, TILE)    scales: (bandwidths)    parts: (slab, slice, block, 2)
+// rows, columns: (groups, stride, TILE)    scales: (bandwidths)    parts: (slab, band, block, 2)
 
 struct Params {
     n: u32,
@@ -14,6 +14,8 @@ struct Params {
     cross: u32,
     bandwidths: u32,
     d: u32,
+    reach: u32,
+    band: u32,
     d_2: u32,
     bandwidths_2: u32,
 }
@@ -30,7 +32,7 @@ struct Params {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let pair = tile_of(group.x, group.y);
     if pair.wanted {
-        choose_blocks(group.x, group.y);
+        choose_blocks(pair);
         block_sums(pair, thread);
     }
 }

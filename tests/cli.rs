@@ -1104,6 +1104,41 @@ fn fit_is_tested_with_many_kernels() {
 }
 
 #[test]
+fn a_budget_of_pairs_is_reported_with_what_it_leaves() {
+    let place = Place::new();
+    for name in ["x.csv", "y.csv"] {
+        place.write(name, csv(60, 2, 0.0));
+    }
+    place.write("model.json", r#"{"family": "gaussian", "mean": [0, 0], "covariance": [1, 1]}"#);
+    let rest = "--null wild --budget 3 --permutations 99 --engine cpu --json";
+    let compared = place.json(&format!("compare x.csv y.csv --aggregate fuse {rest}"));
+    let dependent = place.json(&format!("independence x.csv y.csv {rest}"));
+    let fitted = place.json(&format!("fit x.csv --model model.json {rest}"))["models"][0].clone();
+    for result in [&compared, &dependent, &fitted] {
+        assert_eq!((&result["budget"], &result["null"]), (&3.into(), &"wild".into()), "{result}");
+    }
+    for field in ["hsic_biased", "hsic_unbiased", "cka", "distance_correlation"] {
+        assert!(dependent[field].is_null(), "{field} is of all pairs: {dependent}");
+    }
+    assert!(dependent["statistic"].is_number() && fitted["ksd2_unbiased"].is_number());
+    assert!(fitted["ksd2_biased"].is_null(), "{fitted}");
+    assert_eq!(fitted["pairs"], 59.0 + 58.0 + 57.0);
+    let complete = place.json("fit x.csv --model model.json --permutations 99 --engine cpu --json");
+    assert!(complete["models"][0].get("budget").is_none(), "{complete}");
+
+    for (arguments, words) in [
+        ("compare x.csv y.csv --null wild --budget 3", "--aggregate"),
+        ("compare x.csv y.csv --aggregate agg --budget 3 --permutations 99", "--null wild"),
+        ("independence x.csv y.csv --budget 3", "--null wild"),
+        ("independence x.csv y.csv --null wild --budget 0", "at least 1"),
+        ("fit x.csv --model model.json --null parametric --budget 3", "--null wild"),
+        ("fit x.csv --model model.json --model model.json --budget 3", "one model"),
+    ] {
+        place.fails(2, &format!("{arguments} --engine cpu"), &[words]);
+    }
+}
+
+#[test]
 fn models_are_tested_for_their_fit() {
     let place = Place::new();
     place.write("x.csv", csv(80, 1, 0.0));

@@ -29,6 +29,8 @@ const BOTH: &[(&str, Test)] = &[
     ("wild_draws_are_those_of_plain_loops", wild_draws_are_those_of_plain_loops),
     ("ksd_is_that_of_finite_differences", ksd_is_that_of_finite_differences),
     ("the_difference_is_that_of_two_tests", the_difference_is_that_of_two_tests),
+    ("a_budget_takes_near_pairs", a_budget_takes_near_pairs),
+    ("the_largest_budget_takes_all_pairs", the_largest_budget_takes_all_pairs),
 ];
 
 /// Tests that need many repetitions: on the CPU engine.
@@ -47,6 +49,7 @@ const CPU_ONLY: &[(&str, Test)] = &[
     ("level_of_aggregated_tests", level_of_aggregated_tests),
     ("level_of_aggregated_independence", level_of_aggregated_independence),
     ("level_of_aggregated_fit", level_of_aggregated_fit),
+    ("level_with_a_budget", level_with_a_budget),
     ("what_is_there_is_found", what_is_there_is_found),
     ("each_variable_has_its_own_bandwidth", each_variable_has_its_own_bandwidth),
     (
@@ -176,7 +179,12 @@ fn hsic_is_the_trace_with_centring_matrices(device: &Device) -> Result<(), Faile
         let error = 2e-7 * scale * scale;
         let identity: Vec<u32> = (0..n as u32).collect();
         let what = format!("n {n}, {families:?}");
-        near(&format!("{what}: biased"), test.hsic_biased, trace(&k, &l, &identity), error)?;
+        near(
+            &format!("{what}: biased"),
+            test.hsic_biased.unwrap_or(f64::NAN),
+            trace(&k, &l, &identity),
+            error,
+        )?;
         for (draw, got) in test.draws.iter().enumerate() {
             let order = null::order(n, settings.seed, draw + 1);
             // The variable with fewer coordinates is the one that is permuted.
@@ -184,11 +192,16 @@ fn hsic_is_the_trace_with_centring_matrices(device: &Device) -> Result<(), Faile
             near(&format!("{what}: draw {draw}"), *got, want, error)?;
         }
         let [of_k, of_l] = [trace(&k, &k, &identity), trace(&l, &l, &identity)];
-        near(&format!("{what}: CKA"), test.cka, test.hsic_biased / (of_k * of_l).sqrt(), 1e-5)?;
+        near(
+            &format!("{what}: CKA"),
+            test.cka.unwrap_or(f64::NAN),
+            trace(&k, &l, &identity) / (of_k * of_l).sqrt(),
+            1e-5,
+        )?;
         if n <= 13 {
             near(
                 &format!("{what}: unbiased"),
-                test.hsic_unbiased,
+                test.hsic_unbiased.unwrap_or(f64::NAN),
                 mean_over_quadruples(&k, &l),
                 4.0 * error,
             )?;
@@ -337,7 +350,7 @@ fn ksd_is_that_of_finite_differences(device: &Device) -> Result<(), Failed> {
         let what = format!("n {n}, d {d}, {family:?}");
         near(&format!("{what}: unbiased"), test.ksd2_unbiased, off / pairs, error)?;
         let all: f64 = u.iter().flatten().sum();
-        near(&format!("{what}: biased"), test.ksd2_biased, all / (n * n) as f64, error)?;
+        near(&format!("{what}: biased"), test.ksd2_biased.unwrap_or(f64::NAN), all / (n * n) as f64, error)?;
         let labels = null::rademacher(n, settings.seed, 20);
         for (draw, got) in test.draws.iter().enumerate() {
             let sign =
@@ -382,7 +395,7 @@ fn unbiased_estimates_have_mean_zero(device: &Device) -> Result<(), Failed> {
             ..Default::default()
         };
         let samples = [Sample::new(1, &x), Sample::new(2, &y)];
-        hsic.push(independence(device, samples, &settings, &mut |_| {})?.hsic_unbiased);
+        hsic.push(independence(device, samples, &settings, &mut |_| {})?.hsic_unbiased.unwrap_or(f64::NAN));
         let mut random = Sequence::new(6, Stream::Data, repetition);
         let drawn = density.sample(30, &mut random).ok_or("the model can be drawn from")?;
         for family in [Family::Gaussian, Family::Imq] {
@@ -1017,6 +1030,23 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
     let gamma = elbo::density::Gamma::new(vec![2.0], vec![1.0])?;
     refused("outside of the support", fits(x, &gamma, &Default::default()), "density is zero there")?;
 
+    let alone = fit::Settings { budget: Some(2), null: fit::Null::Parametric, ..Default::default() };
+    refused("a budget of samples of the model", fits(x, &model(&[0.0], &[1.0]), &alone), "--null wild")?;
+    let budget = independence::Settings { budget: Some(2), ..Default::default() };
+    refused("a budget of permutations", independent([x.first(9), y], &budget), "--null wild")?;
+    let none = aggregate::Settings {
+        budget: Some(0),
+        null: aggregate::Null::Wild,
+        bandwidth: Some(Bandwidth::Values(vec![1.0])),
+        ..Default::default()
+    };
+    let outcome = aggregate::aggregate(device, [x.first(9), y], &none, &mut |_| {}).map(|_| ());
+    refused("a budget of nothing", outcome, "at least 1")?;
+    let near = fit::Settings { budget: Some(2), ..Default::default() };
+    let right = model(&[0.0], &[1.0]);
+    let test = fit(device, x, candidate(&right), &near, &mut |_| {})?;
+    refused("two models with a budget", better([&test, &test], 0.05).map(|_| ()), "all pairs")?;
+
     let wide = normal(62, 10, 2, 0.0);
     let many = |samples| aggregate::aggregate(device, samples, &Default::default(), &mut |_| {}).map(|_| ());
     refused("columns", many([x, Sample::new(2, &wide)]), "X has 1 columns and Y has 2")?;
@@ -1024,4 +1054,207 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
     let relative = |samples| closer(device, samples, &Default::default(), &mut |_| {}).map(|_| ());
     refused("columns", relative([x, y, Sample::new(2, &wide)]), "B has 2 columns and REAL has 1")?;
     refused("few points", relative([x, y, x.first(3)]), "B has 3 points")
+}
+
+/// The order in which the pairs of a budget are near.
+fn mixed(n: usize, seed: u64, which: u32) -> Vec<usize> {
+    Sequence::new(seed, Stream::Bins, which).order(n)
+}
+
+/// The mean over near pairs of u with the signs of each draw, in plain loops.
+fn near_means(u: impl Fn(usize, usize) -> f64, n: usize, reach: usize, seed: u64, draws: usize) -> Vec<f64> {
+    let labels = null::rademacher(n, seed, draws);
+    let mean = |draw: usize| {
+        let sign =
+            |i: usize| if labels.words[i / 32 * draws + draw] >> (i % 32) & 1 == 1 { 1.0 } else { -1.0 };
+        let (mut sum, mut count) = (0.0, 0.0);
+        for i in 0..n {
+            for j in (0..n).filter(|&j| j != i && i.abs_diff(j) <= reach) {
+                sum += sign(i) * sign(j) * u(i, j);
+                count += 1.0;
+            }
+        }
+        sum / count
+    };
+    (0..draws).map(mean).collect()
+}
+
+const DRAWS: usize = 10;
+
+/// The statistic and its draws against plain loops over the items in the order that the test takes them in.
+fn a_budget_takes_near_pairs(device: &Device) -> Result<(), Failed> {
+    let one = Bandwidth::Values(vec![1.5]);
+    for (case, (n, reach)) in [(10, 1), (101, 7), (333, 40), (700, 321)].into_iter().enumerate() {
+        let (x, y) = (normal(90 + 2 * case as u32, n, 2, 0.0), normal(91 + 2 * case as u32, n, 2, 0.1));
+        let samples = [Sample::new(2, &x), Sample::new(2, &y)];
+        let check = |what: &str, got: Vec<f64>, want: Vec<f64>, error: f64| {
+            let same = |(draw, (got, want)): (usize, (&f64, f64))| {
+                near(&format!("{what}, n {n}, reach {reach}, draw {draw}"), *got, want, error)
+            };
+            got.iter().zip(want).enumerate().try_for_each(same)
+        };
+        let pairs = (1..=reach.min(n - 1)).map(|r| n - r).sum::<usize>() as f64;
+
+        let density = model(&[0.1, 0.0], &[1.2, 1.0]);
+        let settings = fit::Settings {
+            bandwidth: one.clone(),
+            budget: Some(reach),
+            permutations: DRAWS - 1,
+            seed: 3,
+            ..Default::default()
+        };
+        let test = fit(device, samples[0], candidate(&density), &settings, &mut |_| {})?;
+        let mut scores = vec![0.0; 2 * n];
+        for (i, score) in scores.chunks_exact_mut(2).enumerate() {
+            density.score(samples[0].point(i), score)?;
+        }
+        let order = mixed(n, 3, 3);
+        let item = |i: usize| [samples[0].point(order[i]), &scores[2 * order[i]..][..2]];
+        let kernel = Kernel::new(Family::Gaussian, 1.5);
+        let want = near_means(|i, j| stein(&kernel, item(i), item(j)), n, reach, 3, DRAWS);
+        // The differences are good to about H^2 = 1e-6 of u, which is below 20 here.
+        check("fit", [vec![test.ksd2_unbiased], test.draws].concat(), want, 2e-5)?;
+        near("pairs of fit", test.pairs, pairs, 0.0)?;
+
+        // One kernel: the statistic of the aggregated test is its p-value, and MMD^2 is in its row.
+        let settings = aggregate::Settings {
+            families: vec![Family::Laplace],
+            bandwidth: Some(one.clone()),
+            null: aggregate::Null::Wild,
+            budget: Some(reach),
+            permutations: 39,
+            seed: 3,
+            ..Default::default()
+        };
+        let test = aggregate::aggregate(device, samples, &settings, &mut |_| {})?;
+        let kernel = Kernel::new(Family::Laplace, 1.5);
+        let orders = [mixed(n, 3, 0), mixed(n, 3, 1)];
+        let point = |which: usize, i: usize| samples[which].point(orders[which][i]);
+        let swapped = |i: usize, j: usize| {
+            let k = |a: &[f64], b: &[f64]| kernel.value(a, b);
+            k(point(0, i), point(0, j)) + k(point(1, i), point(1, j))
+                - k(point(0, i), point(1, j))
+                - k(point(0, j), point(1, i))
+        };
+        let want = near_means(swapped, n, reach, 3, 40);
+        // Values up to 2 with 24 bits.
+        near(&format!("MMD^2, n {n}"), test.kernels[0].mmd2, want[0], 4e-7)?;
+        let exceedances = want[1..].iter().filter(|v| **v >= want[0]).count();
+        near(&format!("p, n {n}"), test.kernels[0].p_value, (1 + exceedances) as f64 / 40.0, 1e-12)?;
+        near("pairs of compare", test.pairs, 4.0 * pairs, 0.0)?;
+
+        let settings = independence::Settings {
+            families: [Family::Gaussian, Family::Laplace],
+            bandwidths: [one.clone(), one.clone()],
+            null: independence::Null::Wild,
+            budget: Some(reach),
+            permutations: DRAWS - 1,
+            seed: 3,
+            ..Default::default()
+        };
+        let test = independence(device, samples, &settings, &mut |_| {})?;
+        if test.hsic_biased.is_some() || test.cka.is_some() || test.distance_correlation.is_some() {
+            return Err("an estimate from all pairs with a budget".into());
+        }
+        let (order, items) = (mixed(n, 3, 2), n / 2);
+        let difference = |which: usize, family: Family, i: usize, j: usize| {
+            let kernel = Kernel::new(family, 1.5);
+            let k = |a: usize, b: usize| kernel.value(samples[which].point(a), samples[which].point(b));
+            let [a, b, c, d] = [order[i], order[j], order[i + items], order[j + items]];
+            k(a, b) + k(c, d) - k(a, d) - k(c, b)
+        };
+        let both = |i: usize, j: usize| {
+            0.25 * difference(0, Family::Gaussian, i, j) * difference(1, Family::Laplace, i, j)
+        };
+        let want = near_means(both, items, reach, 3, DRAWS);
+        check("independence", [vec![test.statistic], test.draws].concat(), want, 4e-7)?;
+    }
+    Ok(())
+}
+
+/// From n - 1 on, all pairs are near. The order of the items is another one, so draws differ, but not the statistic.
+fn the_largest_budget_takes_all_pairs(device: &Device) -> Result<(), Failed> {
+    let n = 300;
+    let (x, y) = (normal(98, n, 3, 0.0), normal(99, n, 3, 0.2));
+    let samples = [Sample::new(3, &x), Sample::new(3, &y)];
+    let bandwidth = Bandwidth::Values(vec![2.0]);
+    let density = model(&[0.1; 3], &[1.0; 3]);
+    let ksd = |budget| -> Outcome<f64> {
+        let settings =
+            fit::Settings { bandwidth: bandwidth.clone(), budget, permutations: 1, ..Default::default() };
+        Ok(fit(device, samples[0], candidate(&density), &settings, &mut |_| {})?.ksd2_unbiased)
+    };
+    let hsic = |budget| -> Outcome<f64> {
+        let settings = independence::Settings {
+            bandwidths: [bandwidth.clone(), bandwidth.clone()],
+            null: independence::Null::Wild,
+            budget,
+            permutations: 1,
+            ..Default::default()
+        };
+        Ok(independence(device, samples, &settings, &mut |_| {})?.statistic)
+    };
+    for (what, of) in [("KSD^2", &ksd as &dyn Fn(Option<usize>) -> Outcome<f64>), ("HSIC", &hsic)] {
+        let items = if what == "HSIC" { n / 2 } else { n };
+        let complete = of(None)?;
+        for budget in [items - 1, items, usize::MAX] {
+            near(&format!("{what}, {budget}"), of(Some(budget))?, complete, 1e-7)?;
+        }
+        if (of(Some(items / 2))? - complete).abs() < 1e-6 {
+            return Err(format!("{what}: half of the pairs are no different from all").into());
+        }
+    }
+    Ok(())
+}
+
+/// Few repetitions, as for the other tests of this length: the standard error is .011.
+fn level_with_a_budget(device: &Device) -> Result<(), Failed> {
+    const REPETITIONS: u32 = 400;
+    const LIMITS: [f64; 2] = [0.02, 0.08];
+    const REACH: usize = 5;
+    let samples = |repetition: u32| {
+        [normal(50_000 + 2 * repetition, 100, 2, 0.0), normal(50_001 + 2 * repetition, 100, 2, 0.0)]
+    };
+    let bandwidth = Bandwidth::Values(vec![0.7, 2.0]);
+    for combine in [aggregate::Combine::Agg, aggregate::Combine::Fuse] {
+        rejections(&format!("{combine:?} with a budget"), REPETITIONS, LIMITS, |repetition| {
+            let [x, y] = samples(repetition);
+            let settings = aggregate::Settings {
+                bandwidth: Some(bandwidth.clone()),
+                combine,
+                null: aggregate::Null::Wild,
+                budget: Some(REACH),
+                permutations: 199,
+                seed: u64::from(repetition),
+                ..Default::default()
+            };
+            let samples = [Sample::new(2, &x), Sample::new(2, &y)];
+            Ok(aggregate::aggregate(device, samples, &settings, &mut |_| {})?.p.reject)
+        })?;
+    }
+    rejections("independence with a budget", REPETITIONS, LIMITS, |repetition| {
+        let [x, y] = samples(repetition);
+        let settings = independence::Settings {
+            bandwidths: [bandwidth.clone(), bandwidth.clone()],
+            null: independence::Null::Wild,
+            budget: Some(REACH),
+            permutations: 199,
+            seed: u64::from(repetition),
+            ..Default::default()
+        };
+        let samples = [Sample::new(2, &x), Sample::new(2, &y)];
+        Ok(independence(device, samples, &settings, &mut |_| {})?.p.reject)
+    })?;
+    let density = model(&[0.0; 2], &[1.0; 2]);
+    rejections("fit with a budget", REPETITIONS, LIMITS, |repetition| {
+        let [x, _] = samples(repetition);
+        let settings = fit::Settings {
+            bandwidth: bandwidth.clone(),
+            budget: Some(REACH),
+            permutations: 199,
+            seed: u64::from(repetition),
+            ..Default::default()
+        };
+        Ok(fit(device, Sample::new(2, &x), candidate(&density), &settings, &mut |_| {})?.p.reject)
+    })
 }

@@ -12,10 +12,10 @@ const RIGHT_ALONG_K = false;
 var<private> row_start: u32;
 var<private> column_start: u32;
 
-fn choose_blocks(x: u32, y: u32) {
+fn choose_blocks(pair: Block_pair) {
     let block = (params.block + TILE - 1u) / TILE * TILE / 4u * params.stride;
-    row_start = (step.first + y) * block;
-    column_start = x * block;
+    row_start = (pair.i - step.rows_at) * block;
+    column_start = (pair.j - step.columns_at) * block;
 }
 
 // Factors of one distance: coordinates, and in the expanded form two more.

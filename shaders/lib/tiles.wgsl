@@ -1,6 +1,7 @@
 // Which pairs of blocks a step takes: src/kernel/pairs.rs says the same in Rust.
 //
-// The kernel that this file is appended to has `params`, with at least: n, m, stride, block, slice, cross.
+// The kernel that this file is appended to has `params`, with at least: n, m, stride, block, slice, cross,
+// reach, band.
 
 struct Block_pair {
     // Whether its pairs are wanted; the rest is meaningless otherwise.
@@ -8,7 +9,7 @@ struct Block_pair {
     // Which blocks of all: rows and columns.
     i: u32,
     j: u32,
-    // Position among the parts, (slab, slice).
+    // Position among the parts, (slab, band).
     part: u32,
     // Points that are no padding.
     rows: u32,
@@ -32,15 +33,24 @@ fn count_of(i: u32) -> u32 {
     return min(params.block, select(params.n, params.m, in_y) - position);
 }
 
-// The tile of row block y of the slab and column block x of the slice.
+// Whether the column blocks of a row block start with the row block itself, and not with the slice.
+fn in_bands() -> bool {
+    return params.band < params.slice;
+}
+
+// The tile of row block y of the slab and column block x of its band.
 fn tile_of(x: u32, y: u32) -> Block_pair {
     let row_block = step.first + y;
     let i = step.rows_at + row_block;
-    let j = step.columns_at + x;
+    let j = select(step.columns_at, i, in_bands()) + x;
     let last = blocks_of(params.n) + blocks_of(params.m);
-    var wanted = row_block < params.slice && i < last && j < last && i <= j;
+    // Columns before the slice are far behind it, as whole numbers go.
+    var wanted = row_block < params.slice && j - step.columns_at < params.slice;
+    wanted = wanted && i < last && j < last && i <= j;
+    // The last row and the first column of two different blocks are the nearest.
+    wanted = wanted && (max(j - i, 1u) - 1u) * params.block < params.reach;
     if params.cross != 0u {
         wanted = wanted && class_of(i) != class_of(j);
     }
-    return Block_pair(wanted, i, j, y * params.slice + x, count_of(i), count_of(j));
+    return Block_pair(wanted, i, j, y * params.band + x, count_of(i), count_of(j));
 }

@@ -14,7 +14,7 @@ const DEPENDENCE = 3u;
 // The family of the second variable.
 override FAMILY_2: u32;
 
-// The values of a thread's four rows and four columns; 0 for padding and for a point with itself.
+// The values of a thread's four rows and four columns; 0 for padding, out of reach, and for a point with itself.
 fn values(pair: Block_pair, row: u32, column: u32, thread: u32) -> Tile {
     let group = vec2(column, row) / TILE;
     let corner = first_of(group, thread);
@@ -41,7 +41,10 @@ fn values(pair: Block_pair, row: u32, column: u32, thread: u32) -> Tile {
         let n = vec4(tile.n) + vec4(0u, 1u, 2u, 3u);
         let same = (n == vec4(m)) & vec4(pair.i == pair.j);
         let outside = (n >= vec4(pair.columns)) | vec4(m >= pair.rows);
-        tile.rows[r] = select(tile.rows[r], vec4(0.0), same | outside);
+        let p = vec4(pair.i * params.block + m);
+        let q = vec4(pair.j * params.block) + n;
+        let far = max(p, q) - min(p, q) > vec4(params.reach);
+        tile.rows[r] = select(tile.rows[r], vec4(0.0), same | outside | far);
     }
     return tile;
 }

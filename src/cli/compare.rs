@@ -50,6 +50,9 @@ pub(super) struct Compare {
     /// How they are made
     #[arg(long, default_value = "exact")]
     null: Null,
+    /// Use only about N R pairs, of items at most R apart in a random order: near-linear time, and less power
+    #[arg(long, value_name = "R")]
+    budget: Option<usize>,
     /// Points of a bin of --null binned, instead of as many as make about 512 bins
     #[arg(long, value_name = "POINTS")]
     bin: Option<usize>,
@@ -111,6 +114,11 @@ impl Compare {
             seed: self.kernel.common.seed,
         };
         settings.check()?;
+        if self.budget.is_some() && self.aggregate.is_none() {
+            return Err(Error::usage(
+                "--budget is for aggregated tests of two samples; add --aggregate agg --null wild",
+            ));
+        }
         let features = self.features.map(|count| self.features_settings(count)).transpose()?;
         let [x, y] = match &self.y {
             Some(y) => self.kernel.common.read([&self.x, y])?,
@@ -209,6 +217,7 @@ impl Compare {
             combine,
             permutations: self.permutations,
             null,
+            budget: self.budget,
             alpha: self.alpha,
             seed: self.kernel.common.seed,
         };

@@ -54,6 +54,9 @@ pub(super) struct Independence {
     /// How they are made
     #[arg(long, default_value = "exact")]
     null: Null,
+    /// Use only about N R pairs, of items at most R apart in a random order: near-linear time, and less power
+    #[arg(long, value_name = "R")]
+    budget: Option<usize>,
     /// Level of the test
     #[arg(long, default_value_t = 0.05)]
     alpha: f64,
@@ -108,6 +111,7 @@ impl Independence {
             bandwidths: [of_x, of_y],
             permutations: self.permutations,
             null: self.null,
+            budget: self.budget,
             alpha: self.alpha,
             seed: self.common.seed,
         };
@@ -217,10 +221,16 @@ fn print(test: &Test, names: [&str; 2], information: Option<&Information>) {
         result(format_args!("{letter}          {name}: d = {}; {kernel}", of.d));
     }
     result(format_args!("rows       {}", grouped(test.n as f64)));
-    result(format_args!("HSIC       {:.4e} biased, {:.4e} unbiased", test.hsic_biased, test.hsic_unbiased));
+    if let Some((biased, unbiased)) = test.hsic_biased.zip(test.hsic_unbiased) {
+        result(format_args!("HSIC       {biased:.4e} biased, {unbiased:.4e} unbiased"));
+    } else {
+        result(format_args!("HSIC       {:.4e}, of paired rows, from a part of all pairs", test.statistic));
+    }
     let distance =
         test.distance_correlation.map_or(String::new(), |d| format!("; distance correlation {d:.3}"));
-    result(format_args!("strength   CKA {:.4}{distance} (0 to 1, above 0 also by chance)", test.cka));
+    if let Some(cka) = test.cka {
+        result(format_args!("strength   CKA {cka:.4}{distance} (0 to 1, above 0 also by chance)"));
+    }
     if let Some(information) = information {
         let caveat =
             if test.x.d.max(test.y.d) > MANY_COLUMNS { "; too small in so many dimensions" } else { "" };

@@ -94,7 +94,7 @@ impl Kernel for BlockTotals {
     }
 
     fn iterations(&self) -> usize {
-        self.pairs.slice + self.blocks_per_bin.min(self.pairs.slice) * self.pairs.block
+        self.pairs.band() + self.blocks_per_bin.min(self.pairs.band()) * self.pairs.block
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

@@ -54,7 +54,7 @@ impl Kernel for FoldForms {
 
     fn shape(&self) -> Shape {
         let Self { pairs, draws } = self;
-        let parts = pairs.slab * pairs.slice * draws;
+        let parts = pairs.slab * pairs.band() * draws;
         let grid = [draws.div_ceil(THREADS), pairs.slab];
         Shape::new([parts], [pairs.blocks() * draws], grid, parts)
     }

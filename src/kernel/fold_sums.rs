@@ -79,7 +79,11 @@ impl Kernel for FoldSums {
 
     fn shape(&self) -> Shape {
         let pairs = &self.pairs;
-        let blocks = if self.side == Side::Rows { pairs.slab } else { pairs.slice };
+        let blocks = match self.side {
+            Side::Rows => pairs.slab,
+            Side::Columns if pairs.band() < pairs.slice => pairs.slab + pairs.band() - 1,
+            Side::Columns => pairs.slice,
+        };
         let groups = (pairs.block * TERMS).div_ceil(THREADS);
         Shape::new([parts_len(pairs)], [sums_len(pairs)], [groups, blocks], parts_len(pairs))
     }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `members`: the vectors a_b as bits, `(blocks * block / 32, draws)` words; bit p % 32 of word (p / 32, b) is
-//! a_b of point p; k is taken less its centre. `form_parts: (slab, slice, draws)`; the rest as in [`super::pair_sums`].
+//! a_b of point p; k is taken less its centre. `form_parts: (slab, band, draws)`; the rest as in [`super::pair_sums`].
 //!
 //! On the CPU a tile of K is multiplied with the bits of its columns, as numbers, by faer; on the GPU the tile
 //! lies in workgroup memory and each thread takes one vector at a time.
@@ -84,8 +84,8 @@ impl Kernel for PairForms {
         let Self { pairs, draws } = self;
         Shape::new(
             [pairs.slice_len(), pairs.slice_len(), pairs.scales_len(), members_len(pairs, *draws)],
-            [parts_len(pairs), parts_len(pairs), pairs.slab * pairs.slice * draws],
-            [pairs.slice, pairs.slab],
+            [parts_len(pairs), parts_len(pairs), pairs.slab * pairs.band() * draws],
+            [pairs.band(), pairs.slab],
             pairs.evaluations() * (pairs.flop_each() + 2 * draws),
         )
     }
@@ -139,7 +139,7 @@ impl Kernel for PairForms {
         parts.enumerate().for_each_init(
             scratch,
             |(scratch, columns, product), (index, ((row, column), forms))| {
-                let (y, x) = (index / self.pairs.slice, index % self.pairs.slice);
+                let (y, x) = (index / self.pairs.band(), index % self.pairs.band());
                 if let Some(tile) = self.pairs.tile(step, y, x) {
                     let width = tile.width();
                     columns.clear(width);

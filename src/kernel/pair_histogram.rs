@@ -6,7 +6,7 @@
 //! counts[I, J, v] = how many r, c with u >> (shift + width) = prefix and v = (u >> shift) mod 2^width
 //! ```
 //!
-//! `prefix`: one word; `counts: (slab, slice, BINS)`, whole numbers. Each pair of different points counts once:
+//! `prefix`: one word; `counts: (slab, band, BINS)`, whole numbers. Each pair of different points counts once:
 //! of a block with itself, only pairs r < c.
 
 use super::pairs::{Family, Form, Pairs, Scratch, Value, case_pairs};
@@ -67,8 +67,8 @@ impl Kernel for PairHistogram {
         let pairs = &self.pairs;
         Shape::new(
             [pairs.slice_len(), pairs.slice_len(), 1],
-            [pairs.slab * pairs.slice * BINS],
-            [pairs.slice, pairs.slab],
+            [pairs.slab * pairs.band() * BINS],
+            [pairs.band(), pairs.slab],
             pairs.evaluations() * pairs.flop_each(),
         )
     }
@@ -116,7 +116,7 @@ impl Kernel for PairHistogram {
         counts.par_chunks_exact_mut(BINS).enumerate().for_each_init(
             Scratch::default,
             |scratch, (index, counts)| {
-                let (y, x) = (index / self.pairs.slice, index % self.pairs.slice);
+                let (y, x) = (index / self.pairs.band(), index % self.pairs.band());
                 let Some(tile) = self.pairs.tile(step, y, x) else { return };
                 counts.fill(0.0);
                 self.pairs.distances([rows, columns], &tile, scratch, |first, strip| {

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `rows`, `columns`, `scales`: X as in [`super::pairs`]; `y: (n, d_y)`; `scales_y`: one a bandwidth; `order`:
-//! o_b(i) as words, `(draws, n)`. `form_parts: (slab, slice, draws)`. k and l are taken less their centres.
+//! o_b(i) as words, `(draws, n)`. `form_parts: (slab, band, draws)`. k and l are taken less their centres.
 //!
 //! On the CPU a tile of K stays in the second-level cache while one tile of L after the other is made beside it; on
 //! the GPU each thread keeps its part of K in registers for [`DRAWS`] orders.
@@ -80,8 +80,8 @@ impl Kernel for PairProducts {
         let (n, slice) = (pairs.n, pairs.slice_len());
         Shape::new(
             [slice, slice, pairs.scales_len(), n * other.d, other.bandwidths, draws * n],
-            [pairs.slab * pairs.slice * draws],
-            [pairs.slice, pairs.slab * draws.div_ceil(DRAWS)],
+            [pairs.slab * pairs.band() * draws],
+            [pairs.band(), pairs.slab * draws.div_ceil(DRAWS)],
             pairs.evaluations() * (pairs.flop_each() + draws * (other.flop_each() + 2)),
         )
     }
@@ -134,7 +134,7 @@ impl Kernel for PairProducts {
         form_parts.par_chunks_exact_mut(*draws).enumerate().for_each_init(
             Memory::default,
             |memory, (index, forms)| {
-                let (at, x) = (index / pairs.slice, index % pairs.slice);
+                let (at, x) = (index / pairs.band(), index % pairs.band());
                 let Some(tile) = pairs.tile(step, at, x) else { return };
                 let width = tile.width();
                 memory.values.resize(tile.rows * width, 0.0);

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `rows`, `columns`: slices of the points ([`super::pairs`]); `scales`: one a bandwidth; both results
-//! `(slab, slice, block, 2)`. Only the wanted tiles of a step are written, and of them only what is no padding; k is
+//! `(slab, band, block, 2)`. Only the wanted tiles of a step are written, and of them only what is no padding; k is
 //! taken less its centre, and the sums of its squares are 0 unless they are wanted. A block's pairs with itself are
 //! all in the rows: it has no columns.
 
@@ -53,7 +53,7 @@ pub const TERMS: usize = 2;
 
 /// Words of `row_parts` and of `column_parts`.
 pub(super) fn parts_len(pairs: &Pairs) -> usize {
-    pairs.slab * pairs.slice * pairs.block * TERMS
+    pairs.slab * pairs.band() * pairs.block * TERMS
 }
 
 impl Kernel for PairSums {
@@ -66,7 +66,7 @@ impl Kernel for PairSums {
         Shape::new(
             [pairs.slice_len(), pairs.slice_len(), pairs.scales_len()],
             [parts_len(pairs), parts_len(pairs)],
-            [pairs.slice, pairs.slab],
+            [pairs.band(), pairs.slab],
             pairs.evaluations() * pairs.flop_each(),
         )
     }
@@ -100,7 +100,7 @@ impl Kernel for PairSums {
         let parts = row_parts.par_chunks_exact_mut(part).zip(column_parts.par_chunks_exact_mut(part));
         let scratch = || (Scratch::default(), ColumnSums::default());
         parts.enumerate().for_each_init(scratch, |(scratch, columns), (index, (row_part, column_part))| {
-            let (y, x) = (index / self.pairs.slice, index % self.pairs.slice);
+            let (y, x) = (index / self.pairs.band(), index % self.pairs.band());
             if let Some(tile) = self.pairs.tile(step, y, x) {
                 columns.clear(tile.width());
                 self.pairs.values(inputs, &tile, scratch, |first, values| {

@@ -36,8 +36,13 @@
 //! `dependence` estimates HSIC (Schrab, Kim, Guedj, Gretton, "Efficient aggregated kernel tests using incomplete
 //! U-statistics", NeurIPS 2022).
 //!
+//! Sums over all pairs of items of one sample may be replaced by sums over those whose numbers differ by at most
+//! `reach` R: the first R super-diagonals, about n R pairs instead of n^2 / 2 (an incomplete U-statistic, loc. cit.).
+//! All others count 0.
+//!
 //! A step takes `slab` row blocks, each with all column blocks that come after it: k is symmetric, and no pair
-//! is evaluated twice. Rows and columns are two slices of the points, the same one or different ones, so that
+//! is evaluated twice. Where a slice has more column blocks than are in reach, the parts of a row block are those of a
+//! `band` of column blocks that starts with the row block itself, and no others are looked at. Rows and columns are two slices of the points, the same one or different ones, so that
 //! samples larger than a device's largest buffer go through it slice by slice.
 
 use super::product::{Combine, DEPTH, THREADS, TILE, overrides, words};
@@ -50,6 +55,9 @@ use serde::{Deserialize, Serialize};
 
 /// Most points of a block: its kernel values with another block stay in a core's second-level cache.
 pub const MOST_POINTS: usize = 288;
+
+/// The reach that takes all pairs.
+pub const UNLIMITED: usize = usize::MAX;
 
 /// The family of the kernel function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -189,6 +197,8 @@ pub struct Pairs {
     pub form: Form,
     /// The other variable, for [`Value::Dependence`].
     pub second: Option<Second>,
+    /// Items whose numbers differ by more are no pair; of one sample only, and at least 1.
+    pub reach: usize,
 }
 
 /// Two blocks whose pairs are wanted.
@@ -196,7 +206,7 @@ pub struct Pairs {
 pub(super) struct Tile {
     /// Position of the row block in the slab.
     pub(super) y: usize,
-    /// Position of the column block in its slice.
+    /// Position of the column block in its band.
     pub(super) x: usize,
     /// Place of the first row in its slice's buffer.
     pub(super) first_row: usize,
@@ -289,23 +299,36 @@ impl Pairs {
         (first..first + count).map(|k| points[self.word(place, k)]).collect()
     }
 
-    /// Position of a tile's numbers in the buffers of parts, `(slab, slice)`.
-    pub(super) fn part(&self, tile: &Tile) -> usize {
-        tile.y * self.slice + tile.x
+    /// How many blocks after a row block have columns in its reach.
+    pub fn blocks_in_reach(&self) -> usize {
+        self.reach.div_ceil(self.block)
     }
 
-    /// The tile at a position of the slab and of the column slice, if its pairs are wanted.
+    /// Column blocks of a row block of a step: those of a slice, or fewer if only fewer are in reach.
+    pub fn band(&self) -> usize {
+        self.blocks_in_reach().saturating_add(1).min(self.slice)
+    }
+
+    /// Position of a tile's numbers in the buffers of parts, `(slab, band)`.
+    pub(super) fn part(&self, tile: &Tile) -> usize {
+        tile.y * self.band() + tile.x
+    }
+
+    /// The tile at a position of the slab and of the band, if its pairs are wanted.
     pub(super) fn tile(&self, step: &Step, y: usize, x: usize) -> Option<Tile> {
-        let row_block = step.first as usize + y;
-        let (i, j) = (step.rows_at as usize + row_block, step.columns_at as usize + x);
+        let (row_block, columns_at) = (step.first as usize + y, step.columns_at as usize);
+        let i = step.rows_at as usize + row_block;
+        let j = x + if self.band() < self.slice { i } else { columns_at };
+        let column_block = j.checked_sub(columns_at)?;
         let last = self.blocks();
-        let wanted = row_block < self.slice && i < last && j < last && i <= j;
+        let wanted = row_block < self.slice && column_block < self.slice && i < last && j < last && i <= j;
+        let wanted = wanted && j - i <= self.blocks_in_reach();
         let crossed = !self.cross || self.class(i) != self.class(j);
         (wanted && crossed).then(|| Tile {
             y,
             x,
             first_row: row_block * self.pitch(),
-            first_column: x * self.pitch(),
+            first_column: column_block * self.pitch(),
             i,
             j,
             rows: self.count(i),
@@ -315,12 +338,12 @@ impl Pairs {
 
     /// All tiles of a step.
     pub(super) fn tiles(&self, step: &Step) -> impl Iterator<Item = Tile> {
-        (0..self.slab).flat_map(move |y| (0..self.slice).filter_map(move |x| self.tile(step, y, x)))
+        (0..self.slab).flat_map(move |y| (0..self.band()).filter_map(move |x| self.tile(step, y, x)))
     }
 
     /// Kernel values of a step at most.
     pub(super) fn evaluations(&self) -> usize {
-        self.slab * self.slice * self.block * self.block
+        self.slab * self.band() * self.block * self.block
     }
 
     /// Loop iterations of a workgroup for `draws` label vectors, a little more than there are.
@@ -373,7 +396,17 @@ impl Pairs {
             usize::from(self.cross),
             self.bandwidths,
             self.d,
+            // More points than 32 bits can count there are not.
+            self.reach.min(u32::MAX as usize),
+            self.band(),
         ])
+    }
+
+    /// The columns of a tile that are in reach of row `r`.
+    fn columns_in_reach(&self, tile: &Tile, r: usize) -> std::ops::Range<usize> {
+        let (row, first) = (tile.i * self.block + r, tile.j * self.block);
+        let at = |item: usize| item.saturating_sub(first).min(tile.columns);
+        at(row.saturating_sub(self.reach))..at(row.saturating_add(self.reach).saturating_add(1))
     }
 
     /// What distances are made of.
@@ -413,9 +446,11 @@ impl Pairs {
         all
     }
 
-    /// The truth: k less its centre of row r and column c of a tile, 0 where both are the same point.
+    /// The truth: k less its centre of row r and column c of a tile, 0 where both are the same point or out of
+    /// reach.
     pub(super) fn truth(&self, [rows, columns, scales]: [&[f64]; 3], tile: &Tile, [r, c]: [usize; 2]) -> f64 {
-        if tile.i == tile.j && r == c {
+        let distance = (tile.j * self.block + c).abs_diff(tile.i * self.block + r);
+        if (tile.i == tile.j && r == c) || distance > self.reach {
             return 0.0;
         }
         // Two points of d numbers from number `at` on.
@@ -484,7 +519,7 @@ pub(super) struct Scratch(Memory);
 
 impl Pairs {
     /// k less its centre between the rows and columns of a tile, a group of rows at a time: `each` gets the first
-    /// row and the values, `(rows, width)`, with 0 in the columns that are padding.
+    /// row and the values, `(rows, width)`, with 0 in the columns that are padding or out of reach.
     pub(super) fn values(
         &self,
         [rows, columns, scales]: [&[f32]; 3],
@@ -496,7 +531,9 @@ impl Pairs {
         let inputs = [rows, columns];
         let mut finished = |first: usize, strip: &mut [f32]| {
             for (r, row) in strip.chunks_exact_mut(tile.width()).enumerate() {
-                row[tile.columns..].fill(0.0);
+                let near = self.columns_in_reach(tile, first + r);
+                row[..near.start].fill(0.0);
+                row[near.end..].fill(0.0);
                 if tile.i == tile.j {
                     row[first + r] = 0.0;
                 }
@@ -846,6 +883,7 @@ pub(super) fn case_pairs() -> Vec<(Pairs, Step)> {
         bandwidths: if family.without_bandwidth() { 1 } else { 1 + d % 2 },
         form,
         second: None,
+        reach: UNLIMITED,
     };
     let at = |first, rows_at, columns_at| Step { first, rows_at, columns_at, ..Step::default() };
     let dependence = |pairs: Pairs, family: Family, d| Pairs {
@@ -886,6 +924,18 @@ pub(super) fn case_pairs() -> Vec<(Pairs, Step)> {
         (dependence(pairs(70, 0, 3, 32, Gaussian, Differences), Laplace, 2), at(0, 0, 0)),
         (dependence(pairs(40, 0, 1, 64, Imq, Differences), Delta, 1), at(0, 0, 0)),
         (dependence(pairs(65, 0, 2, 32, Laplace, Differences), Gaussian, 5), at(1, 0, 0)),
+        // Only near pairs: within a block, beyond one, in a band as wide as the slice, from one slice to the next.
+        (Pairs { value: Value::Stein, reach: 5, ..pairs(100, 0, 3, 32, Gaussian, Differences) }, at(0, 0, 0)),
+        (
+            Pairs { value: Value::Paired, reach: 33, ..pairs(129, 0, 2, 32, Laplace, Differences) },
+            at(1, 0, 0),
+        ),
+        (Pairs { value: Value::Stein, reach: 40, ..pairs(90, 0, 2, 32, Imq, Differences) }, at(0, 0, 0)),
+        (
+            Pairs { reach: 31, slice: 3, ..dependence(pairs(200, 0, 1, 32, Imq, Differences), Laplace, 2) },
+            at(2, 0, 3),
+        ),
+        (Pairs { value: Value::Paired, reach: 7, ..pairs(70, 0, 2, 64, Gaussian, Differences) }, at(0, 0, 0)),
     ]
 }
 

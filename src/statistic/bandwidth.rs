@@ -6,7 +6,7 @@ use super::{Kernel, Sample};
 use crate::engine::{Device, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pair_histogram::{BINS, DIGITS, PairHistogram};
-use crate::kernel::pairs::{Family, Form, MOST_POINTS, Pairs, Value};
+use crate::kernel::pairs::{Family, Form, MOST_POINTS, Pairs, UNLIMITED, Value};
 use crate::program::{BufferId, Plan, ProgramId, Step};
 use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
@@ -265,6 +265,7 @@ impl Selection {
             bandwidths: 1,
             form: Form::Differences,
             second: None,
+            reach: UNLIMITED,
         };
         pairs.block = pairs.fitting_block(MOST_POINTS, 0);
         let blocks = pairs.blocks();

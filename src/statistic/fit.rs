@@ -22,6 +22,7 @@ use super::null;
 use super::p_value::{self, PValue, TIE, normal_tail};
 use super::points::Points;
 use super::split;
+use super::two_sample::mixed;
 use super::{Bandwidth, Kernel, Sample};
 use crate::density::{Density, Scored};
 use crate::engine::Device;
@@ -63,9 +64,12 @@ pub struct Settings {
     pub permutations: usize,
     /// How they are made.
     pub null: Null,
+    /// Take only pairs of items at most this far apart in a random order, about n R of them instead of n^2 / 2: near-linear
+    /// time, at some loss of power. With the wild bootstrap only.
+    pub budget: Option<usize>,
     /// Level of the test.
     pub alpha: f64,
-    /// Seed of the draws.
+    /// Seed of the draws, and of the order with a budget.
     pub seed: u64,
 }
 
@@ -77,11 +81,15 @@ impl Default for Settings {
             split: false,
             permutations: 999,
             null: Null::Wild,
+            budget: None,
             alpha: 0.05,
             seed: 0,
         }
     }
 }
+
+/// Which random order a budget's pairs are near in.
+const MIXED: u32 = 3;
 
 /// Fits a model to a sample, with a seed.
 pub type Refit<'a> = dyn Fn(Sample<'_>, u64) -> Result<Box<dyn Density>> + 'a;
@@ -112,10 +120,13 @@ pub struct Fit {
     pub bandwidths: Vec<f64>,
     /// Where they come from.
     pub bandwidth_rule: String,
-    /// Unbiased estimate of KSD^2: what the draws are compared with.
+    /// Unbiased estimate of KSD^2: what the draws are compared with. With a budget the mean over the pairs taken.
     pub ksd2_unbiased: f64,
-    /// Biased estimate, never negative.
-    pub ksd2_biased: f64,
+    /// Biased estimate from all pairs, never negative; none with a budget.
+    pub ksd2_biased: Option<f64>,
+    /// How far apart the items of a pair were at most, if not all pairs were taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<usize>,
     /// The p-value.
     #[serde(flatten)]
     pub p: PValue,
@@ -160,6 +171,7 @@ impl Settings {
         if self.split {
             split::candidates(&self.bandwidth, self.family)?;
         }
+        null::check_budget(self.budget, self.null == Null::Wild)?;
         p_value::check(self.permutations, self.alpha)
     }
 }
@@ -197,7 +209,11 @@ pub fn fit(
         kernel: settings.family,
         bandwidths: kernel.bandwidths.clone(),
         ksd2_unbiased: values[0],
-        ksd2_biased: (values[0] * pairs + stein.diagonal(kernel)) / (n * n),
+        ksd2_biased: settings
+            .budget
+            .is_none()
+            .then(|| (values[0] * pairs + stein.diagonal(kernel)) / (n * n)),
+        budget: settings.budget,
         p: PValue::of_draws(values[0], &draws, tie, settings.null.name(), settings.alpha),
         seconds: start.elapsed().as_secs_f64(),
         pairs: evaluations,
@@ -311,13 +327,12 @@ impl Stein {
             Null::Parametric => self.parametric(device, candidate, kernels, settings, progress)?,
         };
         for (drawn, kernel) in drawn.iter_mut().zip(kernels) {
-            drawn.values.iter_mut().for_each(|value| *value /= self.pairs());
             drawn.tie = TIE * self.diagonal(kernel) / self.n() as f64;
         }
         Ok(drawn)
     }
 
-    /// The sums of u over i != j, with random signs.
+    /// The means of u over i != j, with random signs; with a budget over near pairs.
     fn wild(
         &self,
         device: &Device,
@@ -326,21 +341,32 @@ impl Stein {
         progress: &mut dyn FnMut(f64),
     ) -> Result<Vec<Drawn>> {
         let labels = null::rademacher(self.n(), settings.seed, settings.permutations + 1);
-        let points = Points::stein(Sample::new(self.scored.d, &self.scored.points), &self.scored.scores)?;
+        let [points, scores] =
+            [&self.scored.points, &self.scored.scores].map(|values| Sample::new(self.scored.d, values));
+        let stein = match settings.budget {
+            None => Points::stein(points, scores.values)?,
+            // Near pairs must be a random choice: files are often in some order.
+            Some(_) => {
+                let [points, scores] = [points, scores].map(|values| mixed(values, settings.seed, MIXED));
+                Points::stein(Sample::new(self.scored.d, &points), &scores)?.within(settings.budget)
+            }
+        };
         let mut drawn = Vec::with_capacity(kernels.len());
         for (index, kernel) in kernels.iter().enumerate() {
             let mut part = |done: f64| progress((index as f64 + done) / kernels.len() as f64);
-            let gram = Pass::new(device, &points, kernel, &Extra::Forms(&labels), false)?.run(&mut part)?;
+            let gram = Pass::new(device, &stein, kernel, &Extra::Forms(&labels), false)?.run(&mut part)?;
+            let pairs = 2.0 * gram.evaluations;
             let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
             let sum: f64 = rows.iter().sum();
             let dots = null::dot(&labels, self.n(), &rows);
-            let values = gram.forms.iter().zip(dots).map(|(q, l)| 4.0 * q - 4.0 * l + sum).collect();
+            let values =
+                gram.forms.iter().zip(dots).map(|(q, l)| (4.0 * q - 4.0 * l + sum) / pairs).collect();
             drawn.push(Drawn { values, tie: 0.0, rows, evaluations: gram.evaluations });
         }
         Ok(drawn)
     }
 
-    /// The sums of u over i != j: of the sample, and of samples of the model, each with all kernels.
+    /// The means of u over i != j: of the sample, and of samples of the model, each with all kernels.
     fn parametric(
         &self,
         device: &Device,
@@ -353,7 +379,7 @@ impl Stein {
             let points = Points::stein(Sample::new(scored.d, &scored.points), &scored.scores)?;
             let gram = Pass::new(device, &points, kernel, &Extra::None, false)?.run(&mut |_| {})?;
             let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
-            let values = vec![rows.iter().sum()];
+            let values = vec![rows.iter().sum::<f64>() / self.pairs()];
             Ok(Drawn { values, tie: 0.0, rows, evaluations: gram.evaluations })
         };
         let mut all = kernels.iter().map(|kernel| run(&self.scored, kernel)).collect::<Result<Vec<_>>>()?;
@@ -394,8 +420,13 @@ impl Stein {
 /// 4 / n Var(mean over x' of u_1 - u_2), never negative.
 ///
 /// # Errors
-/// If the two were not tested on the same points with the same kernel.
+/// If the two were not tested on the same points with the same kernel, by all pairs.
 pub fn better([first, second]: [&Fit; 2], alpha: f64) -> Result<Better> {
+    if first.budget.or(second.budget).is_some() {
+        return Err(Error::usage(
+            "two models are compared by all pairs; leave out --budget, or give one model",
+        ));
+    }
     if first.n != second.n || first.kernel != second.kernel || first.bandwidths != second.bandwidths {
         return Err(Error::usage(
             "two models can be compared with the same kernel and bandwidth only; give --bandwidth a number",

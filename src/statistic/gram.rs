@@ -10,7 +10,7 @@ use crate::kernel::fold_sums::{FoldSums, Side, sums_len};
 use crate::kernel::pair_forms::{BITS, PairForms, members_len};
 use crate::kernel::pair_products::PairProducts;
 use crate::kernel::pair_sums::{PairSums, TERMS};
-use crate::kernel::pairs::{Form, MOST_POINTS, Pairs, Second};
+use crate::kernel::pairs::{Form, MOST_POINTS, Pairs, Second, UNLIMITED, Value};
 use crate::program::{BufferId, Kernel as _, MOST_ITERATIONS, Plan, ProgramId, Step};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -81,6 +81,7 @@ fn pairs_of(points: &Points, kernel: &Kernel, form: Form, cross: bool) -> Pairs 
             family: second.kernel.family,
             bandwidths: second.kernel.bandwidths.len(),
         }),
+        reach: points.reach,
     }
 }
 
@@ -114,7 +115,7 @@ impl Extra<'_> {
 
 /// Work of one row block with all columns of a slice.
 fn row_block_flop(pairs: &Pairs, extra: &Extra<'_>) -> usize {
-    pairs.slice * pairs.block * pairs.block * extra.flop_each(pairs)
+    pairs.band() * pairs.block * pairs.block * extra.flop_each(pairs)
 }
 
 /// Many 0/1 label vectors over all points, as bits: point p of a sample is bit p % 32 of its word (p / 32, b).
@@ -141,7 +142,7 @@ pub struct Gram {
     pub forms: Vec<f64>,
     /// `(bins, bins)`: K summed over bins; symmetric.
     pub bins: Vec<f64>,
-    /// Kernel values computed.
+    /// Pairs of points: those that were wanted, each once.
     pub evaluations: f64,
     /// How distances were computed.
     pub form: Form,
@@ -199,6 +200,11 @@ impl<'a> Pass<'a> {
         cross: bool,
     ) -> Result<Self> {
         kernel.check()?;
+        if points.reach != UNLIMITED && (points.value == Value::Kernel || points.reach == 0) {
+            return Err(Error::usage(
+                "only pairs of items of one sample can be limited to near ones, at a distance of at least 1",
+            ));
+        }
         let form = points.form(kernel);
         let draws = extra.draws();
         let mut pairs = pairs_of(points, kernel, form, cross);
@@ -217,12 +223,13 @@ impl<'a> Pass<'a> {
                 };
                 BITS * (1..=MOST_POINTS / BITS).rev().find(fits).unwrap_or(1)
             }
-            _ => pairs.fitting_block(MOST_POINTS, draws),
+            // With few pairs of each point, small blocks hold few that are out of reach.
+            _ => pairs.fitting_block(pairs.reach.min(MOST_POINTS).next_multiple_of(BITS), draws),
         };
         let block = pairs.block;
         let block_bytes = 4 * (pairs.pitch() * pairs.stride().max(TERMS)).max(draws);
         pairs.slice = (SLICE_BYTES / block_bytes).min(SLICE_BLOCKS).clamp(1, pairs.blocks());
-        let parts = 4 * pairs.slice * (block * TERMS).max(draws);
+        let parts = 4 * pairs.band() * (block * TERMS).max(draws);
         let most = (PARTS_BYTES / parts).min(STEP_FLOP / row_block_flop(&pairs, extra));
         pairs.slab = most.clamp(1, pairs.slice);
 
@@ -232,7 +239,7 @@ impl<'a> Pass<'a> {
         let columns =
             if pairs.slice == pairs.blocks() { rows } else { plan.buffer("columns", pairs.slice_len()) };
         let scales = plan.buffer("scales", pairs.scales_len());
-        let parts_len = pairs.slab * pairs.slice * block * TERMS;
+        let parts_len = pairs.slab * pairs.band() * block * TERMS;
         let row_parts = plan.buffer("row parts", parts_len);
         let column_parts = plan.buffer("column parts", parts_len);
         let sums = plan.buffer("sums", sums_len(&pairs));
@@ -245,7 +252,7 @@ impl<'a> Pass<'a> {
             let buffers = product.shape().reads;
             let [y, scales_y, order] =
                 [("y", 3), ("scales of y", 4), ("order", 5)].map(|(name, at)| plan.buffer(name, buffers[at]));
-            let form_parts = plan.buffer("form parts", pairs.slab * pairs.slice * draws);
+            let form_parts = plan.buffer("form parts", pairs.slab * pairs.band() * draws);
             let results = plan.buffer("forms", pairs.blocks() * draws);
             let own = [("y", y), ("scales_y", scales_y), ("order", order), ("form_parts", form_parts)];
             plan.call(program, product, &[&inputs[..], &own].concat())?;
@@ -254,7 +261,7 @@ impl<'a> Pass<'a> {
             (others, forms) = (Some([y, scales_y, order]), Some(results));
         } else if draws > 0 {
             let members = plan.buffer("members", members_len(&pairs, draws));
-            let form_parts = plan.buffer("form parts", pairs.slab * pairs.slice * draws);
+            let form_parts = plan.buffer("form parts", pairs.slab * pairs.band() * draws);
             let results = plan.buffer("forms", pairs.blocks() * draws);
             let extra = [("members", members), ("form_parts", form_parts)];
             let buffers = [&inputs[..], &parts, &extra].concat();
@@ -380,7 +387,8 @@ impl<'a> Pass<'a> {
         let most = (SUBMISSION_FLOP / step_flop).clamp(1, MOST_STEPS);
         let mut batches = Vec::new();
         for rows_at in slices() {
-            for columns_at in slices().filter(|&at| at >= rows_at) {
+            let last = (rows_at + pairs.slice - 1).saturating_add(pairs.blocks_in_reach());
+            for columns_at in slices().filter(|at| (rows_at..=last).contains(at)) {
                 let step = |first: usize| Step {
                     first: first as u32,
                     rows_at: rows_at as u32,
@@ -414,7 +422,7 @@ impl<'a> Pass<'a> {
             None => Vec::new(),
         };
         let [n, m] = [pairs.n as f64, pairs.m as f64];
-        let evaluations = if pairs.cross { n * m } else { (n + m) * (n + m - 1.0) / 2.0 };
+        let evaluations = if pairs.cross { n * m } else { near_pairs(n + m, pairs.reach) };
         Ok(Gram {
             counts: [pairs.n, pairs.m],
             k,
@@ -426,6 +434,12 @@ impl<'a> Pass<'a> {
             bytes: *bytes,
         })
     }
+}
+
+/// Pairs of n items whose numbers differ by at most `reach`: sum over r = 1..=reach of n - r.
+pub(super) fn near_pairs(n: f64, reach: usize) -> f64 {
+    let reach = (reach as f64).min(n - 1.0);
+    n * reach - reach * (reach + 1.0) / 2.0
 }
 
 /// The scales of a kernel. A bandwidth so small or large that its scale leaves the range of f32 makes k 0 or 1

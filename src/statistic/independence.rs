@@ -15,7 +15,9 @@
 //!
 //! For many points there is the wild bootstrap of Schrab, Kim, Guedj, Gretton, NeurIPS 2022: half of the rows are paired
 //! with the other half, swapping y within a pair turns the sign of its terms around, and one pass over the pairs of pairs
-//! gives all draws ([`Value::Dependence`](crate::kernel::pairs::Value)).
+//! gives all draws ([`Value::Dependence`](crate::kernel::pairs::Value)). With a budget R it takes only near pairs of pairs,
+//! n R / 2 instead of n^2 / 8, and the mean is over them: an incomplete U-statistic. The estimates from all pairs are then
+//! left out.
 //!
 //! Under independence any order of Y is as likely as the one observed. An order changes only the sums of K_ij L_ij
 //! and of k_i l_i: the first comes from one pass over the pairs for many orders, the second is O(n).
@@ -73,6 +75,9 @@ pub struct Settings {
     pub permutations: usize,
     /// How they are made.
     pub null: Null,
+    /// Take only pairs of items at most this far apart in a random order, about n R of them instead of n^2 / 2: near-linear
+    /// time, at some loss of power. With the wild bootstrap only.
+    pub budget: Option<usize>,
     /// Level of the test.
     pub alpha: f64,
     /// Seed of permutations and subsamples.
@@ -86,6 +91,7 @@ impl Default for Settings {
             bandwidths: [Bandwidth::default(), Bandwidth::default()],
             permutations: 999,
             null: Null::Exact,
+            budget: None,
             alpha: 0.05,
             seed: 0,
         }
@@ -125,14 +131,17 @@ pub struct Independence {
     pub x: Named,
     /// The kernel of Y.
     pub y: Named,
-    /// Biased estimate of HSIC, never negative.
-    pub hsic_biased: f64,
+    /// Biased estimate of HSIC, never negative; like the next ones from all pairs, and none with a budget.
+    pub hsic_biased: Option<f64>,
     /// Unbiased estimate.
-    pub hsic_unbiased: f64,
+    pub hsic_unbiased: Option<f64>,
     /// HSIC as a number from 0 to 1.
-    pub cka: f64,
+    pub cka: Option<f64>,
     /// Distance correlation, from 0 to 1; of labels there is none.
     pub distance_correlation: Option<f64>,
+    /// How far apart the items of a pair were at most, if not all pairs were taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<usize>,
     /// The p-value.
     #[serde(flatten)]
     pub p: PValue,
@@ -174,11 +183,16 @@ pub fn independence(
     let draws = if settings.null == Null::Exact { settings.permutations + 1 } else { 1 };
     let wild = settings.null == Null::Wild;
     let mut own_progress = |done: f64| progress(if wild { 0.5 * done } else { done });
-    let sums = Sums::new(device, [x, y], kernels, settings.seed, draws, &mut own_progress)?;
-    let mut values = sums.biased();
-    let (observed, mut pairs) = (values[0], sums.evaluations);
-    let [of_x, of_y] = [sums.own(0), sums.own(1)];
-    for (name, own) in [("X", of_x), ("Y", of_y)] {
+    // With a budget nothing may take all pairs.
+    let complete = settings.budget.is_none();
+    let sums = complete
+        .then(|| Sums::new(device, [x, y], kernels, settings.seed, draws, &mut own_progress))
+        .transpose()?;
+    let (mut values, mut pairs, mut tie) =
+        sums.as_ref().map_or_else(Default::default, |sums| (sums.biased(), sums.evaluations, sums.tie()));
+    let observed = values.first().copied();
+    let own = sums.as_ref().map(|sums| [sums.own(0), sums.own(1)]);
+    for (name, own) in ["X", "Y"].into_iter().zip(own.into_iter().flatten()) {
         if own < TIE {
             warnings.push(format!(
                 "the kernel of {name} is nearly the same between all points: the variable is constant, or its \
@@ -187,32 +201,34 @@ pub fn independence(
         }
     }
     if wild {
-        let (drawn, evaluations) =
-            wild_draws(device, [x, y], kernels, settings, &mut |done| progress(0.5 + 0.5 * done))?;
-        values = drawn;
-        pairs += evaluations;
+        let mut wild_progress = |done: f64| progress(if complete { 0.5 + 0.5 * done } else { done });
+        let drawn = wild_draws(device, [x, y], kernels, settings, &mut wild_progress)?;
+        values = drawn.values;
+        pairs += drawn.evaluations;
+        if !complete {
+            tie = TIE * drawn.size;
+        }
     }
     let statistic = values[0];
-    let p = match settings.null {
-        Null::Exact | Null::Wild => {
-            PValue::of_draws(statistic, &values[1..], sums.tie(), settings.null.name(), settings.alpha)
-        }
-        Null::Gamma => {
-            let p = gamma(&sums, [x, y], kernels, observed);
+    let p = match (settings.null, &sums) {
+        (Null::Gamma, Some(sums)) => {
+            let p = gamma(sums, [x, y], kernels, statistic);
             PValue::exact(p, settings.null.name(), settings.alpha)
         }
+        _ => PValue::of_draws(statistic, &values[1..], tie, settings.null.name(), settings.alpha),
     };
     let labels = settings.families.contains(&Family::Delta);
     let distance_correlation =
-        if labels { None } else { Some(distance_correlation(device, [x, y], settings.seed)?) };
+        (complete && !labels).then(|| distance_correlation(device, [x, y], settings.seed)).transpose()?;
     Ok(Independence {
         n: x.len(),
         x: Named::new(x, &resolved[0]),
         y: Named::new(y, &resolved[1]),
         hsic_biased: observed,
-        hsic_unbiased: sums.unbiased(),
-        cka: normalised(observed, of_x, of_y),
+        hsic_unbiased: sums.as_ref().map(Sums::unbiased),
+        cka: observed.zip(own).map(|(both, [x, y])| normalised(both, x, y)),
         distance_correlation,
+        budget: settings.budget,
         p,
         seconds: start.elapsed().as_secs_f64(),
         pairs,
@@ -233,6 +249,7 @@ impl Settings {
                 "the gamma approximation is for bounded kernels; use --null exact with energy",
             ));
         }
+        null::check_budget(self.budget, self.null == Null::Wild)?;
         p_value::check(self.permutations, self.alpha)
     }
 }
@@ -261,29 +278,41 @@ pub(super) fn check([x, y]: [Sample<'_>; 2]) -> Result<()> {
     Ok(())
 }
 
-/// The statistic of paired rows with the signs of each draw, and how many kernel values that took.
+/// What the wild bootstrap gives.
+pub(super) struct WildDraws {
+    /// The statistic of paired rows with the signs of each draw.
+    pub(super) values: Vec<f64>,
+    /// Root mean square of what it is the mean of.
+    pub(super) size: f64,
+    /// Kernel values that it took.
+    pub(super) evaluations: f64,
+}
+
 pub(super) fn wild_draws(
     device: &Device,
     samples: [Sample<'_>; 2],
     kernels: [&Kernel; 2],
     settings: &Settings,
     progress: &mut dyn FnMut(f64),
-) -> Result<(Vec<f64>, f64)> {
+) -> Result<WildDraws> {
     // Files are often in some order; pairs must be a random choice.
     let order = Sequence::new(settings.seed, Stream::Bins, 2).order(samples[0].len());
     let mixed = samples
         .map(|sample| -> Vec<f64> { order.iter().flat_map(|&i| sample.point(i).iter().copied()).collect() });
     let [x, y] = [0, 1].map(|which| Sample::new(samples[which].d, &mixed[which]));
-    let points = Points::dependence(x, y, kernels)?;
+    let points = Points::dependence(x, y, kernels)?.within(settings.budget);
     let items = points.counts[0];
     let labels = null::rademacher(items, settings.seed, settings.permutations + 1);
     let gram = Pass::new(device, &points, kernels[0], &Extra::Forms(&labels), false)?.run(progress)?;
     let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
     let sum: f64 = rows.iter().sum();
-    let scale = kernels[1].weight() / (items as f64 * (items as f64 - 1.0));
+    let pairs = 2.0 * gram.evaluations;
+    let scale = kernels[1].weight() / pairs;
     let dots = null::dot(&labels, items, &rows);
     let values = gram.forms.iter().zip(dots).map(|(q, l)| scale * (4.0 * (q - l) + sum)).collect();
-    Ok((values, 8.0 * gram.evaluations))
+    let squares = gram.k2.iter().map(|k| k[0]).sum::<f64>();
+    let size = kernels[1].weight() * (squares / pairs).sqrt();
+    Ok(WildDraws { values, size, evaluations: 8.0 * gram.evaluations })
 }
 
 /// HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)); 0 where a kernel is constant.

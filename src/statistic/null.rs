@@ -11,6 +11,7 @@
 //! larger size.
 
 use super::gram::Labels;
+use crate::error::{Error, Result};
 use crate::kernel::pair_forms::BITS;
 use crate::random::{Sequence, Stream};
 use multiversion::multiversion;
@@ -91,6 +92,17 @@ pub fn rademacher(n: usize, seed: u64, draws: usize) -> Labels {
         let mut random = Sequence::new(seed, Stream::Permutation, draw as u32);
         (0..n).filter(|_| draw == 0 || random.word() >> 31 == 1).for_each(set);
     })
+}
+
+/// Whether the statistic may be made of fewer pairs.
+pub(super) fn check_budget(budget: Option<usize>, wild: bool) -> Result<()> {
+    match budget {
+        Some(0) => Err(Error::usage("a budget of 0 takes no pairs; use at least 1")),
+        Some(_) if !wild => {
+            Err(Error::usage("only random signs go with a budget of pairs; use --null wild with --budget"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Packs label vectors: `label(draw, set)` calls `set` for each point whose label is 1.

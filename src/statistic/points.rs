@@ -2,7 +2,7 @@
 
 use super::{Kernel, Sample};
 use crate::error::{Kind, Result};
-use crate::kernel::pairs::{Family, Form, Pairs, Value};
+use crate::kernel::pairs::{Family, Form, Pairs, UNLIMITED, Value};
 
 /// The expanded form of distances is used from this many coordinates on: below, differences are as fast.
 const LEAST_COORDINATES: usize = 8;
@@ -31,6 +31,8 @@ pub struct Points {
     pub others: Vec<f32>,
     /// The other variable, if there is one.
     pub second: Option<Other>,
+    /// How far apart two items may be in their order to be a pair.
+    pub reach: usize,
 }
 
 /// A variable beside the first.
@@ -78,6 +80,7 @@ impl Points {
             value: Value::Kernel,
             others: Vec::new(),
             second: None,
+            reach: UNLIMITED,
         })
     }
 
@@ -131,6 +134,11 @@ impl Points {
         }
         let other = Other { d: y.d, kernel: kernels[1].clone() };
         Ok(Self { value: Value::Dependence, others, second: Some(other), ..first })
+    }
+
+    /// The same items, of which only those at most this far apart in their order are pairs; all if `None`.
+    pub fn within(self, reach: Option<usize>) -> Self {
+        Self { reach: reach.unwrap_or(UNLIMITED), ..self }
     }
 
     /// How distances of these points are computed for a kernel.

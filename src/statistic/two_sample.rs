@@ -302,7 +302,7 @@ pub(super) fn check_samples([x, y]: [Sample<'_>; 2]) -> Result<()> {
 }
 
 /// The points of a sample in random order.
-fn mixed(sample: Sample<'_>, seed: u64, which: u32) -> Vec<f64> {
+pub(super) fn mixed(sample: Sample<'_>, seed: u64, which: u32) -> Vec<f64> {
     let order = Sequence::new(seed, Stream::Bins, which).order(sample.len());
     order.into_iter().flat_map(|i| sample.point(i).iter().copied()).collect()
 }

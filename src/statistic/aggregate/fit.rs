@@ -30,7 +30,7 @@ pub struct Row {
     pub kernel: Family,
     /// The bandwidth.
     pub bandwidth: f64,
-    /// KSD^2, unbiased.
+    /// KSD^2, unbiased; with a budget the mean over the pairs taken.
     pub ksd2: f64,
     /// Of a test with this kernel alone.
     pub p_value: f64,
@@ -55,6 +55,9 @@ pub struct Aggregate {
     /// The p-value.
     #[serde(flatten)]
     pub p: PValue,
+    /// How far apart the items of a pair were at most, if not all pairs were taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<usize>,
     /// One a kernel.
     pub kernels: Vec<Row>,
     /// Seconds for everything.
@@ -114,6 +117,7 @@ pub fn aggregate(
         bandwidth_rule: stein.resolved.rule.clone(),
         statistic,
         p,
+        budget: settings.budget,
         kernels: rows.collect(),
         seconds: start.elapsed().as_secs_f64(),
         pairs,

@@ -1,7 +1,7 @@
 //! The aggregated independence test: every bandwidth of X with every one of Y.
 //!
 //! Schrab, Kim, Guedj, Gretton, "Efficient aggregated kernel tests using incomplete U-statistics", NeurIPS 2022. With the
-//! wild bootstrap the statistic of a pair of kernels is theirs, the complete U-statistic of paired rows; with
+//! wild bootstrap the statistic of a pair of kernels is theirs, the U-statistic of paired rows; with
 //! permutations it is the biased estimate of HSIC. Both are those of [`independence`](mod@super::super::independence),
 //! whose settings and draws are used.
 
@@ -13,7 +13,7 @@ use crate::kernel::pairs::Family;
 use crate::statistic::gram::{Extra, Gram};
 use crate::statistic::independence::{Named, Null, Settings, Sums, check, wild_draws};
 use crate::statistic::p_value::{PValue, TIE};
-use crate::statistic::{Bandwidth, Kernel, Rule, Sample};
+use crate::statistic::{Bandwidth, Kernel, Rule, Sample, null};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -63,6 +63,9 @@ pub struct Aggregate {
     /// The p-value.
     #[serde(flatten)]
     pub p: PValue,
+    /// How far apart the items of a pair were at most, if not all pairs were taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<usize>,
     /// One a pair.
     pub kernels: Vec<Row>,
     /// Seconds for everything.
@@ -84,6 +87,7 @@ pub fn check_settings(settings: &Settings) -> Result<()> {
     if settings.null == Null::Gamma {
         return Err(Error::usage("an aggregated test needs draws; use --null exact or --null wild"));
     }
+    null::check_budget(settings.budget, settings.null == Null::Wild)?;
     combine::check(settings.permutations, settings.alpha)
 }
 
@@ -114,18 +118,21 @@ pub fn aggregate(
     let mut members = Vec::with_capacity(both.len());
     match settings.null {
         Null::Wild => {
+            // With a budget nothing may take all pairs.
+            let complete = settings.budget.is_none();
             let mut means = [Vec::new(), Vec::new()];
             for (which, kernels) in [&of_x, &of_y].into_iter().enumerate() {
-                for kernel in kernels {
+                for kernel in kernels.iter().filter(|_| complete) {
                     means[which].push(mean(device, samples[which], kernel)?);
                 }
             }
-            let means = means[0].iter().flat_map(|a| means[1].iter().map(move |b| a * b));
-            for (index, (kernels, mean)) in both.iter().zip(means).enumerate() {
+            let means: Vec<f64> = means[0].iter().flat_map(|a| means[1].iter().map(move |b| a * b)).collect();
+            for (index, kernels) in both.iter().enumerate() {
                 let mut part = |done: f64| progress((index as f64 + done) / both.len() as f64);
-                let (values, evaluations) = wild_draws(device, samples, *kernels, settings, &mut part)?;
-                pairs += evaluations;
-                members.push(Member { values, tie: TIE * mean.abs() });
+                let drawn = wild_draws(device, samples, *kernels, settings, &mut part)?;
+                pairs += drawn.evaluations;
+                let size = means.get(index).map_or(drawn.size, |mean| mean.abs());
+                members.push(Member { values: drawn.values, tie: TIE * size });
             }
         }
         Null::Exact | Null::Gamma => {
@@ -153,7 +160,8 @@ pub fn aggregate(
     let warnings = resolved.iter().flat_map(|resolved| resolved.warnings.clone()).collect();
     let [x, y] = [0, 1].map(|which| Named::new(samples[which], &resolved[which]));
     let seconds = start.elapsed().as_secs_f64();
-    Ok(Aggregate { n: samples[0].len(), x, y, statistic, p, kernels, seconds, pairs, draws, warnings })
+    let (n, budget) = (samples[0].len(), settings.budget);
+    Ok(Aggregate { n, x, y, statistic, p, budget, kernels, seconds, pairs, draws, warnings })
 }
 
 /// The mean of a kernel over all pairs of different points.
