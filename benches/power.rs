@@ -263,6 +263,11 @@ fn machines(run: &mut Run) -> Outcome<()> {
             Test::Fit(settings.clone()),
             [0.055, 0.21, 0.795, 1.0, 1.0],
         ),
+        (
+            "KSDAgg: Boltzmann machine, one of 21 bandwidths by half of the points",
+            Test::Fit(fit::Settings { split: true, ..many(-20..=0) }),
+            [0.055, 0.175, 0.63, 0.995, 1.0],
+        ),
     ] {
         let mut cells = cells(Problem::Rbm, published.map(Some));
         cells.iter_mut().for_each(|cell| cell.points = 1000);
@@ -291,11 +296,17 @@ fn machines(run: &mut Run) -> Outcome<()> {
     })?;
 
     const SIGMA: f64 = 0.02;
-    for (title, exponents, published) in [
-        ("AggInc: Boltzmann machines, 4 bandwidths", -3..=0, [0.22, 0.69, 0.9, 0.88, 1.0]),
-        ("AggInc: Boltzmann machines, 21 bandwidths", -10..=10, [0.18, 0.64, 0.88, 0.88, 1.0]),
+    for (title, exponents, budget, published) in [
+        ("AggInc: Boltzmann machines, 4 bandwidths", -3..=0, None, [0.22, 0.69, 0.9, 0.88, 1.0]),
+        (
+            "AggInc: Boltzmann machines, 4 bandwidths, R = 200",
+            -3..=0,
+            Some(200),
+            [0.22, 0.59, 0.73, 0.77, 0.88],
+        ),
+        ("AggInc: Boltzmann machines, 21 bandwidths", -10..=10, None, [0.18, 0.64, 0.88, 0.88, 1.0]),
     ] {
-        let settings = many(exponents);
+        let settings = fit::Settings { budget, ..many(exponents) };
         let cells = growing(SIGMA, published);
         let words = words(&Test::AggregateFit(settings.clone()));
         run.table(title, &words, &cells, [repetitions, 100], |device, index| {
@@ -317,8 +328,8 @@ fn machines(run: &mut Run) -> Outcome<()> {
 /// exp(-(d / b)^2) is a gaussian of sigma = b / sqrt(2): the factor of published bandwidths.
 const OF_B: f64 = std::f64::consts::FRAC_1_SQRT_2;
 
-/// The independence tests of Schrab et al. 2022, five bandwidths a variable.
-fn pairs_of_kernels(families: [Family; 2]) -> Test {
+/// The independence tests of Schrab et al. 2022, five bandwidths a variable; with a budget R, incomplete ones.
+fn pairs_of_kernels(families: [Family; 2], budget: Option<usize>) -> Test {
     let bandwidth = |family: Family| {
         if family.without_bandwidth() { Bandwidth::default() } else { powers(-2..=2, OF_B) }
     };
@@ -326,6 +337,7 @@ fn pairs_of_kernels(families: [Family; 2]) -> Test {
         families,
         bandwidths: families.map(bandwidth),
         null: independence::Null::Wild,
+        budget,
         ..independence::Settings::default()
     })
 }
@@ -410,30 +422,51 @@ fn main() -> Outcome<()> {
     }
     .run(run)?;
 
-    Table {
-        title: "AggInc: perturbed uniform in (x, y)",
-        problem: Problem::PerturbedPair,
-        digits: None,
-        test: pairs_of_kernels([Family::Gaussian; 2]),
-        cells: growing(0.5, [0.08, 0.23, 0.37, 0.59, 0.75]),
-        published_repetitions: 100,
-        repetitions,
+    for (title, budget, published) in [
+        ("AggInc: perturbed uniform in (x, y)", None, [0.08, 0.23, 0.37, 0.59, 0.75]),
+        ("AggInc: perturbed uniform in (x, y), R = 200", Some(200), [0.08, 0.23, 0.32, 0.47, 0.6]),
+        ("AggInc: perturbed uniform in (x, y), R = 100", Some(100), [0.07, 0.17, 0.3, 0.4, 0.38]),
+    ] {
+        Table {
+            title,
+            problem: Problem::PerturbedPair,
+            digits: None,
+            test: pairs_of_kernels([Family::Gaussian; 2], budget),
+            cells: growing(0.5, published),
+            published_repetitions: 100,
+            repetitions,
+        }
+        .run(run)?;
     }
-    .run(run)?;
     machines(run)?;
 
     if let Some(directory) = option("--mnist") {
         let data = elbo::data::load(&directory, 0)?;
         let whole = Digits::whole(&[&data.train, &data.test])?;
-        for (title, families, published) in [
+        let numbers = [Family::Gaussian; 2];
+        for (title, families, budget, published) in [
             (
                 "AggInc: MNIST 28 x 28 and labels, n = 500",
-                [Family::Gaussian; 2],
+                numbers,
+                None,
                 [Some(1.0), Some(0.96), Some(0.59), Some(0.17), None],
+            ),
+            (
+                "AggInc: MNIST 28 x 28 and labels, n = 500, R = 200",
+                numbers,
+                Some(200),
+                [Some(1.0), Some(0.95), Some(0.56), Some(0.13), None],
+            ),
+            (
+                "AggInc: MNIST 28 x 28 and labels, n = 500, R = 100",
+                numbers,
+                Some(100),
+                [Some(1.0), Some(0.92), Some(0.45), Some(0.1), None],
             ),
             (
                 "The same with a delta kernel for labels, n = 500",
                 [Family::Gaussian, Family::Delta],
+                None,
                 [None; 5],
             ),
         ] {
@@ -441,7 +474,7 @@ fn main() -> Outcome<()> {
                 title,
                 problem: Problem::LabelNoise,
                 digits: Some(&whole),
-                test: pairs_of_kernels(families),
+                test: pairs_of_kernels(families, budget),
                 cells: cells(Problem::LabelNoise, published),
                 published_repetitions: 100,
                 repetitions,
