@@ -6,7 +6,7 @@
 //! and p = (rejections of both + 1) / (repetitions of both + 2).
 
 use elbo::data::table::Table as Rows;
-use elbo::density::GaussBernoulliRbm;
+use elbo::density::{Density, GaussBernoulliRbm};
 use elbo::engine::{Choice, Device};
 use elbo::kernel::pairs::Family;
 use elbo::problem::{Digits, Problem};
@@ -201,6 +201,52 @@ fn own_machine(seed: u64, sigma: f64, points: usize) -> elbo::error::Result<(Gau
     Ok((model, sample))
 }
 
+/// Draws of the parametric null: with fixed model and bandwidths it is the same for all repetitions.
+const NULL_DRAWS: usize = 499;
+
+/// The model of [`Problem::Rbm`] with fixed bandwidths: 2^i medians of one of its samples, i = -20 to 0.
+struct Machine {
+    model: Box<dyn Density>,
+    bandwidths: Vec<f64>,
+}
+
+impl Machine {
+    fn new(device: &Device) -> elbo::error::Result<Self> {
+        let [_, y] = Problem::Rbm.draw(0.0, [1, 1000], 0, 1, None)?;
+        let mut machine = Self { model: Problem::Rbm.model(y.columns)?, bandwidths: Vec::new() };
+        let median = machine.fit(device, &y, Bandwidth::default())?.bandwidths[0];
+        machine.bandwidths = (-20..=0).map(|i| median * 2f64.powi(i)).collect();
+        Ok(machine)
+    }
+
+    fn fit(&self, device: &Device, table: &Rows, bandwidth: Bandwidth) -> elbo::error::Result<fit::Fit> {
+        let candidate = Candidate { name: "machine", density: &*self.model, refit: None };
+        // The statistic is all that is wanted.
+        let settings =
+            fit::Settings { family: Family::Imq, bandwidth, permutations: 1, ..fit::Settings::default() };
+        fit::fit(device, Sample::new(table.columns, &table.values), candidate, &settings, &mut |_| {})
+    }
+
+    /// KSD^2 of samples of disturbance sigma with each bandwidth.
+    fn all(
+        &self,
+        device: &Device,
+        sigma: f64,
+        seed: u64,
+        points: usize,
+        samples: usize,
+    ) -> elbo::error::Result<Vec<Vec<f64>>> {
+        let [_, pool] = Problem::Rbm.draw(sigma, [1, POOL], seed, 0, None)?;
+        let of = |i: usize| {
+            let table = some(&pool, points, i);
+            let one =
+                |&b: &f64| self.fit(device, &table, Bandwidth::Values(vec![b])).map(|f| f.ksd2_unbiased);
+            self.bandwidths.iter().map(one).collect()
+        };
+        (0..samples).into_par_iter().map(of).collect()
+    }
+}
+
 /// The tests of fit of the Boltzmann machine.
 fn machines(run: &mut Run) -> Outcome<()> {
     let repetitions = run.repetitions;
@@ -223,6 +269,26 @@ fn machines(run: &mut Run) -> Outcome<()> {
         let (problem, digits) = (Problem::Rbm, None);
         Table { title, problem, digits, test, cells, published_repetitions: 200, repetitions }.run(run)?;
     }
+
+    let mut cells = cells(Problem::Rbm, [0.07, 0.345, 0.995, 1.0, 1.0].map(Some));
+    cells.iter_mut().for_each(|cell| cell.points = 1000);
+    let mut null = None;
+    let title = "KSDAgg: Boltzmann machine, 21 bandwidths, parametric";
+    let what = format!("Agg, Imq, one null of {NULL_DRAWS} samples of the model");
+    run.table(title, &what, &cells, [repetitions, 200], |device, index| {
+        let cell = &cells[index];
+        let machine = Machine::new(device)?;
+        if null.is_none() {
+            null = Some(machine.all(device, 0.0, 1, cell.points, NULL_DRAWS)?);
+        }
+        let observed = machine.all(device, cell.parameter, 2 + index as u64, cell.points, repetitions)?;
+        let reject = |values: &Vec<f64>| {
+            let of = |kernel: usize| null.iter().flatten().map(move |values: &Vec<f64>| values[kernel]);
+            let kernels = (0..values.len()).map(|k| std::iter::once(values[k]).chain(of(k)).collect());
+            Ok(usize::from(aggregate::agg(kernels.collect(), "parametric", settings.alpha)?.reject))
+        };
+        Ok(observed.par_iter().map(reject).sum::<elbo::error::Result<usize>>()?)
+    })?;
 
     const SIGMA: f64 = 0.02;
     for (title, exponents, published) in [

@@ -964,6 +964,101 @@ fn variables_are_tested_for_independence() {
     );
 }
 
+/// The rows of a combined test, and how many of them would reject.
+fn rows(result: &Value) -> (usize, usize) {
+    let rows = result["kernels"].as_array().expect("a list");
+    assert!(rows.iter().all(|row| row["p_value"].is_number()), "{result}");
+    (rows.len(), rows.iter().filter(|row| row["reject"] == true).count())
+}
+
+#[test]
+fn independence_is_tested_with_many_kernels() {
+    let place = Place::new();
+    place.write("x.csv", csv(60, 2, 0.0));
+    let first = |line: &str| line.split(',').next().and_then(|v| v.parse::<f64>().ok()).expect("a number");
+    let each =
+        |f: &dyn Fn(f64) -> String| csv(60, 2, 0.0).lines().map(|line| f(first(line))).collect::<String>();
+    place.write("y.csv", each(&|x| format!("{}\n", 100.0 * x * x)));
+    place.write("words.csv", each(&|x| if x < 0.0 { "low\n".into() } else { "high\n".into() }));
+    let many = "--aggregate agg --permutations 199 --engine cpu";
+    let result = place.json(&format!("independence x.csv y.csv {many} --json --out pictures"));
+    for field in ["n", "statistic", "p_value", "p_standard_error", "exceedances", "permutations", "alpha"] {
+        assert!(result[field].is_number(), "{field}: {result}");
+    }
+    assert_eq!(
+        (&result["p_value"], &result["reject"], &result["null"]),
+        (&0.005.into(), &true.into(), &"exact".into())
+    );
+    assert!(rows(&result).0 == 25 && rows(&result).1 > 1, "{result}");
+    let row = &result["kernels"][7];
+    let of = |letter: &str, i: usize| result[letter]["bandwidths"][i].clone();
+    assert_eq!((&row["bandwidth_x"], &row["bandwidth_y"]), (&of("x", 1), &of("y", 2)), "{result}");
+    assert!(of("y", 0).as_f64() > of("x", 4).as_f64(), "Y's bandwidths are its own");
+    assert!(place.path("pictures/null.png").exists());
+
+    let labels =
+        place.json(&format!("independence x.csv words.csv --kernel-y delta --null wild {many} --json"));
+    assert_eq!((rows(&labels).0, &labels["null"]), (5, &"wild".into()));
+    let given =
+        place.json(&format!("independence x.csv y.csv --bandwidth 0.5,1 --bandwidth-y 20 {many} --json"));
+    assert_eq!((rows(&given).0, &given["kernels"][1]["bandwidth_x"]), (2, &1.0.into()));
+    let only_y = place.json(&format!("independence x.csv y.csv --bandwidth-y 20 {many} --json"));
+    assert_eq!((rows(&only_y).0, &only_y["kernels"][0]["bandwidth_y"]), (5, &20.0.into()));
+
+    let text = place.elbo(&format!("independence x.csv y.csv {many} --check")).output().expect("a process");
+    assert_eq!(text.status.code(), Some(3));
+    let stdout = String::from_utf8_lossy(&text.stdout);
+    for words in ["in the combined test", "depend on each other", "of all kernels together"] {
+        assert!(stdout.contains(words), "{stdout}");
+    }
+    for (rest, words) in [
+        ("--aggregate fuse", "--aggregate agg"),
+        ("--aggregate agg --null gamma", "needs draws"),
+        ("--aggregate agg --permutations 9", "use at least 19"),
+    ] {
+        place.fails(2, &format!("independence x.csv y.csv {rest} --engine cpu"), &[words]);
+    }
+}
+
+#[test]
+fn fit_is_tested_with_many_kernels() {
+    let place = Place::new();
+    place.write("x.csv", csv(80, 1, 0.0));
+    place.write("near.json", r#"{"family": "gaussian", "mean": [0], "covariance": [[0.4]]}"#);
+    place.write("far.json", r#"{"family": "gaussian", "mean": [1], "covariance": [[0.4]]}"#);
+    let both = "--model near.json --model far.json --aggregate agg --engine cpu";
+    let result = place.json(&format!("fit x.csv {both} --kernel imq --json --out pictures"));
+    let models = result["models"].as_array().expect("a list");
+    for (model, name) in models.iter().zip(["near", "far"]) {
+        assert_eq!((&model["name"], rows(model).0), (&name.into(), 10));
+        for field in ["p_value", "exceedances", "permutations", "statistic"] {
+            assert!(model[field].is_number(), "{field}: {model}");
+        }
+        assert!(place.path(&format!("pictures/{name}.png")).exists());
+    }
+    assert!(models[1]["reject"] == true && rows(&models[1]).1 > 1, "{result}");
+    assert!(result["relative"].is_null(), "models are compared with one kernel alone");
+    let fitted = "--fit gaussian:1 --aggregate agg --permutations 19 --engine cpu";
+    let parametric = place.json(&format!("fit x.csv {fitted} --bandwidth 0.5,1 --null parametric --json"));
+    assert_eq!(
+        (&parametric["models"][0]["null"], rows(&parametric["models"][0]).0),
+        (&"parametric".into(), 2)
+    );
+    let output = place.elbo(&format!("fit x.csv {fitted}")).output().expect("a process");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("fitted to this sample"), "a warning");
+    let output = place.elbo(&format!("fit x.csv {both} --check")).output().expect("a process");
+    assert_eq!(output.status.code(), Some(3));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("does not fit") && stdout.contains("does not come from this model"), "{stdout}");
+    for (rest, words) in [
+        ("--aggregate fuse", "--aggregate agg"),
+        ("--aggregate agg --kernel laplace", "smooth kernel"),
+        ("--aggregate agg --permutations 9", "use at least 19"),
+    ] {
+        place.fails(2, &format!("fit x.csv --model near.json {rest} --engine cpu"), &[words]);
+    }
+}
+
 #[test]
 fn a_budget_of_pairs_is_reported_with_what_it_leaves() {
     let place = Place::new();
@@ -1205,6 +1300,8 @@ fn power_of_what_is_no_test_of_the_problem() {
         (2, "blobs --test ksd", &["`ksd`", "--test mmd or agg or fuse"]),
         (2, "laplace --test ksd --m 5", &["one sample of 500 points", "--m"]),
         (2, "rotated-ica --m 5", &["`hsic`", "--m"]),
+        (2, "rotated-ica --test ksd-agg", &["`ksd-agg`", "--test hsic or hsic-agg"]),
+        (2, "rbm --test agg --kernel delta,gaussian --parameters -1", &["sigma -1", "from 0"]),
         (2, "digit-subsets", &["images of digits", "--data"]),
         (2, "blobs --data data", &["not made of images", "--data data"]),
         (2, "perturbed-uniform --parameters 0.1,2", &["amplitude 2", "from 0 to 1"]),

@@ -46,12 +46,22 @@ const CPU_ONLY: &[(&str, Test)] = &[
     ("level_of_closer", level_of_closer),
     ("level_of_aggregated_tests", level_of_aggregated_tests),
     ("level_with_a_budget", level_with_a_budget),
+    ("level_of_aggregated_independence", level_of_aggregated_independence),
+    ("level_of_aggregated_fit", level_of_aggregated_fit),
     ("what_is_there_is_found", what_is_there_is_found),
     ("each_variable_has_its_own_bandwidth", each_variable_has_its_own_bandwidth),
     (
         "each_kernel_of_an_aggregated_test_is_a_test_of_its_own",
         each_kernel_of_an_aggregated_test_is_a_test_of_its_own,
     ),
+    (
+        "each_pair_of_kernels_is_a_test_of_independence_of_its_own",
+        each_pair_of_kernels_is_a_test_of_independence_of_its_own,
+    ),
+    ("each_bandwidth_is_a_test_of_fit_of_its_own", each_bandwidth_is_a_test_of_fit_of_its_own),
+    ("tiny_bandwidths_lose_no_digits", tiny_bandwidths_lose_no_digits),
+    ("small_scales_are_seen_by_many_kernels_alone", small_scales_are_seen_by_many_kernels_alone),
+    ("no_p_value_is_zero", no_p_value_is_zero),
     ("wrong_use_is_refused", wrong_use_is_refused),
 ];
 
@@ -543,6 +553,56 @@ fn level_of_aggregated_tests(device: &Device) -> Result<(), Failed> {
     Ok(())
 }
 
+fn level_of_aggregated_independence(device: &Device) -> Result<(), Failed> {
+    use independence::Null::{Exact, Wild};
+    for null in [Exact, Wild] {
+        rejections(
+            &format!("aggregated independence, {null:?}"),
+            LEVEL_REPETITIONS,
+            CAREFUL,
+            |repetition| {
+                let x = normal(50_000 + 2 * repetition, 50, 2, 0.0);
+                let y = normal(50_001 + 2 * repetition, 50, 1, 0.0);
+                let settings = independence::Settings {
+                    null,
+                    permutations: 199,
+                    seed: u64::from(repetition),
+                    bandwidths: [Bandwidth::Values(vec![0.5, 2.0]), Bandwidth::Values(vec![0.3, 1.0])],
+                    ..Default::default()
+                };
+                let samples = [Sample::new(2, &x), Sample::new(1, &y)];
+                Ok(aggregate::independence::aggregate(device, samples, &settings, &mut |_| {})?.p.reject)
+            },
+        )?;
+    }
+    Ok(())
+}
+
+fn level_of_aggregated_fit(device: &Device) -> Result<(), Failed> {
+    use fit::Null::{Parametric, Wild};
+    let density = model(&[0.0, 1.0], &[1.0, 2.0]);
+    // Fewer of the test that takes a pass for each draw: the standard error is .011.
+    for (null, repetitions, limits) in [(Wild, LEVEL_REPETITIONS, CAREFUL), (Parametric, 400, [0.02, 0.08])] {
+        rejections(&format!("aggregated fit, {null:?}"), repetitions, limits, |repetition| {
+            let mut random = Sequence::new(8, Stream::Data, repetition);
+            let drawn = density.sample(50, &mut random).unwrap_or_default();
+            let settings = fit::Settings {
+                family: Family::Imq,
+                null,
+                permutations: 199,
+                seed: u64::from(repetition),
+                bandwidth: Bandwidth::Values(vec![0.3, 1.0, 3.0]),
+                ..Default::default()
+            };
+            let sample = Sample::new(2, &drawn);
+            let test =
+                aggregate::fit::aggregate(device, sample, candidate(&density), &settings, &mut |_| {})?;
+            Ok(test.p.reject)
+        })?;
+    }
+    Ok(())
+}
+
 /// A and B on either side of Z, at the same distance, which is not 0.
 fn level_of_closer(device: &Device) -> Result<(), Failed> {
     let settings = closer::Settings { bandwidth: Bandwidth::Values(vec![1.0]), ..Default::default() };
@@ -621,6 +681,217 @@ fn each_kernel_of_an_aggregated_test_is_a_test_of_its_own(device: &Device) -> Re
     Ok(())
 }
 
+/// The p-values of rows and of tests alone must be the same, and differ from row to row.
+fn rows_are(rows: &[(f64, f64)], alone: &[(f64, f64)], different: usize) -> Result<(), Failed> {
+    if rows.len() != alone.len() {
+        return Err(format!("{} kernels, not {}", rows.len(), alone.len()).into());
+    }
+    for (row, alone) in rows.iter().zip(alone) {
+        near("statistic", row.0, alone.0, 1e-12)?;
+        near("p", row.1, alone.1, 1e-12)?;
+    }
+    let seen: std::collections::HashSet<u64> = alone.iter().map(|(_, p)| p.to_bits()).collect();
+    if seen.len() < different {
+        return Err(format!("the p-values are too alike to tell rows apart: {alone:?}").into());
+    }
+    Ok(())
+}
+
+fn each_pair_of_kernels_is_a_test_of_independence_of_its_own(device: &Device) -> Result<(), Failed> {
+    let (x, noise) = (normal(84, 60, 2, 0.0), normal(85, 60, 1, 0.0));
+    // X and Y on quite different scales: a bandwidth of the other would show.
+    let y: Vec<f64> = (0..60).map(|i| 100.0 * (noise[i] + 0.4 * x[2 * i])).collect();
+    let samples = [Sample::new(2, &x), Sample::new(1, &y)];
+    let widths = [vec![0.4, 1.0, 3.0], vec![30.0, 120.0]];
+    for null in [independence::Null::Exact, independence::Null::Wild] {
+        let settings = |bandwidths: [Vec<f64>; 2]| independence::Settings {
+            families: [Family::Gaussian, Family::Laplace],
+            bandwidths: bandwidths.map(Bandwidth::Values),
+            permutations: 199,
+            null,
+            ..Default::default()
+        };
+        let test =
+            aggregate::independence::aggregate(device, samples, &settings(widths.clone()), &mut |_| {})?;
+        let mut alone = Vec::new();
+        for &a in &widths[0] {
+            for &b in &widths[1] {
+                let row = &test.kernels[alone.len()];
+                let named = (row.kernel_x, row.bandwidth_x, row.kernel_y, row.bandwidth_y);
+                if named != (Family::Gaussian, a, Family::Laplace, b) {
+                    return Err(format!("row {} is {named:?}", alone.len()).into());
+                }
+                let one = independence(device, samples, &settings([vec![a], vec![b]]), &mut |_| {})?;
+                alone.push((one.statistic, one.p.p_value));
+            }
+        }
+        let rows: Vec<_> = test.kernels.iter().map(|row| (row.hsic, row.p_value)).collect();
+        rows_are(&rows, &alone, 4)?;
+        if (test.p.null, test.p.permutations)
+            != (if null == independence::Null::Wild { "wild" } else { "exact" }, 199)
+        {
+            return Err(format!("{:?}", test.p).into());
+        }
+    }
+    // Labels have one kernel, numbers those that are asked for, from their own distances.
+    let settings = independence::Settings {
+        families: [Family::Delta, Family::Gaussian],
+        bandwidths: [Family::Delta, Family::Gaussian].map(aggregate::independence::bandwidths),
+        ..Default::default()
+    };
+    let signs: Vec<f64> = x.iter().map(|x| x.signum()).collect();
+    let samples = [Sample::new(2, &signs), Sample::new(1, &y)];
+    let test = aggregate::independence::aggregate(device, samples, &settings, &mut |_| {})?;
+    let of_y = &test.y.bandwidths;
+    if test.kernels.len() != 5 || of_y[2] < 50.0 || of_y[4] != 4.0 * of_y[2] || of_y[0] != 0.25 * of_y[2] {
+        return Err(format!("{:?}", test.kernels).into());
+    }
+    Ok(())
+}
+
+fn each_bandwidth_is_a_test_of_fit_of_its_own(device: &Device) -> Result<(), Failed> {
+    let x = normal(86, 70, 2, 0.2);
+    let (sample, density) = (Sample::new(2, &x), model(&[0.0, 0.0], &[1.0, 1.0]));
+    let widths = vec![0.1, 0.5, 1.5, 6.0];
+    for null in [fit::Null::Wild, fit::Null::Parametric] {
+        let settings = |widths: Vec<f64>| fit::Settings {
+            family: Family::Imq,
+            bandwidth: Bandwidth::Values(widths),
+            permutations: 199,
+            null,
+            ..Default::default()
+        };
+        let candidate = candidate(&density);
+        let test =
+            aggregate::fit::aggregate(device, sample, candidate, &settings(widths.clone()), &mut |_| {})?;
+        let mut alone = Vec::new();
+        for &width in &widths {
+            let one = fit(device, sample, candidate, &settings(vec![width]), &mut |_| {})?;
+            alone.push((one.ksd2_unbiased, one.p.p_value));
+        }
+        let rows: Vec<_> = test.kernels.iter().map(|row| (row.ksd2, row.p_value)).collect();
+        rows_are(&rows, &alone, 3)?;
+        let named: Vec<f64> = test.kernels.iter().map(|row| row.bandwidth).collect();
+        if named != widths || test.name != "model" {
+            return Err(format!("{:?}", test.kernels).into());
+        }
+    }
+    Ok(())
+}
+
+/// Published tests go down to 2^-20 medians, where the kernel is next to 0 off the diagonal: against the inverse
+/// multiquadric's Stein kernel by its formula in f64, u = k (s.t) + q k^3 ((x - z).(s - t) + d) - 3 q^2 r^2 k^5 with
+/// q = 1 / b^2 and k = (1 + q r^2)^(-1/2).
+fn tiny_bandwidths_lose_no_digits(device: &Device) -> Result<(), Failed> {
+    let (n, d) = (90, 20);
+    let x = normal(90, n, d, 0.1);
+    let (sample, density) = (Sample::new(d, &x), model(&vec![0.0; d], &vec![1.0; d]));
+    for exponent in [-20, -10, -5, 0] {
+        let width = 6.0 * 2f64.powi(exponent);
+        let settings = fit::Settings {
+            family: Family::Imq,
+            bandwidth: Bandwidth::Values(vec![width]),
+            permutations: 1,
+            ..Default::default()
+        };
+        let got = fit(device, sample, candidate(&density), &settings, &mut |_| {})?.ksd2_unbiased;
+        let q = 1.0 / (width * width);
+        let (mut sum, mut sizes) = (0.0, 0.0);
+        for (i, j) in (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).filter(|(i, j)| i != j) {
+            let both = || sample.point(i).iter().zip(sample.point(j));
+            let square: f64 = both().map(|(a, b)| (a - b).powi(2)).sum();
+            // The score of N(0, I) is -x.
+            let scores: f64 = both().map(|(a, b)| a * b).sum();
+            let k = 1.0 / (1.0 + q * square).sqrt();
+            let u = k * scores + q * k.powi(3) * (d as f64 - square) - 3.0 * q * q * square * k.powi(5);
+            sum += u;
+            sizes += u.abs();
+        }
+        let pairs = (n * (n - 1)) as f64;
+        // Some ten operations of 24 bits in each term.
+        near(&format!("2^{exponent}"), got, sum / pairs, 1e-6 * sizes / pairs)?;
+    }
+    Ok(())
+}
+
+/// y is a fast wave of x: across the median distance it looks like noise. And a sample with holes that are narrow
+/// beside its width.
+fn small_scales_are_seen_by_many_kernels_alone(device: &Device) -> Result<(), Failed> {
+    let mut random = Sequence::new(9, Stream::Data, 0);
+    let x: Vec<f64> = (0..300).map(|_| random.uniform_f64()).collect();
+    let y: Vec<f64> = x.iter().map(|x| (50.0 * x).sin() + 0.3 * random.normal_f64()).collect();
+    let samples = [Sample::new(1, &x), Sample::new(1, &y)];
+    for null in [independence::Null::Exact, independence::Null::Wild] {
+        let settings = independence::Settings { null, ..Default::default() };
+        let median = independence(device, samples, &settings, &mut |_| {})?;
+        let factors = Bandwidth::Rule(elbo::statistic::Rule::Median, vec![0.0625, 0.25, 1.0, 4.0]);
+        let settings = independence::Settings { bandwidths: [factors.clone(), factors], ..settings };
+        let many = aggregate::independence::aggregate(device, samples, &settings, &mut |_| {})?;
+        let narrow = many.kernels.iter().filter(|row| row.reject == Some(true)).map(|row| row.bandwidth_x);
+        let widest = narrow.fold(0.0, f64::max);
+        if median.p.reject
+            || !many.p.reject
+            || !(0.0..median.x.bandwidths[0]).contains(&widest)
+            || widest == 0.0
+        {
+            let message = format!("p {} and {}, {:?}", median.p.p_value, many.p.p_value, many.kernels);
+            return Err(message.into());
+        }
+    }
+
+    let x: Vec<f64> = normal(87, 2000, 1, 0.0).into_iter().filter(|x| (20.0 * x).sin() > -0.7).collect();
+    let (sample, density) = (Sample::new(1, &x), model(&[0.0], &[1.0]));
+    let median = fit(device, sample, candidate(&density), &Default::default(), &mut |_| {})?;
+    let settings = fit::Settings { bandwidth: aggregate::fit::bandwidths(), ..Default::default() };
+    let many = aggregate::fit::aggregate(device, sample, candidate(&density), &settings, &mut |_| {})?;
+    if median.p.reject || !many.p.reject || many.kernels.len() != 10 {
+        let message = format!("p {} and {}, {:?}", median.p.p_value, many.p.p_value, many.kernels);
+        return Err(message.into());
+    }
+    Ok(())
+}
+
+/// Where no draw reaches what was observed, p is that of one draw more, not 0.
+fn no_p_value_is_zero(device: &Device) -> Result<(), Failed> {
+    let (x, y) = (normal(88, 80, 1, 0.0), normal(89, 80, 1, 9.0));
+    let twice: Vec<f64> = x.iter().map(|x| 2.0 * x).collect();
+    let [x, y, twice] = [&x, &y, &twice].map(|values| Sample::new(1, values));
+    let density = model(&[9.0], &[1.0]);
+    let mut ps = Vec::new();
+    for null in [null::Null::Exact, null::Null::Binned, null::Null::Wild] {
+        let settings = Settings { null, permutations: 99, ..Default::default() };
+        ps.push(two_sample(device, [x, y], &settings, &mut |_| {})?.p);
+    }
+    for null in [aggregate::Null::Exact, aggregate::Null::Wild] {
+        for combine in [aggregate::Combine::Agg, aggregate::Combine::Fuse] {
+            let settings = aggregate::Settings { null, combine, permutations: 99, ..Default::default() };
+            ps.push(aggregate::aggregate(device, [x, y], &settings, &mut |_| {})?.p);
+        }
+    }
+    for null in [independence::Null::Exact, independence::Null::Wild] {
+        let settings = independence::Settings { null, permutations: 99, ..Default::default() };
+        ps.push(independence(device, [x, twice], &settings, &mut |_| {})?.p);
+        ps.push(aggregate::independence::aggregate(device, [x, twice], &settings, &mut |_| {})?.p);
+    }
+    for null in [fit::Null::Wild, fit::Null::Parametric] {
+        let settings = fit::Settings { null, permutations: 99, ..Default::default() };
+        ps.push(fit(device, x, candidate(&density), &settings, &mut |_| {})?.p);
+        ps.push(aggregate::fit::aggregate(device, x, candidate(&density), &settings, &mut |_| {})?.p);
+    }
+    for p in &ps {
+        near(&format!("p, {}", p.null), p.p_value, 0.01, 1e-15)?;
+    }
+    let settings = independence::Settings { null: independence::Null::Gamma, ..Default::default() };
+    let gamma = independence(device, [x, twice], &settings, &mut |_| {})?.p;
+    let closer = closer(device, [x, y, twice], &Default::default(), &mut |_| {})?.p;
+    for p in [gamma, closer] {
+        if p.p_value <= 0.0 || p.p_value > 1e-6 {
+            return Err(format!("p, {}: {}", p.null, p.p_value).into());
+        }
+    }
+    Ok(())
+}
+
 /// A bandwidth that is right for X would make the kernel of Y constant.
 fn each_variable_has_its_own_bandwidth(device: &Device) -> Result<(), Failed> {
     let x = normal(82, 100, 1, 0.0);
@@ -654,6 +925,13 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
         ..Default::default()
     };
     refused("energy and gamma", independent([x.first(9), y], &gamma), "bounded kernels")?;
+    let pairs = |samples, settings: &independence::Settings| {
+        aggregate::independence::aggregate(device, samples, settings, &mut |_| {}).map(|_| ())
+    };
+    refused("many and gamma", pairs([x.first(9), y], &gamma), "needs draws")?;
+    refused("many and unequal n", pairs([x, y], &defaults), "X has 10 rows and Y has 9")?;
+    let few = independence::Settings { permutations: 18, ..Default::default() };
+    refused("few draws", pairs([x.first(9), y], &few), "use at least 19")?;
 
     let density = model(&[0.0, 0.0], &[1.0, 1.0]);
     let fits = |sample, density: &dyn Density, settings: &fit::Settings| {
@@ -666,6 +944,13 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
     )?;
     let laplace = fit::Settings { family: Family::Laplace, ..Default::default() };
     refused("laplace", fits(x, &model(&[0.0], &[1.0]), &laplace), "smooth kernel")?;
+    let line = model(&[0.0], &[1.0]);
+    let many_fits = |settings: &fit::Settings| {
+        aggregate::fit::aggregate(device, x, candidate(&line), settings, &mut |_| {}).map(|_| ())
+    };
+    refused("many and laplace", many_fits(&laplace), "smooth kernel")?;
+    let few = fit::Settings { permutations: 18, ..Default::default() };
+    refused("few draws", many_fits(&few), "use at least 19")?;
     let gamma = elbo::density::Gamma::new(vec![2.0], vec![1.0])?;
     refused("outside of the support", fits(x, &gamma, &Default::default()), "density is zero there")?;
 

@@ -96,7 +96,8 @@ impl GaussBernoulliRbm {
 
     /// n draws by Gibbs sampling: u and x of each other's conditional distribution in turn, P(u_j = 1 | x) = 1 / (1 +
     /// e^(-2 a_j)) and x | u ~ N(b + B u, I). Each point ends a chain of its own, so the points are independent. How
-    /// close their distribution is depends on how fast the chain mixes. A step takes 4 d h operations for each point.
+    /// close their distribution is depends on how fast the chain mixes: one with large weights stays near a few modes,
+    /// and which those are depends on the start, x ~ N(0, I). A step takes 4 d h operations for each point.
     pub fn draw(&self, n: usize, random: &mut Sequence) -> Vec<f64> {
         let (d, h) = (self.visible.len(), self.hidden.len());
         let seed = u64::from(random.word()) << 32 | u64::from(random.word());
@@ -107,13 +108,13 @@ impl GaussBernoulliRbm {
             let mut random = Sequence::new(seed, Stream::Model, batch as u32);
             let (mut x, mut units, mut words) =
                 (vec![[0.0; CHAINS]; d], vec![[0.0; CHAINS]; h], vec![0; (d + h) * CHAINS]);
-            for step in 0..=GIBBS_STEPS {
+            // The start is x ~ N(0, I).
+            words.iter_mut().for_each(|word| *word = random.word());
+            add_normals(&words[..d * CHAINS], &mut x);
+            for _ in 0..=GIBBS_STEPS {
                 words.iter_mut().for_each(|word| *word = random.word());
                 let (of_x, of_units) = words.split_at(d * CHAINS);
-                if step > 0 {
-                    affine(&transposed, &self.hidden, &x, &mut units);
-                }
-                // The first units are those of activations 0: either sign alike.
+                affine(&transposed, &self.hidden, &x, &mut units);
                 choose(of_units, &mut units);
                 affine(&self.weights, &self.visible, &units, &mut x);
                 add_normals(of_x, &mut x);

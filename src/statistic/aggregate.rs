@@ -212,6 +212,21 @@ pub fn aggregate(
     })
 }
 
+/// The p-value of [`Combine::Agg`] for statistics that were found elsewhere: those of each kernel, what was observed and
+/// then the draws, which are the same for all.
+///
+/// # Errors
+/// If there are no kernels, not as many values of each, or too few draws to reject.
+pub fn agg(values: Vec<Vec<f64>>, null: &'static str, alpha: f64) -> Result<PValue> {
+    let total = values.first().map_or(0, Vec::len);
+    if values.iter().any(|values| values.len() != total) || total == 0 {
+        return Err(Error::usage("an aggregated test needs kernels with as many values of each"));
+    }
+    combine::check(total - 1, alpha)?;
+    let members: Vec<Member> = values.into_iter().map(|values| Member { values, tie: 0.0 }).collect();
+    Ok(combine(&members, How::Agg, null, alpha).p)
+}
+
 impl Settings {
     /// Whether the settings alone are possible.
     ///
