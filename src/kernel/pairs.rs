@@ -531,9 +531,12 @@ impl Pairs {
         let inputs = [rows, columns];
         let mut finished = |first: usize, strip: &mut [f32]| {
             for (r, row) in strip.chunks_exact_mut(tile.width()).enumerate() {
-                let near = self.columns_in_reach(tile, first + r);
-                row[..near.start].fill(0.0);
-                row[near.end..].fill(0.0);
+                row[tile.columns..].fill(0.0);
+                if self.reach < UNLIMITED {
+                    let near = self.columns_in_reach(tile, first + r);
+                    row[..near.start].fill(0.0);
+                    row[near.end..].fill(0.0);
+                }
                 if tile.i == tile.j {
                     row[first + r] = 0.0;
                 }
