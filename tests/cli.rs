@@ -781,6 +781,12 @@ fn a_program_is_a_list_of_kernels() {
         assert_eq!(kernel["grid"].as_array().map(Vec::len), Some(2), "{kernel}");
     }
     assert!(place.succeeds("program --data data --batch 8").contains("dispatches"));
+    // Its MMD to the prior, exact or from draws.
+    for mmd in ["closed-form", "draws"] {
+        let arguments = format!("program --data data --batch 8 --objective mmd-vae --mmd {mmd} --json");
+        let kernels = place.json(&arguments)["kernels"].as_array().map_or(0, Vec::len);
+        assert!((13..=16).contains(&kernels), "{mmd}: {kernels} kernels");
+    }
 }
 
 /// `count` points of `columns` numbers around `mean`, as CSV.

@@ -8,12 +8,13 @@ mod adapter;
 
 pub use adapter::{Description, adapters, has_hardware};
 
-use super::{Engine, Info, MOST_STEPS, Ticket};
+use super::{Counters, Engine, Info, MOST_STEPS, Ticket};
 use crate::error::{Error, Kind, Result};
 use crate::program::{BufferId, Call, Kernel, MOST_ITERATIONS, Plan, ProgramId, Spec, Step};
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// Distance between two rows of a uniform buffer: the largest alignment that WebGPU allows a device to ask for.
 const UNIFORM_STRIDE: u64 = 256;
@@ -266,6 +267,7 @@ pub struct GpuEngine {
     rows: Vec<u8>,
     /// Staging buffers that wait for the next use, by size.
     staging: HashMap<u64, Vec<wgpu::Buffer>>,
+    counters: Counters,
 }
 
 /// Results on their way from the device.
@@ -303,7 +305,8 @@ impl GpuEngine {
             .collect::<Result<Vec<Vec<_>>>>()?;
         let rows = vec![0; steps_len as usize];
         gpu.check()?;
-        Ok(Self { gpu, info, plan, buffers, programs, steps, rows, staging: HashMap::new() })
+        let (staging, counters) = (HashMap::new(), Counters::default());
+        Ok(Self { gpu, info, plan, buffers, programs, steps, rows, staging, counters })
     }
 
     fn staging(&mut self, bytes: u64) -> Result<wgpu::Buffer> {
@@ -391,12 +394,14 @@ impl Engine for GpuEngine {
     }
 
     fn read(&mut self, buffer: BufferId) -> Result<Vec<f32>> {
-        let ticket = self.copy_out(self.gpu.device.create_command_encoder(&Default::default()), &[buffer])?;
+        let encoder = self.gpu.device.create_command_encoder(&Default::default());
+        let ticket = self.copy_out(encoder, &[buffer], Instant::now())?;
         Ok(self.wait(ticket)?.remove(0))
     }
 
     fn submit(&mut self, program: ProgramId, steps: &[Step], results: &[BufferId]) -> Result<Ticket> {
         assert!(steps.len() <= MOST_STEPS, "a submission has at most {MOST_STEPS} steps");
+        let start = Instant::now();
         for (row, step) in self.rows.chunks_exact_mut(UNIFORM_STRIDE as usize).zip(steps) {
             row[..size_of::<Step>()].copy_from_slice(bytemuck::bytes_of(step));
         }
@@ -415,13 +420,21 @@ impl Engine for GpuEngine {
                 }
             }
         }
-        self.copy_out(encoder, results)
+        self.counters.submissions += 1;
+        self.counters.steps += steps.len() as u64;
+        self.counters.dispatches += (steps.len() * self.programs[program.0].len()) as u64;
+        self.copy_out(encoder, results, start)
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters
     }
 
     fn wait(&mut self, ticket: Ticket) -> Result<Vec<Vec<f32>>> {
         let Ticket::Pending(Pending { submission, parts }) = ticket else {
             unreachable!("a ticket goes back to the engine that gave it")
         };
+        self.counters.readbacks += 1;
         let waited =
             self.gpu.device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
         self.gpu.check()?;
@@ -446,8 +459,13 @@ impl Engine for GpuEngine {
 }
 
 impl GpuEngine {
-    /// Submits what is encoded, followed by copies of `results` into mapped memory.
-    fn copy_out(&mut self, mut encoder: wgpu::CommandEncoder, results: &[BufferId]) -> Result<Ticket> {
+    /// Submits what is encoded since `start`, followed by copies of `results` into mapped memory.
+    fn copy_out(
+        &mut self,
+        mut encoder: wgpu::CommandEncoder,
+        results: &[BufferId],
+        start: Instant,
+    ) -> Result<Ticket> {
         let mut copies = Vec::with_capacity(results.len());
         for id in results {
             let bytes = self.buffers[id.0].size();
@@ -455,7 +473,11 @@ impl GpuEngine {
             encoder.copy_buffer_to_buffer(&self.buffers[id.0], 0, &staging, 0, bytes);
             copies.push(staging);
         }
-        let submission = self.gpu.queue.submit([encoder.finish()]);
+        let commands = encoder.finish();
+        let encoded = Instant::now();
+        let submission = self.gpu.queue.submit([commands]);
+        self.counters.encoding += encoded - start;
+        self.counters.submitting += encoded.elapsed();
         let parts = copies
             .into_iter()
             .map(|staging| {
