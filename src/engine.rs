@@ -9,7 +9,7 @@ use crate::program::{BufferId, Plan, ProgramId, Step};
 use serde::{Deserialize, Serialize};
 use std::ops::{AddAssign, Sub};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Holds the memory of one plan and runs its programs. The two engines differ in nothing that a caller can
 /// see but speed and rounding.
@@ -31,6 +31,13 @@ pub trait Engine: Send {
     /// Waits until the submission is done and gives its results, in the order asked for.
     fn wait(&mut self, ticket: Ticket) -> Result<Vec<Vec<f32>>>;
 
+    /// Runs a program once for each step and says how long that took, at most [`MOST_STEPS`] steps at a time.
+    fn time(&mut self, program: ProgramId, steps: &[Step]) -> Result<Time> {
+        let start = Instant::now();
+        self.run(program, steps, &[])?;
+        Ok(Time { wall: start.elapsed(), device: None })
+    }
+
     /// What it has done so far.
     fn counters(&self) -> Counters;
 
@@ -39,6 +46,15 @@ pub trait Engine: Send {
         let ticket = self.submit(program, steps, results)?;
         self.wait(ticket)
     }
+}
+
+/// How long the steps of a submission took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Time {
+    /// From the call to the end of the wait.
+    pub wall: Duration,
+    /// By the device's own clock, from the first step's start to the last one's end; none where it has no clock.
+    pub device: Option<Duration>,
 }
 
 /// What an engine has done since it was made; differences of two are what was done in between.

@@ -1,6 +1,7 @@
 //! `elbo bench`.
 
-use super::output::{grouped, json, note, result, table};
+use super::kernels::BenchKernels;
+use super::output::{grouped, json, note, table};
 use super::train::{DATA, engine_line};
 use crate::ceiling::Ceiling;
 use crate::data::{self, Dataset};
@@ -14,8 +15,8 @@ use crate::statistic::null::Null;
 use crate::statistic::points::Points;
 use crate::statistic::{Bandwidth, Kernel, Sample, Settings, two_sample};
 use crate::train::config::Config;
-use crate::train::initial_checkpoint;
 use crate::train::session::Session;
+use crate::train::{Submissions, initial_checkpoint};
 use clap::{Args, Subcommand};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -26,7 +27,8 @@ use std::time::Instant;
 #[command(after_help = "Examples:
   elbo bench train
   elbo bench train --batch 128,1024 --engine gpu --json
-  elbo bench mmd --n 1000,10000 --d 2,10,50,784")]
+  elbo bench mmd --n 1000,10000 --d 2,10,50,784
+  elbo bench kernels --engine gpu")]
 pub(super) struct Bench {
     #[command(subcommand)]
     what: What,
@@ -36,6 +38,7 @@ pub(super) struct Bench {
 enum What {
     Train(BenchTrain),
     Mmd(BenchMmd),
+    Kernels(BenchKernels),
 }
 
 /// Pairs of points a second: the sum over pairs of both samples, all three sums of MMD^2, and the test
@@ -151,6 +154,7 @@ impl BenchMmd {
                 unit: "pairs/s",
                 fraction: limit.map(|limit| pairs / seconds / limit),
                 bytes,
+                submissions: None,
             });
         };
         let points = Points::new(samples[0], samples[1], None)?;
@@ -283,6 +287,9 @@ struct Measured {
     /// Of the engine's buffers.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<usize>,
+    /// What handing the steps to the device took.
+    #[serde(flatten)]
+    submissions: Option<Submissions>,
 }
 
 impl Bench {
@@ -290,6 +297,7 @@ impl Bench {
         match &self.what {
             What::Train(bench) => bench.run(),
             What::Mmd(bench) => bench.run(),
+            What::Kernels(bench) => bench.run(),
         }
     }
 }
@@ -304,9 +312,24 @@ impl BenchTrain {
         if self.json {
             return json(&Listing { results });
         }
-        for Measured { what, m, per_second, .. } in &results {
-            result(format_args!("{what}, batch {m}: {} images/s", grouped(*per_second)));
-        }
+        let cells = |r: &Measured| {
+            let handing = r.submissions;
+            let microseconds = |of: fn(Submissions) -> Option<f64>| {
+                handing.and_then(of).map_or(String::new(), |time| format!("{time:.1}"))
+            };
+            vec![
+                r.what.clone(),
+                r.m.to_string(),
+                grouped(r.per_second),
+                format!("{:.1}", r.per_second / r.m as f64),
+                handing.map_or(String::new(), |handing| format!("{:.0}", handing.dispatches_per_step)),
+                microseconds(|handing| handing.host_microseconds_per_step),
+                microseconds(|handing| handing.submit_microseconds_per_step),
+            ]
+        };
+        let rows: Vec<Vec<String>> = results.iter().map(cells).collect();
+        let header = ["what", "batch", "images/s", "steps/s", "dispatches", "encoding us", "submitting us"];
+        table(&header, &rows);
         Ok(())
     }
 
@@ -349,6 +372,7 @@ impl BenchTrain {
             unit: "images/s",
             fraction: None,
             bytes: None,
+            submissions: Submissions::new(&session.counters()),
         })
     }
 }

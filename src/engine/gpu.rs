@@ -8,16 +8,19 @@ mod adapter;
 
 pub use adapter::{Description, adapters, has_hardware};
 
-use super::{Counters, Engine, Info, MOST_STEPS, Ticket};
+use super::{Counters, Engine, Info, MOST_STEPS, Ticket, Time};
 use crate::error::{Error, Kind, Result};
 use crate::program::{BufferId, Call, Kernel, MOST_ITERATIONS, Plan, ProgramId, Spec, Step};
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Distance between two rows of a uniform buffer: the largest alignment that WebGPU allows a device to ask for.
 const UNIFORM_STRIDE: u64 = 256;
+
+/// Timestamps of a measurement: start and end.
+const CLOCK_QUERIES: u32 = 2;
 
 /// An opened GPU with the pipelines compiled so far.
 pub struct Gpu {
@@ -64,6 +67,8 @@ impl Gpu {
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("elbo"),
             required_limits: limits,
+            // For measurements alone; it costs nothing where it is not used.
+            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
             ..Default::default()
         });
         let (device, queue) = pollster::block_on(request)
@@ -400,30 +405,38 @@ impl Engine for GpuEngine {
     }
 
     fn submit(&mut self, program: ProgramId, steps: &[Step], results: &[BufferId]) -> Result<Ticket> {
-        assert!(steps.len() <= MOST_STEPS, "a submission has at most {MOST_STEPS} steps");
         let start = Instant::now();
-        for (row, step) in self.rows.chunks_exact_mut(UNIFORM_STRIDE as usize).zip(steps) {
-            row[..size_of::<Step>()].copy_from_slice(bytemuck::bytes_of(step));
-        }
-        let used = UNIFORM_STRIDE as usize * steps.len();
-        self.gpu.queue.write_buffer(&self.steps, 0, &self.rows[..used]);
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for row in 0..steps.len() {
-                let offset = [row as u32 * UNIFORM_STRIDE as u32];
-                for dispatch in &self.programs[program.0] {
-                    pass.set_pipeline(&dispatch.pipeline.pipeline);
-                    let offsets = if dispatch.uses_step { &offset[..] } else { &[] };
-                    pass.set_bind_group(0, &dispatch.bind_group, offsets);
-                    pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
-                }
-            }
-        }
-        self.counters.submissions += 1;
-        self.counters.steps += steps.len() as u64;
-        self.counters.dispatches += (steps.len() * self.programs[program.0].len()) as u64;
+        let encoder = self.encode(program, steps, None);
         self.copy_out(encoder, results, start)
+    }
+
+    fn time(&mut self, program: ProgramId, steps: &[Step]) -> Result<Time> {
+        let start = Instant::now();
+        if !self.gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            self.run(program, steps, &[])?;
+            return Ok(Time { wall: start.elapsed(), device: None });
+        }
+        let device = &self.gpu.device;
+        let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("clock"),
+            ty: wgpu::QueryType::Timestamp,
+            count: CLOCK_QUERIES,
+        });
+        let bytes = u64::from(CLOCK_QUERIES) * size_of::<u64>() as u64;
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        let resolved = self.gpu.buffer("clock", bytes, usage)?;
+        let staging = self.staging(bytes)?;
+        let start = Instant::now();
+        let mut encoder = self.encode(program, steps, Some(&queries));
+        encoder.resolve_query_set(&queries, 0..CLOCK_QUERIES, &resolved, 0);
+        encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, bytes);
+        let ticket = self.send(encoder, vec![staging], start)?;
+        let words = self.wait(ticket)?.remove(0);
+        let wall = start.elapsed();
+        let ticks: &[u64] = &words.chunks_exact(2).map(ticks).collect::<Vec<_>>();
+        let passed =
+            ticks[1].saturating_sub(ticks[0]) as f64 * f64::from(self.gpu.queue.get_timestamp_period());
+        Ok(Time { wall, device: (passed > 0.0).then(|| Duration::from_nanos(passed as u64)) })
     }
 
     fn counters(&self) -> Counters {
@@ -458,7 +471,49 @@ impl Engine for GpuEngine {
     }
 }
 
+/// A number of 64 bits that was read as two of 32.
+fn ticks(words: &[f32]) -> u64 {
+    u64::from(words[0].to_bits()) | u64::from(words[1].to_bits()) << 32
+}
+
 impl GpuEngine {
+    /// Encodes a program once for each step; with `clock`, its first two timestamps are those of start and end.
+    fn encode(
+        &mut self,
+        program: ProgramId,
+        steps: &[Step],
+        clock: Option<&wgpu::QuerySet>,
+    ) -> wgpu::CommandEncoder {
+        assert!(steps.len() <= MOST_STEPS, "a submission has at most {MOST_STEPS} steps");
+        for (row, step) in self.rows.chunks_exact_mut(UNIFORM_STRIDE as usize).zip(steps) {
+            row[..size_of::<Step>()].copy_from_slice(bytemuck::bytes_of(step));
+        }
+        let used = UNIFORM_STRIDE as usize * steps.len();
+        self.gpu.queue.write_buffer(&self.steps, 0, &self.rows[..used]);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        let timestamps = clock.map(|query_set| wgpu::ComputePassTimestampWrites {
+            query_set,
+            beginning_of_pass_write_index: Some(0),
+            end_of_pass_write_index: Some(1),
+        });
+        let descriptor = wgpu::ComputePassDescriptor { timestamp_writes: timestamps, ..Default::default() };
+        let mut pass = encoder.begin_compute_pass(&descriptor);
+        for row in 0..steps.len() {
+            let offset = [row as u32 * UNIFORM_STRIDE as u32];
+            for dispatch in &self.programs[program.0] {
+                pass.set_pipeline(&dispatch.pipeline.pipeline);
+                let offsets = if dispatch.uses_step { &offset[..] } else { &[] };
+                pass.set_bind_group(0, &dispatch.bind_group, offsets);
+                pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
+            }
+        }
+        drop(pass);
+        self.counters.submissions += 1;
+        self.counters.steps += steps.len() as u64;
+        self.counters.dispatches += (steps.len() * self.programs[program.0].len()) as u64;
+        encoder
+    }
+
     /// Submits what is encoded since `start`, followed by copies of `results` into mapped memory.
     fn copy_out(
         &mut self,
@@ -473,6 +528,16 @@ impl GpuEngine {
             encoder.copy_buffer_to_buffer(&self.buffers[id.0], 0, &staging, 0, bytes);
             copies.push(staging);
         }
+        self.send(encoder, copies, start)
+    }
+
+    /// Submits what is encoded since `start`, and maps the buffers that it fills.
+    fn send(
+        &mut self,
+        encoder: wgpu::CommandEncoder,
+        copies: Vec<wgpu::Buffer>,
+        start: Instant,
+    ) -> Result<Ticket> {
         let commands = encoder.finish();
         let encoded = Instant::now();
         let submission = self.gpu.queue.submit([commands]);
