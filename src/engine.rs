@@ -174,6 +174,14 @@ impl Device {
         }
     }
 
+    /// Nanoseconds of a tick of the device's clock, if it has one.
+    pub fn clock(&self) -> Option<f32> {
+        match self {
+            Self::Gpu(gpu, _) => gpu.clock(),
+            Self::Cpu(_) => None,
+        }
+    }
+
     /// An engine with the memory and programs of `plan`.
     pub fn load(&self, plan: Arc<Plan>) -> Result<Box<dyn Engine>> {
         Ok(match self {

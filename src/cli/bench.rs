@@ -1,7 +1,7 @@
 //! `elbo bench`.
 
 use super::kernels::BenchKernels;
-use super::output::{grouped, json, note, table};
+use super::output::{grouped, json, note, save, table};
 use super::train::{DATA, engine_line};
 use crate::ceiling::Ceiling;
 use crate::data::{self, Dataset};
@@ -20,6 +20,7 @@ use crate::train::{Submissions, initial_checkpoint};
 use clap::{Args, Subcommand};
 use rayon::prelude::*;
 use serde::Serialize;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Measure speed on this machine
@@ -73,6 +74,9 @@ struct BenchMmd {
     /// Part of the GPU adapter's name
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
+    /// Write the JSON object to a file too
+    #[arg(long, value_name = "FILE.json")]
+    save: Option<PathBuf>,
     /// Print the results as one JSON object
     #[arg(long)]
     json: bool,
@@ -104,8 +108,12 @@ impl BenchMmd {
                 }
             }
         }
+        let listing = Listing { results };
+        if let Some(path) = &self.save {
+            save(&listing, path)?;
+        }
         if self.json {
-            return json(&Listing { results });
+            return json(&listing);
         }
         let cells = |r: &Measured| {
             let rate = format!("{:.3}", r.per_second * 1e-9);
@@ -120,7 +128,7 @@ impl BenchMmd {
                 r.bytes.map_or(String::new(), |bytes| format!("{:.1}", bytes as f64 * 1e-6)),
             ]
         };
-        let rows: Vec<Vec<String>> = results.iter().map(cells).collect();
+        let rows: Vec<Vec<String>> = listing.results.iter().map(cells).collect();
         table(&["what", "n", "m", "d", "seconds", "10^9 pairs/s", "of the ceiling", "MB"], &rows);
         Ok(())
     }
@@ -254,6 +262,9 @@ struct BenchTrain {
     /// Part of the GPU adapter's name
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
+    /// Write the JSON object to a file too
+    #[arg(long, value_name = "FILE.json")]
+    save: Option<PathBuf>,
     /// Print the results as one JSON object
     #[arg(long)]
     json: bool,
@@ -309,8 +320,12 @@ impl BenchTrain {
         let dataset = data::load(&self.data, Config::default().seed)?;
         let measure = |&batch| self.measure(&device, &dataset, batch);
         let results = self.batch.iter().map(measure).collect::<Result<Vec<_>>>()?;
+        let listing = Listing { results };
+        if let Some(path) = &self.save {
+            save(&listing, path)?;
+        }
         if self.json {
-            return json(&Listing { results });
+            return json(&listing);
         }
         let cells = |r: &Measured| {
             let handing = r.submissions;
@@ -327,7 +342,7 @@ impl BenchTrain {
                 microseconds(|handing| handing.submit_microseconds_per_step),
             ]
         };
-        let rows: Vec<Vec<String>> = results.iter().map(cells).collect();
+        let rows: Vec<Vec<String>> = listing.results.iter().map(cells).collect();
         let header = ["what", "batch", "images/s", "steps/s", "dispatches", "encoding us", "submitting us"];
         table(&header, &rows);
         Ok(())

@@ -98,6 +98,12 @@ impl Gpu {
         self.name.clone()
     }
 
+    /// Nanoseconds of a tick of the device's clock, if it has one.
+    pub fn clock(&self) -> Option<f32> {
+        let timestamps = self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        timestamps.then(|| self.queue.get_timestamp_period())
+    }
+
     /// Takes the shaders for hardware even on a software adapter: tests want both.
     pub fn pretend_hardware(&mut self) {
         self.software = false;
@@ -412,10 +418,10 @@ impl Engine for GpuEngine {
 
     fn time(&mut self, program: ProgramId, steps: &[Step]) -> Result<Time> {
         let start = Instant::now();
-        if !self.gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+        let Some(tick) = self.gpu.clock() else {
             self.run(program, steps, &[])?;
             return Ok(Time { wall: start.elapsed(), device: None });
-        }
+        };
         let device = &self.gpu.device;
         let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("clock"),
@@ -434,8 +440,7 @@ impl Engine for GpuEngine {
         let words = self.wait(ticket)?.remove(0);
         let wall = start.elapsed();
         let ticks: &[u64] = &words.chunks_exact(2).map(ticks).collect::<Vec<_>>();
-        let passed =
-            ticks[1].saturating_sub(ticks[0]) as f64 * f64::from(self.gpu.queue.get_timestamp_period());
+        let passed = ticks[1].saturating_sub(ticks[0]) as f64 * f64::from(tick);
         Ok(Time { wall, device: (passed > 0.0).then(|| Duration::from_nanos(passed as u64)) })
     }
 
