@@ -12,6 +12,7 @@ mod evaluate;
 mod features;
 mod fit;
 mod independence;
+mod kernels;
 mod output;
 mod power;
 mod program;

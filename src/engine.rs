@@ -7,7 +7,9 @@ pub mod reference;
 use crate::error::Result;
 use crate::program::{BufferId, Plan, ProgramId, Step};
 use serde::{Deserialize, Serialize};
+use std::ops::{AddAssign, Sub};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Holds the memory of one plan and runs its programs. The two engines differ in nothing that a caller can
 /// see but speed and rounding.
@@ -29,10 +31,73 @@ pub trait Engine: Send {
     /// Waits until the submission is done and gives its results, in the order asked for.
     fn wait(&mut self, ticket: Ticket) -> Result<Vec<Vec<f32>>>;
 
+    /// Runs a program once for each step and says how long that took, at most [`MOST_STEPS`] steps at a time.
+    fn time(&mut self, program: ProgramId, steps: &[Step]) -> Result<Time> {
+        let start = Instant::now();
+        self.run(program, steps, &[])?;
+        Ok(Time { wall: start.elapsed(), device: None })
+    }
+
+    /// What it has done so far.
+    fn counters(&self) -> Counters;
+
     /// Runs a program once for each step and waits for its results.
     fn run(&mut self, program: ProgramId, steps: &[Step], results: &[BufferId]) -> Result<Vec<Vec<f32>>> {
         let ticket = self.submit(program, steps, results)?;
         self.wait(ticket)
+    }
+}
+
+/// How long the steps of a submission took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Time {
+    /// From the call to the end of the wait.
+    pub wall: Duration,
+    /// By the device's own clock, from the first step's start to the last one's end; none where it has no clock.
+    pub device: Option<Duration>,
+}
+
+/// What an engine has done since it was made; differences of two are what was done in between.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Calls of [`Engine::submit`].
+    pub submissions: u64,
+    /// Steps of all submissions.
+    pub steps: u64,
+    /// Kernel calls of all steps.
+    pub dispatches: u64,
+    /// Times that the host waited for the device: calls of [`Engine::wait`] and [`Engine::read`]. 0 on the CPU,
+    /// where results are there when `submit` returns.
+    pub readbacks: u64,
+    /// Time in which the host wrote down what the device is to do. 0 on the CPU.
+    pub encoding: Duration,
+    /// Time in which the host handed it over to the driver. 0 on the CPU.
+    pub submitting: Duration,
+}
+
+impl Sub for Counters {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            submissions: self.submissions - before.submissions,
+            steps: self.steps - before.steps,
+            dispatches: self.dispatches - before.dispatches,
+            readbacks: self.readbacks - before.readbacks,
+            encoding: self.encoding - before.encoding,
+            submitting: self.submitting - before.submitting,
+        }
+    }
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, more: Self) {
+        self.submissions += more.submissions;
+        self.steps += more.steps;
+        self.dispatches += more.dispatches;
+        self.readbacks += more.readbacks;
+        self.encoding += more.encoding;
+        self.submitting += more.submitting;
     }
 }
 
@@ -106,6 +171,14 @@ impl Device {
     pub fn info(&self) -> &Info {
         match self {
             Self::Gpu(_, info) | Self::Cpu(info) => info,
+        }
+    }
+
+    /// Nanoseconds of a tick of the device's clock, if it has one.
+    pub fn clock(&self) -> Option<f32> {
+        match self {
+            Self::Gpu(gpu, _) => gpu.clock(),
+            Self::Cpu(_) => None,
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod backward_input;
 pub mod backward_latent;
 pub mod backward_weights;
+pub mod baseline;
 pub mod block_totals;
 pub mod fold_forms;
 pub mod fold_sums;

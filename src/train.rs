@@ -12,7 +12,7 @@ pub mod session;
 
 use crate::checkpoint::{self, About, Optimizer};
 use crate::data::Dataset;
-use crate::engine::{Device, MOST_STEPS, Ticket};
+use crate::engine::{Counters, Device, MOST_STEPS, Ticket};
 use crate::error::{Kind, Result};
 use crate::model::{Architecture, LikelihoodName, Parameters};
 use config::Config;
@@ -22,6 +22,7 @@ use objective::Objective;
 use run::{Code, Line, Run};
 use serde::Serialize;
 use session::{Session, Split};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,9 @@ pub struct Summary {
     pub epochs: f64,
     /// Training images a second, evaluation not counted; null when nothing was trained.
     pub images_per_second: Option<f64>,
+    /// What handing the steps to the device took, when any were done.
+    #[serde(flatten)]
+    pub submissions: Option<Submissions>,
     /// Averages over the training images.
     pub train: Evaluated,
     /// Averages over the test images.
@@ -79,6 +83,36 @@ pub struct Summary {
     pub likelihood: Option<importance::Likelihood>,
     /// True when Ctrl-C ended the run early.
     pub interrupted: bool,
+}
+
+/// What handing training steps to the device took.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Submissions {
+    /// Steps that went together, on average.
+    pub steps_per_submit: f64,
+    /// Kernel calls of a step.
+    pub dispatches_per_step: f64,
+    /// Time of the host to encode a step; null on the CPU.
+    pub host_microseconds_per_step: Option<f64>,
+    /// Time of the driver to take it; null on the CPU.
+    pub submit_microseconds_per_step: Option<f64>,
+    /// How often the host waited for results.
+    pub readbacks: u64,
+}
+
+impl Submissions {
+    /// From what was counted; nothing if there was no step.
+    pub fn new(counters: &Counters) -> Option<Self> {
+        let steps = counters.steps as f64;
+        let microseconds = |time: Duration| (!time.is_zero()).then(|| time.as_secs_f64() * 1e6 / steps);
+        (counters.steps > 0).then(|| Self {
+            steps_per_submit: steps / counters.submissions as f64,
+            dispatches_per_step: counters.dispatches as f64 / steps,
+            host_microseconds_per_step: microseconds(counters.encoding),
+            submit_microseconds_per_step: microseconds(counters.submitting),
+            readbacks: counters.readbacks,
+        })
+    }
 }
 
 /// Averages over a split.
@@ -131,12 +165,15 @@ pub fn train(
         step: optimizer.progress.step,
         images: 0,
         busy: Duration::ZERO,
+        counters: Counters::default(),
     };
     let mut decomposer =
         Decomposer::new(device, COMPARED_EACH_EPOCH, dataset.test.len().min(COMPARED), config.latent)?;
     let followed = dataset.first_of_classes(FOLLOWED);
     while progress.step < progress.total && !stop.load(Ordering::Relaxed) {
+        let before = session.counters();
         train_epoch(run, &mut session, &mut progress, observer, stop)?;
+        progress.counters += session.counters() - before;
         let (test, codes) = session.evaluate(Split::Test)?;
         if !test.elbo.is_finite() {
             let (term, value, step) = ("ELBO of the test images", test.elbo, progress.step);
@@ -205,6 +242,7 @@ struct Progress {
     step: u64,
     images: u64,
     busy: Duration,
+    counters: Counters,
 }
 
 impl Progress {
@@ -233,13 +271,8 @@ fn train_epoch(
     let mut most = 1;
     let mut since = Instant::now();
     loop {
-        let left = (end - submitted).min(MOST_STEPS as u64) as usize;
-        let count = if stop.load(Ordering::Relaxed) { 0 } else { left.min(most) };
-        let next = match count {
-            0 => None,
-            _ => Some((session.submit(submitted, count)?, count)),
-        };
-        submitted += count as u64;
+        let next = submit(session, submitted..end, most, run.config.log_every, stop)?;
+        submitted += next.as_ref().map_or(0, |&(_, count)| count as u64);
         if let Some((ticket, count)) = under_way {
             let sums = session.wait(ticket, count)?;
             let time = since.elapsed();
@@ -273,6 +306,34 @@ fn train_epoch(
     }
 }
 
+/// Starts steps of `range`, at most `most` of them; or, where the settings fix how many go together, one submission
+/// after the other up to the first logged step or the end of the rings. Gives how many, and their ticket.
+fn submit(
+    session: &mut Session,
+    range: Range<u64>,
+    most: usize,
+    log_every: u64,
+    stop: &AtomicBool,
+) -> Result<Option<(Ticket, usize)>> {
+    let fixed = session.settings().steps_per_submit;
+    let size = fixed.unwrap_or(most);
+    let left = (range.end - range.start).min(MOST_STEPS as u64) as usize;
+    let mut count = 0;
+    while count < left && !(count == 0 && stop.load(Ordering::Relaxed)) {
+        let slots = count..left.min(count + size);
+        let done = range.start + slots.end as u64;
+        let full = slots.end + size > MOST_STEPS || slots.end == left;
+        let logged = done / log_every > range.start / log_every;
+        let last = fixed.is_none() || full || logged || stop.load(Ordering::Relaxed);
+        count = slots.end;
+        let ticket = session.submit_part(range.start, slots, last)?;
+        if last {
+            return Ok(Some((ticket, count)));
+        }
+    }
+    Ok(None)
+}
+
 /// Evaluates a model on both splits.
 fn summary(session: &mut Session, device: &Device, config: &Config, progress: &Progress) -> Result<Summary> {
     let [train, test] = [Split::Train, Split::Test].map(|split| evaluate(session, device, split));
@@ -284,6 +345,7 @@ fn summary(session: &mut Session, device: &Device, config: &Config, progress: &P
         steps: progress.step,
         epochs: progress.epoch(),
         images_per_second: progress.images_per_second(),
+        submissions: Submissions::new(&progress.counters),
         train: train?,
         test: test?,
         likelihood: None,
@@ -294,7 +356,8 @@ fn summary(session: &mut Session, device: &Device, config: &Config, progress: &P
 /// Evaluates a trained model that is not trained further; `step` is how far it came.
 pub fn evaluate_only(session: &mut Session, device: &Device, config: &Config, step: u64) -> Result<Summary> {
     let per_epoch = session.steps_per_epoch();
-    let progress = Progress { per_epoch, total: step, step, images: 0, busy: Duration::ZERO };
+    let counters = Counters::default();
+    let progress = Progress { per_epoch, total: step, step, images: 0, busy: Duration::ZERO, counters };
     summary(session, device, config, &progress)
 }
 

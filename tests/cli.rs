@@ -781,6 +781,12 @@ fn a_program_is_a_list_of_kernels() {
         assert_eq!(kernel["grid"].as_array().map(Vec::len), Some(2), "{kernel}");
     }
     assert!(place.succeeds("program --data data --batch 8").contains("dispatches"));
+    // Its MMD to the prior, exact or from draws.
+    for mmd in ["closed-form", "draws"] {
+        let arguments = format!("program --data data --batch 8 --objective mmd-vae --mmd {mmd} --json");
+        let kernels = place.json(&arguments)["kernels"].as_array().map_or(0, Vec::len);
+        assert!((13..=16).contains(&kernels), "{mmd}: {kernels} kernels");
+    }
 }
 
 /// `count` points of `columns` numbers around `mean`, as CSV.
@@ -1376,6 +1382,23 @@ fn pairs_are_counted_by_the_second() {
 }
 
 #[test]
+fn kernels_are_timed_one_by_one() {
+    let place = Place::new();
+    let sizes = "--batch 8 --dimension 30 --hidden 8 --latent 3 --n 40 --d 2,9";
+    let listing = place.json(&format!("bench kernels {sizes} --engine cpu --json"));
+    let results = listing["results"].as_array().expect("a list");
+    assert_eq!(results.len(), 12 + 2, "a training step, and a pair sum for each d");
+    for result in results {
+        for number in ["seconds", "per_second", "share"] {
+            assert!(result[number].as_f64() > Some(0.0), "{number} of {result}");
+        }
+    }
+    for ceiling in ["multiply_adds", "exponentials", "bytes", "dispatch"] {
+        assert!(listing["ceiling"][ceiling].as_f64() > Some(0.0), "{ceiling} of {listing}");
+    }
+}
+
+#[test]
 fn training_speed_is_measured_on_any_images() {
     let place = Place::new();
     let result = place.json("bench train --data data --engine cpu --batch 8 --epochs 1 --hidden 8 --json");
@@ -1400,6 +1423,7 @@ fn every_command_has_help_with_examples() {
         "bench",
         "bench train",
         "bench mmd",
+        "bench kernels",
         "compare",
         "witness",
         "independence",

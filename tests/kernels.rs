@@ -7,6 +7,7 @@ mod common;
 use common::{GpuTests, compare};
 use elbo::engine::{Choice, Device, reference::Reference};
 use elbo::kernel::ALL;
+use elbo::kernel::baseline::Baseline;
 use elbo::program::{BufferId, Case, Plan, ProgramId, Spec};
 use elbo::random::{Stream, key, philox};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -42,6 +43,10 @@ fn main() {
                 let trial = Trial::test(name("hardware"), move || check(&HARDWARE, spec, index));
                 trials.push(trial.with_ignored_flag(skip_gpu));
             }
+            if let Some(baseline) = baseline_of(spec, index) {
+                let trial = Trial::test(name("baseline"), move || check_case(&GPU, spec, baseline));
+                trials.push(trial.with_ignored_flag(skip_gpu));
+            }
         }
     }
     libtest_mimic::run(&arguments, trials).exit();
@@ -65,8 +70,18 @@ fn plan(case: Case) -> (Arc<Plan>, Vec<BufferId>) {
     (Arc::new(plan), buffers)
 }
 
+/// A case with the plain kernel in the place of the kernel, if it has one.
+fn baseline_of(spec: &'static Spec, index: usize) -> Option<Case> {
+    let case = (spec.cases)().swap_remove(index);
+    Some(Case { kernel: Box::new(Baseline::new(case.kernel)?), ..case })
+}
+
 fn check(device: &Device, spec: &'static Spec, index: usize) -> Result<(), Failed> {
-    let mut case = (spec.cases)().swap_remove(index);
+    check_case(device, spec, (spec.cases)().swap_remove(index))
+}
+
+/// A case of a kernel, or of another one with the same buffers.
+fn check_case(device: &Device, spec: &'static Spec, mut case: Case) -> Result<(), Failed> {
     let (step, tolerance) = (case.step, case.kernel.tolerance());
     let contents: Vec<Vec<f32>> = case.reads.drain(..).chain(case.writes.drain(..)).collect();
     case.reads = contents[..spec.reads.len()].into();

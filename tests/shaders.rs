@@ -129,7 +129,8 @@ fn each_resolved(check: impl Fn(&Variant, &Resolved) -> Findings) {
 
 #[test]
 fn shaders_are_valid() {
-    let problems: Findings = ALL.iter().filter_map(|spec| parse(spec).err()).collect();
+    let all = ALL.iter().copied().chain(&elbo::kernel::baseline::ALL);
+    let problems: Findings = all.filter_map(|spec| parse(spec).err()).collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 

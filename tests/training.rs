@@ -10,8 +10,10 @@ use elbo::train::decomposition::{Decomposer, Decomposition};
 use elbo::train::initial_checkpoint;
 use elbo::train::metrics::Sums;
 use elbo::train::objective::Objective;
-use elbo::train::session::{Session, Split};
+use elbo::train::run::Run;
+use elbo::train::session::{Session, Split, model_config};
 use libtest_mimic::{Arguments, Failed, Trial};
+use std::sync::atomic::AtomicBool;
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -32,6 +34,7 @@ fn main() {
     ];
     trials.extend(on_both("same_seed_same_bits", same_bits));
     trials.extend(on_both("submissions_of_any_length_are_the_same", any_length));
+    trials.extend(on_both("results_are_waited_for_where_a_line_is_due", few_readbacks));
     trials.extend(on_both("resume_is_exact", resume_is_exact));
     trials.extend(on_both("sprites_train_as_their_pixels_do", sprites_as_pixels));
     trials.extend(on_both("evaluation_covers_the_rest_of_a_batch", evaluation_covers_all));
@@ -115,6 +118,48 @@ fn any_length(choice: Choice) -> Result<(), Failed> {
     assert!(together.save(12)?.0 == apart.save(12)?.0, "parameters differ");
     let averages = session(choice, &config, &dataset)?.train(0..3)?;
     assert_eq!(averages, curve[..3].iter().map(Sums::metrics).collect::<Vec<_>>());
+    Ok(())
+}
+
+/// 64 steps a submission, and the host waits at the two logged steps alone; the lines do not depend on it.
+fn few_readbacks(choice: Choice) -> Result<(), Failed> {
+    const STEPS: u64 = 256;
+    const LOG_EVERY: u64 = 128;
+    let dataset = small_digits();
+    let place = tempfile::tempdir()?;
+    let mut losses = Vec::new();
+    for steps_per_submit in [None, Some(64), Some(100)] {
+        let config = Config {
+            hidden: vec![8],
+            batch: 1,
+            steps: Some(STEPS),
+            log_every: LOG_EVERY,
+            steps_per_submit,
+            ..small_config()
+        };
+        let state = initial_checkpoint(&config, &dataset);
+        let mut run = Run::create(Some(place.path()), true, &config, &state)?;
+        let (_, summary) = elbo::train::train(
+            &mut run,
+            &common::device(choice),
+            &dataset,
+            &mut (),
+            &AtomicBool::new(false),
+        )?;
+        let submissions = summary.submissions.expect("steps were done");
+        let calls = elbo::model::Model::new(model_config(&config, &dataset)?)?;
+        let calls = calls.plan.programs[calls.train.program.0].calls.len();
+        assert_eq!(submissions.dispatches_per_step, calls as f64);
+        if let Some(steps) = steps_per_submit {
+            let parts = STEPS.div_ceil(steps as u64);
+            assert_eq!(submissions.steps_per_submit, STEPS as f64 / parts as f64, "{steps}");
+            let waits = if choice == Choice::Cpu { 0 } else { STEPS / LOG_EVERY };
+            assert_eq!(submissions.readbacks, waits, "{steps} steps a submission");
+        }
+        assert_eq!(submissions.host_microseconds_per_step.is_some(), choice == Choice::Gpu);
+        losses.push(summary.test.metrics);
+    }
+    assert!(losses.iter().all(|metrics| *metrics == losses[0]), "{losses:?}");
     Ok(())
 }
 

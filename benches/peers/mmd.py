@@ -53,7 +53,7 @@ def pairs(args, n):
 
 def run_elbo(args, n, d):
     """Seconds, and what went wrong."""
-    command = [args.binary, "bench", "mmd", "--engine", "cpu"]
+    command = [args.binary, "bench", "mmd", "--engine", args.engine]
     command += ["--n", str(n), "--m", str(n), "--d", str(d)]
     if args.benchmark == "test":
         command += ["--permutations", str(args.permutations)]
@@ -145,6 +145,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--plain", action="store_true", help="peers only as their manuals have it")
     parser.add_argument("--seconds", type=float, default=2.0, help="timed runs, for a peer's fastest form")
+    parser.add_argument("--engine", default="cpu", help="elbo's engine: cpu, gpu or auto")
     parser.add_argument("--binary", default="target/release/elbo")
     args = parser.parse_args()
     known = PEERS[args.benchmark]

@@ -40,7 +40,7 @@ def last_line(command):
 
 
 def run_elbo(args, batch):
-    command = [args.binary, "bench", "train", "--engine", "cpu", "--batch", str(batch), "--json"]
+    command = [args.binary, "bench", "train", "--engine", args.engine, "--batch", str(batch), "--json"]
     if args.mnist:
         command += ["--data", args.mnist]
     line, error = last_line(command)
@@ -85,6 +85,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batches", type=int, nargs="+", default=[128, 1024])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--engine", default="cpu", help="elbo's engine: cpu, gpu or auto")
     parser.add_argument("--binary", default="target/release/elbo")
     parser.add_argument("--images", type=int, default=60000, help="images per epoch, for the peers")
     parser.add_argument("--epochs", type=int, default=3, help="timed epochs, for the peers")

@@ -1,6 +1,7 @@
 //! `elbo bench`.
 
-use super::output::{grouped, json, note, result, table};
+use super::kernels::BenchKernels;
+use super::output::{grouped, json, note, save, table};
 use super::train::{DATA, engine_line};
 use crate::ceiling::{BareStep, Ceiling};
 use crate::data::{self, Dataset};
@@ -14,11 +15,12 @@ use crate::statistic::null::Null;
 use crate::statistic::points::Points;
 use crate::statistic::{Bandwidth, Kernel, Sample, Settings, two_sample};
 use crate::train::config::Config;
-use crate::train::initial_checkpoint;
 use crate::train::session::Session;
+use crate::train::{Submissions, initial_checkpoint};
 use clap::{Args, Subcommand};
 use rayon::prelude::*;
 use serde::Serialize;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Measure speed on this machine
@@ -26,7 +28,8 @@ use std::time::Instant;
 #[command(after_help = "Examples:
   elbo bench train
   elbo bench train --batch 128,1024 --engine gpu --json
-  elbo bench mmd --n 1000,10000 --d 2,10,50,784")]
+  elbo bench mmd --n 1000,10000 --d 2,10,50,784
+  elbo bench kernels --engine gpu")]
 pub(super) struct Bench {
     #[command(subcommand)]
     what: What,
@@ -36,6 +39,7 @@ pub(super) struct Bench {
 enum What {
     Train(BenchTrain),
     Mmd(BenchMmd),
+    Kernels(BenchKernels),
 }
 
 /// Pairs of points a second: the sum over pairs of both samples, all three sums of MMD^2, and the test
@@ -70,6 +74,9 @@ struct BenchMmd {
     /// Part of the GPU adapter's name
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
+    /// Write the JSON object to a file too
+    #[arg(long, value_name = "FILE.json")]
+    save: Option<PathBuf>,
     /// Print the results as one JSON object
     #[arg(long)]
     json: bool,
@@ -104,8 +111,12 @@ impl BenchMmd {
                 }
             }
         }
+        let listing = Listing { results };
+        if let Some(path) = &self.save {
+            save(&listing, path)?;
+        }
         if self.json {
-            return json(&Listing { results });
+            return json(&listing);
         }
         let cells = |r: &Measured| {
             let rate = format!("{:.3}", r.per_second * 1e-9);
@@ -120,7 +131,7 @@ impl BenchMmd {
                 r.bytes.map_or(String::new(), |bytes| format!("{:.1}", bytes as f64 * 1e-6)),
             ]
         };
-        let rows: Vec<Vec<String>> = results.iter().map(cells).collect();
+        let rows: Vec<Vec<String>> = listing.results.iter().map(cells).collect();
         table(&["what", "n", "m", "d", "seconds", "10^9 pairs/s", "of the ceiling", "MB"], &rows);
         Ok(())
     }
@@ -154,6 +165,7 @@ impl BenchMmd {
                 unit: "pairs/s",
                 fraction: limit.map(|limit| pairs / seconds / limit),
                 bytes,
+                submissions: None,
             });
         };
         let points = Points::new(samples[0], samples[1], None)?;
@@ -256,6 +268,9 @@ struct BenchTrain {
     /// Part of the GPU adapter's name
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
+    /// Write the JSON object to a file too
+    #[arg(long, value_name = "FILE.json")]
+    save: Option<PathBuf>,
     /// Print the results as one JSON object
     #[arg(long)]
     json: bool,
@@ -290,6 +305,9 @@ struct Measured {
     /// Of the engine's buffers.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<usize>,
+    /// What handing the steps to the device took.
+    #[serde(flatten)]
+    submissions: Option<Submissions>,
 }
 
 impl Bench {
@@ -297,6 +315,7 @@ impl Bench {
         match &self.what {
             What::Train(bench) => bench.run(),
             What::Mmd(bench) => bench.run(),
+            What::Kernels(bench) => bench.run(),
         }
     }
 }
@@ -308,15 +327,41 @@ impl BenchTrain {
         let dataset = data::load(&self.data, Config::default().seed)?;
         let measure = |&batch| self.measure(&device, &dataset, batch);
         let results = self.batch.iter().map(measure).collect::<Result<Vec<_>>>()?;
+        let listing = Listing { results };
+        if let Some(path) = &self.save {
+            save(&listing, path)?;
+        }
         if self.json {
-            return json(&Listing { results });
+            return json(&listing);
         }
-        for Measured { what, m, per_second, fraction, .. } in &results {
-            let share = fraction.map_or(String::new(), |fraction| {
-                format!(", {:.0} % of the speed of the bare products and Adam", 100.0 * fraction)
-            });
-            result(format_args!("{what}, batch {m}: {} images/s{share}", grouped(*per_second)));
-        }
+        let cells = |r: &Measured| {
+            let handing = r.submissions;
+            let microseconds = |of: fn(Submissions) -> Option<f64>| {
+                handing.and_then(of).map_or(String::new(), |time| format!("{time:.1}"))
+            };
+            vec![
+                r.what.clone(),
+                r.m.to_string(),
+                grouped(r.per_second),
+                format!("{:.1}", r.per_second / r.m as f64),
+                handing.map_or(String::new(), |handing| format!("{:.0}", handing.dispatches_per_step)),
+                microseconds(|handing| handing.host_microseconds_per_step),
+                microseconds(|handing| handing.submit_microseconds_per_step),
+                r.fraction.map_or(String::new(), |fraction| format!("{:.0} %", 100.0 * fraction)),
+            ]
+        };
+        let rows: Vec<Vec<String>> = listing.results.iter().map(cells).collect();
+        let header = [
+            "what",
+            "batch",
+            "images/s",
+            "steps/s",
+            "dispatches",
+            "encoding us",
+            "submitting us",
+            "of bare work",
+        ];
+        table(&header, &rows);
         Ok(())
     }
 
@@ -374,6 +419,7 @@ impl BenchTrain {
             unit: "images/s",
             fraction: middle(&mut fractions),
             bytes: None,
+            submissions: Submissions::new(&session.counters()),
         })
     }
 }

@@ -41,11 +41,27 @@ impl Devices {
             result("no GPU adapter was found");
         } else {
             let rows: Vec<Vec<String>> = adapters.iter().map(row).collect();
-            table(&["adapter", "API", "kind", "driver", "buffer", "workgroup", "subgroup"], &rows);
+            let header = [
+                "adapter",
+                "API",
+                "kind",
+                "driver",
+                "buffer",
+                "workgroup",
+                "subgroup",
+                "clock",
+                "f16",
+                "cooperative matrices",
+            ];
+            table(&header, &rows);
         }
         result(format_args!("{} (--engine auto)", engine_line(info)));
         Ok(())
     }
+}
+
+fn yes(is: bool) -> String {
+    if is { "yes" } else { "no" }.into()
 }
 
 fn row(adapter: &Description) -> Vec<String> {
@@ -58,5 +74,12 @@ fn row(adapter: &Description) -> Vec<String> {
         format!("{} MiB", adapter.largest_buffer >> 20),
         format!("{} KiB", adapter.workgroup_memory >> 10),
         if fewest == most { fewest.to_string() } else { format!("{fewest}-{most}") },
+        yes(adapter.timestamps),
+        yes(adapter.half_precision),
+        if adapter.cooperative_matrices.is_empty() {
+            yes(false)
+        } else {
+            adapter.cooperative_matrices.join(", ")
+        },
     ]
 }

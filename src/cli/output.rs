@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 /// A line of the result.
 pub(super) fn result(line: impl Display) {
@@ -27,6 +28,13 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
         .map_err(|e| Error::usage(format!("the result cannot be written as JSON: {e}")))?;
     result(text);
     Ok(())
+}
+
+/// The same JSON object as a file.
+pub(super) fn save(value: &impl Serialize, path: &Path) -> Result<()> {
+    let text = serde_json::to_string(value)
+        .map_err(|e| Error::usage(format!("the result cannot be written as JSON: {e}")))?;
+    std::fs::write(path, text + "\n").map_err(Error::io(path, "write"))
 }
 
 /// A number with thousands separated, such as 1,234,567.

@@ -139,6 +139,10 @@ pub(super) struct Settings {
     /// Steps between two training lines of metrics.jsonl [default: 50]
     #[arg(long, value_name = "STEPS")]
     log_every: Option<u64>,
+    /// Steps that go to the device together, at most 256; results are waited for only where a line is due [default:
+    /// as many as take 50 ms]
+    #[arg(long, value_name = "STEPS")]
+    steps_per_submit: Option<usize>,
     /// A hardware GPU if there is one, any GPU adapter, or the CPU [default: auto]
     #[arg(long)]
     engine: Option<Choice>,
@@ -213,6 +217,7 @@ impl Settings {
         set(&mut config.learning_rate, &self.learning_rate);
         set(&mut config.seed, &self.seed);
         set(&mut config.log_every, &self.log_every);
+        set_some(&mut config.steps_per_submit, &self.steps_per_submit);
         set(&mut config.engine, &self.engine);
         if self.engine == Some(Choice::Cpu) {
             config.adapter = None;

@@ -1,6 +1,6 @@
 //! The engine without a GPU: each kernel's [`cpu`](crate::program::Kernel::cpu) on rayon's threads.
 
-use super::{Engine, Info, Ticket};
+use super::{Counters, Engine, Info, Ticket};
 use crate::error::Result;
 use crate::memory::Memory;
 use crate::program::{BufferId, Buffers, Plan, ProgramId, Step};
@@ -11,13 +11,14 @@ pub struct CpuEngine {
     info: Info,
     plan: Arc<Plan>,
     memory: Vec<Memory>,
+    counters: Counters,
 }
 
 impl CpuEngine {
     /// Allocates the buffers of a plan.
     pub fn new(info: Info, plan: Arc<Plan>) -> Self {
         let memory = plan.buffers.iter().map(|buffer| Memory::new(buffer.len)).collect();
-        Self { info, plan, memory }
+        Self { info, plan, memory, counters: Counters::default() }
     }
 }
 
@@ -37,7 +38,10 @@ impl Engine for CpuEngine {
     }
 
     fn submit(&mut self, program: ProgramId, steps: &[Step], results: &[BufferId]) -> Result<Ticket> {
-        let Self { plan, memory, .. } = self;
+        let Self { plan, memory, counters, .. } = self;
+        counters.submissions += 1;
+        counters.steps += steps.len() as u64;
+        counters.dispatches += (steps.len() * plan.programs[program.0].calls.len()) as u64;
         // One entry into the pool for all steps: inside it, a fork is cheap.
         rayon::scope(|_| {
             for step in steps {
@@ -59,6 +63,10 @@ impl Engine for CpuEngine {
             }
         });
         Ok(Ticket::Ready(results.iter().map(|id| memory[id.0].get().to_vec()).collect()))
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters
     }
 
     fn wait(&mut self, ticket: Ticket) -> Result<Vec<Vec<f32>>> {

@@ -8,15 +8,19 @@ mod adapter;
 
 pub use adapter::{Description, adapters, has_hardware};
 
-use super::{Engine, Info, MOST_STEPS, Ticket};
+use super::{Counters, Engine, Info, MOST_STEPS, Ticket, Time};
 use crate::error::{Error, Kind, Result};
 use crate::program::{BufferId, Call, Kernel, MOST_ITERATIONS, Plan, ProgramId, Spec, Step};
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Distance between two rows of a uniform buffer: the largest alignment that WebGPU allows a device to ask for.
 const UNIFORM_STRIDE: u64 = 256;
+
+/// Timestamps of a measurement: start and end.
+const CLOCK_QUERIES: u32 = 2;
 
 /// An opened GPU with the pipelines compiled so far.
 pub struct Gpu {
@@ -63,6 +67,8 @@ impl Gpu {
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("elbo"),
             required_limits: limits,
+            // For measurements alone; it costs nothing where it is not used.
+            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
             ..Default::default()
         });
         let (device, queue) = pollster::block_on(request)
@@ -90,6 +96,12 @@ impl Gpu {
     /// The adapter's name.
     pub fn name(&self) -> String {
         self.name.clone()
+    }
+
+    /// Nanoseconds of a tick of the device's clock, if it has one.
+    pub fn clock(&self) -> Option<f32> {
+        let timestamps = self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        timestamps.then(|| self.queue.get_timestamp_period())
     }
 
     /// Takes the shaders for hardware even on a software adapter: tests want both.
@@ -266,6 +278,7 @@ pub struct GpuEngine {
     rows: Vec<u8>,
     /// Staging buffers that wait for the next use, by size.
     staging: HashMap<u64, Vec<wgpu::Buffer>>,
+    counters: Counters,
 }
 
 /// Results on their way from the device.
@@ -303,7 +316,8 @@ impl GpuEngine {
             .collect::<Result<Vec<Vec<_>>>>()?;
         let rows = vec![0; steps_len as usize];
         gpu.check()?;
-        Ok(Self { gpu, info, plan, buffers, programs, steps, rows, staging: HashMap::new() })
+        let (staging, counters) = (HashMap::new(), Counters::default());
+        Ok(Self { gpu, info, plan, buffers, programs, steps, rows, staging, counters })
     }
 
     fn staging(&mut self, bytes: u64) -> Result<wgpu::Buffer> {
@@ -391,37 +405,54 @@ impl Engine for GpuEngine {
     }
 
     fn read(&mut self, buffer: BufferId) -> Result<Vec<f32>> {
-        let ticket = self.copy_out(self.gpu.device.create_command_encoder(&Default::default()), &[buffer])?;
+        let encoder = self.gpu.device.create_command_encoder(&Default::default());
+        let ticket = self.copy_out(encoder, &[buffer], Instant::now())?;
         Ok(self.wait(ticket)?.remove(0))
     }
 
     fn submit(&mut self, program: ProgramId, steps: &[Step], results: &[BufferId]) -> Result<Ticket> {
-        assert!(steps.len() <= MOST_STEPS, "a submission has at most {MOST_STEPS} steps");
-        for (row, step) in self.rows.chunks_exact_mut(UNIFORM_STRIDE as usize).zip(steps) {
-            row[..size_of::<Step>()].copy_from_slice(bytemuck::bytes_of(step));
-        }
-        let used = UNIFORM_STRIDE as usize * steps.len();
-        self.gpu.queue.write_buffer(&self.steps, 0, &self.rows[..used]);
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for row in 0..steps.len() {
-                let offset = [row as u32 * UNIFORM_STRIDE as u32];
-                for dispatch in &self.programs[program.0] {
-                    pass.set_pipeline(&dispatch.pipeline.pipeline);
-                    let offsets = if dispatch.uses_step { &offset[..] } else { &[] };
-                    pass.set_bind_group(0, &dispatch.bind_group, offsets);
-                    pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
-                }
-            }
-        }
-        self.copy_out(encoder, results)
+        let start = Instant::now();
+        let encoder = self.encode(program, steps, None);
+        self.copy_out(encoder, results, start)
+    }
+
+    fn time(&mut self, program: ProgramId, steps: &[Step]) -> Result<Time> {
+        let start = Instant::now();
+        let Some(tick) = self.gpu.clock() else {
+            self.run(program, steps, &[])?;
+            return Ok(Time { wall: start.elapsed(), device: None });
+        };
+        let device = &self.gpu.device;
+        let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("clock"),
+            ty: wgpu::QueryType::Timestamp,
+            count: CLOCK_QUERIES,
+        });
+        let bytes = u64::from(CLOCK_QUERIES) * size_of::<u64>() as u64;
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        let resolved = self.gpu.buffer("clock", bytes, usage)?;
+        let staging = self.staging(bytes)?;
+        let start = Instant::now();
+        let mut encoder = self.encode(program, steps, Some(&queries));
+        encoder.resolve_query_set(&queries, 0..CLOCK_QUERIES, &resolved, 0);
+        encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, bytes);
+        let ticket = self.send(encoder, vec![staging], start)?;
+        let words = self.wait(ticket)?.remove(0);
+        let wall = start.elapsed();
+        let ticks: &[u64] = &words.chunks_exact(2).map(ticks).collect::<Vec<_>>();
+        let passed = ticks[1].saturating_sub(ticks[0]) as f64 * f64::from(tick);
+        Ok(Time { wall, device: (passed > 0.0).then(|| Duration::from_nanos(passed as u64)) })
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters
     }
 
     fn wait(&mut self, ticket: Ticket) -> Result<Vec<Vec<f32>>> {
         let Ticket::Pending(Pending { submission, parts }) = ticket else {
             unreachable!("a ticket goes back to the engine that gave it")
         };
+        self.counters.readbacks += 1;
         let waited =
             self.gpu.device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
         self.gpu.check()?;
@@ -445,9 +476,56 @@ impl Engine for GpuEngine {
     }
 }
 
+/// A number of 64 bits that was read as two of 32.
+fn ticks(words: &[f32]) -> u64 {
+    u64::from(words[0].to_bits()) | u64::from(words[1].to_bits()) << 32
+}
+
 impl GpuEngine {
-    /// Submits what is encoded, followed by copies of `results` into mapped memory.
-    fn copy_out(&mut self, mut encoder: wgpu::CommandEncoder, results: &[BufferId]) -> Result<Ticket> {
+    /// Encodes a program once for each step; with `clock`, its first two timestamps are those of start and end.
+    fn encode(
+        &mut self,
+        program: ProgramId,
+        steps: &[Step],
+        clock: Option<&wgpu::QuerySet>,
+    ) -> wgpu::CommandEncoder {
+        assert!(steps.len() <= MOST_STEPS, "a submission has at most {MOST_STEPS} steps");
+        for (row, step) in self.rows.chunks_exact_mut(UNIFORM_STRIDE as usize).zip(steps) {
+            row[..size_of::<Step>()].copy_from_slice(bytemuck::bytes_of(step));
+        }
+        let used = UNIFORM_STRIDE as usize * steps.len();
+        self.gpu.queue.write_buffer(&self.steps, 0, &self.rows[..used]);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        let timestamps = clock.map(|query_set| wgpu::ComputePassTimestampWrites {
+            query_set,
+            beginning_of_pass_write_index: Some(0),
+            end_of_pass_write_index: Some(1),
+        });
+        let descriptor = wgpu::ComputePassDescriptor { timestamp_writes: timestamps, ..Default::default() };
+        let mut pass = encoder.begin_compute_pass(&descriptor);
+        for row in 0..steps.len() {
+            let offset = [row as u32 * UNIFORM_STRIDE as u32];
+            for dispatch in &self.programs[program.0] {
+                pass.set_pipeline(&dispatch.pipeline.pipeline);
+                let offsets = if dispatch.uses_step { &offset[..] } else { &[] };
+                pass.set_bind_group(0, &dispatch.bind_group, offsets);
+                pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
+            }
+        }
+        drop(pass);
+        self.counters.submissions += 1;
+        self.counters.steps += steps.len() as u64;
+        self.counters.dispatches += (steps.len() * self.programs[program.0].len()) as u64;
+        encoder
+    }
+
+    /// Submits what is encoded since `start`, followed by copies of `results` into mapped memory.
+    fn copy_out(
+        &mut self,
+        mut encoder: wgpu::CommandEncoder,
+        results: &[BufferId],
+        start: Instant,
+    ) -> Result<Ticket> {
         let mut copies = Vec::with_capacity(results.len());
         for id in results {
             let bytes = self.buffers[id.0].size();
@@ -455,7 +533,21 @@ impl GpuEngine {
             encoder.copy_buffer_to_buffer(&self.buffers[id.0], 0, &staging, 0, bytes);
             copies.push(staging);
         }
-        let submission = self.gpu.queue.submit([encoder.finish()]);
+        self.send(encoder, copies, start)
+    }
+
+    /// Submits what is encoded since `start`, and maps the buffers that it fills.
+    fn send(
+        &mut self,
+        encoder: wgpu::CommandEncoder,
+        copies: Vec<wgpu::Buffer>,
+        start: Instant,
+    ) -> Result<Ticket> {
+        let commands = encoder.finish();
+        let encoded = Instant::now();
+        let submission = self.gpu.queue.submit([commands]);
+        self.counters.encoding += encoded - start;
+        self.counters.submitting += encoded.elapsed();
         let parts = copies
             .into_iter()
             .map(|staging| {

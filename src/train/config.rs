@@ -3,7 +3,7 @@
 use super::objective::{MmdName, Objective, TcName};
 use super::schedule::Schedule;
 use crate::data::{self, Dataset};
-use crate::engine::Choice;
+use crate::engine::{Choice, MOST_STEPS};
 use crate::error::{Error, Result};
 use crate::kernel::backward_weights::Adam;
 use crate::kernel::latent::KlEstimate;
@@ -74,6 +74,9 @@ pub struct Config {
     pub seed: u64,
     /// Steps between two training lines of `metrics.jsonl`, each the average since the line before.
     pub log_every: u64,
+    /// Steps of one submission to the device; without it as many as fill a fixed time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps_per_submit: Option<usize>,
     /// Which engine.
     pub engine: Choice,
     /// A part of the adapter's name.
@@ -111,6 +114,7 @@ impl Default for Config {
             learning_rate: Schedule::Constant(1e-3),
             seed: 0,
             log_every: 50,
+            steps_per_submit: None,
             engine: Choice::Auto,
             adapter: None,
         }
@@ -272,6 +276,14 @@ impl Config {
         at_least_one("epochs", self.epochs, "train for at least 1")?;
         at_least_one("log-every", self.log_every, "log every step with 1")?;
         at_least_one("steps", self.steps.unwrap_or(1), "train for at least 1")?;
+        match self.steps_per_submit {
+            Some(steps) if !(1..=MOST_STEPS).contains(&steps) => {
+                return Err(Error::usage(format!(
+                    "--steps-per-submit is {steps}; a submission has 1 to {MOST_STEPS} steps"
+                )));
+            }
+            _ => {}
+        }
         at_most("latent", self.latent)?;
         for &width in &self.hidden {
             at_most("hidden", width)?;
@@ -354,6 +366,7 @@ mod tests {
         assert!(with(|c| c.batch = 0).contains("--batch is 0"));
         assert!(with(|c| c.hidden = vec![3, 0]).contains("--hidden is 0"));
         assert!(with(|c| c.learning_rate = 0.0.into()).contains("--learning-rate is 0"));
+        assert!(with(|c| c.steps_per_submit = Some(257)).contains("--steps-per-submit is 257"));
         assert!(with(|c| c.sigma = Sigma::Fixed(0.0)).contains("--sigma is 0"));
         assert!(with(|c| c.beta = Some(4.0.into())).contains("--objective beta-vae or --objective tc-vae"));
         Config::default().check().expect("the defaults");

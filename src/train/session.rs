@@ -4,7 +4,7 @@ use super::config::Config;
 use super::metrics::{Metrics, Sums};
 use crate::checkpoint::{self, Optimizer, Progress};
 use crate::data::{Dataset, Pixels, sprites};
-use crate::engine::{Device, Engine, MOST_STEPS, Ticket};
+use crate::engine::{Counters, Device, Engine, MOST_STEPS, Ticket};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::backward_weights::Adam;
 use crate::kernel::gather::pack;
@@ -202,12 +202,23 @@ impl Session {
 
     /// Starts `count` training steps, the first being number `first`; does not wait.
     pub fn submit(&mut self, first: u64, count: usize) -> Result<Ticket> {
-        let steps: Vec<Step> = (0..count).map(|slot| self.training_step(first, slot)).collect();
+        self.submit_part(first, 0..count, true)
+    }
+
+    /// What the engine has done so far.
+    pub fn counters(&self) -> Counters {
+        self.engine.counters()
+    }
+
+    /// Starts the steps of `slots` after step number `first`, which take these rows of the rings. Only the last part
+    /// of them asks for the `results`, those of all.
+    pub fn submit_part(&mut self, first: u64, slots: Range<usize>, results: bool) -> Result<Ticket> {
+        let steps: Vec<Step> = slots.map(|slot| self.training_step(first, slot)).collect();
         let Pass { program, kl_ring, loss_ring, term_ring, .. } = self.model.train;
         let sigma_ring = self.model.adaptive.as_ref().map(|adaptive| adaptive.ring);
         let rings: Vec<BufferId> =
             [kl_ring, loss_ring].into_iter().chain(term_ring).chain(sigma_ring).collect();
-        self.engine.submit(program, &steps, &rings)
+        self.engine.submit(program, &steps, if results { &rings } else { &[] })
     }
 
     /// The numbers of the training step that is `slot` after `first`.

@@ -23,9 +23,10 @@ pub(crate) fn gpu_tests() -> GpuTests {
     }
 }
 
-/// The device of an engine, for tests.
+/// The device of an engine, for tests; of several GPU adapters the one that `ELBO_ADAPTER` names.
 pub(crate) fn device(choice: Choice) -> Device {
-    Device::open(choice, None).unwrap_or_else(|e| panic!("{e}"))
+    let adapter = std::env::var("ELBO_ADAPTER").ok().filter(|_| choice == Choice::Gpu);
+    Device::open(choice, adapter.as_deref()).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// Compares `got` with the truth `want`: each element within `tolerance` times the largest magnitude in `want`.

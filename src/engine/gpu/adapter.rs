@@ -21,6 +21,14 @@ pub struct Description {
     pub workgroup_memory: u32,
     /// Fewest and most threads that run in step.
     pub subgroup: [u32; 2],
+    /// Most threads of a workgroup.
+    pub workgroup_threads: u32,
+    /// Whether it can measure its own time.
+    pub timestamps: bool,
+    /// Whether shaders can calculate in 16 bits.
+    pub half_precision: bool,
+    /// Shapes and types of the products of whole matrices that it offers, such as `16x16x16 F16 -> F32`.
+    pub cooperative_matrices: Vec<String>,
 }
 
 /// All adapters, best first.
@@ -94,6 +102,15 @@ fn describe(adapter: &wgpu::Adapter) -> Description {
         largest_buffer: limits.max_buffer_size.min(limits.max_storage_buffer_binding_size),
         workgroup_memory: limits.max_compute_workgroup_storage_size,
         subgroup: [info.subgroup_min_size, info.subgroup_max_size],
+        workgroup_threads: limits.max_compute_invocations_per_workgroup,
+        timestamps: adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY),
+        half_precision: adapter.features().contains(wgpu::Features::SHADER_F16),
+        cooperative_matrices: adapter.cooperative_matrix_properties().iter().map(cooperative).collect(),
         name: info.name,
     }
+}
+
+fn cooperative(shape: &wgpu::CooperativeMatrixProperties) -> String {
+    let wgpu::CooperativeMatrixProperties { m_size, n_size, k_size, ab_type, cr_type, .. } = shape;
+    format!("{m_size}x{n_size}x{k_size} {ab_type:?} -> {cr_type:?}")
 }

@@ -1,0 +1,355 @@
+//! `elbo bench kernels`.
+
+use super::output::{json, note, result, save, table};
+use super::train::engine_line;
+use crate::ceiling::Ceiling;
+use crate::data::{Dataset, Images};
+use crate::engine::{Choice, Device, Engine, MOST_STEPS, Time};
+use crate::error::Result;
+use crate::kernel::baseline::Baseline;
+use crate::kernel::pair_sums::PairSums;
+use crate::kernel::pairs::{Family, Form, MOST_POINTS, Pairs, UNLIMITED, Value};
+use crate::model::Model;
+use crate::program::{Call, Kernel, Plan, Program, ProgramId, Step};
+use crate::random::{Sequence, Stream};
+use crate::train::config::Config;
+use crate::train::session::model_config;
+use clap::Args;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Time of every kernel of a training step and of the pair sums, alone, beside what the device can do at most
+///
+/// Random numbers take the place of images and parameters. A kernel is submitted again and again, each time after the
+/// one before; `us` is the wall time of one, `GPU us` that of the device's own clock where it has one. `share` is the
+/// least time that the measured ceilings allow, over the time. `times baseline` is the time of a plain shader, one
+/// thread an output, which runs in turn with the kernel, over the kernel's.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  elbo bench kernels
+  elbo bench kernels --engine gpu --batch 1024 --hidden 600 --n 10000 --d 2,64 --json")]
+pub(super) struct BenchKernels {
+    /// Images of a step
+    #[arg(long, default_value_t = 128)]
+    batch: usize,
+    /// Pixels of an image
+    #[arg(long, default_value_t = 784)]
+    dimension: usize,
+    /// Latent dimensions
+    #[arg(long, default_value_t = 20)]
+    latent: usize,
+    /// Widths of the hidden layers
+    #[arg(long, value_delimiter = ',', default_values_t = [300])]
+    hidden: Vec<usize>,
+    /// Points of each sample of the pair sums
+    #[arg(long, value_delimiter = ',', default_values_t = [1024])]
+    n: Vec<usize>,
+    /// Numbers of a point
+    #[arg(long, value_delimiter = ',', default_values_t = [2, 16, 64])]
+    d: Vec<usize>,
+    /// A hardware GPU if there is one, any GPU adapter, or the CPU
+    #[arg(long, default_value = "auto")]
+    engine: Choice,
+    /// Part of the GPU adapter's name
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Write the JSON object to a file too
+    #[arg(long, value_name = "FILE.json")]
+    save: Option<PathBuf>,
+    /// Print the results as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measurements of a kernel and its baseline in turn, of which the fastest of each counts, and the least time of one.
+const REPETITIONS: usize = 5;
+const LEAST_SECONDS: f64 = 0.02;
+
+/// Coordinates from which distances are taken in the expanded form, as tests do.
+const EXPANDED_FROM: usize = 8;
+
+/// The JSON result.
+#[derive(Serialize)]
+struct Listing<'a> {
+    ceiling: &'a Ceiling,
+    /// Of a tick of the device's clock, where it has one.
+    clock_nanoseconds: Option<f32>,
+    results: Vec<Measured>,
+}
+
+/// One kernel.
+#[derive(Serialize)]
+struct Measured {
+    what: String,
+    /// Images, or points of X.
+    n: usize,
+    /// Images, or points of Y.
+    m: usize,
+    /// Pixels, or numbers of a point.
+    d: usize,
+    engine: &'static str,
+    adapter: String,
+    grid: [usize; 2],
+    flop: u64,
+    bytes: u64,
+    /// Wall time of one dispatch.
+    seconds: f64,
+    /// The same by the device's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_seconds: Option<f64>,
+    per_second: f64,
+    unit: &'static str,
+    /// Of what the ceilings allow.
+    share: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    times_baseline: Option<f64>,
+}
+
+/// A plan with kernels that are measured: each is a program.
+struct Work {
+    plan: Plan,
+    /// What each is called, and its n and d.
+    names: Vec<(String, usize, usize)>,
+    /// The part of the work that a kernel's shape counts which this call does.
+    wanted: f64,
+}
+
+impl BenchKernels {
+    pub(super) fn run(&self) -> Result<()> {
+        let device = Device::open(self.engine, self.adapter.as_deref())?;
+        note(engine_line(device.info()));
+        let ceiling = Ceiling::new(&device)?;
+        let mut results = Vec::new();
+        self.measure(&device, &ceiling, || self.training(), &mut results)?;
+        for &n in &self.n {
+            for &d in &self.d {
+                self.measure(&device, &ceiling, || pair_sums(n, d), &mut results)?;
+            }
+        }
+        let listing = Listing { ceiling: &ceiling, clock_nanoseconds: device.clock(), results };
+        if let Some(path) = &self.save {
+            save(&listing, path)?;
+        }
+        if self.json {
+            return json(&listing);
+        }
+        if let Some(clock) = listing.clock_nanoseconds {
+            result(format_args!("the device's clock ticks every {clock} ns"));
+        }
+        result(format_args!(
+            "at most {:.1} * 10^9 multiplications with addition, {:.2} * 10^9 exponentials and {:.2} * 10^9 bytes a \
+             second; {:.1} us a dispatch, {:.1} us more where it waits for the one before",
+            ceiling.multiply_adds * 1e-9,
+            ceiling.exponentials * 1e-9,
+            ceiling.bytes * 1e-9,
+            ceiling.dispatch * 1e6,
+            ceiling.barrier * 1e6,
+        ));
+        let rows: Vec<Vec<String>> = listing.results.iter().map(Measured::row).collect();
+        table(
+            &["kernel", "grid", "MFLOP", "MB", "us", "GPU us", "GFLOP/s", "share", "times baseline"],
+            &rows,
+        );
+        Ok(())
+    }
+
+    /// The kernels of a training step of the default objective.
+    fn training(&self) -> Result<Work> {
+        let blank =
+            |count: usize| Images::grey([1, self.dimension], vec![0; self.dimension * count], vec![0; count]);
+        let dataset = Dataset {
+            name: "blank".into(),
+            train: blank(self.batch),
+            test: blank(1),
+            classes: vec!["blank".into()],
+        };
+        let (hidden, latent, batch) = (self.hidden.clone(), self.latent, self.batch);
+        let config = Config { hidden, latent, batch, ..Config::default() };
+        let model = Model::new(model_config(&config, &dataset)?)?;
+        let train = model.train.program.0;
+        let mut plan = Arc::into_inner(model.plan).expect("the model's plan has one owner");
+        let calls = plan.programs.swap_remove(train).calls;
+        let name = |call: &Call| (call.kernel.spec().name.to_owned(), batch, self.dimension);
+        let names = calls.iter().map(name).collect();
+        plan.programs = calls.into_iter().map(alone).collect();
+        Ok(Work { plan, names, wanted: 1.0 })
+    }
+
+    /// Times the kernels that `work` makes, which is called twice, and the baselines of those that have one.
+    fn measure(
+        &self,
+        device: &Device,
+        ceiling: &Ceiling,
+        work: impl Fn() -> Result<Work>,
+        results: &mut Vec<Measured>,
+    ) -> Result<()> {
+        let (Work { plan, names, wanted }, Work { plan: mut plain, .. }) = (work()?, work()?);
+        let shapes: Vec<_> = plan.programs.iter().map(|program| program.calls[0].kernel.shape()).collect();
+        // On the CPU there is nothing plainer to compare with.
+        let gpu = device.info().engine == "gpu";
+        let mut has_baseline = vec![false; names.len()];
+        for (program, has) in plain.programs.iter_mut().zip(&mut has_baseline) {
+            program.calls = std::mem::take(&mut program.calls)
+                .into_iter()
+                .filter_map(|call| {
+                    Baseline::new(call.kernel).map(|kernel| (Box::new(kernel), call.reads, call.writes))
+                })
+                .map(|(kernel, reads, writes)| Call { kernel: kernel as Box<dyn Kernel>, reads, writes })
+                .collect();
+            *has = gpu && !program.calls.is_empty();
+        }
+        let (mut engine, mut baselines) = (filled(device, plan)?, filled(device, plain)?);
+        for (i, ((what, n, d), shape)) in names.into_iter().zip(shapes).enumerate() {
+            let program = ProgramId(i);
+            let count = steps_for(&mut *engine, program)?;
+            let baseline_count = if has_baseline[i] { steps_for(&mut *baselines, program)? } else { 0 };
+            let (mut best, mut best_baseline) = (Fastest::default(), Fastest::default());
+            for _ in 0..REPETITIONS {
+                best.time(&mut *engine, program, count)?;
+                if has_baseline[i] {
+                    best_baseline.time(&mut *baselines, program, baseline_count)?;
+                }
+            }
+            let flop = (shape.flop as f64 * wanted) as u64;
+            let time = best.device.unwrap_or(best.wall);
+            let baseline = best_baseline.device.unwrap_or(best_baseline.wall);
+            let (work, unit) = if flop > 0 { (flop, "FLOP/s") } else { (shape.bytes, "B/s") };
+            results.push(Measured {
+                what,
+                n,
+                m: n,
+                d,
+                engine: device.info().engine,
+                adapter: device.info().adapter.clone(),
+                grid: shape.grid,
+                flop,
+                bytes: shape.bytes,
+                seconds: best.wall,
+                device_seconds: best.device,
+                per_second: work as f64 / time,
+                unit,
+                share: ceiling.seconds(flop, shape.bytes) / time,
+                times_baseline: has_baseline[i].then(|| baseline / time),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Measured {
+    fn row(&self) -> Vec<String> {
+        let microseconds = |seconds: f64| format!("{:.1}", seconds * 1e6);
+        vec![
+            self.what.clone(),
+            format!("{} x {}", self.grid[0], self.grid[1]),
+            format!("{:.2}", self.flop as f64 * 1e-6),
+            format!("{:.2}", self.bytes as f64 * 1e-6),
+            microseconds(self.seconds),
+            self.device_seconds.map_or(String::new(), microseconds),
+            if self.flop > 0 { format!("{:.2}", self.per_second * 1e-9) } else { String::new() },
+            format!("{:.0} %", 100.0 * self.share),
+            self.times_baseline.map_or(String::new(), |times| format!("{times:.2}")),
+        ]
+    }
+}
+
+/// A program with one call.
+fn alone(call: Call) -> Program {
+    Program { name: call.kernel.spec().name.into(), calls: vec![call] }
+}
+
+/// The sums over all pairs of two samples of `n` points with `d` numbers, in one dispatch.
+fn pair_sums(n: usize, d: usize) -> Result<Work> {
+    let mut pairs = Pairs {
+        reach: UNLIMITED,
+        n,
+        m: n,
+        d,
+        block: MOST_POINTS,
+        slice: 1,
+        slab: 1,
+        cross: false,
+        value: Value::Kernel,
+        family: Family::Gaussian,
+        bandwidths: 1,
+        form: if d < EXPANDED_FROM { Form::Differences } else { Form::Expanded },
+        second: None,
+    };
+    pairs.block = pairs.fitting_block(MOST_POINTS, 0);
+    let blocks = pairs.blocks();
+    (pairs.slice, pairs.slab) = (blocks, blocks);
+    let kernel = PairSums { pairs, squares: false };
+    let (spec, shape) = (kernel.spec(), kernel.shape());
+    let mut plan = Plan::default();
+    let program = plan.program(spec.name);
+    // Rows and columns are the same points.
+    let points = plan.buffer("points", shape.reads[0]);
+    let scales = plan.buffer("scales", shape.reads[2]);
+    let [rows, columns] = [0, 1].map(|side| plan.buffer(spec.writes[side], shape.writes[side]));
+    plan.call(
+        program,
+        kernel,
+        &[
+            ("rows", points),
+            ("columns", points),
+            ("scales", scales),
+            ("row_parts", rows),
+            ("column_parts", columns),
+        ],
+    )?;
+    // Of two blocks only one order is taken.
+    let wanted = (blocks + 1) as f64 / (2 * blocks) as f64;
+    Ok(Work { plan, wanted, names: vec![(format!("pair_sums, n = {n}, d = {d}"), n, d)] })
+}
+
+/// Deviation of the numbers in all buffers: no exponential of the default sizes leaves its range.
+const SPREAD: f32 = 0.05;
+
+/// An engine whose buffers hold small random numbers.
+fn filled(device: &Device, plan: Plan) -> Result<Box<dyn Engine>> {
+    let plan = Arc::new(plan);
+    let mut engine = device.load(Arc::clone(&plan))?;
+    for (i, buffer) in plan.buffers.iter().enumerate() {
+        let mut random = Sequence::new(0, Stream::Data, i as u32);
+        let values: Vec<f32> = (0..buffer.len).map(|_| -SPREAD * random.normal().abs()).collect();
+        engine.write(crate::program::BufferId(i), bytemuck::cast_slice(&values))?;
+    }
+    Ok(engine)
+}
+
+/// Steps that take long enough together, after one that does not count.
+fn steps_for(engine: &mut dyn Engine, program: ProgramId) -> Result<usize> {
+    engine.time(program, &[Step::default()])?;
+    let once = engine.time(program, &[Step::default()])?.wall.as_secs_f64();
+    Ok(((LEAST_SECONDS / once) as usize).clamp(1, MOST_STEPS))
+}
+
+/// Seconds of one step, the least so far.
+struct Fastest {
+    wall: f64,
+    device: Option<f64>,
+}
+
+impl Default for Fastest {
+    fn default() -> Self {
+        Self { wall: f64::INFINITY, device: None }
+    }
+}
+
+impl Fastest {
+    fn time(&mut self, engine: &mut dyn Engine, program: ProgramId, count: usize) -> Result<()> {
+        let step = Step {
+            learning_rate: 1e-3,
+            correction1: 1.0,
+            correction2: 1.0,
+            kl_weight: 1.0,
+            ..Step::default()
+        };
+        let Time { wall, device } = engine.time(program, &vec![step; count])?;
+        self.wall = self.wall.min(wall.as_secs_f64() / count as f64);
+        let device = device.map(|device| device.as_secs_f64() / count as f64);
+        self.device = self.device.into_iter().chain(device).reduce(f64::min);
+        Ok(())
+    }
+}
