@@ -10,6 +10,8 @@ struct Params {
     cross: u32,
     bandwidths: u32,
     d: u32,
+    reach: u32,
+    band: u32,
 }
 
 override FAMILY: u32;
