@@ -24,7 +24,8 @@ use std::sync::Arc;
 /// Random numbers take the place of images and parameters. A kernel is submitted again and again, each time after the
 /// one before; `us` is the wall time of one, `GPU us` that of the device's own clock where it has one. `share` is the
 /// least time that the measured ceilings allow, over the time. `times baseline` is the time of a plain shader, one
-/// thread an output, which runs in turn with the kernel, over the kernel's.
+/// thread an output, which runs in turn with the kernel, over the kernel's. On software adapters the time of an empty
+/// dispatch is not to be trusted.
 #[derive(Args)]
 #[command(after_help = "Examples:
   elbo bench kernels
