@@ -7,7 +7,7 @@
 //! `dy: (B, O)`; `theta`: W `(O, I)`, then the bias, which plays no part; `x, dx: (B, I)`, x = relu(...).
 
 use super::linear::layer_len;
-use super::product::{Combine, SIZES, grid, matrix, matrix_mut, overrides, product, tolerance, words};
+use super::product::{SIZES, grid, matrix, matrix_mut, overrides_of_depth, product, tolerance, words};
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use multiversion::multiversion;
 
@@ -57,7 +57,7 @@ impl Kernel for BackwardInput {
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
-        overrides(Combine::Products)
+        overrides_of_depth(self.outputs)
     }
 
     fn reference(&self, _: &Step, buffers: Buffers<'_, f64>) {

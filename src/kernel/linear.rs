@@ -6,7 +6,7 @@
 //!
 //! `x: (B, I)`; `theta`: W `(O, I)`, then the bias `(O)`; `y: (B, O)`. The sum over i runs upwards.
 
-use super::product::{Combine, SIZES, grid, matrix, matrix_mut, overrides, product, tolerance, words};
+use super::product::{SIZES, grid, matrix, matrix_mut, overrides_of_depth, product, tolerance, words};
 use super::sparse::{SPARSE_SIZE, mostly_zero};
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use multiversion::multiversion;
@@ -76,7 +76,7 @@ impl Kernel for Linear {
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
-        [overrides(Combine::Products), vec![("RELU", f64::from(u8::from(self.relu)))]].concat()
+        [overrides_of_depth(self.inputs), vec![("RELU", f64::from(u8::from(self.relu)))]].concat()
     }
 
     fn reference(&self, _: &Step, buffers: Buffers<'_, f64>) {

@@ -42,6 +42,15 @@ pub(super) fn overrides(combine: Combine) -> Vec<(&'static str, f64)> {
     vec![("TILE", TILE as f64), ("DEPTH", DEPTH as f64), ("COMBINE", f64::from(combine as u8))]
 }
 
+/// The same for sums of `depth` products: few of them are taken in one go, without padding and with the fewest barriers.
+pub(super) fn overrides_of_depth(depth: usize) -> Vec<(&'static str, f64)> {
+    // The shader takes four at a time, and both operands together stay below 16 KiB of workgroup memory.
+    let at_once = if depth <= 3 * DEPTH { depth.max(1).next_multiple_of(4) } else { DEPTH };
+    let mut all = overrides(Combine::Products);
+    all.iter_mut().filter(|(name, _)| *name == "DEPTH").for_each(|(_, value)| *value = at_once as f64);
+    all
+}
+
 /// The override that lets threads read their operands from the buffers, without workgroup memory and barriers. On
 /// llvmpipe pair sums become 1.4 times as fast at two coordinates and 1.25 times at 16 by it, and training, whose
 /// operands do not lie in fours, slower.
