@@ -469,6 +469,12 @@ const LEVEL_REPETITIONS: u32 = 2000;
 const EXACT: [f64; 2] = [0.035, 0.065];
 const CAREFUL: [f64; 2] = [0.015, 0.065];
 
+/// Repetitions and limits of tests that take long: fewer, whose standard error is .011, unless ELBO_LEVELS=all.
+fn few(limits: [f64; 2]) -> (u32, [f64; 2]) {
+    let all = std::env::var("ELBO_LEVELS").is_ok_and(|value| value == "all");
+    if all { (LEVEL_REPETITIONS, limits) } else { (400, [0.02, 0.08]) }
+}
+
 fn level_of_independence(device: &Device) -> Result<(), Failed> {
     use independence::Null::{Exact, Gamma, Wild};
     for (null, limits) in [(Exact, EXACT), (Gamma, CAREFUL), (Wild, CAREFUL)] {
@@ -511,9 +517,7 @@ fn level_of_fit(device: &Device) -> Result<(), Failed> {
     rejections("fit, wild", LEVEL_REPETITIONS, CAREFUL, |repetition| {
         test(fit::Null::Wild, repetition, None)
     })?;
-    // Fewer of the tests that take a pass for each draw, unless all are asked for: the standard error is .011.
-    let all = std::env::var("ELBO_LEVELS").is_ok_and(|value| value == "all");
-    let (repetitions, limits) = if all { (LEVEL_REPETITIONS, EXACT) } else { (400, [0.02, 0.08]) };
+    let (repetitions, limits) = few(EXACT);
     rejections("fit, parametric", repetitions, limits, |repetition| {
         test(fit::Null::Parametric, repetition, None)
     })?;
@@ -585,8 +589,9 @@ fn level_of_aggregated_independence(device: &Device) -> Result<(), Failed> {
 fn level_of_aggregated_fit(device: &Device) -> Result<(), Failed> {
     use fit::Null::{Parametric, Wild};
     let density = model(&[0.0, 1.0], &[1.0, 2.0]);
-    // Fewer of the test that takes a pass for each draw: the standard error is .011.
-    for (null, repetitions, limits) in [(Wild, LEVEL_REPETITIONS, CAREFUL), (Parametric, 400, [0.02, 0.08])] {
+    let (repetitions, limits) = few(EXACT);
+    for (null, repetitions, limits) in [(Wild, LEVEL_REPETITIONS, CAREFUL), (Parametric, repetitions, limits)]
+    {
         rejections(&format!("aggregated fit, {null:?}"), repetitions, limits, |repetition| {
             let mut random = Sequence::new(8, Stream::Data, repetition);
             let drawn = density.sample(50, &mut random).unwrap_or_default();
@@ -1209,15 +1214,14 @@ fn the_largest_budget_takes_all_pairs(device: &Device) -> Result<(), Failed> {
 
 /// Few repetitions, as for the other tests of this length: the standard error is .011.
 fn level_with_a_budget(device: &Device) -> Result<(), Failed> {
-    const REPETITIONS: u32 = 400;
-    const LIMITS: [f64; 2] = [0.02, 0.08];
     const REACH: usize = 5;
+    let (repetitions, limits) = few(CAREFUL);
     let samples = |repetition: u32| {
         [normal(50_000 + 2 * repetition, 100, 2, 0.0), normal(50_001 + 2 * repetition, 100, 2, 0.0)]
     };
     let bandwidth = Bandwidth::Values(vec![0.7, 2.0]);
     for combine in [aggregate::Combine::Agg, aggregate::Combine::Fuse] {
-        rejections(&format!("{combine:?} with a budget"), REPETITIONS, LIMITS, |repetition| {
+        rejections(&format!("{combine:?} with a budget"), repetitions, limits, |repetition| {
             let [x, y] = samples(repetition);
             let settings = aggregate::Settings {
                 bandwidth: Some(bandwidth.clone()),
@@ -1232,7 +1236,7 @@ fn level_with_a_budget(device: &Device) -> Result<(), Failed> {
             Ok(aggregate::aggregate(device, samples, &settings, &mut |_| {})?.p.reject)
         })?;
     }
-    rejections("independence with a budget", REPETITIONS, LIMITS, |repetition| {
+    rejections("independence with a budget", repetitions, limits, |repetition| {
         let [x, y] = samples(repetition);
         let settings = independence::Settings {
             bandwidths: [bandwidth.clone(), bandwidth.clone()],
@@ -1246,7 +1250,7 @@ fn level_with_a_budget(device: &Device) -> Result<(), Failed> {
         Ok(independence(device, samples, &settings, &mut |_| {})?.p.reject)
     })?;
     let density = model(&[0.0; 2], &[1.0; 2]);
-    rejections("fit with a budget", REPETITIONS, LIMITS, |repetition| {
+    rejections("fit with a budget", repetitions, limits, |repetition| {
         let [x, _] = samples(repetition);
         let settings = fit::Settings {
             bandwidth: bandwidth.clone(),
