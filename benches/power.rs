@@ -51,8 +51,15 @@ fn words(test: &Test) -> String {
             format!("Agg, {:?}, {:?}, {} draws", settings.families, settings.null, settings.permutations)
         }
         Test::Fit(settings) => format!(
-            "{:?}, rule `{}`, {:?}, {} draws",
-            settings.family, settings.bandwidth, settings.null, settings.permutations
+            "{:?}, {}, {:?}, {} draws",
+            settings.family,
+            if settings.split {
+                "the best of many multiples".into()
+            } else {
+                format!("rule `{}`", settings.bandwidth)
+            },
+            settings.null,
+            settings.permutations
         ),
         Test::AggregateFit(settings) => {
             format!("Agg, {:?}, {:?}, {} draws", settings.family, settings.null, settings.permutations)

@@ -123,8 +123,8 @@ fn bandwidth(device: &Device) -> Result<f64> {
     Ok((2 * size_of::<f32>() * COPIED * passes) as f64 / fastest(&mut *engine, program, passes)?)
 }
 
-/// Seconds of a dispatch of one workgroup with next to no work when each submission has `EMPTY` of them, on `buffers` buffers: dispatches on the same
-/// buffer wait for each other.
+/// Seconds of a dispatch of one workgroup with next to no work: of `EMPTY` of them together, spread over `buffers` buffers.
+/// Dispatches on the same buffer wait for each other.
 fn dispatches(device: &Device, buffers: usize) -> Result<f64> {
     let (mut engine, program) = probes(device, buffers, UNIT, 1)?;
     Ok(fastest(&mut *engine, program, EMPTY / buffers)? / EMPTY as f64)

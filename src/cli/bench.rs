@@ -35,6 +35,32 @@ pub(super) struct Bench {
     what: What,
 }
 
+/// On what a benchmark runs, and where its numbers go.
+#[derive(Args)]
+pub(super) struct Options {
+    /// A hardware GPU if there is one, any GPU adapter, or the CPU
+    #[arg(long, default_value = "auto")]
+    engine: Choice,
+    /// Part of the GPU adapter's name
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Write the JSON object to a file too
+    #[arg(long, value_name = "FILE.json")]
+    pub(super) save: Option<PathBuf>,
+    /// Print the results as one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Options {
+    /// Opens the device and says which it is.
+    pub(super) fn open(&self) -> Result<Device> {
+        let device = Device::open(self.engine, self.adapter.as_deref())?;
+        note(engine_line(device.info()));
+        Ok(device)
+    }
+}
+
 #[derive(Subcommand)]
 enum What {
     Train(BenchTrain),
@@ -68,18 +94,8 @@ struct BenchMmd {
     /// How they are made
     #[arg(long, default_value = "exact")]
     null: Null,
-    /// A hardware GPU if there is one, any GPU adapter, or the CPU
-    #[arg(long, default_value = "auto")]
-    engine: Choice,
-    /// Part of the GPU adapter's name
-    #[arg(long, value_name = "NAME")]
-    adapter: Option<String>,
-    /// Write the JSON object to a file too
-    #[arg(long, value_name = "FILE.json")]
-    save: Option<PathBuf>,
-    /// Print the results as one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    run: Options,
 }
 
 /// Least time spent on one measurement, in seconds, and least number of repetitions.
@@ -94,8 +110,7 @@ const PRODUCT_BLOCK: usize = 256;
 
 impl BenchMmd {
     fn run(&self) -> Result<()> {
-        let device = Device::open(self.engine, self.adapter.as_deref())?;
-        note(engine_line(device.info()));
+        let device = self.run.open()?;
         let ceiling = Ceiling::new(&device)?;
         note(format_args!(
             "at most {:.1} * 10^9 multiplications and additions a second, and {:.2} * 10^9 exponentials",
@@ -112,10 +127,10 @@ impl BenchMmd {
             }
         }
         let listing = Listing { results };
-        if let Some(path) = &self.save {
+        if let Some(path) = &self.run.save {
             save(&listing, path)?;
         }
-        if self.json {
+        if self.run.json {
             return json(&listing);
         }
         let cells = |r: &Measured| {
@@ -262,18 +277,8 @@ struct BenchTrain {
     /// Timed passes over the data, after one that is not
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     epochs: u64,
-    /// A hardware GPU if there is one, any GPU adapter, or the CPU
-    #[arg(long, default_value = "auto")]
-    engine: Choice,
-    /// Part of the GPU adapter's name
-    #[arg(long, value_name = "NAME")]
-    adapter: Option<String>,
-    /// Write the JSON object to a file too
-    #[arg(long, value_name = "FILE.json")]
-    save: Option<PathBuf>,
-    /// Print the results as one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    run: Options,
 }
 
 /// The JSON result.
@@ -322,16 +327,15 @@ impl Bench {
 
 impl BenchTrain {
     fn run(&self) -> Result<()> {
-        let device = Device::open(self.engine, self.adapter.as_deref())?;
-        note(engine_line(device.info()));
+        let device = self.run.open()?;
         let dataset = data::load(&self.data, Config::default().seed)?;
         let measure = |&batch| self.measure(&device, &dataset, batch);
         let results = self.batch.iter().map(measure).collect::<Result<Vec<_>>>()?;
         let listing = Listing { results };
-        if let Some(path) = &self.save {
+        if let Some(path) = &self.run.save {
             save(&listing, path)?;
         }
-        if self.json {
+        if self.run.json {
             return json(&listing);
         }
         let cells = |r: &Measured| {

@@ -1,10 +1,10 @@
 //! `elbo bench kernels`.
 
-use super::output::{json, note, result, save, table};
-use super::train::engine_line;
+use super::bench::Options;
+use super::output::{json, result, save, table};
 use crate::ceiling::Ceiling;
 use crate::data::{Dataset, Images};
-use crate::engine::{Choice, Device, Engine, MOST_STEPS, Time};
+use crate::engine::{Device, Engine, MOST_STEPS, Time};
 use crate::error::Result;
 use crate::kernel::baseline::Baseline;
 use crate::kernel::pair_sums::PairSums;
@@ -12,11 +12,11 @@ use crate::kernel::pairs::{Family, Form, MOST_POINTS, Pairs, UNLIMITED, Value};
 use crate::model::Model;
 use crate::program::{Call, Kernel, Plan, Program, ProgramId, Step};
 use crate::random::{Sequence, Stream};
+use crate::statistic::points::LEAST_COORDINATES;
 use crate::train::config::Config;
 use crate::train::session::model_config;
 use clap::Args;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Time of every kernel of a training step and of the pair sums, alone, beside what the device can do at most
@@ -49,26 +49,13 @@ pub(super) struct BenchKernels {
     /// Numbers of a point
     #[arg(long, value_delimiter = ',', default_values_t = [2, 16, 64])]
     d: Vec<usize>,
-    /// A hardware GPU if there is one, any GPU adapter, or the CPU
-    #[arg(long, default_value = "auto")]
-    engine: Choice,
-    /// Part of the GPU adapter's name
-    #[arg(long, value_name = "NAME")]
-    adapter: Option<String>,
-    /// Write the JSON object to a file too
-    #[arg(long, value_name = "FILE.json")]
-    save: Option<PathBuf>,
-    /// Print the results as one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    run: Options,
 }
 
 /// Measurements of a kernel and its baseline in turn, of which the fastest of each counts, and the least time of one.
 const REPETITIONS: usize = 5;
 const LEAST_SECONDS: f64 = 0.02;
-
-/// Coordinates from which distances are taken in the expanded form, as tests do.
-const EXPANDED_FROM: usize = 8;
 
 /// The JSON result.
 #[derive(Serialize)]
@@ -118,8 +105,7 @@ struct Work {
 
 impl BenchKernels {
     pub(super) fn run(&self) -> Result<()> {
-        let device = Device::open(self.engine, self.adapter.as_deref())?;
-        note(engine_line(device.info()));
+        let device = self.run.open()?;
         let ceiling = Ceiling::new(&device)?;
         let mut results = Vec::new();
         self.measure(&device, &ceiling, || self.training(), &mut results)?;
@@ -129,10 +115,10 @@ impl BenchKernels {
             }
         }
         let listing = Listing { ceiling: &ceiling, clock_nanoseconds: device.clock(), results };
-        if let Some(path) = &self.save {
+        if let Some(path) = &self.run.save {
             save(&listing, path)?;
         }
-        if self.json {
+        if self.run.json {
             return json(&listing);
         }
         if let Some(clock) = listing.clock_nanoseconds {
@@ -274,7 +260,7 @@ fn pair_sums(n: usize, d: usize) -> Result<Work> {
         value: Value::Kernel,
         family: Family::Gaussian,
         bandwidths: 1,
-        form: if d < EXPANDED_FROM { Form::Differences } else { Form::Expanded },
+        form: if d < LEAST_COORDINATES { Form::Differences } else { Form::Expanded },
         second: None,
     };
     pairs.block = pairs.fitting_block(MOST_POINTS, 0);

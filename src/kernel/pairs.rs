@@ -42,8 +42,9 @@
 //!
 //! A step takes `slab` row blocks, each with all column blocks that come after it: k is symmetric, and no pair
 //! is evaluated twice. Where a slice has more column blocks than are in reach, the parts of a row block are those of a
-//! `band` of column blocks that starts with the row block itself, and no others are looked at. Rows and columns are two slices of the points, the same one or different ones, so that
-//! samples larger than a device's largest buffer go through it slice by slice.
+//! `band` of column blocks that starts with the row block itself, and no others are looked at. Rows and columns are two
+//! slices of the points, the same one or different ones, so that samples larger than a device's largest buffer go
+//! through it slice by slice.
 
 use super::product::{Combine, DEPTH, THREADS, TILE, overrides, words};
 use crate::memory::Memory;

@@ -5,7 +5,7 @@ use crate::error::{Kind, Result};
 use crate::kernel::pairs::{Family, Form, Pairs, UNLIMITED, Value};
 
 /// The expanded form of distances is used from this many coordinates on: below, differences are as fast.
-const LEAST_COORDINATES: usize = 8;
+pub(crate) const LEAST_COORDINATES: usize = 8;
 
 /// And as long as no point is further from the centre than this, in squared bandwidths: the form loses as many
 /// digits as this has.
@@ -93,8 +93,8 @@ impl Points {
         let others: Vec<f32> = scores.iter().map(|&s| s as f32).collect();
         if let Some(i) = others.iter().position(|s| s.is_nan() || s.abs() > LARGEST) {
             let message = format!(
-                "the model's score at row {} (counted from 0) is {:.1e}, too large for 32-bit numbers: the model thinks that the \
-                 point is next to impossible",
+                "the model's score at row {} (counted from 0) is {:.1e}, too large for 32-bit numbers: the model thinks \
+                 that the point is next to impossible",
                 i / x.d,
                 scores[i]
             );
