@@ -3,7 +3,7 @@
 //     sampled:   (z^2 - eps^2) / 2 - log_std
 //
 // h: (B, H)    theta: W (2M, H), then bias (2M); means first    stats: (B, 2M)    noise = eps, z: (B, M)
-// kl_ring: (slots, workgroups), one partial sum a workgroup
+// kl_ring: (slots, parts), one partial sum a workgroup
 //
 // Columns of the product alternate mean, log-spread, mean, log-spread: the thread that has one has the other.
 
@@ -12,6 +12,8 @@ struct Params {
     inputs: u32,
     latent: u32,
     stream: u32,
+    // Partial sums of one step.
+    parts: u32,
 }
 
 override SAMPLED_KL: bool;
@@ -90,8 +92,11 @@ fn main(
     }
     let total = workgroup_sum(thread, vec2(kl, 0.0)).x;
     if thread == 0u {
-        let part = group.y * groups.x + group.x;
-        kl_ring[step.slot * groups.x * groups.y + part] = total;
+        // With large tiles there are fewer workgroups than parts: the rest are 0.
+        let own = group.y * groups.x + group.x;
+        for (var part = own; part < params.parts; part += groups.x * groups.y) {
+            kl_ring[step.slot * params.parts + part] = select(0.0, total, part == own);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //     bernoulli:  x_hat = sigmoid(l)    loss = max(l, 0) - x l + ln(1 + e^-|l|)   dl = (x_hat - x) / B
 //
 // h: (B, H)    theta: W (D, H), then bias (D)    x, dl: (B, D)
-// loss_ring: (slots, workgroups, 2): partial sums of (x - x_hat)^2 and of the loss
+// loss_ring: (slots, parts, 2): partial sums of (x - x_hat)^2 and of the loss
 
 struct Params {
     batch: u32,
@@ -12,6 +12,8 @@ struct Params {
     // 1 / sigma^2, and the same divided by B.
     inverse_variance: f32,
     scale: f32,
+    // Partial sums of one step, of squared errors and losses each.
+    parts: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -70,8 +72,13 @@ fn main(
     }
     let total = workgroup_sum(thread, sums);
     if thread == 0u {
-        let part = step.slot * groups.x * groups.y + group.y * groups.x + group.x;
-        loss_ring[2u * part] = total.x;
-        loss_ring[2u * part + 1u] = total.y;
+        // With large tiles there are fewer workgroups than parts: the rest are 0.
+        let own = group.y * groups.x + group.x;
+        for (var part = own; part < params.parts; part += groups.x * groups.y) {
+            let at = 2u * (step.slot * params.parts + part);
+            let sum = select(vec2(0.0), total, part == own);
+            loss_ring[at] = sum.x;
+            loss_ring[at + 1u] = sum.y;
+        }
     }
 }

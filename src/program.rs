@@ -6,6 +6,7 @@
 use crate::error::{Kind, Result};
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
 /// A buffer of a [`Plan`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,7 +29,7 @@ pub struct Buffer {
 #[derive(Debug)]
 pub struct Call {
     /// The kernel with its sizes and switches filled in.
-    pub kernel: Box<dyn Kernel>,
+    pub kernel: Arc<dyn Kernel>,
     /// In the order of [`Spec::reads`].
     pub reads: Vec<BufferId>,
     /// In the order of [`Spec::writes`].
@@ -117,7 +118,7 @@ impl Plan {
             "kernel `{}`: a buffer it writes is bound twice",
             spec.name
         );
-        self.programs[program.0].calls.push(Call { kernel: Box::new(kernel), reads, writes });
+        self.programs[program.0].calls.push(Call { kernel: Arc::new(kernel), reads, writes });
         Ok(())
     }
 
@@ -155,15 +156,21 @@ pub trait Kernel: fmt::Debug + Send + Sync + Any {
     /// The words of `params`, the uniform block of the shader, in its order.
     fn params(&self) -> Vec<u32>;
 
-    /// Values of the shader's `override` constants, by name.
+    /// Values of the shader's `override` constants, by name, that all variants have.
     fn overrides(&self) -> Vec<(&'static str, f64)> {
         Vec::new()
     }
 
-    /// More of them, for adapters that are software: a variant that does the same with less of what costs most
-    /// there, barriers.
-    fn software_overrides(&self) -> Vec<(&'static str, f64)> {
-        Vec::new()
+    /// The ways to carry the call out, at least one. Where nothing was measured, the first is taken.
+    fn variants(&self) -> Vec<Variant> {
+        let grid = self.shape().grid;
+        vec![Variant { name: String::new(), overrides: Vec::new(), grid, software: false }]
+    }
+
+    /// The name under which a measured choice among the variants is kept, such as `linear 128 x 784 x 300`; none where
+    /// there is no choice to measure.
+    fn tuning_key(&self) -> Option<String> {
+        None
     }
 
     /// Loop iterations of a workgroup, all loops together, where they may be many: see [`MOST_ITERATIONS`].
@@ -180,6 +187,74 @@ pub trait Kernel: fmt::Debug + Send + Sync + Any {
 
     /// How far an f32 result may be from the reference, in units of the largest magnitude in its buffer.
     fn tolerance(&self) -> f64;
+}
+
+/// One of the ways in which a shader can do a kernel's work. All give the same results, but for sums over parts, which
+/// may be cut otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variant {
+    /// What tells it from the others, such as the size of its tile, `32 x 40`; empty where there are no others.
+    pub name: String,
+    /// Values of the shader's `override` constants, beside [`Kernel::overrides`].
+    pub overrides: Vec<(&'static str, f64)>,
+    /// Workgroups in x and y.
+    pub grid: [usize; 2],
+    /// Software adapters take it first: it has fewer of what costs most there, barriers.
+    pub software: bool,
+}
+
+/// A kernel with only one of its variants.
+#[derive(Clone, Debug)]
+pub struct OneVariant {
+    /// The kernel.
+    pub kernel: Arc<dyn Kernel>,
+    /// The variant.
+    pub variant: Variant,
+}
+
+impl OneVariant {
+    /// A kernel as often as it has variants.
+    pub fn all(kernel: &Arc<dyn Kernel>) -> impl Iterator<Item = Self> {
+        kernel.variants().into_iter().map(|variant| Self { kernel: Arc::clone(kernel), variant })
+    }
+}
+
+impl Kernel for OneVariant {
+    fn spec(&self) -> &'static Spec {
+        self.kernel.spec()
+    }
+
+    fn shape(&self) -> Shape {
+        Shape { grid: self.variant.grid, ..self.kernel.shape() }
+    }
+
+    fn params(&self) -> Vec<u32> {
+        self.kernel.params()
+    }
+
+    fn overrides(&self) -> Vec<(&'static str, f64)> {
+        self.kernel.overrides()
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        vec![self.variant.clone()]
+    }
+
+    fn iterations(&self) -> usize {
+        self.kernel.iterations()
+    }
+
+    fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
+        self.kernel.reference(step, buffers);
+    }
+
+    fn cpu(&self, step: &Step, buffers: Buffers<'_, f32>) {
+        self.kernel.cpu(step, buffers);
+    }
+
+    fn tolerance(&self) -> f64 {
+        self.kernel.tolerance()
+    }
 }
 
 /// What all calls of a kernel share. Numbers here are written nowhere else.
@@ -220,7 +295,7 @@ pub struct Shape {
     pub reads: Vec<usize>,
     /// Words of each buffer of [`Spec::writes`].
     pub writes: Vec<usize>,
-    /// Workgroups in x and y.
+    /// Workgroups in x and y of the first variant.
     pub grid: [usize; 2],
     /// Floating-point operations; a multiplication and an addition count as two.
     pub flop: u64,
@@ -320,7 +395,7 @@ impl<'a, T> Buffers<'a, T> {
 #[derive(Debug)]
 pub struct Case {
     /// The call.
-    pub kernel: Box<dyn Kernel>,
+    pub kernel: Arc<dyn Kernel>,
     /// The step's numbers.
     pub step: Step,
     /// What each read buffer holds, in order.
@@ -355,7 +430,7 @@ impl Case {
             step,
             reads: shape.reads.iter().enumerate().map(normals).collect(),
             writes: shape.writes.iter().map(|&len| vec![f32::NAN; len]).collect(),
-            kernel: Box::new(kernel),
+            kernel: Arc::new(kernel),
         }
     }
 

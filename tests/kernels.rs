@@ -8,20 +8,12 @@ use common::{GpuTests, compare};
 use elbo::engine::{Choice, Device, reference::Reference};
 use elbo::kernel::ALL;
 use elbo::kernel::baseline::Baseline;
-use elbo::program::{BufferId, Case, Plan, ProgramId, Spec};
+use elbo::program::{BufferId, Case, OneVariant, Plan, ProgramId, Spec};
 use elbo::random::{Stream, key, philox};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::{Arc, LazyLock};
 
 static GPU: LazyLock<Device> = LazyLock::new(|| common::device(Choice::Gpu));
-/// The shaders for hardware, where software adapters have their own.
-static HARDWARE: LazyLock<Device> = LazyLock::new(|| match common::device(Choice::Gpu) {
-    Device::Gpu(mut gpu, info) => {
-        Arc::get_mut(&mut gpu).expect("nothing else has it yet").pretend_hardware();
-        Device::Gpu(gpu, info)
-    }
-    device @ Device::Cpu(_) => device,
-});
 static CPU: LazyLock<Device> = LazyLock::new(|| common::device(Choice::Cpu));
 
 fn main() {
@@ -37,10 +29,11 @@ fn main() {
         for (index, case) in (spec.cases)().iter().enumerate() {
             let name = |engine| format!("{engine}::{}::{index}", spec.name);
             trials.push(Trial::test(name("cpu"), move || check(&CPU, spec, index)));
-            trials
-                .push(Trial::test(name("gpu"), move || check(&GPU, spec, index)).with_ignored_flag(skip_gpu));
-            if !case.kernel.software_overrides().is_empty() {
-                let trial = Trial::test(name("hardware"), move || check(&HARDWARE, spec, index));
+            for (number, variant) in case.kernel.variants().iter().enumerate() {
+                let name = format!("{} {}", name("gpu"), variant.name);
+                let trial = Trial::test(name.trim_end(), move || {
+                    check_case(&GPU, spec, case_of_variant(spec, index, number))
+                });
                 trials.push(trial.with_ignored_flag(skip_gpu));
             }
             if let Some(baseline) = baseline_of(spec, index) {
@@ -70,10 +63,17 @@ fn plan(case: Case) -> (Arc<Plan>, Vec<BufferId>) {
     (Arc::new(plan), buffers)
 }
 
+/// A case with a kernel that has only one of its variants.
+fn case_of_variant(spec: &'static Spec, index: usize, number: usize) -> Case {
+    let case = (spec.cases)().swap_remove(index);
+    let one = OneVariant::all(&case.kernel).nth(number).expect("as many as there are variants");
+    Case { kernel: Arc::new(one), ..case }
+}
+
 /// A case with the plain kernel in the place of the kernel, if it has one.
 fn baseline_of(spec: &'static Spec, index: usize) -> Option<Case> {
     let case = (spec.cases)().swap_remove(index);
-    Some(Case { kernel: Box::new(Baseline::new(case.kernel)?), ..case })
+    Some(Case { kernel: Arc::new(Baseline::new(case.kernel)?), ..case })
 }
 
 fn check(device: &Device, spec: &'static Spec, index: usize) -> Result<(), Failed> {

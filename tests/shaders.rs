@@ -2,12 +2,12 @@
 //! limits, can be translated for Vulkan, Metal and DX12, and breaks none of the rules in `lints`.
 //!
 //! naga, the compiler inside wgpu, does the reading. Each kernel is looked at once for every set of values
-//! that its cases give to `override` constants, since these decide sizes.
+//! that the variants of its cases give to `override` constants, since these decide sizes.
 
 mod lints;
 
 use elbo::kernel::ALL;
-use elbo::program::{Case, MOST_BUFFERS, STEP_FIELDS, Spec, Step};
+use elbo::program::{Kernel, MOST_BUFFERS, OneVariant, STEP_FIELDS, Spec, Step};
 use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ScalarKind, ShaderStage, StorageAccess, StructMember, TypeInner};
@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::mem::offset_of;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Size of a row of the engine's uniform buffers.
 const MOST_UNIFORM_BYTES: u32 = 256;
@@ -28,7 +29,7 @@ struct Variant {
     spec: &'static Spec,
     overrides: Vec<(&'static str, f64)>,
     /// The cases with these values.
-    cases: Vec<Case>,
+    cases: Vec<Arc<dyn Kernel>>,
     /// The shader as written.
     module: Module,
     info: ModuleInfo,
@@ -62,11 +63,11 @@ fn each_variant(check: impl Fn(&Variant) -> Findings) {
 
 /// The variants of a kernel, unless its shader is not valid.
 fn variants(spec: &'static Spec) -> Option<Vec<Variant>> {
-    let mut sets = BTreeMap::<String, (Vec<_>, Vec<Case>)>::new();
-    for case in (spec.cases)() {
-        let overrides = case.kernel.overrides();
+    let mut sets = BTreeMap::<String, (Vec<_>, Vec<Arc<dyn Kernel>>)>::new();
+    for one in (spec.cases)().iter().flat_map(|case| OneVariant::all(&case.kernel)) {
+        let overrides = [one.overrides(), one.variant.overrides.clone()].concat();
         let (_, cases) = sets.entry(format!("{overrides:?}")).or_insert((overrides, Vec::new()));
-        cases.push(case);
+        cases.push(Arc::new(one));
     }
     sets.into_values()
         .map(|(overrides, cases)| {
@@ -263,10 +264,10 @@ fn params_match_the_kernel() {
             }
         }
         for case in &v.cases {
-            let words = case.kernel.params().len();
+            let words = case.params().len();
             if (members.len(), span as usize) != (words, 4 * words) {
                 let found = format!("{} members in {span} bytes", members.len());
-                findings.push(format!("params has {found}, expected the {words} words of {:?}", case.kernel));
+                findings.push(format!("params has {found}, expected the {words} words of {case:?}"));
             }
         }
         findings
@@ -370,7 +371,7 @@ fn limits_hold() {
 fn grids_are_within_the_limits() {
     let most = wgpu::Limits::default().max_compute_workgroups_per_dimension as usize;
     each_variant(|v| {
-        let shapes = v.cases.iter().map(|case| (&case.kernel, case.kernel.shape().grid));
+        let shapes = v.cases.iter().map(|case| (case, case.shape().grid));
         shapes
             .filter(|(_, grid)| grid.iter().any(|groups| !(1..=most).contains(groups)))
             .map(|(kernel, grid)| {

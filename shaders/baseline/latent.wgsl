@@ -1,15 +1,18 @@
 // latent.wgsl as plainly as can be, with noise: a thread computes one latent dimension of an image after the other of
-// its workgroup's TILE / 2 x TILE, so that there are as many partial sums.
+// its workgroup's COLUMNS / 2 x ROWS, so that there are as many partial sums.
 
 struct Params {
     batch: u32,
     inputs: u32,
     latent: u32,
     stream: u32,
+    // Partial sums of one step.
+    parts: u32,
 }
 
 override SAMPLED_KL: bool;
-override TILE: u32;
+override ROWS: u32;
+override COLUMNS: u32;
 override THREADS: u32;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -28,10 +31,10 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let m = params.latent;
-    let across = TILE / 2u;
+    let across = COLUMNS / 2u;
     var kl = 0.0;
-    for (var place = thread; place < across * TILE; place += THREADS) {
-        let b = group.y * TILE + place / across;
+    for (var place = thread; place < across * ROWS; place += THREADS) {
+        let b = group.y * ROWS + place / across;
         let j = group.x * across + place % across;
         if b < params.batch && j < m {
             var mu = theta[2u * m * params.inputs + j];
@@ -54,7 +57,10 @@ fn main(
     }
     let total = workgroup_sum(thread, vec2(kl, 0.0)).x;
     if thread == 0u {
-        let part = group.y * groups.x + group.x;
-        kl_ring[step.slot * groups.x * groups.y + part] = total;
+        // With large tiles there are fewer workgroups than parts: the rest are 0.
+        let own = group.y * groups.x + group.x;
+        for (var part = own; part < params.parts; part += groups.x * groups.y) {
+            kl_ring[step.slot * params.parts + part] = select(0.0, total, part == own);
+        }
     }
 }

@@ -1,5 +1,5 @@
 // reconstruction.wgsl as plainly as can be: a thread computes one output after the other of its workgroup's
-// TILE x TILE, so that there are as many partial sums.
+// ROWS x COLUMNS, so that there are as many partial sums.
 
 struct Params {
     batch: u32,
@@ -7,9 +7,12 @@ struct Params {
     dimension: u32,
     inverse_variance: f32,
     scale: f32,
+    // Partial sums of one step, of squared errors and losses each.
+    parts: u32,
 }
 
-override TILE: u32;
+override ROWS: u32;
+override COLUMNS: u32;
 override THREADS: u32;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -27,9 +30,9 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     var sums = vec2<f32>();
-    for (var place = thread; place < TILE * TILE; place += THREADS) {
-        let b = group.y * TILE + place / TILE;
-        let d = group.x * TILE + place % TILE;
+    for (var place = thread; place < ROWS * COLUMNS; place += THREADS) {
+        let b = group.y * ROWS + place / COLUMNS;
+        let d = group.x * COLUMNS + place % COLUMNS;
         if b < params.batch && d < params.dimension {
             var l = theta[params.dimension * params.inputs + d];
             for (var i = 0u; i < params.inputs; i++) {
@@ -43,8 +46,13 @@ fn main(
     }
     let total = workgroup_sum(thread, sums);
     if thread == 0u {
-        let part = step.slot * groups.x * groups.y + group.y * groups.x + group.x;
-        loss_ring[2u * part] = total.x;
-        loss_ring[2u * part + 1u] = total.y;
+        // With large tiles there are fewer workgroups than parts: the rest are 0.
+        let own = group.y * groups.x + group.x;
+        for (var part = own; part < params.parts; part += groups.x * groups.y) {
+            let at = 2u * (step.slot * params.parts + part);
+            let sum = select(vec2(0.0), total, part == own);
+            loss_ring[at] = sum.x;
+            loss_ring[at + 1u] = sum.y;
+        }
     }
 }

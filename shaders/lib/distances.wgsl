@@ -5,6 +5,9 @@
 // (COMBINE 0) a point has -|x|^2 / 2 behind its coordinates, and two more products, with ones, complete
 // -|x - z|^2 / 2.
 
+// Points whose numbers lie side by side; also the ROWS and COLUMNS of a tile.
+override TILE: u32;
+
 const LEFT_ALONG_K = false;
 const RIGHT_ALONG_K = false;
 

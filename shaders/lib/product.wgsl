@@ -1,4 +1,4 @@
-// One tile of a matrix product: TILE x TILE results by (TILE / 4)^2 threads, each 4 x 4 of them.
+// One tile of a matrix product: ROWS x COLUMNS results, 4 x 4 of them by each thread.
 //
 //     result[m][n] = sum over k < depth of left(m, k) right(n, k)
 //
@@ -13,24 +13,27 @@
 // there and adds 16 products. With DIRECT, threads read their operands from the buffers: software adapters pay for
 // every barrier. The sum over k runs from 0 upwards either way, so results are the same on every run.
 
-override TILE: u32;
+override ROWS: u32;
+override COLUMNS: u32;
 override DEPTH: u32;
 override DIRECT = false;
-override THREADS = TILE / 4u * (TILE / 4u);
+override THREADS = ROWS / 4u * (COLUMNS / 4u);
 
 // What is added up.
 override COMBINE: u32;
 const PRODUCTS = 0u;
 const SQUARED_DIFFERENCES = 1u;
 
-// A row of four-vectors, one longer than needed: threads that differ in k then use different banks.
-override PITCH = TILE / 4u + 1u;
+// Rows of four-vectors, one longer than needed: threads that differ in k then use different banks.
+override LEFT_PITCH = ROWS / 4u + 1u;
+override RIGHT_PITCH = COLUMNS / 4u + 1u;
 
 // Sizes of arrays have names: naga 30 takes no override after an array whose size is an expression.
-override OPERAND = PITCH * DEPTH;
+override LEFT_LEN = LEFT_PITCH * DEPTH;
+override RIGHT_LEN = RIGHT_PITCH * DEPTH;
 
-var<workgroup> left_tile: array<vec4<f32>, OPERAND>;
-var<workgroup> right_tile: array<vec4<f32>, OPERAND>;
+var<workgroup> left_tile: array<vec4<f32>, LEFT_LEN>;
+var<workgroup> right_tile: array<vec4<f32>, RIGHT_LEN>;
 
 struct Tile {
     // First row and first column of this thread's results.
@@ -41,9 +44,8 @@ struct Tile {
 
 // Must be called by all threads of the workgroup together.
 fn product(group: vec2<u32>, thread: u32, depth: u32) -> Tile {
-    let quads = TILE / 4u;
-    let across = thread % quads;
-    let down = thread / quads;
+    let across = thread % (COLUMNS / 4u);
+    let down = thread / (COLUMNS / 4u);
     let corner = first_of(group, thread);
     let m = corner.y;
     let n = corner.x;
@@ -58,20 +60,22 @@ fn product(group: vec2<u32>, thread: u32, depth: u32) -> Tile {
         }
     } else {
         for (var first = 0u; first < depth; first += DEPTH) {
-            for (var i = thread; i < quads * DEPTH; i += THREADS) {
-                let left = place(i, LEFT_ALONG_K);
-                left_tile[left.y * PITCH + left.x] = left4(group.y * TILE + 4u * left.x, first + left.y);
-                let right = place(i, RIGHT_ALONG_K);
-                right_tile[right.y * PITCH + right.x] = right4(group.x * TILE + 4u * right.x, first + right.y);
+            for (var i = thread; i < ROWS / 4u * DEPTH; i += THREADS) {
+                let at = place(i, ROWS / 4u, LEFT_ALONG_K);
+                left_tile[at.y * LEFT_PITCH + at.x] = left4(group.y * ROWS + 4u * at.x, first + at.y);
+            }
+            for (var i = thread; i < COLUMNS / 4u * DEPTH; i += THREADS) {
+                let at = place(i, COLUMNS / 4u, RIGHT_ALONG_K);
+                right_tile[at.y * RIGHT_PITCH + at.x] = right4(group.x * COLUMNS + 4u * at.x, first + at.y);
             }
             workgroupBarrier();
             // Four at a time: compilers do not unroll the loop, and llvmpipe counts iterations (MOST_ITERATIONS in
             // src/program.rs).
             for (var k = 0u; k < DEPTH; k += 4u) {
-                add(left_tile[k * PITCH + down], right_tile[k * PITCH + across], &rows);
-                add(left_tile[(k + 1u) * PITCH + down], right_tile[(k + 1u) * PITCH + across], &rows);
-                add(left_tile[(k + 2u) * PITCH + down], right_tile[(k + 2u) * PITCH + across], &rows);
-                add(left_tile[(k + 3u) * PITCH + down], right_tile[(k + 3u) * PITCH + across], &rows);
+                add(left_tile[k * LEFT_PITCH + down], right_tile[k * RIGHT_PITCH + across], &rows);
+                add(left_tile[(k + 1u) * LEFT_PITCH + down], right_tile[(k + 1u) * RIGHT_PITCH + across], &rows);
+                add(left_tile[(k + 2u) * LEFT_PITCH + down], right_tile[(k + 2u) * RIGHT_PITCH + across], &rows);
+                add(left_tile[(k + 3u) * LEFT_PITCH + down], right_tile[(k + 3u) * RIGHT_PITCH + across], &rows);
             }
             workgroupBarrier();
         }
@@ -81,7 +85,7 @@ fn product(group: vec2<u32>, thread: u32, depth: u32) -> Tile {
 
 // First column and first row of a thread's results.
 fn first_of(group: vec2<u32>, thread: u32) -> vec2<u32> {
-    return group * TILE + 4u * vec2(thread % (TILE / 4u), thread / (TILE / 4u));
+    return group * vec2(COLUMNS, ROWS) + 4u * vec2(thread % (COLUMNS / 4u), thread / (COLUMNS / 4u));
 }
 
 // Adds what one k contributes to the four rows of a thread.
@@ -103,8 +107,7 @@ fn combine(left: f32, right: vec4<f32>) -> vec4<f32> {
     return abs(difference);
 }
 
-// Which (four rows, k) of an operand's tile the i-th copy fetches.
-fn place(i: u32, along_k: bool) -> vec2<u32> {
-    let quads = TILE / 4u;
+// Which (four rows, k) of an operand's tile, of `quads` times four rows, the i-th copy fetches.
+fn place(i: u32, quads: u32, along_k: bool) -> vec2<u32> {
     return select(vec2(i % quads, i / quads), vec2(i / DEPTH, i % DEPTH), along_k);
 }

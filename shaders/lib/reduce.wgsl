@@ -1,17 +1,21 @@
 // The sum of one pair of numbers per thread of a workgroup, in a fixed order: halves are added pairwise.
 //
-// The number of threads, a power of two, is THREADS, of the kernel or of lib/product.wgsl. Must be called by all
+// The number of threads is THREADS, of the kernel or of lib/product.wgsl. Must be called by all
 // threads together.
 
 var<workgroup> reduce_scratch: array<vec2<f32>, THREADS>;
 
 fn workgroup_sum(thread: u32, value: vec2<f32>) -> vec2<f32> {
     reduce_scratch[thread] = value;
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    var count = THREADS;
+    while count > 1u {
+        // The larger half, where there is one.
+        let half = (count + 1u) / 2u;
         workgroupBarrier();
-        if thread < half {
+        if thread < count - half {
             reduce_scratch[thread] += reduce_scratch[thread + half];
         }
+        count = half;
     }
     workgroupBarrier();
     return reduce_scratch[0];

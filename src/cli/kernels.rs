@@ -180,9 +180,9 @@ impl BenchKernels {
             program.calls = std::mem::take(&mut program.calls)
                 .into_iter()
                 .filter_map(|call| {
-                    Baseline::new(call.kernel).map(|kernel| (Box::new(kernel), call.reads, call.writes))
+                    Baseline::new(call.kernel).map(|kernel| (Arc::new(kernel), call.reads, call.writes))
                 })
-                .map(|(kernel, reads, writes)| Call { kernel: kernel as Box<dyn Kernel>, reads, writes })
+                .map(|(kernel, reads, writes)| Call { kernel, reads, writes })
                 .collect();
             *has = gpu && !program.calls.is_empty();
         }

@@ -5,16 +5,18 @@
 //! dynamic offset. Results are copied into a staging buffer and mapped while the next submission runs.
 
 mod adapter;
+mod tuning;
 
 pub use adapter::{Description, adapters, has_hardware};
 
 use super::{Counters, Engine, Info, MOST_STEPS, Ticket, Time};
 use crate::error::{Error, Kind, Result};
-use crate::program::{BufferId, Call, Kernel, MOST_ITERATIONS, Plan, ProgramId, Spec, Step};
+use crate::program::{BufferId, Call, Kernel, MOST_ITERATIONS, Plan, ProgramId, Spec, Step, Variant};
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tuning::Tuning;
 
 /// Distance between two rows of a uniform buffer: the largest alignment that WebGPU allows a device to ask for.
 const UNIFORM_STRIDE: u64 = 256;
@@ -26,8 +28,8 @@ const CLOCK_QUERIES: u32 = 2;
 pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    name: String,
-    software: bool,
+    description: Description,
+    tuning: Mutex<Tuning>,
     pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
     failure: Arc<Mutex<Option<String>>>,
 }
@@ -62,8 +64,7 @@ impl Gpu {
             max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
             ..wgpu::Limits::default()
         };
-        let info = adapter.get_info();
-        let (software, name) = (!adapter::is_hardware(&info), info.name);
+        let description = adapter::describe(&adapter);
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("elbo"),
             required_limits: limits,
@@ -71,8 +72,9 @@ impl Gpu {
             required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
             ..Default::default()
         });
-        let (device, queue) = pollster::block_on(request)
-            .map_err(|e| Kind::Device(format!("{name} refused to open: {e}; try --engine cpu")))?;
+        let (device, queue) = pollster::block_on(request).map_err(|e| {
+            Kind::Device(format!("{} refused to open: {e}; try --engine cpu", description.name))
+        })?;
         let failure = Arc::new(Mutex::new(None));
         let note = |failure: &Arc<Mutex<Option<String>>>, message: String| {
             failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
@@ -90,12 +92,13 @@ impl Gpu {
                 );
             }
         });
-        Ok(Self { device, queue, name, software, pipelines: Mutex::default(), failure })
+        let (tuning, pipelines) = (Mutex::default(), Mutex::default());
+        Ok(Self { device, queue, description, tuning, pipelines, failure })
     }
 
     /// The adapter's name.
     pub fn name(&self) -> String {
-        self.name.clone()
+        self.description.name.clone()
     }
 
     /// Nanoseconds of a tick of the device's clock, if it has one.
@@ -104,9 +107,8 @@ impl Gpu {
         timestamps.then(|| self.queue.get_timestamp_period())
     }
 
-    /// Takes the shaders for hardware even on a software adapter: tests want both.
-    pub fn pretend_hardware(&mut self) {
-        self.software = false;
+    fn tuning(&self) -> MutexGuard<'_, Tuning> {
+        self.tuning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The first error that the device reported on its own, if any.
@@ -131,11 +133,8 @@ impl Gpu {
     }
 
     /// The pipeline of a kernel with its switches, compiled on first use.
-    fn pipeline(&self, kernel: &dyn Kernel) -> Result<Arc<Pipeline>> {
-        let (spec, mut overrides) = (kernel.spec(), kernel.overrides());
-        if self.software {
-            overrides.extend(kernel.software_overrides());
-        }
+    fn pipeline(&self, kernel: &dyn Kernel, variant: &Variant) -> Result<Arc<Pipeline>> {
+        let (spec, overrides) = (kernel.spec(), [kernel.overrides(), variant.overrides.clone()].concat());
         let key = format!("{} {overrides:?}", spec.name);
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = pipelines.get(&key) {
@@ -190,7 +189,7 @@ impl Gpu {
             return Err(Kind::Device(format!(
                 "buffer `{label}` needs {bytes} bytes but {} allows {most} in one buffer; use less data, a \
                  smaller --batch, fewer --permutations, or --engine cpu",
-                self.name
+                self.description.name
             ))
             .into());
         }
@@ -304,16 +303,18 @@ impl GpuEngine {
         let params = gpu.buffer("params", params_len, Usage::UNIFORM | Usage::COPY_DST)?;
         let mut rows = 0;
         let mut dispatch = |call: &Call| {
+            let variant = gpu.variant(&call.kernel, &info)?;
             let offset = UNIFORM_STRIDE * rows;
             rows += 1;
             gpu.queue.write_buffer(&params, offset, bytemuck::cast_slice(&call.kernel.params()));
-            Dispatch::new(&gpu, call, &buffers, &params, offset, &steps)
+            Dispatch::new(&gpu, call, &variant, &buffers, &params, offset, &steps)
         };
         let programs = plan
             .programs
             .iter()
             .map(|program| program.calls.iter().map(&mut dispatch).collect())
             .collect::<Result<Vec<Vec<_>>>>()?;
+        gpu.save_tuning();
         let rows = vec![0; steps_len as usize];
         gpu.check()?;
         let (staging, counters) = (HashMap::new(), Counters::default());
@@ -334,12 +335,13 @@ impl Dispatch {
     fn new(
         gpu: &Gpu,
         call: &Call,
+        variant: &Variant,
         buffers: &[wgpu::Buffer],
         params: &wgpu::Buffer,
         offset: u64,
         steps: &wgpu::Buffer,
     ) -> Result<Self> {
-        let pipeline = gpu.pipeline(&*call.kernel)?;
+        let pipeline = gpu.pipeline(&*call.kernel, variant)?;
         // A uniform block is a multiple of 16 bytes long; the rest of its row is zero.
         let params_len = (4 * call.kernel.params().len() as u64).next_multiple_of(16);
         let row = |buffer, offset, size| {
@@ -371,12 +373,12 @@ impl Dispatch {
             })
         })?;
         let most = gpu.device.limits().max_compute_workgroups_per_dimension;
-        let grid = call.kernel.shape().grid;
+        let grid = variant.grid;
         let fits = |groups: usize| u32::try_from(groups).ok().filter(|&groups| groups <= most);
         let [Some(x), Some(y)] = grid.map(fits) else {
             return Err(Kind::Device(format!(
                 "kernel `{name}`: {grid:?} workgroups but {} allows {most} in one direction; use a smaller --batch",
-                gpu.name
+                gpu.description.name
             ))
             .into());
         };
@@ -456,11 +458,11 @@ impl Engine for GpuEngine {
         let waited =
             self.gpu.device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
         self.gpu.check()?;
-        waited.map_err(|e| Kind::Device(format!("waiting for {}: {e}", self.gpu.name)))?;
+        waited.map_err(|e| Kind::Device(format!("waiting for {}: {e}", self.gpu.description.name)))?;
         let mut results = Vec::with_capacity(parts.len());
         for (staging, mapped) in parts {
             let unmapped = |e: &dyn std::fmt::Display| {
-                Kind::Device(format!("results could not be read from {}: {e}", self.gpu.name))
+                Kind::Device(format!("results could not be read from {}: {e}", self.gpu.description.name))
             };
             match pollster::block_on(mapped.receive()) {
                 Some(mapped) => mapped.map_err(|e| unmapped(&e))?,

@@ -7,8 +7,10 @@
 //! `dy: (B, O)`; `theta`: W `(O, I)`, then the bias, which plays no part; `x, dx: (B, I)`, x = relu(...).
 
 use super::linear::layer_len;
-use super::product::{SIZES, grid, matrix, matrix_mut, overrides_of_depth, product, tolerance, words};
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use super::product::{
+    Combine, SIZES, combine, grid, matrix, matrix_mut, product, tolerance, tuning_key, variants, words,
+};
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 
 /// dx = (dy W) masked by the ReLU.
@@ -37,6 +39,13 @@ pub static SPEC: Spec = Spec {
     cases,
 };
 
+impl BackwardInput {
+    /// Rows, depth and columns of the product.
+    fn sizes(&self) -> [usize; 3] {
+        [self.batch, self.outputs, self.inputs]
+    }
+}
+
 impl Kernel for BackwardInput {
     fn spec(&self) -> &'static Spec {
         &SPEC
@@ -57,7 +66,15 @@ impl Kernel for BackwardInput {
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
-        overrides_of_depth(self.outputs)
+        vec![combine(Combine::Products)]
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        variants(self.sizes(), usize::MAX)
+    }
+
+    fn tuning_key(&self) -> Option<String> {
+        tuning_key(&SPEC, self.sizes())
     }
 
     fn reference(&self, _: &Step, buffers: Buffers<'_, f64>) {

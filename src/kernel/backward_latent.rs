@@ -16,9 +16,11 @@
 
 use super::latent::{KlEstimate, Latent};
 use super::linear::layer_len;
-use super::product::{self, Combine, grid, matrix, matrix_mut, overrides, tolerance, words};
+use super::product::{
+    self, Combine, combine, grid, matrix, matrix_mut, tolerance, tuning_key, variants, words,
+};
 use crate::numeric::exp;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, UNUSED_LEN};
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, UNUSED_LEN, Variant};
 use multiversion::multiversion;
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -100,6 +102,13 @@ thread_local! {
     static DZ: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
+impl BackwardLatent {
+    /// Rows, depth and columns of the product.
+    fn sizes(&self) -> [usize; 3] {
+        [self.batch, self.outputs, self.latent]
+    }
+}
+
 impl Kernel for BackwardLatent {
     fn spec(&self) -> &'static Spec {
         &SPEC
@@ -125,12 +134,20 @@ impl Kernel for BackwardLatent {
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
         let sampled = self.kl == KlEstimate::Sampled;
-        let switches = vec![
+        vec![
+            combine(Combine::Products),
             ("SAMPLED_KL", f64::from(u8::from(sampled))),
             ("CAPACITY", f64::from(u8::from(self.capacity.is_some()))),
             ("EXTRA", self.extra.parts() as f64),
-        ];
-        [overrides(Combine::Products), switches].concat()
+        ]
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        variants(self.sizes(), usize::MAX)
+    }
+
+    fn tuning_key(&self) -> Option<String> {
+        tuning_key(&SPEC, self.sizes())
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

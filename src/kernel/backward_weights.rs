@@ -11,9 +11,11 @@
 //! is the weight of one more input that is always 1. Kingma and Ba, "Adam" (2015), algorithm 1.
 
 use super::linear::layer_len;
-use super::product::{self, Combine, grid, matrix, matrix_mut, overrides, tolerance, words};
+use super::product::{
+    self, Combine, combine, grid, matrix, matrix_mut, tolerance, tuning_key, variants, words,
+};
 use super::sparse::{SPARSE_SIZE, STRIP, Sparse, mostly_zero};
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -113,6 +115,13 @@ fn add_rows(dy: &[f32], outputs: usize, first: usize, sums: &mut [f32]) {
     }
 }
 
+impl BackwardWeights {
+    /// Rows, depth and columns of the product.
+    fn sizes(&self) -> [usize; 3] {
+        [self.outputs, self.batch, self.inputs + 1]
+    }
+}
+
 impl Kernel for BackwardWeights {
     fn spec(&self) -> &'static Spec {
         &SPEC
@@ -138,7 +147,15 @@ impl Kernel for BackwardWeights {
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
-        overrides(Combine::Products)
+        vec![combine(Combine::Products)]
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        variants(self.sizes(), usize::MAX)
+    }
+
+    fn tuning_key(&self) -> Option<String> {
+        tuning_key(&SPEC, self.sizes())
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

@@ -12,6 +12,7 @@ use super::pairs::Value;
 use super::{backward_input, backward_weights, linear, reconstruction};
 use crate::program::{Buffers, Kernel, Shape, Spec, Step};
 use std::any::Any;
+use std::sync::Arc;
 
 /// Threads of a workgroup: outputs that are next to each other.
 const THREADS: usize = 64;
@@ -48,14 +49,14 @@ pub static ALL: [Spec; 7] = [
 /// A kernel that is carried out plainly.
 #[derive(Debug)]
 pub struct Baseline {
-    kernel: Box<dyn Kernel>,
+    kernel: Arc<dyn Kernel>,
     spec: &'static Spec,
     grid: [usize; 2],
 }
 
 impl Baseline {
     /// The baseline of a kernel, if it has one.
-    pub fn new(kernel: Box<dyn Kernel>) -> Option<Self> {
+    pub fn new(kernel: Arc<dyn Kernel>) -> Option<Self> {
         let name = kernel.spec().name;
         let spec = ALL.iter().find(|spec| spec.name.strip_prefix("baseline/") == Some(name))?;
         let any: &dyn Any = &*kernel;
@@ -93,7 +94,9 @@ impl Kernel for Baseline {
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
         let known = |name: &str| self.spec.source.contains(&format!("\noverride {name}:"));
-        let mut all = self.kernel.overrides();
+        // Sums are cut into parts as in the first variant.
+        let first = self.kernel.variants().into_iter().next();
+        let mut all = [self.kernel.overrides(), first.map_or(Vec::new(), |first| first.overrides)].concat();
         all.push(("THREADS", THREADS as f64));
         all.retain(|(name, _)| known(name));
         all

@@ -16,10 +16,11 @@
 use super::linear::{add_bias, layer_len, reference_linear};
 use super::normal::{fill, reference_normal};
 use super::product::{
-    self, Combine, grid, groups, matrix, matrix_mut, overrides, product, put_total, slot_of, tolerance, words,
+    self, Combine, combine, grid, matrix, matrix_mut, parts, product, put_total, slot_of, tolerance,
+    tuning_key, variants, words,
 };
 use crate::numeric::{exp, exp_excess};
-use crate::program::{Buffers, Case, Kernel, PartialSums, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, PartialSums, Shape, Spec, Step, Variant};
 use crate::random::Stream;
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -71,7 +72,7 @@ pub static SPEC: Spec = Spec {
 impl Latent {
     /// Numbers of one row of `kl_ring`.
     pub fn parts(batch: usize, latent: usize) -> usize {
-        groups(batch, 2 * latent)
+        parts(batch, 2 * latent)
     }
 }
 
@@ -96,6 +97,13 @@ impl Latent {
     }
 }
 
+impl Latent {
+    /// Rows, depth and columns of the product.
+    fn sizes(&self) -> [usize; 3] {
+        [self.batch, self.inputs, 2 * self.latent]
+    }
+}
+
 impl Kernel for Latent {
     fn spec(&self) -> &'static Spec {
         &SPEC
@@ -115,16 +123,25 @@ impl Kernel for Latent {
     }
 
     fn params(&self) -> Vec<u32> {
-        words([self.batch, self.inputs, self.latent, self.stream.map_or(0, |stream| stream as usize)])
+        let stream = self.stream.map_or(0, |stream| stream as usize);
+        words([self.batch, self.inputs, self.latent, stream, Self::parts(self.batch, self.latent)])
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
         let sampled = self.kl == KlEstimate::Sampled;
-        let switches = vec![
+        vec![
+            combine(Combine::Products),
             ("SAMPLED_KL", f64::from(u8::from(sampled))),
             ("NOISE", f64::from(u8::from(self.stream.is_some()))),
-        ];
-        [overrides(Combine::Products), switches].concat()
+        ]
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        variants(self.sizes(), Self::parts(self.batch, self.latent))
+    }
+
+    fn tuning_key(&self) -> Option<String> {
+        tuning_key(&SPEC, self.sizes())
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

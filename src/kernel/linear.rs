@@ -6,9 +6,11 @@
 //!
 //! `x: (B, I)`; `theta`: W `(O, I)`, then the bias `(O)`; `y: (B, O)`. The sum over i runs upwards.
 
-use super::product::{SIZES, grid, matrix, matrix_mut, overrides_of_depth, product, tolerance, words};
+use super::product::{
+    Combine, SIZES, combine, grid, matrix, matrix_mut, product, tolerance, tuning_key, variants, words,
+};
 use super::sparse::{SPARSE_SIZE, mostly_zero};
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 
 /// y = x W^T + b, then max(0, y) if asked for.
@@ -56,6 +58,13 @@ pub(super) fn reference_linear(x: &[f64], theta: &[f64], [inputs, outputs]: [usi
     }
 }
 
+impl Linear {
+    /// Rows, depth and columns of the product.
+    fn sizes(&self) -> [usize; 3] {
+        [self.batch, self.inputs, self.outputs]
+    }
+}
+
 impl Kernel for Linear {
     fn spec(&self) -> &'static Spec {
         &SPEC
@@ -76,7 +85,15 @@ impl Kernel for Linear {
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
-        [overrides_of_depth(self.inputs), vec![("RELU", f64::from(u8::from(self.relu)))]].concat()
+        vec![combine(Combine::Products), ("RELU", f64::from(u8::from(self.relu)))]
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        variants(self.sizes(), usize::MAX)
+    }
+
+    fn tuning_key(&self) -> Option<String> {
+        tuning_key(&SPEC, self.sizes())
     }
 
     fn reference(&self, _: &Step, buffers: Buffers<'_, f64>) {

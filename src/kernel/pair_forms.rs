@@ -14,8 +14,8 @@
 
 use super::pair_sums::{ColumnSums, TERMS, parts_len, reference_sums, row_sums};
 use super::pairs::{Pairs, Scratch, Tile, case_pairs, fill, tolerance};
-use super::product::{DIRECT, matrix, matrix_mut, serial};
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use super::product::{matrix, matrix_mut, serial, staged_or_direct};
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
@@ -100,8 +100,8 @@ impl Kernel for PairForms {
         self.pairs.sum_overrides(true)
     }
 
-    fn software_overrides(&self) -> Vec<(&'static str, f64)> {
-        vec![DIRECT]
+    fn variants(&self) -> Vec<Variant> {
+        staged_or_direct(self.shape().grid)
     }
 
     fn iterations(&self) -> usize {

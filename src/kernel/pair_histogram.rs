@@ -10,8 +10,8 @@
 //! of a block with itself, only pairs r < c.
 
 use super::pairs::{Family, Form, Pairs, Scratch, Value, case_pairs};
-use super::product::DIRECT;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use super::product::staged_or_direct;
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
 use rayon::prelude::*;
 
 /// Counts distances by one digit of their bits.
@@ -84,8 +84,8 @@ impl Kernel for PairHistogram {
         all
     }
 
-    fn software_overrides(&self) -> Vec<(&'static str, f64)> {
-        vec![DIRECT]
+    fn variants(&self) -> Vec<Variant> {
+        staged_or_direct(self.shape().grid)
     }
 
     fn iterations(&self) -> usize {

@@ -15,8 +15,8 @@
 use super::pair_forms::weight;
 use super::pair_sums::total;
 use super::pairs::{Family, Form, LANES, Pairs, Scratch, Tile, Value, case_pairs, fill, tolerance};
-use super::product::{DIRECT, words};
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use super::product::{staged_or_direct, words};
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
@@ -97,8 +97,8 @@ impl Kernel for PairProducts {
         all
     }
 
-    fn software_overrides(&self) -> Vec<(&'static str, f64)> {
-        vec![DIRECT]
+    fn variants(&self) -> Vec<Variant> {
+        staged_or_direct(self.shape().grid)
     }
 
     fn iterations(&self) -> usize {

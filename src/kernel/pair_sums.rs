@@ -11,8 +11,8 @@
 //! all in the rows: it has no columns.
 
 use super::pairs::{LANES, Pairs, Scratch, Tile, case_pairs, fill, multiply_add, tolerance};
-use super::product::DIRECT;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use super::product::staged_or_direct;
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 use rayon::prelude::*;
@@ -79,8 +79,8 @@ impl Kernel for PairSums {
         self.pairs.sum_overrides(self.squares)
     }
 
-    fn software_overrides(&self) -> Vec<(&'static str, f64)> {
-        vec![DIRECT]
+    fn variants(&self) -> Vec<Variant> {
+        staged_or_direct(self.shape().grid)
     }
 
     fn iterations(&self) -> usize {

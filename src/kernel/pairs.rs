@@ -46,7 +46,7 @@
 //! slices of the points, the same one or different ones, so that samples larger than a device's largest buffer go
 //! through it slice by slice.
 
-use super::product::{Combine, DEPTH, THREADS, TILE, overrides, words};
+use super::product::{Combine, DEPTH, THREADS, TILE, combine, tile_overrides, words};
 use crate::memory::Memory;
 use crate::numeric::exp2_parts;
 use crate::program::{Case, MOST_ITERATIONS, Step};
@@ -427,8 +427,9 @@ impl Pairs {
 
     /// Values of the shader's `override` constants.
     pub(super) fn overrides(&self) -> Vec<(&'static str, f64)> {
-        let mut all = overrides(self.combine());
-        all.push(("FAMILY", f64::from(self.family as u8)));
+        let mut all = tile_overrides([TILE, TILE], DEPTH);
+        let family = f64::from(self.family as u8);
+        all.extend([("TILE", TILE as f64), combine(self.combine()), ("FAMILY", family)]);
         all
     }
 

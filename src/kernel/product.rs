@@ -1,22 +1,33 @@
 //! What the kernels around a matrix product share: the tile of the shader, the threads of the CPU.
 //!
-//! On a GPU, `shaders/lib/product.wgsl` computes one `TILE x TILE` tile of the result per workgroup; the kernel
+//! On a GPU, `shaders/lib/product.wgsl` computes one tile of the result per workgroup, of one of several sizes; the kernel
 //! gives the two operands and what happens to the finished tile. On the CPU, faer multiplies one block per
 //! thread, or [`sparse`](super::sparse) does where the left operand is mostly zeros, and the kernel finishes each
 //! row of it while it is in cache.
 
 use super::sparse::Sparse;
+use crate::program::{Spec, Variant};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use std::ops::Range;
 
-/// Rows and columns of the result that one workgroup computes, 4 x 4 for each of its 64 threads.
+/// Rows and columns of the usual tile: of the result, one workgroup computes that, 4 x 4 by each of its 64 threads.
 pub(super) const TILE: usize = 32;
+
+/// Sides of the other tiles.
+const SIDES: [usize; 3] = [TILE / 2, TILE, 2 * TILE];
+
+/// A tile may have a side of a multiple of this, where the result is no longer: with [`TILE`] along the other, the
+/// threads are a multiple of 16.
+const FITTED_UNIT: usize = 8;
 
 /// How much of both operands is in workgroup memory at a time.
 pub(super) const DEPTH: usize = 16;
 
-/// Threads of a workgroup.
+/// Most bytes of workgroup memory that both operands take.
+const OPERAND_BYTES: usize = 14 << 10;
+
+/// Threads of a workgroup with the usual tile.
 pub(super) const THREADS: usize = (TILE / 4) * (TILE / 4);
 
 /// Blocks of the result start at a multiple of this many rows or columns, so that vectors are whole.
@@ -37,33 +48,75 @@ pub(super) enum Combine {
     AbsoluteDifferences,
 }
 
-/// Values of the `override` constants of `shaders/lib/product.wgsl`.
-pub(super) fn overrides(combine: Combine) -> Vec<(&'static str, f64)> {
-    vec![("TILE", TILE as f64), ("DEPTH", DEPTH as f64), ("COMBINE", f64::from(combine as u8))]
+/// The `override` constant of `shaders/lib/product.wgsl` that all variants have.
+pub(super) fn combine(combine: Combine) -> (&'static str, f64) {
+    ("COMBINE", f64::from(combine as u8))
 }
 
-/// The same for sums of `depth` products: few of them are taken in one go, without padding and with the fewest barriers.
-pub(super) fn overrides_of_depth(depth: usize) -> Vec<(&'static str, f64)> {
-    // The shader takes four at a time, and both operands together stay below 16 KiB of workgroup memory.
-    let at_once = if depth <= 3 * DEPTH { depth.max(1).next_multiple_of(4) } else { DEPTH };
-    let mut all = overrides(Combine::Products);
-    all.iter_mut().filter(|(name, _)| *name == "DEPTH").for_each(|(_, value)| *value = at_once as f64);
-    all
+/// The other ones, for a tile of these rows and columns that takes `depth` at a time.
+pub(super) fn tile_overrides([rows, columns]: [usize; 2], depth: usize) -> Vec<(&'static str, f64)> {
+    vec![("ROWS", rows as f64), ("COLUMNS", columns as f64), ("DEPTH", depth as f64)]
+}
+
+/// The ways to cut a product of `(rows, depth, columns)` into at most `parts` tiles. The first has the usual tile, or
+/// one as wide or as high as the result itself where that leaves less of it empty.
+pub(super) fn variants([rows, depth, columns]: [usize; 3], parts: usize) -> Vec<Variant> {
+    let fitted = |side: usize| (side <= 2 * TILE).then(|| side.next_multiple_of(FITTED_UNIT));
+    let mut tiles = vec![[TILE, TILE]];
+    tiles.extend(fitted(columns).map(|columns| [TILE, columns]));
+    tiles.extend(fitted(rows).map(|rows| [rows, TILE]));
+    let places = |tile: &[usize; 2]| rows.next_multiple_of(tile[0]) * columns.next_multiple_of(tile[1]);
+    tiles.sort_by_key(places);
+    for rows in SIDES {
+        tiles.extend(SIDES.map(|columns| [rows, columns]));
+    }
+    let mut variants: Vec<Variant> = Vec::new();
+    for tile in tiles {
+        let [r, c] = tile;
+        let (name, grid) = (format!("{r} x {c}"), [columns.div_ceil(c), rows.div_ceil(r)]);
+        if grid[0] * grid[1] <= parts && variants.iter().all(|other| other.name != name) {
+            let overrides = tile_overrides(tile, depth_at_once(tile, depth));
+            variants.push(Variant { name, overrides, grid, software: false });
+        }
+    }
+    variants
+}
+
+/// What a tile takes of sums of `depth` products: few of them in one go, without padding and with the fewest barriers.
+fn depth_at_once([rows, columns]: [usize; 2], depth: usize) -> usize {
+    // Four-vectors of both operands, and one more each.
+    let each = (rows / 4 + 1 + columns / 4 + 1) * size_of::<[f32; 4]>();
+    // The shader takes four at a time.
+    let all = depth.max(1).next_multiple_of(4);
+    if all * each <= OPERAND_BYTES { all } else { DEPTH }
 }
 
 /// The override that lets threads read their operands from the buffers, without workgroup memory and barriers. On
 /// llvmpipe pair sums become 1.4 times as fast at two coordinates and 1.25 times at 16 by it, and training, whose
 /// operands do not lie in fours, slower.
-pub(super) const DIRECT: (&str, f64) = ("DIRECT", 1.0);
+const DIRECT: (&str, f64) = ("DIRECT", 1.0);
 
-/// Workgroups for a result of this size: tiles along the columns in x, along the rows in y.
-pub(super) fn grid(rows: usize, columns: usize) -> [usize; 2] {
-    [columns.div_ceil(TILE), rows.div_ceil(TILE)]
+/// The two ways of kernels over pairs of points: operands in workgroup memory, or not.
+pub(super) fn staged_or_direct(grid: [usize; 2]) -> Vec<Variant> {
+    let staged = Variant { name: "staged".into(), overrides: Vec::new(), grid, software: false };
+    let direct = Variant { name: "direct".into(), overrides: vec![DIRECT], grid, software: true };
+    vec![staged, direct]
 }
 
-/// Workgroups of [`grid`] in all.
-pub(super) fn groups(rows: usize, columns: usize) -> usize {
-    grid(rows, columns).iter().product()
+/// Workgroups for a result of this size with the first of its [`variants`]: tiles along the columns in x, along the
+/// rows in y.
+pub(super) fn grid(rows: usize, columns: usize) -> [usize; 2] {
+    variants([rows, 1, columns], usize::MAX)[0].grid
+}
+
+/// Partial sums, one a workgroup, for which there is room: those of the first variant, and of some smaller tiles.
+pub(super) fn parts(rows: usize, columns: usize) -> usize {
+    rows.div_ceil(TILE / 2) * columns.div_ceil(TILE)
+}
+
+/// The name under which a measured choice among [`variants`] is kept.
+pub(super) fn tuning_key(spec: &Spec, [rows, depth, columns]: [usize; 3]) -> Option<String> {
+    Some(format!("{} {rows} x {depth} x {columns}", spec.name))
 }
 
 /// Error of a sum of `depth` products of numbers of like size, relative to the largest of many such sums:

@@ -12,10 +12,11 @@
 
 use super::linear::{layer_len, reference_linear};
 use super::product::{
-    self, Combine, grid, groups, matrix, matrix_mut, overrides, product, put_total, slot_of, tolerance, words,
+    self, Combine, combine, grid, matrix, matrix_mut, parts, product, put_total, slot_of, tolerance,
+    tuning_key, variants, words,
 };
 use crate::numeric::{sigmoid, softplus};
-use crate::program::{Buffers, Case, Kernel, PartialSums, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, PartialSums, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 
 /// p(x | z).
@@ -103,7 +104,14 @@ pub const TERMS: usize = 2;
 impl Reconstruction {
     /// Numbers of one row of `loss_ring`.
     pub fn parts(batch: usize, dimension: usize) -> usize {
-        TERMS * groups(batch, dimension)
+        TERMS * parts(batch, dimension)
+    }
+}
+
+impl Reconstruction {
+    /// Rows, depth and columns of the product.
+    fn sizes(&self) -> [usize; 3] {
+        [self.batch, self.inputs, self.dimension]
     }
 }
 
@@ -128,11 +136,20 @@ impl Kernel for Reconstruction {
     fn params(&self) -> Vec<u32> {
         let inverse_variance = self.likelihood.inverse_variance();
         let scales = [inverse_variance, inverse_variance / self.batch as f32].map(f32::to_bits);
-        [words([self.batch, self.inputs, self.dimension]), scales.into()].concat()
+        let parts = words([parts(self.batch, self.dimension)]);
+        [words([self.batch, self.inputs, self.dimension]), scales.into(), parts].concat()
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
-        [overrides(Combine::Products), self.likelihood.overrides()].concat()
+        [vec![combine(Combine::Products)], self.likelihood.overrides()].concat()
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        variants(self.sizes(), parts(self.batch, self.dimension))
+    }
+
+    fn tuning_key(&self) -> Option<String> {
+        tuning_key(&SPEC, self.sizes())
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

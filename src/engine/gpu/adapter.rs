@@ -3,7 +3,7 @@
 use crate::error::{Kind, Result};
 
 /// What is known of one adapter without opening it.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct Description {
     /// Its name.
     pub name: String,
@@ -81,11 +81,11 @@ fn enumerate() -> Vec<wgpu::Adapter> {
     adapters
 }
 
-pub(super) fn is_hardware(info: &wgpu::AdapterInfo) -> bool {
+fn is_hardware(info: &wgpu::AdapterInfo) -> bool {
     info.device_type != wgpu::DeviceType::Cpu
 }
 
-fn describe(adapter: &wgpu::Adapter) -> Description {
+pub(super) fn describe(adapter: &wgpu::Adapter) -> Description {
     let (info, limits) = (adapter.get_info(), adapter.limits());
     Description {
         hardware: is_hardware(&info),
