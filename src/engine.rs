@@ -5,7 +5,7 @@ pub mod gpu;
 pub mod reference;
 
 use crate::error::Result;
-use crate::program::{BufferId, Plan, ProgramId, Step};
+use crate::program::{BufferId, Kernel, Plan, ProgramId, Step, Variant};
 use serde::{Deserialize, Serialize};
 use std::ops::{AddAssign, Sub};
 use std::sync::Arc;
@@ -179,6 +179,21 @@ impl Device {
         match self {
             Self::Gpu(gpu, _) => gpu.clock(),
             Self::Cpu(_) => None,
+        }
+    }
+
+    /// From now on takes the fastest variant of each kernel, as far as a kernel has several: see [`gpu::Gpu::tune`].
+    pub fn tune(&self, again: bool, told: fn(&str)) {
+        if let Self::Gpu(gpu, _) = self {
+            gpu.tune(again, told);
+        }
+    }
+
+    /// The variant that is taken of a kernel, and whether it was measured; the CPU takes none, and the first is given.
+    pub fn choose(&self, kernel: &dyn Kernel) -> (Variant, bool) {
+        match self {
+            Self::Gpu(gpu, _) => gpu.choose(kernel),
+            Self::Cpu(_) => (kernel.variants().swap_remove(0), false),
         }
     }
 

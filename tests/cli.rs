@@ -768,6 +768,35 @@ fn the_example_reconstructs() {
     assert!(images.iter().all(|image| image.len() == 30 && image.iter().all(|p| p.is_finite())));
 }
 
+/// Variants of a kernel are cut otherwise, and add up in the same order.
+#[test]
+fn tile_sizes_are_measured_and_change_no_weight() {
+    let off = std::env::var("ELBO_GPU").is_ok_and(|wanted| wanted == "off");
+    if off || elbo::engine::gpu::adapters().is_empty() {
+        return;
+    }
+    let place = Place::new();
+    let run = |arguments: &str| {
+        let mut command = place.elbo(&format!(
+            "{arguments} --data data --engine gpu --hidden 40 --latent 3 --batch 24 --steps 3"
+        ));
+        command.env("HOME", place.path("home")).env("XDG_CACHE_HOME", place.path("home"));
+        let output = command.output().expect("it starts");
+        let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
+        assert!(output.status.success(), "{arguments}: {err}");
+        (out, err)
+    };
+    run("train --out usual");
+    assert!(run("program").0.contains("tiles: not yet measured on"), "nothing was measured");
+    let (_, notes) = run("train --out tuned --tune");
+    assert!(notes.contains("measuring tile sizes") && notes.contains("kept in"), "{notes}");
+    assert!(run("program").0.contains("tiles: as measured on"), "what was measured was kept");
+    let (_, notes) = run("train --out again");
+    assert!(!notes.contains("measur"), "what is known is not measured again: {notes}");
+    let weights = |out: &str| place.read(&format!("{out}/checkpoints/3/model.safetensors"));
+    assert!(weights("tuned") == weights("usual"), "the weights are those of other tiles");
+}
+
 #[test]
 fn a_program_is_a_list_of_kernels() {
     let place = Place::new();

@@ -2,7 +2,7 @@
 
 use super::kernels::BenchKernels;
 use super::output::{grouped, json, note, save, table};
-use super::train::{DATA, engine_line};
+use super::train::{DATA, engine_line, open};
 use crate::ceiling::{BareStep, Ceiling};
 use crate::data::{self, Dataset};
 use crate::engine::{Choice, Device, MOST_STEPS};
@@ -44,6 +44,9 @@ pub(super) struct Options {
     /// Part of the GPU adapter's name
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
+    /// Measure the sizes of tiles again
+    #[arg(long)]
+    tune: bool,
     /// Write the JSON object to a file too
     #[arg(long, value_name = "FILE.json")]
     pub(super) save: Option<PathBuf>,
@@ -55,7 +58,7 @@ pub(super) struct Options {
 impl Options {
     /// Opens the device and says which it is.
     pub(super) fn open(&self) -> Result<Device> {
-        let device = Device::open(self.engine, self.adapter.as_deref())?;
+        let device = open(self.engine, self.adapter.as_deref(), self.tune)?;
         note(engine_line(device.info()));
         Ok(device)
     }

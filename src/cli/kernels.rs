@@ -78,6 +78,9 @@ struct Measured {
     d: usize,
     engine: &'static str,
     adapter: String,
+    /// Size of its tile, or how else it differs from other variants.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    variant: String,
     grid: [usize; 2],
     flop: u64,
     bytes: u64,
@@ -135,7 +138,7 @@ impl BenchKernels {
         ));
         let rows: Vec<Vec<String>> = listing.results.iter().map(Measured::row).collect();
         table(
-            &["kernel", "grid", "MFLOP", "MB", "us", "GPU us", "GFLOP/s", "share", "times baseline"],
+            &["kernel", "tile", "grid", "MFLOP", "MB", "us", "GPU us", "GFLOP/s", "share", "times baseline"],
             &rows,
         );
         Ok(())
@@ -172,7 +175,8 @@ impl BenchKernels {
         results: &mut Vec<Measured>,
     ) -> Result<()> {
         let (Work { plan, names, wanted }, Work { plan: mut plain, .. }) = (work()?, work()?);
-        let shapes: Vec<_> = plan.programs.iter().map(|program| program.calls[0].kernel.shape()).collect();
+        let kernels: Vec<_> =
+            plan.programs.iter().map(|program| Arc::clone(&program.calls[0].kernel)).collect();
         // On the CPU there is nothing plainer to compare with.
         let gpu = device.info().engine == "gpu";
         let mut has_baseline = vec![false; names.len()];
@@ -187,7 +191,8 @@ impl BenchKernels {
             *has = gpu && !program.calls.is_empty();
         }
         let (mut engine, mut baselines) = (filled(device, plan)?, filled(device, plain)?);
-        for (i, ((what, n, d), shape)) in names.into_iter().zip(shapes).enumerate() {
+        for (i, ((what, n, d), kernel)) in names.into_iter().zip(kernels).enumerate() {
+            let (shape, variant) = (kernel.shape(), device.choose(&*kernel).0);
             let program = ProgramId(i);
             let count = steps_for(&mut *engine, program)?;
             let baseline_count = if has_baseline[i] { steps_for(&mut *baselines, program)? } else { 0 };
@@ -209,7 +214,8 @@ impl BenchKernels {
                 d,
                 engine: device.info().engine,
                 adapter: device.info().adapter.clone(),
-                grid: shape.grid,
+                variant: if gpu { variant.name } else { String::new() },
+                grid: variant.grid,
                 flop,
                 bytes: shape.bytes,
                 seconds: best.wall,
@@ -229,6 +235,7 @@ impl Measured {
         let microseconds = |seconds: f64| format!("{:.1}", seconds * 1e6);
         vec![
             self.what.clone(),
+            self.variant.clone(),
             format!("{} x {}", self.grid[0], self.grid[1]),
             format!("{:.2}", self.flop as f64 * 1e-6),
             format!("{:.2}", self.bytes as f64 * 1e-6),

@@ -2,7 +2,7 @@
 
 use super::output::{json, note, table};
 use super::sample::PairBar;
-use super::train::{check_adapter, engine_line};
+use super::train::{check_adapter, engine_line, open};
 use crate::data;
 use crate::engine::{Choice, Device};
 use crate::error::{Error, Result};
@@ -151,7 +151,7 @@ impl Power {
         parameters.sort_by(f64::total_cmp);
         parameters.dedup();
 
-        let device = Device::open(self.engine, self.adapter.as_deref())?;
+        let device = open(self.engine, self.adapter.as_deref(), false)?;
         note(engine_line(device.info()));
         let kernels = test.kernels().to_vec();
         let settings = Settings {

@@ -2,16 +2,20 @@
 
 use super::output::{grouped, json, result, table};
 use super::train::Settings;
+use crate::engine::Choice;
+use crate::engine::gpu::{Description, Known, adapters};
 use crate::error::Result;
 use crate::model::Model;
 use crate::program::{BufferId, Call, Plan};
+use crate::train::config::Config;
 use crate::train::session::model_config;
 use clap::Args;
 use serde::Serialize;
 
 /// List the kernels of one training step with shapes, work and grids
 ///
-/// Takes the options of `elbo train`. Nothing is run.
+/// Takes the options of `elbo train`. Nothing is run. The size of a tile, of the result of a product, is the one that
+/// was measured to be the fastest on the GPU, when `elbo train` first ran these layers there, or else the usual one.
 #[derive(Args)]
 #[command(after_help = "Examples:
   elbo program
@@ -41,11 +45,19 @@ struct Entry {
     outputs: Vec<String>,
     flop: u64,
     bytes: u64,
+    /// Size of a workgroup's tile of a product.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    tile: String,
+    /// Whether that was measured to be the fastest.
+    tile_measured: bool,
     grid: [usize; 2],
 }
 
 impl Entry {
-    fn new(call: &Call, plan: &Plan) -> Self {
+    fn new(call: &Call, plan: &Plan, known: Option<&Known>) -> Self {
+        let kernel = &*call.kernel;
+        let (variant, tile_measured) =
+            known.map_or_else(|| (kernel.variants().swap_remove(0), false), |known| known.choose(kernel));
         let shape = call.kernel.shape();
         let spec = call.kernel.spec();
         let buffers = |ids: &[BufferId]| {
@@ -58,9 +70,22 @@ impl Entry {
             outputs: buffers(&call.writes),
             flop: shape.flop,
             bytes: shape.bytes,
-            grid: shape.grid,
+            tile: variant.name,
+            tile_measured,
+            grid: variant.grid,
         }
     }
+}
+
+/// The adapter that `elbo train` would take with these settings.
+fn adapter(config: &Config) -> Option<Description> {
+    let wanted = config.adapter.as_deref().unwrap_or_default().to_lowercase();
+    let takes = |adapter: &Description| match config.engine {
+        Choice::Cpu => false,
+        Choice::Auto if wanted.is_empty() => adapter.hardware,
+        Choice::Auto | Choice::Gpu => adapter.name.to_lowercase().contains(&wanted),
+    };
+    adapters().into_iter().find(takes)
 }
 
 impl Program {
@@ -69,7 +94,10 @@ impl Program {
         let dataset = config.dataset()?;
         let model = Model::new(model_config(&config, &dataset)?)?;
         let calls = &model.plan.programs[model.train.program.0].calls;
-        let kernels: Vec<Entry> = calls.iter().map(|call| Entry::new(call, &model.plan)).collect();
+        let adapter = adapter(&config);
+        let known = adapter.as_ref().map(Known::of);
+        let kernels: Vec<Entry> =
+            calls.iter().map(|call| Entry::new(call, &model.plan, known.as_ref())).collect();
         if self.json {
             return json(&Listing { kernels });
         }
@@ -82,12 +110,13 @@ impl Program {
                     entry.name.into(),
                     format!("{:.2}", entry.flop as f64 / 1e6),
                     format!("{:.2}", entry.bytes as f64 / 1e6),
+                    entry.tile.clone(),
                     format!("{} x {}", entry.grid[0], entry.grid[1]),
                     format!("{} -> {}", entry.inputs.join(", "), entry.outputs.join(", ")),
                 ]
             })
             .collect();
-        table(&["#", "kernel", "MFLOP", "MB", "grid", "buffers"], &rows);
+        table(&["#", "kernel", "MFLOP", "MB", "tile", "grid", "buffers"], &rows);
         let total = |of: fn(&Entry) -> u64| kernels.iter().map(of).sum::<u64>() as f64;
         result(format_args!(
             "one step of {}: {} dispatches, {} FLOP, {} bytes",
@@ -96,6 +125,10 @@ impl Program {
             grouped(total(|entry| entry.flop)),
             grouped(total(|entry| entry.bytes)),
         ));
+        if let Some(adapter) = adapter {
+            let measured = if kernels.iter().any(|entry| entry.tile_measured) { "as" } else { "not yet" };
+            result(format_args!("tiles: {measured} measured on {}", adapter.name));
+        }
         Ok(())
     }
 }

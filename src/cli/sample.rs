@@ -2,7 +2,7 @@
 
 use super::output::note;
 use super::source::Source;
-use super::train::engine_line;
+use super::train::{engine_line, open};
 use crate::data::Images;
 use crate::data::table::{self, Table};
 use crate::engine::{Choice, Device};
@@ -68,7 +68,7 @@ impl CommonOptions {
     /// Opens the device and says which it is.
     pub(super) fn open(&self) -> Result<Device> {
         super::train::check_adapter(self.engine, self.adapter.as_deref())?;
-        let device = Device::open(self.engine, self.adapter.as_deref())?;
+        let device = open(self.engine, self.adapter.as_deref(), false)?;
         note(engine_line(device.info()));
         Ok(device)
     }

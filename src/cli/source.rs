@@ -1,6 +1,6 @@
 //! A trained model named on the command line: a run directory, or a `.safetensors` file.
 
-use super::train::{DATA, check_adapter};
+use super::train::{DATA, check_adapter, open};
 use crate::checkpoint::{self, MODEL_FILE, Model, OPTIMIZER_FILE};
 use crate::data::Dataset;
 use crate::engine::{Choice, Device};
@@ -75,7 +75,7 @@ impl Source {
         let dataset = config.dataset()?;
         // No training step will be taken, so the batch may be whatever fits.
         config.batch = config.batch.min(dataset.train.len());
-        let device = Device::open(self.engine, self.adapter.as_deref())?;
+        let device = open(self.engine, self.adapter.as_deref(), false)?;
         let session = Session::new(&device, &config, &dataset, &model)?;
         Ok(Opened { session, device, config, dataset, step })
     }

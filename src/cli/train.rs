@@ -53,6 +53,9 @@ pub(super) struct Train {
     /// Only say how many nats --capacity should end at: trains a plain vae for up to 2,000 steps, and keeps nothing
     #[arg(long)]
     suggest_capacity: bool,
+    /// Measure again which sizes of tiles are the fastest on this GPU for these layers
+    #[arg(long)]
+    tune: bool,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
@@ -230,6 +233,18 @@ impl Settings {
     }
 }
 
+/// Opens a device for work that takes the fastest variant of each kernel; `tune`: all are measured again.
+pub(super) fn open(engine: Choice, adapter: Option<&str>, tune: bool) -> Result<Device> {
+    let device = Device::open(engine, adapter)?;
+    if tune && device.info().engine == "cpu" {
+        return Err(Error::usage(
+            "--tune measures tile sizes on a GPU, but the CPU was chosen; try --engine gpu",
+        ));
+    }
+    device.tune(tune, |line| note(line));
+    Ok(device)
+}
+
 /// Refuses a GPU's name for the CPU.
 pub(super) fn check_adapter(engine: Choice, adapter: Option<&str>) -> Result<()> {
     match adapter {
@@ -262,7 +277,7 @@ impl Train {
         let dataset = config.dataset()?;
         crate::train::session::model_config(&config, &dataset)?;
         config.check_length(dataset.train.len())?;
-        let device = Device::open(config.engine, config.adapter.as_deref())?;
+        let device = open(config.engine, config.adapter.as_deref(), self.tune)?;
         let state = initial_checkpoint(&config, &dataset);
         let mut run = Run::create(self.out.as_deref(), self.force, &config, &state)?;
         train(&mut run, &device, &dataset, self.json)
@@ -278,7 +293,7 @@ struct Suggestion {
 
 fn suggest_capacity(config: &Config, as_json: bool) -> Result<()> {
     let dataset = config.dataset()?;
-    let device = Device::open(config.engine, config.adapter.as_deref())?;
+    let device = open(config.engine, config.adapter.as_deref(), false)?;
     note(engine_line(device.info()));
     let style = ProgressStyle::with_template("{bar:28} {pos}/{len} steps of the probe  {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -307,7 +322,7 @@ impl Resume {
         }
         config.check()?;
         let dataset = config.dataset()?;
-        let device = Device::open(config.engine, config.adapter.as_deref())?;
+        let device = open(config.engine, config.adapter.as_deref(), false)?;
         config.check_length(dataset.train.len())?;
         run.reconfigure(config)?;
         run.rewind(optimizer.progress.step)?;

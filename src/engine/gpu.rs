@@ -8,6 +8,7 @@ mod adapter;
 mod tuning;
 
 pub use adapter::{Description, adapters, has_hardware};
+pub use tuning::Known;
 
 use super::{Counters, Engine, Info, MOST_STEPS, Ticket, Time};
 use crate::error::{Error, Kind, Result};
@@ -290,6 +291,7 @@ impl GpuEngine {
     /// Allocates the buffers of a plan and makes its pipelines and bind groups.
     pub fn new(gpu: Arc<Gpu>, info: Info, plan: Arc<Plan>) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
+        gpu.measure(&plan, &info)?;
         let storage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
         let buffers = plan
             .buffers
@@ -303,7 +305,7 @@ impl GpuEngine {
         let params = gpu.buffer("params", params_len, Usage::UNIFORM | Usage::COPY_DST)?;
         let mut rows = 0;
         let mut dispatch = |call: &Call| {
-            let variant = gpu.variant(&call.kernel, &info)?;
+            let variant = gpu.choose(&*call.kernel).0;
             let offset = UNIFORM_STRIDE * rows;
             rows += 1;
             gpu.queue.write_buffer(&params, offset, bytemuck::cast_slice(&call.kernel.params()));
@@ -314,7 +316,6 @@ impl GpuEngine {
             .iter()
             .map(|program| program.calls.iter().map(&mut dispatch).collect())
             .collect::<Result<Vec<Vec<_>>>>()?;
-        gpu.save_tuning();
         let rows = vec![0; steps_len as usize];
         gpu.check()?;
         let (staging, counters) = (HashMap::new(), Counters::default());

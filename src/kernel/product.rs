@@ -62,33 +62,43 @@ pub(super) fn tile_overrides([rows, columns]: [usize; 2], depth: usize) -> Vec<(
 /// one as wide or as high as the result itself where that leaves less of it empty.
 pub(super) fn variants([rows, depth, columns]: [usize; 3], parts: usize) -> Vec<Variant> {
     let fitted = |side: usize| (side <= 2 * TILE).then(|| side.next_multiple_of(FITTED_UNIT));
-    let mut tiles = vec![[TILE, TILE]];
-    tiles.extend(fitted(columns).map(|columns| [TILE, columns]));
-    tiles.extend(fitted(rows).map(|rows| [rows, TILE]));
+    let fitted_with = |side: usize| {
+        let (wide, high) =
+            (fitted(columns).map(|fitted| [side, fitted]), fitted(rows).map(|fitted| [fitted, side]));
+        wide.into_iter().chain(high)
+    };
+    let mut tiles: Vec<_> = [[TILE; 2]].into_iter().chain(fitted_with(TILE)).collect();
     let places = |tile: &[usize; 2]| rows.next_multiple_of(tile[0]) * columns.next_multiple_of(tile[1]);
     tiles.sort_by_key(places);
-    for rows in SIDES {
-        tiles.extend(SIDES.map(|columns| [rows, columns]));
-    }
+    tiles.truncate(1);
+    let usual = tiles[0];
+    tiles.extend(SIDES.into_iter().flat_map(|rows| SIDES.map(|columns| [rows, columns])));
+    tiles.extend([TILE, 2 * TILE].into_iter().flat_map(fitted_with));
+    // Where a side is twice as long as the result's, half would do.
+    tiles.retain(|tile| *tile == usual || (tile[0] / 2 < rows && tile[1] / 2 < columns));
     let mut variants: Vec<Variant> = Vec::new();
-    for tile in tiles {
+    for (tile, deep) in tiles.into_iter().map(|tile| (tile, DEPTH)).chain([(usual, 2 * DEPTH)]) {
         let [r, c] = tile;
-        let (name, grid) = (format!("{r} x {c}"), [columns.div_ceil(c), rows.div_ceil(r)]);
-        if grid[0] * grid[1] <= parts && variants.iter().all(|other| other.name != name) {
-            let overrides = tile_overrides(tile, depth_at_once(tile, depth));
+        let at_once = depth_at_once(tile, depth, deep);
+        let name = if at_once == 2 * DEPTH { format!("{r} x {c} deep") } else { format!("{r} x {c}") };
+        let grid = [columns.div_ceil(c), rows.div_ceil(r)];
+        let overrides = tile_overrides(tile, at_once);
+        let is_new = variants.iter().all(|other| other.overrides != overrides);
+        if is_new && grid[0] * grid[1] <= parts {
             variants.push(Variant { name, overrides, grid, software: false });
         }
     }
     variants
 }
 
-/// What a tile takes of sums of `depth` products: few of them in one go, without padding and with the fewest barriers.
-fn depth_at_once([rows, columns]: [usize; 2], depth: usize) -> usize {
+/// What a tile takes of sums of `depth` products: few of them in one go, without padding and with the fewest barriers,
+/// of many `usual` ones.
+fn depth_at_once([rows, columns]: [usize; 2], depth: usize, usual: usize) -> usize {
     // Four-vectors of both operands, and one more each.
     let each = (rows / 4 + 1 + columns / 4 + 1) * size_of::<[f32; 4]>();
     // The shader takes four at a time.
     let all = depth.max(1).next_multiple_of(4);
-    if all * each <= OPERAND_BYTES { all } else { DEPTH }
+    if all * each <= OPERAND_BYTES { all } else { usual }
 }
 
 /// The override that lets threads read their operands from the buffers, without workgroup memory and barriers. On
@@ -234,6 +244,25 @@ pub(super) const SIZES: [[usize; 3]; 6] =
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_variant_leaves_little_empty_and_parts_are_never_too_few() {
+        let first = |rows, columns| variants([rows, 300, columns], usize::MAX).swap_remove(0).name;
+        assert_eq!(first(128, 784), "32 x 32");
+        assert_eq!(first(128, 40), "32 x 40");
+        assert_eq!(first(40, 301), "40 x 32");
+        assert_eq!(first(1, 1), "32 x 8");
+        for rows in 1..140 {
+            for columns in 1..140 {
+                let variants = variants([rows, 300, columns], parts(rows, columns));
+                assert_eq!(
+                    variants[0].grid,
+                    grid(rows, columns),
+                    "the first of {rows} x {columns} is among them"
+                );
+            }
+        }
+    }
 
     #[test]
     fn every_element_is_multiplied_and_finished_once_on_any_number_of_threads() {

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Least time of one measurement.
 const LEAST_SECONDS: f64 = 2e-3;
@@ -40,8 +40,6 @@ pub(crate) struct Tuning {
     /// Called with lines for the user.
     told: Option<fn(&str)>,
     choices: Choices,
-    /// How many of them are new.
-    measured: usize,
 }
 
 impl Tuning {
@@ -52,7 +50,7 @@ impl Tuning {
         let name = format!("{}, {}, elbo {}", adapter.name, adapter.driver, env!("CARGO_PKG_VERSION"));
         let known = file.as_deref().filter(|_| !again).map(read);
         let choices = known.and_then(|mut known| known.remove(&name)).unwrap_or_default();
-        Self { file, adapter: name, measures: adapter.hardware || again, told, choices, measured: 0 }
+        Self { file, adapter: name, measures: adapter.hardware || again, told, choices }
     }
 
     /// The variant to take of a kernel, and whether it was measured.
@@ -65,29 +63,45 @@ impl Tuning {
         (variants.swap_remove(at), known.is_some())
     }
 
-    /// Writes new choices to the file, beside what others wrote meanwhile, whole or not at all.
-    fn save(&mut self) {
-        if self.measured == 0 {
-            return;
-        }
-        let done = format!("tile sizes of {} kernels were measured", self.measured);
-        self.measured = 0;
+    /// Adds new choices, and writes them to the file beside what others wrote meanwhile, whole or not at all.
+    fn keep(&mut self, new: Choices, time: Duration) {
+        let done = format!("measured {} kernels in {:.1} s", new.len(), time.as_secs_f64());
         let kept = self.file.as_deref().map(|file| {
             let mut all = read(file);
-            all.entry(self.adapter.clone()).or_default().extend(self.choices.clone());
+            all.entry(self.adapter.clone()).or_default().extend(new.clone());
             write(file, &all).map(|()| file.display())
         });
         self.tell(&match kept {
-            Some(Ok(file)) => format!("{done}; they are kept in {file}"),
-            Some(Err(error)) => format!("{done}, but not kept: {error}"),
-            None => format!("{done}, but not kept: this system has no folder for caches"),
+            Some(Ok(file)) => format!("{done}; kept in {file}"),
+            Some(Err(error)) => format!("{done}; not kept: {error}"),
+            None => format!("{done}; not kept: this system has no folder for caches"),
         });
+        self.choices.extend(new);
     }
 
     fn tell(&self, line: &str) {
         if let Some(told) = self.told {
             told(line);
         }
+    }
+}
+
+/// What is known of an adapter's variants without opening it.
+#[derive(Debug)]
+pub struct Known {
+    tuning: Tuning,
+    hardware: bool,
+}
+
+impl Known {
+    /// Reads what there is.
+    pub fn of(adapter: &Description) -> Self {
+        Self { tuning: Tuning::new(adapter, false, None), hardware: adapter.hardware }
+    }
+
+    /// The variant that the adapter takes of a kernel, and whether it was measured.
+    pub fn choose(&self, kernel: &dyn Kernel) -> (Variant, bool) {
+        self.tuning.choose(kernel, self.hardware)
     }
 }
 
@@ -115,26 +129,29 @@ impl Gpu {
         *self.tuning() = Tuning::new(&self.description, again, Some(told));
     }
 
-    /// The variant to take of a kernel.
-    pub(super) fn variant(self: &Arc<Self>, kernel: &Arc<dyn Kernel>, info: &Info) -> Result<Variant> {
-        let hardware = self.description.hardware;
-        let (variant, known) = self.tuning().choose(&**kernel, hardware);
-        let Some(key) = kernel.tuning_key().filter(|_| !known && self.tuning().measures) else {
-            return Ok(variant);
-        };
-        if self.tuning().measured == 0 {
-            self.tuning().tell("measuring tile sizes, once for this adapter and these layers");
-        }
-        let name = fastest(self, info, kernel)?;
-        let mut tuning = self.tuning();
-        tuning.choices.insert(key, name);
-        tuning.measured += 1;
-        Ok(tuning.choose(&**kernel, hardware).0)
+    /// The variant that is taken of a kernel, and whether it was measured.
+    pub fn choose(&self, kernel: &dyn Kernel) -> (Variant, bool) {
+        self.tuning().choose(kernel, self.description.hardware)
     }
 
-    /// Keeps what was measured.
-    pub(super) fn save_tuning(&self) {
-        self.tuning().save();
+    /// Measures the kernels of a plan whose fastest variants are not known but wanted, and keeps the result.
+    pub(super) fn measure(self: &Arc<Self>, plan: &Plan, info: &Info) -> Result<()> {
+        if !self.tuning().measures {
+            return Ok(());
+        }
+        let calls = plan.programs.iter().flat_map(|program| &program.calls);
+        let named = calls.filter_map(|call| Some((call.kernel.tuning_key()?, &call.kernel)));
+        let mut unknown: BTreeMap<_, _> = named.collect();
+        unknown.retain(|_, kernel| !self.choose(&***kernel).1);
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        self.tuning().tell("measuring tile sizes, once for this adapter and these layers");
+        let start = Instant::now();
+        let found = unknown.into_iter().map(|(key, kernel)| Ok((key, fastest(self, info, kernel)?)));
+        let found = found.collect::<Result<_>>()?;
+        self.tuning().keep(found, start.elapsed());
+        Ok(())
     }
 }
 
@@ -190,9 +207,7 @@ mod tests {
         let other = BTreeMap::from([("other card".to_owned(), Choices::from([("a".into(), "b".into())]))]);
         write(&file, &other).expect("a file");
         let mut tuning = Tuning { file: Some(file.clone()), ..Tuning::new(&description(), true, None) };
-        tuning.choices.insert("linear 1 x 2 x 3".into(), "16 x 16".into());
-        tuning.measured = 1;
-        tuning.save();
+        tuning.keep(Choices::from([("linear 1 x 2 x 3".into(), "16 x 16".into())]), Duration::ZERO);
         let all = read(&file);
         assert_eq!(all.len(), 2, "{all:?}");
         assert_eq!(all["other card"], other["other card"]);
