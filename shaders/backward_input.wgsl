@@ -41,14 +41,17 @@ fn weight(o: u32, i: u32) -> f32 {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    var tile = product(group.xy, thread, params.outputs);
-    for (var r = 0u; r < 4u; r++) {
-        for (var c = 0u; c < 4u; c++) {
-            let b = tile.m + r;
-            let i = tile.n + c;
-            if b < params.batch && i < params.inputs {
-                let at = b * params.inputs + i;
-                dx[at] = select(0.0, tile.rows[r][c], x[at] > 0.0);
+    var tiles = products(group.xy, thread, params.outputs);
+    for (var block = 0u; block < BLOCKS_DOWN * BLOCKS_ACROSS; block++) {
+        var tile = tiles[block];
+        for (var r = 0u; r < 4u; r++) {
+            for (var c = 0u; c < 4u; c++) {
+                let b = tile.m + r;
+                let i = tile.n + c;
+                if b < params.batch && i < params.inputs {
+                    let at = b * params.inputs + i;
+                    dx[at] = select(0.0, tile.rows[r][c], x[at] > 0.0);
+                }
             }
         }
     }

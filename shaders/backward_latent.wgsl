@@ -79,25 +79,28 @@ fn extra_term(b: u32, part: u32, j: u32) -> f32 {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    var tile = product(group.xy, thread, params.outputs);
+    var tiles = products(group.xy, thread, params.outputs);
     let w = kl_weight();
     let m = params.latent;
-    for (var r = 0u; r < 4u; r++) {
-        for (var c = 0u; c < 4u; c++) {
-            let b = tile.m + r;
-            let j = tile.n + c;
-            if b < params.batch && j < m {
-                let at = b * 2u * m + j;
-                let mu = stats[at];
-                let spread = exp(stats[at + m]);
-                let eps = noise[b * m + j];
-                let dz = tile.rows[r][c] + extra_term(b, 0u, j);
-                let dz_sampled = dz + w * (mu + spread * eps);
-                let dmu = select(dz + w * mu, dz_sampled, SAMPLED_KL);
-                let analytic = dz * eps * spread + w * (spread * spread - 1.0);
-                let dlog_std = select(analytic, dz_sampled * eps * spread - w, SAMPLED_KL);
-                dstats[at] = dmu + extra_term(b, 1u, j);
-                dstats[at + m] = dlog_std + extra_term(b, 2u, j);
+    for (var block = 0u; block < BLOCKS_DOWN * BLOCKS_ACROSS; block++) {
+        var tile = tiles[block];
+        for (var r = 0u; r < 4u; r++) {
+            for (var c = 0u; c < 4u; c++) {
+                let b = tile.m + r;
+                let j = tile.n + c;
+                if b < params.batch && j < m {
+                    let at = b * 2u * m + j;
+                    let mu = stats[at];
+                    let spread = exp(stats[at + m]);
+                    let eps = noise[b * m + j];
+                    let dz = tile.rows[r][c] + extra_term(b, 0u, j);
+                    let dz_sampled = dz + w * (mu + spread * eps);
+                    let dmu = select(dz + w * mu, dz_sampled, SAMPLED_KL);
+                    let analytic = dz * eps * spread + w * (spread * spread - 1.0);
+                    let dlog_std = select(analytic, dz_sampled * eps * spread - w, SAMPLED_KL);
+                    dstats[at] = dmu + extra_term(b, 1u, j);
+                    dstats[at + m] = dlog_std + extra_term(b, 2u, j);
+                }
             }
         }
     }

@@ -48,14 +48,17 @@ fn input(b: u32, i: u32) -> f32 {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    var tile = product(group.xy, thread, params.batch);
-    for (var r = 0u; r < 4u; r++) {
-        for (var c = 0u; c < 4u; c++) {
-            let o = tile.m + r;
-            let i = tile.n + c;
-            if o < params.outputs && i <= params.inputs {
-                let bias = params.outputs * params.inputs + o;
-                adam(select(o * params.inputs + i, bias, i == params.inputs), tile.rows[r][c]);
+    var tiles = products(group.xy, thread, params.batch);
+    for (var block = 0u; block < BLOCKS_DOWN * BLOCKS_ACROSS; block++) {
+        var tile = tiles[block];
+        for (var r = 0u; r < 4u; r++) {
+            for (var c = 0u; c < 4u; c++) {
+                let o = tile.m + r;
+                let i = tile.n + c;
+                if o < params.outputs && i <= params.inputs {
+                    let bias = params.outputs * params.inputs + o;
+                    adam(select(o * params.inputs + i, bias, i == params.inputs), tile.rows[r][c]);
+                }
             }
         }
     }

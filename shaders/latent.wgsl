@@ -62,31 +62,34 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    var tile = product(group.xy, thread, params.inputs);
+    var tiles = products(group.xy, thread, params.inputs);
     let m = params.latent;
     let bias = 2u * m * params.inputs;
-    let pair = tile.n / 4u;
     var kl = 0.0;
-    for (var r = 0u; r < 4u; r++) {
-        let b = tile.m + r;
-        var eps = vec2(0.0);
-        if NOISE {
-            eps = normals(pair, step.first + b, step.number, params.stream, step.seed);
-        }
-        for (var c = 0u; c < 2u; c++) {
-            let j = 2u * pair + c;
-            if b < params.batch && j < m {
-                let mu = tile.rows[r][2u * c] + theta[bias + j];
-                let log_std = tile.rows[r][2u * c + 1u] + theta[bias + m + j];
-                let spread = exp(log_std);
-                let sample = mu + spread * eps[c];
-                stats[b * 2u * m + j] = mu;
-                stats[b * 2u * m + m + j] = log_std;
-                noise[b * m + j] = eps[c];
-                z[b * m + j] = sample;
-                let analytic = 0.5 * (mu * mu + exp_excess(2.0 * log_std));
-                let sampled = 0.5 * (sample * sample - eps[c] * eps[c]) - log_std;
-                kl += select(analytic, sampled, SAMPLED_KL);
+    for (var block = 0u; block < BLOCKS_DOWN * BLOCKS_ACROSS; block++) {
+        var tile = tiles[block];
+        let pair = tile.n / 4u;
+        for (var r = 0u; r < 4u; r++) {
+            let b = tile.m + r;
+            var eps = vec2(0.0);
+            if NOISE {
+                eps = normals(pair, step.first + b, step.number, params.stream, step.seed);
+            }
+            for (var c = 0u; c < 2u; c++) {
+                let j = 2u * pair + c;
+                if b < params.batch && j < m {
+                    let mu = tile.rows[r][2u * c] + theta[bias + j];
+                    let log_std = tile.rows[r][2u * c + 1u] + theta[bias + m + j];
+                    let spread = exp(log_std);
+                    let sample = mu + spread * eps[c];
+                    stats[b * 2u * m + j] = mu;
+                    stats[b * 2u * m + m + j] = log_std;
+                    noise[b * m + j] = eps[c];
+                    z[b * m + j] = sample;
+                    let analytic = 0.5 * (mu * mu + exp_excess(2.0 * log_std));
+                    let sampled = 0.5 * (sample * sample - eps[c] * eps[c]) - log_std;
+                    kl += select(analytic, sampled, SAMPLED_KL);
+                }
             }
         }
     }

@@ -42,14 +42,17 @@ fn weight(o: u32, i: u32) -> f32 {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    var tile = product(group.xy, thread, params.inputs);
-    for (var r = 0u; r < 4u; r++) {
-        for (var c = 0u; c < 4u; c++) {
-            let b = tile.m + r;
-            let o = tile.n + c;
-            if b < params.batch && o < params.outputs {
-                let sum = tile.rows[r][c] + theta[params.outputs * params.inputs + o];
-                y[b * params.outputs + o] = select(sum, max(sum, 0.0), RELU);
+    var tiles = products(group.xy, thread, params.inputs);
+    for (var block = 0u; block < BLOCKS_DOWN * BLOCKS_ACROSS; block++) {
+        var tile = tiles[block];
+        for (var r = 0u; r < 4u; r++) {
+            for (var c = 0u; c < 4u; c++) {
+                let b = tile.m + r;
+                let o = tile.n + c;
+                if b < params.batch && o < params.outputs {
+                    let sum = tile.rows[r][c] + theta[params.outputs * params.inputs + o];
+                    y[b * params.outputs + o] = select(sum, max(sum, 0.0), RELU);
+                }
             }
         }
     }

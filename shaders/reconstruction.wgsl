@@ -55,18 +55,21 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    var tile = product(group.xy, thread, params.inputs);
+    var tiles = products(group.xy, thread, params.inputs);
     var sums = vec2<f32>();
-    for (var r = 0u; r < 4u; r++) {
-        for (var c = 0u; c < 4u; c++) {
-            let b = tile.m + r;
-            let d = tile.n + c;
-            if b < params.batch && d < params.dimension {
-                let l = tile.rows[r][c] + theta[params.dimension * params.inputs + d];
-                let at = b * params.dimension + d;
-                let pixel = pixel(l, x[at], params.inverse_variance);
-                dl[at] = pixel.error * params.scale;
-                sums += vec2(pixel.error * pixel.error, pixel.loss);
+    for (var block = 0u; block < BLOCKS_DOWN * BLOCKS_ACROSS; block++) {
+        var tile = tiles[block];
+        for (var r = 0u; r < 4u; r++) {
+            for (var c = 0u; c < 4u; c++) {
+                let b = tile.m + r;
+                let d = tile.n + c;
+                if b < params.batch && d < params.dimension {
+                    let l = tile.rows[r][c] + theta[params.dimension * params.inputs + d];
+                    let at = b * params.dimension + d;
+                    let pixel = pixel(l, x[at], params.inverse_variance);
+                    dl[at] = pixel.error * params.scale;
+                    sums += vec2(pixel.error * pixel.error, pixel.loss);
+                }
             }
         }
     }

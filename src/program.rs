@@ -199,7 +199,7 @@ pub struct Variant {
     pub overrides: Vec<(&'static str, f64)>,
     /// Workgroups in x and y.
     pub grid: [usize; 2],
-    /// Software adapters take it first: it has fewer of what costs most there, barriers.
+    /// Software adapters take it first: it has fewer of what costs most there, barriers and loads.
     pub software: bool,
 }
 

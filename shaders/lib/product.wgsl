@@ -1,4 +1,4 @@
-// One tile of a matrix product: ROWS x COLUMNS results, 4 x 4 of them by each thread.
+// One tile of a matrix product: ROWS x COLUMNS results, by each thread one or more blocks of 4 x 4 of them.
 //
 //     result[m][n] = sum over k < depth of left(m, k) right(n, k)
 //
@@ -9,15 +9,23 @@
 //     fn right4(n: u32, k: u32) -> vec4<f32>    right(n .. n + 3, k), and 0 outside of the matrix
 //     const LEFT_ALONG_K, RIGHT_ALONG_K: bool   true where memory runs along k: neighbouring threads then
 //                                               load neighbouring k
-// DEPTH values of k at a time are copied to workgroup memory; every thread then reads its 4 + 4 operands from
-// there and adds 16 products. With DIRECT, threads read their operands from the buffers: software adapters pay for
+// DEPTH values of k at a time are copied to workgroup memory; every thread then reads the 4 + 4 operands of a block from
+// there and adds 16 products; of four blocks 8 + 8 and 64. With DIRECT, which is for one block, threads read their operands from the buffers: software adapters pay for
 // every barrier. The sum over k runs from 0 upwards either way, so results are the same on every run.
 
 override ROWS: u32;
 override COLUMNS: u32;
 override DEPTH: u32;
 override DIRECT = false;
-override THREADS = ROWS / 4u * (COLUMNS / 4u);
+
+// Blocks of a thread, 1 or 2 below each other and as many beside each other, half a tile apart.
+override BLOCKS_DOWN = 1u;
+override BLOCKS_ACROSS = 1u;
+const MOST_BLOCKS = 4u;
+
+override THREADS_ACROSS = COLUMNS / 4u / BLOCKS_ACROSS;
+override THREADS_DOWN = ROWS / 4u / BLOCKS_DOWN;
+override THREADS = THREADS_DOWN * THREADS_ACROSS;
 
 // What is added up.
 override COMBINE: u32;
@@ -36,20 +44,28 @@ var<workgroup> left_tile: array<vec4<f32>, LEFT_LEN>;
 var<workgroup> right_tile: array<vec4<f32>, RIGHT_LEN>;
 
 struct Tile {
-    // First row and first column of this thread's results.
+    // First row and first column of a block of this thread's results.
     m: u32,
     n: u32,
     rows: array<vec4<f32>, 4>,
 }
 
-// Must be called by all threads of the workgroup together.
+// The only block of a thread. Must be called by all threads of the workgroup together.
 fn product(group: vec2<u32>, thread: u32, depth: u32) -> Tile {
-    let across = thread % (COLUMNS / 4u);
-    let down = thread / (COLUMNS / 4u);
+    return products(group, thread, depth)[0];
+}
+
+// The BLOCKS_DOWN times BLOCKS_ACROSS blocks of a thread. Must be called by all threads of the workgroup together.
+fn products(group: vec2<u32>, thread: u32, depth: u32) -> array<Tile, MOST_BLOCKS> {
+    let down = thread / THREADS_ACROSS;
+    let across = thread % THREADS_ACROSS;
     let corner = first_of(group, thread);
     let m = corner.y;
     let n = corner.x;
     var rows = mat4x4<f32>();
+    var beside = mat4x4<f32>();
+    var below = mat4x4<f32>();
+    var opposite = mat4x4<f32>();
     if DIRECT {
         // Four at a time, as below; operands are 0 beyond the depth.
         for (var k = 0u; k < depth; k += 4u) {
@@ -72,23 +88,59 @@ fn product(group: vec2<u32>, thread: u32, depth: u32) -> Tile {
             // Four at a time: compilers do not unroll the loop, and llvmpipe counts iterations (MOST_ITERATIONS in
             // src/program.rs).
             for (var k = 0u; k < DEPTH; k += 4u) {
-                add(left_tile[k * LEFT_PITCH + down], right_tile[k * RIGHT_PITCH + across], &rows);
-                add(left_tile[(k + 1u) * LEFT_PITCH + down], right_tile[(k + 1u) * RIGHT_PITCH + across], &rows);
-                add(left_tile[(k + 2u) * LEFT_PITCH + down], right_tile[(k + 2u) * RIGHT_PITCH + across], &rows);
-                add(left_tile[(k + 3u) * LEFT_PITCH + down], right_tile[(k + 3u) * RIGHT_PITCH + across], &rows);
+                add_blocks(k, down, across, &rows, &beside, &below, &opposite);
+                add_blocks(k + 1u, down, across, &rows, &beside, &below, &opposite);
+                add_blocks(k + 2u, down, across, &rows, &beside, &below, &opposite);
+                add_blocks(k + 3u, down, across, &rows, &beside, &below, &opposite);
             }
             workgroupBarrier();
         }
     }
+    let right = n + 4u * THREADS_ACROSS;
+    let lower = m + 4u * THREADS_DOWN;
+    if BLOCKS_ACROSS == 2u {
+        return array(block(m, n, rows), block(m, right, beside), block(lower, n, below), block(lower, right, opposite));
+    }
+    return array(block(m, n, rows), block(lower, n, below), Tile(), Tile());
+}
+
+fn block(m: u32, n: u32, rows: mat4x4<f32>) -> Tile {
     return Tile(m, n, array(rows[0], rows[1], rows[2], rows[3]));
 }
 
-// First column and first row of a thread's results.
-fn first_of(group: vec2<u32>, thread: u32) -> vec2<u32> {
-    return group * vec2(COLUMNS, ROWS) + 4u * vec2(thread % (COLUMNS / 4u), thread / (COLUMNS / 4u));
+// Adds what one k contributes to the blocks of a thread.
+fn add_blocks(
+    k: u32,
+    down: u32,
+    across: u32,
+    rows: ptr<function, mat4x4<f32>>,
+    beside: ptr<function, mat4x4<f32>>,
+    below: ptr<function, mat4x4<f32>>,
+    opposite: ptr<function, mat4x4<f32>>,
+) {
+    let left = k * LEFT_PITCH + down;
+    let right = k * RIGHT_PITCH + across;
+    let a = left_tile[left];
+    let b = right_tile[right];
+    add(a, b, rows);
+    if BLOCKS_ACROSS == 2u {
+        add(a, right_tile[right + THREADS_ACROSS], beside);
+    }
+    if BLOCKS_DOWN == 2u {
+        let c = left_tile[left + THREADS_DOWN];
+        add(c, b, below);
+        if BLOCKS_ACROSS == 2u {
+            add(c, right_tile[right + THREADS_ACROSS], opposite);
+        }
+    }
 }
 
-// Adds what one k contributes to the four rows of a thread.
+// First column and first row of a thread's first block.
+fn first_of(group: vec2<u32>, thread: u32) -> vec2<u32> {
+    return group * vec2(COLUMNS, ROWS) + 4u * vec2(thread % THREADS_ACROSS, thread / THREADS_ACROSS);
+}
+
+// Adds what one k contributes to the four rows of a block.
 fn add(left: vec4<f32>, right: vec4<f32>, rows: ptr<function, mat4x4<f32>>) {
     (*rows)[0] += combine(left.x, right);
     (*rows)[1] += combine(left.y, right);

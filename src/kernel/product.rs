@@ -1,7 +1,7 @@
 //! What the kernels around a matrix product share: the tile of the shader, the threads of the CPU.
 //!
-//! On a GPU, `shaders/lib/product.wgsl` computes one tile of the result per workgroup, of one of several sizes; the kernel
-//! gives the two operands and what happens to the finished tile. On the CPU, faer multiplies one block per
+//! On a GPU, `shaders/lib/product.wgsl` computes one tile of the result per workgroup, in one of several layouts; the
+//! kernel gives the two operands and what happens to the finished tile. On the CPU, faer multiplies one block per
 //! thread, or [`sparse`](super::sparse) does where the left operand is mostly zeros, and the kernel finishes each
 //! row of it while it is in cache.
 
@@ -13,9 +13,6 @@ use std::ops::Range;
 
 /// Rows and columns of the usual tile: of the result, one workgroup computes that, 4 x 4 by each of its 64 threads.
 pub(super) const TILE: usize = 32;
-
-/// Sides of the other tiles.
-const SIDES: [usize; 3] = [TILE / 2, TILE, 2 * TILE];
 
 /// A tile may have a side of a multiple of this, where the result is no longer: with [`TILE`] along the other, the
 /// threads are a multiple of 16.
@@ -58,47 +55,97 @@ pub(super) fn tile_overrides([rows, columns]: [usize; 2], depth: usize) -> Vec<(
     vec![("ROWS", rows as f64), ("COLUMNS", columns as f64), ("DEPTH", depth as f64)]
 }
 
-/// The ways to cut a product of `(rows, depth, columns)` into at most `parts` tiles. The first has the usual tile, or
-/// one as wide or as high as the result itself where that leaves less of it empty.
-pub(super) fn variants([rows, depth, columns]: [usize; 3], parts: usize) -> Vec<Variant> {
-    let fitted = |side: usize| (side <= 2 * TILE).then(|| side.next_multiple_of(FITTED_UNIT));
-    let fitted_with = |side: usize| {
-        let (wide, high) =
-            (fitted(columns).map(|fitted| [side, fitted]), fitted(rows).map(|fitted| [fitted, side]));
-        wide.into_iter().chain(high)
-    };
-    let mut tiles: Vec<_> = [[TILE; 2]].into_iter().chain(fitted_with(TILE)).collect();
-    let places = |tile: &[usize; 2]| rows.next_multiple_of(tile[0]) * columns.next_multiple_of(tile[1]);
-    tiles.sort_by_key(places);
-    tiles.truncate(1);
-    let usual = tiles[0];
-    tiles.extend(SIDES.into_iter().flat_map(|rows| SIDES.map(|columns| [rows, columns])));
-    tiles.extend([TILE, 2 * TILE].into_iter().flat_map(fitted_with));
-    // Where a side is twice as long as the result's, half would do.
-    tiles.retain(|tile| *tile == usual || (tile[0] / 2 < rows && tile[1] / 2 < columns));
-    let mut variants: Vec<Variant> = Vec::new();
-    for (tile, deep) in tiles.into_iter().map(|tile| (tile, DEPTH)).chain([(usual, 2 * DEPTH)]) {
-        let [r, c] = tile;
-        let at_once = depth_at_once(tile, depth, deep);
-        let name = if at_once == 2 * DEPTH { format!("{r} x {c} deep") } else { format!("{r} x {c}") };
+/// How a tile is made by the threads of its workgroup.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Layout {
+    /// Rows and columns of the tile.
+    sides: [usize; 2],
+    /// Blocks of 4 x 4 of a thread, below and beside each other.
+    blocks: [usize; 2],
+    /// How much of long sums it takes at once.
+    depth: usize,
+}
+
+impl Layout {
+    const fn new(sides: [usize; 2], blocks: [usize; 2]) -> Self {
+        Self { sides, blocks, depth: DEPTH }
+    }
+
+    /// What it takes at once of sums of `depth` products: few of them in one go, without padding and with the fewest
+    /// barriers.
+    fn depth_at_once(self, depth: usize) -> usize {
+        let [rows, columns] = self.sides;
+        // Four-vectors of both operands, and one more each.
+        let each = (rows / 4 + 1 + columns / 4 + 1) * size_of::<[f32; 4]>();
+        // The shader takes four at a time.
+        let all = depth.max(1).next_multiple_of(4);
+        if all * each <= OPERAND_BYTES { all } else { self.depth }
+    }
+
+    /// Places for results of a `rows x columns` product, those outside of it included.
+    fn places(self, rows: usize, columns: usize) -> usize {
+        rows.next_multiple_of(self.sides[0]) * columns.next_multiple_of(self.sides[1])
+    }
+
+    fn variant(self, [rows, depth, columns]: [usize; 3]) -> Variant {
+        let Self { sides: [r, c], blocks: [down, across], .. } = self;
+        let by =
+            if self.blocks == ONE { String::new() } else { format!(" by {} x {}", 4 * down, 4 * across) };
+        let deep = if self.depth == DEPTH { "" } else { " deep" };
+        let mut overrides = tile_overrides(self.sides, self.depth_at_once(depth));
+        overrides.extend([("BLOCKS_DOWN", down as f64), ("BLOCKS_ACROSS", across as f64)]);
         let grid = [columns.div_ceil(c), rows.div_ceil(r)];
-        let overrides = tile_overrides(tile, at_once);
-        let is_new = variants.iter().all(|other| other.overrides != overrides);
-        if is_new && grid[0] * grid[1] <= parts {
-            variants.push(Variant { name, overrides, grid, software: false });
+        Variant { name: format!("{r} x {c}{by}{deep}"), overrides, grid, software: false }
+    }
+}
+
+/// One block.
+const ONE: [usize; 2] = [1; 2];
+
+/// Layouts for results of any size.
+const LAYOUTS: [Layout; 9] = [
+    Layout::new([TILE, TILE], ONE),
+    Layout::new([16, 16], ONE),
+    Layout::new([16, 32], ONE),
+    Layout::new([32, 16], ONE),
+    Layout::new([32, 64], ONE),
+    Layout::new([64, 32], ONE),
+    Layout::new([64, 64], [2, 2]),
+    Layout::new([64, 128], [2, 2]),
+    Layout::new([128, 64], [2, 2]),
+];
+
+/// Those as wide or as high as a small result itself.
+fn fitted(rows: usize, columns: usize, blocks: usize) -> impl Iterator<Item = Layout> {
+    let side = |side: usize| (side <= 2 * TILE).then(|| side.next_multiple_of(FITTED_UNIT));
+    let wide = side(columns).map(|columns| Layout::new([blocks * TILE, columns], [blocks, 1]));
+    let high = side(rows).map(|rows| Layout::new([rows, blocks * TILE], [1, blocks]));
+    wide.into_iter().chain(high)
+}
+
+/// The ways to cut a product of `(rows, depth, columns)` into at most `parts` tiles. The first has the usual tile, or a
+/// fitted one where that leaves less of it empty.
+pub(super) fn variants(sizes: [usize; 3], parts: usize) -> Vec<Variant> {
+    let [rows, _, columns] = sizes;
+    let places = |layout: &Layout| layout.places(rows, columns);
+    let usual = [LAYOUTS[0]].into_iter().chain(fitted(rows, columns, 1)).min_by_key(places);
+    let usual = usual.unwrap_or(LAYOUTS[0]);
+    let of_any_size = LAYOUTS.into_iter().chain(fitted(rows, columns, 1)).chain(fitted(rows, columns, 2));
+    // Where a side is twice as long as the result's, half would do.
+    let useful = of_any_size.filter(|layout| layout.sides[0] / 2 < rows && layout.sides[1] / 2 < columns);
+    let deep = Layout { depth: 2 * DEPTH, ..usual };
+    let layouts: Vec<Layout> = [usual].into_iter().chain(useful).chain([deep]).collect();
+    // On llvmpipe blocks of 8 x 8 are nearly twice as fast: operands are loaded number by number there.
+    let software = layouts.iter().filter(|layout| layout.blocks != ONE).min_by_key(|layout| places(layout));
+    let mut variants: Vec<Variant> = Vec::new();
+    for layout in &layouts {
+        let variant = Variant { software: Some(layout) == software, ..layout.variant(sizes) };
+        let is_new = variants.iter().all(|other| other.overrides != variant.overrides);
+        if is_new && variant.grid[0] * variant.grid[1] <= parts {
+            variants.push(variant);
         }
     }
     variants
-}
-
-/// What a tile takes of sums of `depth` products: few of them in one go, without padding and with the fewest barriers,
-/// of many `usual` ones.
-fn depth_at_once([rows, columns]: [usize; 2], depth: usize, usual: usize) -> usize {
-    // Four-vectors of both operands, and one more each.
-    let each = (rows / 4 + 1 + columns / 4 + 1) * size_of::<[f32; 4]>();
-    // The shader takes four at a time.
-    let all = depth.max(1).next_multiple_of(4);
-    if all * each <= OPERAND_BYTES { all } else { usual }
 }
 
 /// The override that lets threads read their operands from the buffers, without workgroup memory and barriers. On
