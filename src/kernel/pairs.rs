@@ -349,7 +349,9 @@ impl Pairs {
 
     /// Loop iterations of a workgroup for `draws` label vectors, a little more than there are.
     pub fn iterations(&self, draws: usize) -> usize {
-        let tiles = self.block.div_ceil(TILE) * self.block.div_ceil(TILE);
+        // Columns in whole strips, as pair_sums takes them.
+        let side = self.block.div_ceil(TILE);
+        let tiles = side * side.next_multiple_of(self.strip());
         let product = match self.value {
             Value::Kernel => (self.d + 2).div_ceil(DEPTH) * (1 + DEPTH / 4 + TILE * DEPTH / 4 / THREADS),
             Value::Stein => 1 + self.d,
@@ -361,7 +363,16 @@ impl Pairs {
         };
         let values = 4 * (5 + self.bandwidths) + TILE;
         let forms = draws.div_ceil(THREADS) * (1 + TILE);
-        tiles * (1 + product + values + forms) + TILE
+        // Of a single tile, pair_sums takes one coordinate at a time.
+        tiles * (1 + product + values + forms) + TILE + self.d + 2
+    }
+
+    /// Tiles side by side of a pair of blocks that pair_sums takes together: as many as its shader can, or fewer if
+    /// that leaves less of the last strip empty.
+    pub(super) fn strip(&self) -> usize {
+        const MOST: usize = 4;
+        let tiles = self.block.div_ceil(TILE);
+        tiles.div_ceil(tiles.div_ceil(MOST))
     }
 
     /// Points of a block, at most `most`, so that a workgroup's loops stay below [`MOST_ITERATIONS`]: the largest
