@@ -9,6 +9,9 @@
 //! `(slab, band, block, 2)`. Only the wanted tiles of a step are written, and of them only what is no padding; k is
 //! taken less its centre, and the sums of its squares are 0 unless they are wanted. A block's pairs with itself are
 //! all in the rows: it has no columns.
+//!
+//! On the GPU each thread has 4 x 4 values of every tile of a strip, up to four tiles side by side. It adds up columns
+//! from the first row of the block to the last in registers; row sums go to workgroup memory every four tiles.
 
 use super::pairs::{LANES, MOST_POINTS, Pairs, Scratch, Tile, case_pairs, fill, multiply_add, tolerance};
 use super::product::DIRECT;
