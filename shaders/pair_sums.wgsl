@@ -137,7 +137,7 @@ fn add_strip(
     c3: ptr<function, Sums>,
 ) -> Sums {
     var sums = Sums();
-    if DIRECT && VALUE == KERNEL {
+    if DIRECT && VALUE == KERNEL && STRIP > 1u {
         // Software adapters pay for every load as well: what a row loads serves all tiles.
         let corner = first_of(vec2(column, row) / TILE, thread);
         let m = corner.y;
@@ -149,9 +149,7 @@ fn add_strip(
         for (var k = 0u; k < depth(); k++) {
             let left = left4(m, k);
             add(left, right4(n, k), &t0);
-            if STRIP > 1u {
-                add(left, right4(n + TILE, k), &t1);
-            }
+            add(left, right4(n + TILE, k), &t1);
             if STRIP > 2u {
                 add(left, right4(n + 2u * TILE, k), &t2);
             }
@@ -160,9 +158,7 @@ fn add_strip(
             }
         }
         add_tile(kernel_tile(pair, m, n, t0), &sums, c0);
-        if STRIP > 1u {
-            add_tile(kernel_tile(pair, m, n + TILE, t1), &sums, c1);
-        }
+        add_tile(kernel_tile(pair, m, n + TILE, t1), &sums, c1);
         if STRIP > 2u {
             add_tile(kernel_tile(pair, m, n + 2u * TILE, t2), &sums, c2);
         }

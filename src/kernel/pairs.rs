@@ -350,10 +350,14 @@ impl Pairs {
     /// Loop iterations of a workgroup for `draws` label vectors, a little more than there are.
     pub fn iterations(&self, draws: usize) -> usize {
         // Columns in whole strips, as pair_sums takes them.
-        let side = self.block.div_ceil(TILE);
-        let tiles = side * side.next_multiple_of(self.strip());
+        let (side, strip) = (self.block.div_ceil(TILE), self.strip());
+        let tiles = side * side.next_multiple_of(strip);
         let product = match self.value {
-            Value::Kernel => (self.d + 2).div_ceil(DEPTH) * (1 + DEPTH / 4 + TILE * DEPTH / 4 / THREADS),
+            Value::Kernel => {
+                let depth = self.d + 2;
+                let of_tile = depth.div_ceil(DEPTH) * (1 + DEPTH / 4 + TILE * DEPTH / 4 / THREADS);
+                if strip > 1 { of_tile.max(depth.div_ceil(strip)) } else { of_tile }
+            }
             Value::Stein => 1 + self.d,
             Value::Paired => 4 * (6 + self.d + 4 * self.bandwidths),
             Value::Dependence => {
@@ -363,8 +367,7 @@ impl Pairs {
         };
         let values = 4 * (5 + self.bandwidths) + TILE;
         let forms = draws.div_ceil(THREADS) * (1 + TILE);
-        // Of a single tile, pair_sums takes one coordinate at a time.
-        tiles * (1 + product + values + forms) + TILE + self.d + 2
+        tiles * (1 + product + values + forms) + TILE
     }
 
     /// Tiles side by side of a pair of blocks that pair_sums takes together: as many as its shader can, or fewer if
