@@ -7,6 +7,7 @@ override FAMILY: u32;
 
 // What is summed up.
 override VALUE: u32;
+const KERNEL = 0u;
 const STEIN = 1u;
 const PAIRED = 2u;
 const DEPENDENCE = 3u;
@@ -36,6 +37,18 @@ fn values(pair: Block_pair, row: u32, column: u32, thread: u32) -> Tile {
             tile.rows[r] = kernel_values(distances(tile.rows[r]));
         }
     }
+    return masked(pair, tile);
+}
+
+// The same values, 0 where they are no pair.
+fn masked(pair: Block_pair, values: Tile) -> Tile {
+    // Most tiles are all pairs. Software adapters compute both sides of a branch.
+    let all = pair.i < pair.j && values.m + 4u <= pair.rows && values.n + 4u <= pair.columns
+        && (pair.j - pair.i + 1u) * params.block - 1u <= params.reach;
+    if all && !DIRECT {
+        return values;
+    }
+    var tile = values;
     for (var r = 0u; r < 4u; r++) {
         let m = tile.m + r;
         let n = vec4(tile.n) + vec4(0u, 1u, 2u, 3u);

@@ -9,8 +9,11 @@
 //! `(slab, band, block, 2)`. Only the wanted tiles of a step are written, and of them only what is no padding; k is
 //! taken less its centre, and the sums of its squares are 0 unless they are wanted. A block's pairs with itself are
 //! all in the rows: it has no columns.
+//!
+//! On the GPU each thread has 4 x 4 values of every tile of a strip, up to four tiles side by side. It adds up columns
+//! from the first row of the block to the last in registers; row sums go to workgroup memory every four tiles.
 
-use super::pairs::{LANES, Pairs, Scratch, Tile, case_pairs, fill, multiply_add, tolerance};
+use super::pairs::{LANES, MOST_POINTS, Pairs, Scratch, Tile, case_pairs, fill, multiply_add, tolerance};
 use super::product::staged_or_direct;
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
@@ -32,7 +35,6 @@ pub static SPEC: Spec = Spec {
     formula: "row sums and column sums of k(x, z), k(x, z)^2",
     source: concat!(
         include_str!("../../shaders/pair_sums.wgsl"),
-        include_str!("../../shaders/lib/pairs.wgsl"),
         include_str!("../../shaders/lib/values.wgsl"),
         include_str!("../../shaders/lib/family.wgsl"),
         include_str!("../../shaders/lib/exponential.wgsl"),
@@ -76,11 +78,17 @@ impl Kernel for PairSums {
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
-        self.pairs.sum_overrides(self.squares)
+        let mut all = self.pairs.sum_overrides(self.squares);
+        all.push(("STRIP", self.pairs.strip() as f64));
+        all
     }
 
     fn variants(&self) -> Vec<Variant> {
         staged_or_direct(self.shape().grid)
+    }
+
+    fn tuning_key(&self) -> Option<String> {
+        self.pairs.tuning_key(&SPEC)
     }
 
     fn iterations(&self) -> usize {
@@ -236,11 +244,14 @@ fn column_sums<const SQUARES: bool>(rows: &[f32], sums: &mut [f32], squares: &mu
 }
 
 fn cases() -> Vec<Case> {
-    // Blocks of five points: these kernels take bins of any size as blocks.
     let mut sizes = case_pairs();
     let (pairs, step) = sizes[1].clone();
-    let small = Pairs { block: 5, ..pairs };
-    sizes.push((Pairs { slice: small.blocks(), ..small }, step));
+    // Blocks of five points: these kernels take bins of any size as blocks. Then of three tiles, of five, of which the
+    // shader takes three and then two, and of the most.
+    for (n, m, block) in [(31, 33, 5), (95, 33, 96), (157, 150, 150), (290, 30, MOST_POINTS)] {
+        let sized = Pairs { n, m, block, ..pairs.clone() };
+        sizes.push((Pairs { slice: sized.blocks(), ..sized }, step));
+    }
     sizes
         .into_iter()
         .enumerate()

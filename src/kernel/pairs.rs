@@ -49,13 +49,16 @@
 use super::product::{Combine, DEPTH, THREADS, TILE, combine, tile_overrides, words};
 use crate::memory::Memory;
 use crate::numeric::exp2_parts;
-use crate::program::{Case, MOST_ITERATIONS, Step};
+use crate::program::{Case, MOST_ITERATIONS, Spec, Step};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 use serde::{Deserialize, Serialize};
 
 /// Most points of a block: its kernel values with another block stay in a core's second-level cache.
 pub const MOST_POINTS: usize = 288;
+
+/// Kernel values of a step that variants are measured with.
+const LEAST_MEASURED: usize = 1 << 22;
 
 /// The reach that takes all pairs.
 pub const UNLIMITED: usize = usize::MAX;
@@ -342,6 +345,12 @@ impl Pairs {
         (0..self.slab).flat_map(move |y| (0..self.band()).filter_map(move |x| self.tile(step, y, x)))
     }
 
+    /// The name under which a measured choice among variants is kept; none where a step is too short to measure.
+    pub(super) fn tuning_key(&self, spec: &Spec) -> Option<String> {
+        let Self { value, form, d, .. } = self;
+        (self.evaluations() >= LEAST_MEASURED).then(|| format!("{} {value:?} {form:?} d {d}", spec.name))
+    }
+
     /// Kernel values of a step at most.
     pub(super) fn evaluations(&self) -> usize {
         self.slab * self.band() * self.block * self.block
@@ -349,9 +358,15 @@ impl Pairs {
 
     /// Loop iterations of a workgroup for `draws` label vectors, a little more than there are.
     pub fn iterations(&self, draws: usize) -> usize {
-        let tiles = self.block.div_ceil(TILE) * self.block.div_ceil(TILE);
+        // Columns in whole strips, as pair_sums takes them.
+        let (side, strip) = (self.block.div_ceil(TILE), self.strip());
+        let tiles = side * side.next_multiple_of(strip);
         let product = match self.value {
-            Value::Kernel => (self.d + 2).div_ceil(DEPTH) * (1 + DEPTH / 4 + TILE * DEPTH / 4 / THREADS),
+            Value::Kernel => {
+                let depth = self.d + 2;
+                let of_tile = depth.div_ceil(DEPTH) * (1 + DEPTH / 4 + TILE * DEPTH / 4 / THREADS);
+                if strip > 1 { of_tile.max(depth.div_ceil(strip)) } else { of_tile }
+            }
             Value::Stein => 1 + self.d,
             Value::Paired => 4 * (6 + self.d + 4 * self.bandwidths),
             Value::Dependence => {
@@ -362,6 +377,14 @@ impl Pairs {
         let values = 4 * (5 + self.bandwidths) + TILE;
         let forms = draws.div_ceil(THREADS) * (1 + TILE);
         tiles * (1 + product + values + forms) + TILE
+    }
+
+    /// Tiles side by side of a pair of blocks that pair_sums takes together: as many as its shader can, or fewer if
+    /// that leaves less of the last strip empty.
+    pub(super) fn strip(&self) -> usize {
+        const MOST: usize = 4;
+        let tiles = self.block.div_ceil(TILE);
+        tiles.div_ceil(tiles.div_ceil(MOST))
     }
 
     /// Points of a block, at most `most`, so that a workgroup's loops stay below [`MOST_ITERATIONS`]: the largest

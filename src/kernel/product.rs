@@ -148,9 +148,8 @@ pub(super) fn variants(sizes: [usize; 3], parts: usize) -> Vec<Variant> {
     variants
 }
 
-/// The override that lets threads read their operands from the buffers, without workgroup memory and barriers. On
-/// llvmpipe pair sums become 1.4 times as fast at two coordinates and 1.25 times at 16 by it, and training, whose
-/// operands do not lie in fours, slower.
+/// The override that lets threads read their operands from the buffers, without workgroup memory and barriers: faster on
+/// llvmpipe for pairs of points. Training, whose operands do not lie in fours, is slower with it.
 const DIRECT: (&str, f64) = ("DIRECT", 1.0);
 
 /// The two ways of kernels over pairs of points: operands in workgroup memory, or not.
