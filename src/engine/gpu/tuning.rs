@@ -236,9 +236,9 @@ mod tests {
         let first = kernel.variants().swap_remove(0);
         let mut tuning = Tuning::default();
         assert_eq!(tuning.choose(&kernel, true), (first.clone(), false));
-        tuning.choices.insert(key.clone(), "16 x 64".into());
+        tuning.choices.insert(key.clone(), "16 x 32".into());
         let (variant, measured) = tuning.choose(&kernel, true);
-        assert_eq!((variant.name.as_str(), variant.grid, measured), ("16 x 64", [13, 8], true));
+        assert_eq!((variant.name.as_str(), variant.grid, measured), ("16 x 32", [25, 8], true));
         tuning.choices.insert(key, "from another version".into());
         assert_eq!(tuning.choose(&kernel, true), (first, false));
     }
