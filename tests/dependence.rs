@@ -44,6 +44,7 @@ const CPU_ONLY: &[(&str, Test)] = &[
     ("level_of_independence", level_of_independence),
     ("level_of_fit", level_of_fit),
     ("level_of_closer", level_of_closer),
+    ("level_of_better", level_of_better),
     ("level_with_a_chosen_bandwidth", level_with_a_chosen_bandwidth),
     ("the_chosen_bandwidth_is_the_most_powerful", the_chosen_bandwidth_is_the_most_powerful),
     ("level_of_aggregated_tests", level_of_aggregated_tests),
@@ -535,7 +536,7 @@ fn level_of_fit(device: &Device) -> Result<(), Failed> {
 fn level_of_aggregated_tests(device: &Device) -> Result<(), Failed> {
     use aggregate::{Combine, Null};
     for (combine, null) in
-        [(Combine::Agg, Null::Exact), (Combine::Agg, Null::Wild), (Combine::Fuse, Null::Exact)]
+        [Combine::Agg, Combine::Fuse].into_iter().flat_map(|how| [(how, Null::Exact), (how, Null::Wild)])
     {
         rejections(
             &format!("aggregated, {combine:?}, {null:?}"),
@@ -621,6 +622,20 @@ fn level_of_closer(device: &Device) -> Result<(), Failed> {
             (normal(seed, 100, 1, 0.0), normal(seed + 1, 120, 1, 0.5), normal(seed + 2, 90, 1, -0.5));
         let samples = [&z, &a, &b].map(|values| Sample::new(1, values));
         Ok(closer(device, samples, &settings, &mut |_| {})?.p.reject)
+    })
+}
+
+/// Models on either side of what the sample is from, at the same distance, which is not 0: which one is better is then
+/// claimed as often as the level says, on both sides together.
+fn level_of_better(device: &Device) -> Result<(), Failed> {
+    let models = [-0.5, 0.5].map(|mean| model(&[mean], &[1.0]));
+    let settings =
+        fit::Settings { bandwidth: Bandwidth::Values(vec![1.0]), permutations: 1, ..Default::default() };
+    rejections("better of two models", LEVEL_REPETITIONS, CAREFUL, |repetition| {
+        let drawn = normal(70_000 + repetition, 100, 1, 0.0);
+        let test = |model| fit(device, Sample::new(1, &drawn), candidate(model), &settings, &mut |_| {});
+        let [a, b] = [test(&models[0])?, test(&models[1])?];
+        Ok(better([&a, &b], 0.05)?.better.is_some())
     })
 }
 

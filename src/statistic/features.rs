@@ -724,7 +724,7 @@ mod tests {
         Device::open(Choice::Cpu, None).expect("the CPU")
     }
 
-    /// 1,000 repetitions without a difference: the share of rejections has a standard deviation of 0.007. With one,
+    /// 2,000 repetitions without a difference: the share of rejections has a standard deviation of 0.005. With one,
     /// nearly all reject.
     #[test]
     fn the_level_is_that_of_the_settings() {
@@ -738,8 +738,9 @@ mod tests {
             };
             (0..repetitions).filter(|seed| rejects(*seed)).count() as f64 / repetitions as f64
         };
-        let level = rejections(0.0, 1000);
-        assert!((level - 0.05).abs() < 0.02, "{level} without a difference");
+        let level = rejections(0.0, 2000);
+        println!("random features: {level} reject");
+        assert!((level - 0.05).abs() < 0.015, "{level} without a difference");
         let power = rejections(1.5, 100);
         assert!(power > 0.9, "{power} with a difference");
     }
