@@ -6,7 +6,7 @@
 //! cli                    arguments -> configurations -> a call -> a printed result
 //! figure                 what to decode and lay out for each picture
 //! statistic              two samples: bandwidth, null distribution, estimates, test, witness; information
-//! ceiling                what a device can do at most
+//! ceiling  suite         what a device can do at most; whether it does it right
 //! train                  the loop, its settings and metrics, the run directory
 //! model                  layers and objective -> a Plan of programs
 //! kernel                 one module per kernel: formula, f64 reference, fast CPU version, WGSL
@@ -39,6 +39,7 @@ pub mod program;
 pub mod random;
 pub mod sample;
 pub mod statistic;
+pub mod suite;
 pub mod train;
 
 /// The examples of the README, compiled.

@@ -392,7 +392,7 @@ impl<'a, T> Buffers<'a, T> {
 }
 
 /// One size at which a kernel is tested: the call, and what its buffers hold before it runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Case {
     /// The call.
     pub kernel: Arc<dyn Kernel>,
@@ -432,6 +432,12 @@ impl Case {
             writes: shape.writes.iter().map(|&len| vec![f32::NAN; len]).collect(),
             kernel: Arc::new(kernel),
         }
+    }
+
+    /// The case for each variant of its kernel, by the variant's name.
+    pub fn variants(&self) -> Vec<(String, Self)> {
+        let of = |one: OneVariant| (one.variant.name.clone(), Self { kernel: Arc::new(one), ..self.clone() });
+        OneVariant::all(&self.kernel).map(of).collect()
     }
 
     /// Changes the contents of one buffer, by its WGSL name: `change` gets each element's index and value.

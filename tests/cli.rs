@@ -768,6 +768,18 @@ fn the_example_reconstructs() {
     assert!(images.iter().all(|image| image.len() == 30 && image.iter().all(|p| p.is_finite())));
 }
 
+#[test]
+fn a_device_is_checked() {
+    let place = Place::new();
+    let out = place.succeeds("devices --check --engine cpu --kernel scale --kernel linear");
+    assert!(out.contains("tests agree with the f64 reference"), "{out}");
+    let checked = place.json("devices --check --engine cpu --kernel scale --json");
+    let kernel = &checked["kernels"][0];
+    assert_eq!(kernel["name"], "scale");
+    assert!(kernel["tests"].as_u64() > Some(1) && kernel["failures"] == serde_json::json!([]), "{checked}");
+    place.fails(2, "devices --check --engine cpu --kernel nosuch", &["no kernel is called nosuch", "linear"]);
+}
+
 /// Variants of a kernel are cut otherwise, and add up in the same order.
 #[test]
 fn tile_sizes_are_measured_and_change_no_weight() {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{GpuTests, compare};
+use common::GpuTests;
 use elbo::engine::reference::Reference;
 use elbo::engine::{Choice, Device};
 use elbo::kernel::mixture::{Mixture, Weights};
@@ -11,6 +11,7 @@ use elbo::kernel::mixture_gradient::{MixtureGradient, RING_TERMS};
 use elbo::kernel::prior_mmd::{PriorMmd, constant, usual_h};
 use elbo::program::{BufferId, Plan, ProgramId, Step};
 use elbo::random::{Sequence, Stream};
+use elbo::suite::compare;
 use elbo::train::metrics::mmd_to_prior;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::f64::consts::TAU;

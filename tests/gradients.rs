@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{GpuTests, compare};
+use common::GpuTests;
 use elbo::engine::reference::Reference;
 use elbo::engine::{Choice, Device};
 use elbo::kernel::backward_weights::Adam;
@@ -16,6 +16,7 @@ use elbo::kernel::reconstruction::Likelihood;
 use elbo::kernel::sigma::Mode;
 use elbo::model::{Architecture, Config, Model, Objective, Origin, Parameters, Term};
 use elbo::program::Step;
+use elbo::suite::compare;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::Arc;
 

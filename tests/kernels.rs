@@ -1,15 +1,16 @@
 //! Every kernel, every case, both engines, against the f64 reference.
 //!
-//! Outputs start as NaN, so an element that a kernel does not write shows.
+//! The comparison itself is in `src/suite.rs`.
 
 mod common;
 
-use common::{GpuTests, compare};
-use elbo::engine::{Choice, Device, reference::Reference};
+use common::GpuTests;
+use elbo::engine::{Choice, Device};
 use elbo::kernel::ALL;
 use elbo::kernel::baseline::Baseline;
-use elbo::program::{BufferId, Case, OneVariant, Plan, ProgramId, Spec};
+use elbo::program::{Case, Plan, Spec};
 use elbo::random::{Stream, key, philox};
+use elbo::suite;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::{Arc, LazyLock};
 
@@ -20,24 +21,24 @@ fn main() {
     let arguments = Arguments::from_args();
     let skip_gpu = common::gpu_tests() == GpuTests::Off;
     let mut trials = vec![
-        Trial::test("compare_notices_everything", || {
-            common::compare_notices_everything().map_err(Failed::from)
-        }),
+        Trial::test("compare_notices_everything", || suite::check_comparison().map_err(Failed::from)),
         Trial::test("gpu::philox_known_answers", || philox_on_the_gpu(&GPU)).with_ignored_flag(skip_gpu),
     ];
     for spec in ALL {
         for (index, case) in (spec.cases)().iter().enumerate() {
             let name = |engine| format!("{engine}::{}::{index}", spec.name);
-            trials.push(Trial::test(name("cpu"), move || check(&CPU, spec, index)));
+            trials.push(Trial::test(name("cpu"), move || {
+                check(&CPU, spec, &(spec.cases)().swap_remove(index))
+            }));
             for (number, variant) in case.kernel.variants().iter().enumerate() {
                 let name = format!("{} {}", name("gpu"), variant.name);
                 let trial = Trial::test(name.trim_end(), move || {
-                    check_case(&GPU, spec, case_of_variant(spec, index, number))
+                    check(&GPU, spec, &case_of_variant(spec, index, number))
                 });
                 trials.push(trial.with_ignored_flag(skip_gpu));
             }
             if let Some(baseline) = baseline_of(spec, index) {
-                let trial = Trial::test(name("baseline"), move || check_case(&GPU, spec, baseline));
+                let trial = Trial::test(name("baseline"), move || check(&GPU, spec, &baseline));
                 trials.push(trial.with_ignored_flag(skip_gpu));
             }
         }
@@ -45,29 +46,9 @@ fn main() {
     libtest_mimic::run(&arguments, trials).exit();
 }
 
-/// A plan with one call, and the buffers of the case.
-fn plan(case: Case) -> (Arc<Plan>, Vec<BufferId>) {
-    let spec = case.kernel.spec();
-    let mut plan = Plan::default();
-    let names = spec.reads.iter().chain(spec.writes);
-    let contents = case.reads.iter().chain(&case.writes);
-    let buffers: Vec<_> =
-        names.zip(contents).map(|(name, values)| plan.buffer(*name, values.len())).collect();
-    let (reads, writes) = buffers.split_at(spec.reads.len());
-    let program = plan.program(spec.name);
-    plan.programs[program.0].calls.push(elbo::program::Call {
-        kernel: case.kernel,
-        reads: reads.into(),
-        writes: writes.into(),
-    });
-    (Arc::new(plan), buffers)
-}
-
 /// A case with a kernel that has only one of its variants.
 fn case_of_variant(spec: &'static Spec, index: usize, number: usize) -> Case {
-    let case = (spec.cases)().swap_remove(index);
-    let one = OneVariant::all(&case.kernel).nth(number).expect("as many as there are variants");
-    Case { kernel: Arc::new(one), ..case }
+    (spec.cases)()[index].variants().swap_remove(number).1
 }
 
 /// A case with the plain kernel in the place of the kernel, if it has one.
@@ -76,80 +57,8 @@ fn baseline_of(spec: &'static Spec, index: usize) -> Option<Case> {
     Some(Case { kernel: Arc::new(Baseline::new(case.kernel)?), ..case })
 }
 
-fn check(device: &Device, spec: &'static Spec, index: usize) -> Result<(), Failed> {
-    check_case(device, spec, (spec.cases)().swap_remove(index))
-}
-
-/// A case of a kernel, or of another one with the same buffers.
-fn check_case(device: &Device, spec: &'static Spec, mut case: Case) -> Result<(), Failed> {
-    let (step, tolerance) = (case.step, case.kernel.tolerance());
-    let contents: Vec<Vec<f32>> = case.reads.drain(..).chain(case.writes.drain(..)).collect();
-    case.reads = contents[..spec.reads.len()].into();
-    case.writes = contents[spec.reads.len()..].into();
-    let (plan, buffers) = plan(case);
-
-    let mut reference = Reference::new(Arc::clone(&plan));
-    let mut engine = device.load(plan)?;
-    for (&id, values) in buffers.iter().zip(&contents) {
-        engine.write(id, bytemuck::cast_slice(values))?;
-        if spec.reads.get(id.0).is_some_and(|name| spec.words.contains(name)) {
-            reference.write_words(id, bytemuck::cast_slice(values));
-        } else {
-            reference.memory[id.0] = values.iter().map(|&v| f64::from(v)).collect();
-        }
-    }
-    reference.run(ProgramId(0), &step);
-    let written = &buffers[spec.reads.len()..];
-    let results = engine.run(ProgramId(0), &[step], written)?;
-    for ((&id, got), name) in written.iter().zip(&results).zip(spec.writes) {
-        let want = &reference.memory[id.0];
-        match &spec.partial_sums {
-            Some(sums) if sums.buffer == *name => {
-                let slots = want.len() / got.len().max(1);
-                assert_eq!(slots, 1, "engine and reference have buffers of one size");
-                compare_sums(name, got, want, sums.terms, tolerance)?;
-            }
-            _ => compare_written(name, got, want, tolerance)?,
-        }
-    }
-    Ok(())
-}
-
-/// Elements that the definition leaves alone must be left alone: they are still NaN on both sides.
-fn compare_written(name: &str, got: &[f32], want: &[f64], tolerance: f64) -> Result<(), Failed> {
-    if got.len() != want.len() {
-        return Err(format!("{name}: {} elements, expected {}", got.len(), want.len()).into());
-    }
-    if let Some(i) = (0..want.len()).find(|&i| want[i].is_nan() && !got[i].is_nan()) {
-        return Err(format!("{name}: element {i} was written, but should not be").into());
-    }
-    let written = |i: &usize| !want[*i].is_nan();
-    let got: Vec<f32> = (0..want.len()).filter(written).map(|i| got[i]).collect();
-    let want: Vec<f64> = (0..want.len()).filter(written).map(|i| want[i]).collect();
-    if want.is_empty() && name != "column_parts" {
-        return Err(format!("{name}: the reference wrote nothing").into());
-    }
-    Ok(compare(name, &got, &want, tolerance)?)
-}
-
-/// Only the totals of a slot count; slots that are not the step's stay NaN on both sides.
-fn compare_sums(name: &str, got: &[f32], want: &[f64], terms: usize, tolerance: f64) -> Result<(), Failed> {
-    let written: Vec<usize> = (0..want.len()).filter(|&i| !want[i].is_nan()).collect();
-    let untouched = (0..got.len()).filter(|i| !written.contains(i));
-    for i in untouched {
-        if !got[i].is_nan() {
-            return Err(format!("{name}: element {i} belongs to another step but was written").into());
-        }
-    }
-    if written.is_empty() {
-        return Err(format!("{name}: the reference wrote nothing").into());
-    }
-    let slot = written[0]..written[0] + written.len();
-    for term in 0..terms {
-        let got: f64 = got[slot.clone()].iter().skip(term).step_by(terms).map(|&v| f64::from(v)).sum();
-        let want: f64 = want[slot.clone()].iter().skip(term).step_by(terms).sum();
-        compare(&format!("{name}, sum {term}"), &[got as f32], &[want], tolerance)?;
-    }
+fn check(device: &Device, spec: &'static Spec, case: &Case) -> Result<(), Failed> {
+    suite::check(device, spec, case)?;
     Ok(())
 }
 

@@ -1,20 +1,41 @@
 //! `elbo devices`.
 
-use super::output::{json, result, table};
-use super::train::engine_line;
+use super::output::{json, note, result, table};
+use super::train::{check_adapter, engine_line};
 use crate::engine::gpu::{Description, adapters};
 use crate::engine::{Choice, Device};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::kernel::ALL;
+use crate::program::Case;
+use crate::suite;
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 /// List GPU adapters and their limits, and say which engine `auto` takes
+///
+/// With --check, the device runs the kernels' tests: every kernel at many sizes, and on a GPU in every variant, against
+/// plain f64 loops. A driver that gives wrong numbers shows there.
 #[derive(Args)]
 #[command(after_help = "Examples:
   elbo devices
-  elbo devices --json")]
+  elbo devices --json
+  elbo devices --check                                does this GPU calculate right?
+  elbo devices --check --engine gpu --adapter intel --kernel linear --kernel pair_sums")]
 pub(super) struct Devices {
-    /// Print the list as one JSON object
+    /// Run the kernels' tests on the device
+    #[arg(long)]
+    check: bool,
+    /// Only the tests of this kernel; may be given again
+    #[arg(long, value_name = "NAME", requires = "check")]
+    kernel: Vec<String>,
+    /// A hardware GPU if there is one, any GPU adapter, or the CPU
+    #[arg(long, default_value = "auto", requires = "check")]
+    engine: Choice,
+    /// Part of the GPU adapter's name
+    #[arg(long, value_name = "NAME", requires = "check")]
+    adapter: Option<String>,
+    /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -28,8 +49,33 @@ struct Listing {
     reason: String,
 }
 
+/// The JSON result of `--check`.
+#[derive(Serialize)]
+struct Checked {
+    engine: &'static str,
+    adapter: String,
+    kernels: Vec<CheckedKernel>,
+}
+
+/// All tests of a kernel.
+#[derive(Serialize)]
+struct CheckedKernel {
+    name: &'static str,
+    tests: usize,
+    /// Of the tests that passed, in units of what is allowed.
+    largest_error: f64,
+    /// Of the test with that error: number of the case and name of the variant.
+    at: String,
+    /// What is wrong, by test.
+    failures: Vec<String>,
+}
+
 impl Devices {
     pub(super) fn run(&self) -> Result<()> {
+        if self.check { self.run_check() } else { self.list() }
+    }
+
+    fn list(&self) -> Result<()> {
         let adapters = adapters();
         let device = Device::open(Choice::Auto, None)?;
         let info = device.info();
@@ -58,6 +104,94 @@ impl Devices {
         result(format_args!("{} (--engine auto)", engine_line(info)));
         Ok(())
     }
+
+    fn run_check(&self) -> Result<()> {
+        check_adapter(self.engine, self.adapter.as_deref())?;
+        if let Some(unknown) = self.kernel.iter().find(|name| ALL.iter().all(|spec| spec.name != **name)) {
+            let names: Vec<&str> = ALL.iter().map(|spec| spec.name).collect();
+            return Err(Error::usage(format!(
+                "no kernel is called {unknown}; there is {}",
+                names.join(", ")
+            )));
+        }
+        let device = Device::open(self.engine, self.adapter.as_deref())?;
+        note(engine_line(device.info()));
+        let wrong = |problem: String| Error::from(Kind::Device(problem));
+        suite::check_comparison().map_err(wrong)?;
+        let wanted = |name: &str| self.kernel.is_empty() || self.kernel.iter().any(|wanted| wanted == name);
+        let specs: Vec<_> = ALL.iter().filter(|spec| wanted(spec.name)).collect();
+        let style = ProgressStyle::with_template("{bar:28} {pos}/{len} kernels  {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(specs.len() as u64).with_style(style);
+        let mut kernels = Vec::new();
+        for spec in specs {
+            bar.set_message(spec.name);
+            let mut kernel = CheckedKernel {
+                name: spec.name,
+                tests: 0,
+                largest_error: 0.0,
+                at: String::new(),
+                failures: Vec::new(),
+            };
+            for (name, case) in tests(&device, (spec.cases)()) {
+                kernel.tests += 1;
+                match suite::check(&device, spec, &case) {
+                    Ok(error) if error > kernel.largest_error => {
+                        (kernel.largest_error, kernel.at) = (error, name)
+                    }
+                    Ok(_) => {}
+                    Err(problem) => kernel.failures.push(format!("{name}: {problem}")),
+                }
+            }
+            kernels.push(kernel);
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        let info = device.info();
+        let failed: usize = kernels.iter().map(|kernel| kernel.failures.len()).sum();
+        let tests: usize = kernels.iter().map(|kernel| kernel.tests).sum();
+        if self.json {
+            json(&Checked { engine: info.engine, adapter: info.adapter.clone(), kernels })?;
+        } else {
+            let rows: Vec<Vec<String>> = kernels.iter().map(checked_row).collect();
+            table(&["kernel", "tests", "failed", "largest error / allowed", "at case"], &rows);
+            for kernel in &kernels {
+                kernel.failures.iter().for_each(|failure| result(format_args!("{} {failure}", kernel.name)));
+            }
+            if failed == 0 {
+                result(format_args!("all {tests} tests agree with the f64 reference on {}", info.adapter));
+            }
+        }
+        if failed > 0 {
+            let on = &info.adapter;
+            return Err(wrong(format!(
+                "{failed} of {tests} tests of kernels give wrong numbers on {on}; try a newer driver, or --engine cpu"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Cases by number; on a GPU each in all variants.
+fn tests(device: &Device, cases: Vec<Case>) -> Vec<(String, Case)> {
+    let gpu = device.info().engine == "gpu";
+    let variants = |(number, case): (usize, Case)| {
+        let named =
+            move |(name, case): (String, Case)| (format!("{number} {name}").trim_end().to_owned(), case);
+        let all = if gpu { case.variants() } else { vec![(String::new(), case)] };
+        all.into_iter().map(named)
+    };
+    cases.into_iter().enumerate().flat_map(variants).collect()
+}
+
+fn checked_row(kernel: &CheckedKernel) -> Vec<String> {
+    vec![
+        kernel.name.into(),
+        kernel.tests.to_string(),
+        kernel.failures.len().to_string(),
+        format!("{:.3}", kernel.largest_error),
+        kernel.at.clone(),
+    ]
 }
 
 fn yes(is: bool) -> String {
