@@ -1,7 +1,7 @@
 // rows:     sums[class(J), row r of I] += sum over J of row_parts[I, J, r]
 // columns:  sums[class(I), column c of J] += sum over I < J of column_parts[I, J, c]
 //
-// parts: (slab, band, block, 2)    sums: (2, blocks * block, 2)
+// parts: (slab, band, kernels, block, 2)    sums: (2, blocks, kernels, block, 2)
 
 struct Params {
     n: u32,
@@ -15,6 +15,7 @@ struct Params {
     reach: u32,
     band: u32,
     slab: u32,
+    kernels: u32,
 }
 
 override THREADS: u32;
@@ -26,11 +27,12 @@ override ROWS: bool;
 @group(0) @binding(3) var<storage, read_write> sums: array<f32>;
 
 // group.y is a row block of the slab, or a column block: of the slice, or in bands counted from the slab's first row
-// block. A thread has one term of one point of it.
+// block. A thread has one term of one point of it, of one kernel.
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let term = group.x * THREADS + thread;
-    let half = 2u * params.block * (blocks_of(params.n) + blocks_of(params.m));
+    let terms = 2u * params.block;
+    let half = params.kernels * terms * (blocks_of(params.n) + blocks_of(params.m));
     // With points of X, and with points of Y.
     var added = vec2(0.0);
     var block = 0u;
@@ -46,8 +48,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         let pair = tile_of(x, y);
         let count = select(pair.columns, pair.rows, ROWS);
-        if y < params.slab && pair.wanted && term < 2u * count && (ROWS || pair.i < pair.j) {
-            let part = parts[2u * pair.part * params.block + term];
+        if y < params.slab && pair.wanted && term < params.kernels * terms && term % terms < 2u * count && (ROWS || pair.i < pair.j) {
+            let part = parts[pair.part * params.kernels * terms + term];
             let of_y = class_of(select(pair.i, pair.j, ROWS)) == 1u;
             added += select(vec2(part, 0.0), vec2(0.0, part), of_y);
             block = select(pair.j, pair.i, ROWS);
@@ -55,7 +57,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     if any {
-        let place = 2u * block * params.block + term;
+        let place = block * params.kernels * terms + term;
         sums[place] += added.x;
         sums[place + half] += added.y;
     }

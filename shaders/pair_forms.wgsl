@@ -1,8 +1,8 @@
-// form_parts[I, J, b] = w sum over r, c of a_b[r] k(row r of block I, column c of block J) a_b[c]
-// w = 2 where I < J, 1 where I = J; and the sums of pair_sums.wgsl
+// form_parts[I, J, k, b] = w sum over r, c of a_b[r] k(row r of block I, column c of block J) a_b[c]
+// w = 2 where I < J, 1 where I = J; and the sums of pair_sums.wgsl, for each of several kernels k
 //
-// rows, columns: (groups, stride, TILE)    scales: (bandwidths)    members: (blocks * block / 32, draws)
-// row_parts, column_parts: (slab, band, block, 2)    form_parts: (slab, band, draws)
+// rows, columns: (groups, stride, TILE)    scales: (kernels, bandwidths)    members: (blocks * block / 32, draws)
+// row_parts, column_parts: (slab, band, kernels, block, 2)    form_parts: (slab, band, kernels, draws)
 
 struct Params {
     n: u32,
@@ -18,6 +18,7 @@ struct Params {
     d_2: u32,
     bandwidths_2: u32,
     draws: u32,
+    kernels: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -46,7 +47,7 @@ fn bits4(word: u32, first: u32) -> vec4<f32> {
 
 // Each thread multiplies the tile with one vector at a time: the bits of the 32 columns of a tile stay in
 // registers, and all threads read the same values.
-fn tile_ready(pair: Block_pair, row: u32, column: u32, thread: u32) {
+fn tile_ready(pair: Block_pair, row: u32, column: u32, thread: u32, kernel: u32) {
     let row_words = (pair.i * params.block + row) / 32u * params.draws;
     let column_words = (pair.j * params.block + column) / 32u * params.draws;
     let weight = select(1.0, 2.0, pair.i < pair.j);
@@ -69,7 +70,7 @@ fn tile_ready(pair: Block_pair, row: u32, column: u32, thread: u32) {
             sums += values4(k + 16u) * a4 + values4(k + 20u) * a5 + values4(k + 24u) * a6 + values4(k + 28u) * a7;
             form += f32((row_word >> r) & 1u) * (sums.x + sums.y + sums.z + sums.w);
         }
-        let place = pair.part * params.draws + b;
+        let place = (pair.part * params.kernels + kernel) * params.draws + b;
         form_parts[place] = weight * form + select(form_parts[place], 0.0, first);
     }
 }

@@ -180,16 +180,10 @@ fn add_strip(
     return sums;
 }
 
-// Values of the kernel function, of what its distances are made of; each scale is loaded once.
+// Values of the kernel function, of what its distances are made of.
 fn kernel_tile(pair: Block_pair, m: u32, n: u32, sums: mat4x4<f32>) -> Tile {
-    var k = mat4x4<f32>();
-    for (var b = 0u; b < params.bandwidths; b++) {
-        let scale = scales[b];
-        k[0] += kernel_value(FAMILY, scale, distances(sums[0]));
-        k[1] += kernel_value(FAMILY, scale, distances(sums[1]));
-        k[2] += kernel_value(FAMILY, scale, distances(sums[2]));
-        k[3] += kernel_value(FAMILY, scale, distances(sums[3]));
-    }
+    let distance = mat4x4(distances(sums[0]), distances(sums[1]), distances(sums[2]), distances(sums[3]));
+    let k = kernel_values(FAMILY, 0u, params.bandwidths, distance);
     return masked(pair, Tile(m, n, array(k[0], k[1], k[2], k[3])));
 }
 

@@ -15,29 +15,69 @@ const DEPENDENCE = 3u;
 // The family of the second variable.
 override FAMILY_2: u32;
 
+// Of a thread's four rows and four columns, what values of all kernels are made of.
+struct Shared {
+    m: u32,
+    n: u32,
+    // Distances; for STEIN then scores and what mixes both; for PAIRED four distances, for DEPENDENCE four more.
+    parts: array<mat4x4<f32>, 8>,
+}
+
 // The values of a thread's four rows and four columns; 0 for padding, out of reach, and for a point with itself.
 fn values(pair: Block_pair, row: u32, column: u32, thread: u32) -> Tile {
+    return values_of(pair, shared_of(row, column, thread), 0u);
+}
+
+fn shared_of(row: u32, column: u32, thread: u32) -> Shared {
     let group = vec2(column, row) / TILE;
     let corner = first_of(group, thread);
-    var tile = Tile(corner.y, corner.x, array<vec4<f32>, 4>());
+    var result = Shared(corner.y, corner.x, array<mat4x4<f32>, 8>());
     if VALUE == STEIN {
-        tile.rows = stein_values(corner.y, corner.x);
+        let sums = stein_sums(corner.y, corner.x);
+        result.parts[0] = sums[0];
+        result.parts[1] = sums[1];
+        result.parts[2] = sums[2];
     } else if VALUE == PAIRED || VALUE == DEPENDENCE {
-        tile.rows = differences(corner, FAMILY, 0u, params.d, 0u, params.bandwidths);
+        let d = params.d;
+        result.parts[0] = distances_of(corner, FAMILY, 0u, 0u, d);
+        result.parts[1] = distances_of(corner, FAMILY, d, d, d);
+        result.parts[2] = distances_of(corner, FAMILY, 0u, d, d);
+        result.parts[3] = distances_of(corner, FAMILY, d, 0u, d);
         if VALUE == DEPENDENCE {
-            let at = 2u * params.d;
-            let other = differences(corner, FAMILY_2, at, params.d_2, params.bandwidths, params.bandwidths_2);
-            for (var r = 0u; r < 4u; r++) {
-                tile.rows[r] *= 0.25 * other[r];
-            }
+            let x = 2u * d;
+            let y = x + params.d_2;
+            result.parts[4] = distances_of(corner, FAMILY_2, x, x, params.d_2);
+            result.parts[5] = distances_of(corner, FAMILY_2, y, y, params.d_2);
+            result.parts[6] = distances_of(corner, FAMILY_2, x, y, params.d_2);
+            result.parts[7] = distances_of(corner, FAMILY_2, y, x, params.d_2);
         }
     } else {
-        tile = product(group, thread, depth());
-        for (var r = 0u; r < 4u; r++) {
-            tile.rows[r] = kernel_values(distances(tile.rows[r]));
-        }
+        let sums = product(group, thread, depth()).rows;
+        result.parts[0] = mat4x4(distances(sums[0]), distances(sums[1]), distances(sums[2]), distances(sums[3]));
     }
-    return masked(pair, tile);
+    return result;
+}
+
+// The values of the kernel whose scales start at `scale`.
+fn values_of(pair: Block_pair, shared_: Shared, scale: u32) -> Tile {
+    var k: mat4x4<f32>;
+    if VALUE == STEIN {
+        k = stein_values(shared_.parts[0], shared_.parts[1], shared_.parts[2], scale);
+    } else if VALUE == PAIRED || VALUE == DEPENDENCE {
+        let own = params.bandwidths;
+        k = kernel_values(FAMILY, scale, own, shared_.parts[0]) + kernel_values(FAMILY, scale, own, shared_.parts[1])
+            - kernel_values(FAMILY, scale, own, shared_.parts[2]) - kernel_values(FAMILY, scale, own, shared_.parts[3]);
+        if VALUE == DEPENDENCE {
+            let more = params.bandwidths_2;
+            let at = scale + own;
+            let l = kernel_values(FAMILY_2, at, more, shared_.parts[4]) + kernel_values(FAMILY_2, at, more, shared_.parts[5])
+                - kernel_values(FAMILY_2, at, more, shared_.parts[6]) - kernel_values(FAMILY_2, at, more, shared_.parts[7]);
+            k = mat4x4(0.25 * k[0] * l[0], 0.25 * k[1] * l[1], 0.25 * k[2] * l[2], 0.25 * k[3] * l[3]);
+        }
+    } else {
+        k = kernel_values(FAMILY, scale, params.bandwidths, shared_.parts[0]);
+    }
+    return masked(pair, Tile(shared_.m, shared_.n, array(k[0], k[1], k[2], k[3])));
 }
 
 // The same values, 0 where they are no pair.
@@ -62,18 +102,22 @@ fn masked(pair: Block_pair, values: Tile) -> Tile {
     return tile;
 }
 
-// k less its centre, 1/2 a bandwidth.
-fn kernel_values(distance: vec4<f32>) -> vec4<f32> {
-    var sums = vec4(0.0);
-    for (var b = 0u; b < params.bandwidths; b++) {
-        sums += kernel_value(FAMILY, scales[b], distance);
+// The sum of k less its centre, 1/2 a bandwidth, over bandwidths from number `scale` on.
+fn kernel_values(family: u32, scale: u32, bandwidths: u32, distance: mat4x4<f32>) -> mat4x4<f32> {
+    var sums = mat4x4<f32>();
+    for (var b = scale; b < scale + bandwidths; b++) {
+        let s = scales[b];
+        sums[0] += kernel_value(family, s, distance[0]);
+        sums[1] += kernel_value(family, s, distance[1]);
+        sums[2] += kernel_value(family, s, distance[2]);
+        sums[3] += kernel_value(family, s, distance[3]);
     }
     return sums;
 }
 
 // Items have params.d numbers and then as many others. No workgroup memory: the three sums of each of the 16 pairs
 // of a thread take turns with eight loads.
-fn stein_values(m: u32, n: u32) -> array<vec4<f32>, 4> {
+fn stein_sums(m: u32, n: u32) -> array<mat4x4<f32>, 3> {
     var distance = mat4x4<f32>();
     var scores = mat4x4<f32>();
     var mixed = mat4x4<f32>();
@@ -89,55 +133,45 @@ fn stein_values(m: u32, n: u32) -> array<vec4<f32>, 4> {
             mixed[r] += (s[r] - t) * dx;
         }
     }
-    let d = f32(params.d);
-    var result = array<vec4<f32>, 4>();
-    for (var b = 0u; b < params.bandwidths; b++) {
-        for (var r = 0u; r < 4u; r++) {
-            if FAMILY == IMQ {
-                // k (s.s' + c k^2 (t + d - 3 c k^2 r^2)), c = 1 / b^2
-                let square = 1.0 / (1.0 + scales[b] * distance[r]);
-                let c = scales[b] * square;
-                result[r] += sqrt(square) * (scores[r] + c * (mixed[r] + d - 3.0 * c * distance[r]));
-            } else {
-                // k (s.s' + c (t + d - c r^2)), c = 1 / sigma^2
-                let c = -2.0 / LOG2_E * scales[b];
-                let k = exp2_negative(scales[b] * distance[r]);
-                result[r] += k * (scores[r] + c * (mixed[r] + d - c * distance[r]));
-            }
-        }
+    return array(distance, scores, mixed);
+}
+
+fn stein_values(distance: mat4x4<f32>, scores: mat4x4<f32>, mixed: mat4x4<f32>, scale: u32) -> mat4x4<f32> {
+    var result = mat4x4<f32>();
+    for (var b = scale; b < scale + params.bandwidths; b++) {
+        let s = scales[b];
+        result[0] += stein_value(s, distance[0], scores[0], mixed[0]);
+        result[1] += stein_value(s, distance[1], scores[1], mixed[1]);
+        result[2] += stein_value(s, distance[2], scores[2], mixed[2]);
+        result[3] += stein_value(s, distance[3], scores[3], mixed[3]);
     }
     return result;
 }
 
-// k(x, x') + k(y, y') - k(x, y') - k(y, x') of items whose two points of d numbers start at number `at`; the kernel's
-// scales start at `scale`. The first column and row are in `corner`.
-fn differences(
-    corner: vec2<u32>,
-    family: u32,
-    at: u32,
-    d: u32,
-    scale: u32,
-    bandwidths: u32,
-) -> array<vec4<f32>, 4> {
-    var result = array<vec4<f32>, 4>();
-    for (var which = 0u; which < 4u; which++) {
-        let first = at + d * (which / 2u);
-        let second = at + d * (which % 2u);
-        var distance = mat4x4<f32>();
-        for (var k = 0u; k < d; k++) {
-            let x = rows[row_start + word(corner.y, first + k)];
-            let z = columns[column_start + word(corner.x, second + k)];
-            for (var r = 0u; r < 4u; r++) {
-                let t = x[r] - z;
-                distance[r] += select(t * t, abs(t), family == LAPLACE);
-            }
-        }
-        let sign = select(-1.0, 1.0, first == second);
-        for (var b = 0u; b < bandwidths; b++) {
-            for (var r = 0u; r < 4u; r++) {
-                result[r] += sign * kernel_value(family, scales[scale + b], distance[r]);
-            }
+fn stein_value(scale: f32, distance: vec4<f32>, scores: vec4<f32>, mixed: vec4<f32>) -> vec4<f32> {
+    let d = f32(params.d);
+    if FAMILY == IMQ {
+        // k (s.s' + c k^2 (t + d - 3 c k^2 r^2)), c = 1 / b^2
+        let square = 1.0 / (1.0 + scale * distance);
+        let c = scale * square;
+        return sqrt(square) * (scores + c * (mixed + d - 3.0 * c * distance));
+    }
+    // k (s.s' + c (t + d - c r^2)), c = 1 / sigma^2
+    let c = -2.0 / LOG2_E * scale;
+    return exp2_negative(scale * distance) * (scores + c * (mixed + d - c * distance));
+}
+
+// The distances of points of d numbers that start at number `first` of rows and `second` of columns. The first column
+// and row are in `corner`.
+fn distances_of(corner: vec2<u32>, family: u32, first: u32, second: u32, d: u32) -> mat4x4<f32> {
+    var distance = mat4x4<f32>();
+    for (var k = 0u; k < d; k++) {
+        let x = rows[row_start + word(corner.y, first + k)];
+        let z = columns[column_start + word(corner.x, second + k)];
+        for (var r = 0u; r < 4u; r++) {
+            let t = x[r] - z;
+            distance[r] += select(t * t, abs(t), family == LAPLACE);
         }
     }
-    return result;
+    return distance;
 }

@@ -270,7 +270,7 @@ fn pair_sums(n: usize, d: usize) -> Result<Work> {
         form: if d < LEAST_COORDINATES { Form::Differences } else { Form::Expanded },
         second: None,
     };
-    pairs.block = pairs.fitting_block(MOST_POINTS, 0);
+    pairs.block = pairs.fitting_block(MOST_POINTS, 0, 1);
     let blocks = pairs.blocks();
     (pairs.slice, pairs.slab) = (blocks, blocks);
     let kernel = PairSums { pairs, squares: false };

@@ -5,11 +5,12 @@
 //! columns:  sums[class(I), column c of J] += sum over I < J of column_parts[I, J, c]
 //! ```
 //!
-//! `sums: (2, blocks * block, 2)`: with the points of X and with those of Y; of k and of k^2. Always in the
+//! `sums: (2, blocks, kernels, block, 2)`: with the points of X and with those of Y; of k and of k^2, of each kernel. Always in the
 //! order of the blocks, so that the same run gives the same bits.
 
 use super::pair_sums::{TERMS, parts_len};
 use super::pairs::{Pairs, case_pairs};
+use super::product::words;
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 
 /// Which parts are added.
@@ -28,6 +29,8 @@ pub struct FoldSums {
     pub pairs: Pairs,
     /// Of rows or of columns.
     pub side: Side,
+    /// How many kernels.
+    pub kernels: usize,
 }
 
 /// See the module.
@@ -49,7 +52,7 @@ pub static SPEC: Spec = Spec {
 /// Threads of a workgroup; each adds up one sum of one point.
 pub(super) const THREADS: usize = 64;
 
-/// Words of `sums`.
+/// Words of `sums` for a kernel.
 pub fn sums_len(pairs: &Pairs) -> usize {
     2 * pairs.blocks() * pairs.block * TERMS
 }
@@ -58,16 +61,19 @@ impl FoldSums {
     /// Adds parts in the order of the tiles; the same for both precisions.
     fn fold<T: Copy + std::ops::AddAssign>(&self, step: &Step, parts: &[T], sums: &mut [T]) {
         let pairs = &self.pairs;
-        let half = sums_len(pairs) / 2;
+        let (half, terms) = (self.kernels * sums_len(pairs) / 2, pairs.block * TERMS);
         for tile in pairs.tiles(step) {
             let (point_block, other, count) = match self.side {
                 Side::Rows => (tile.i, tile.j, tile.rows),
                 Side::Columns if tile.i < tile.j => (tile.j, tile.i, tile.columns),
                 Side::Columns => continue,
             };
-            let part = &parts[pairs.part(&tile) * pairs.block * TERMS..][..count * TERMS];
-            let first = pairs.class(other) * half + point_block * pairs.block * TERMS;
-            sums[first..][..count * TERMS].iter_mut().zip(part).for_each(|(sum, part)| *sum += *part);
+            for kernel in 0..self.kernels {
+                let place = |block: usize| (block * self.kernels + kernel) * terms;
+                let part = &parts[place(pairs.part(&tile))..][..count * TERMS];
+                let first = pairs.class(other) * half + place(point_block);
+                sums[first..][..count * TERMS].iter_mut().zip(part).for_each(|(sum, part)| *sum += *part);
+            }
         }
     }
 }
@@ -84,12 +90,13 @@ impl Kernel for FoldSums {
             Side::Columns if pairs.band() < pairs.slice => pairs.slab + pairs.band() - 1,
             Side::Columns => pairs.slice,
         };
-        let groups = (pairs.block * TERMS).div_ceil(THREADS);
-        Shape::new([parts_len(pairs)], [sums_len(pairs)], [groups, blocks], parts_len(pairs))
+        let groups = (self.kernels * pairs.block * TERMS).div_ceil(THREADS);
+        let parts = self.kernels * parts_len(pairs);
+        Shape::new([parts], [self.kernels * sums_len(pairs)], [groups, blocks], parts)
     }
 
     fn params(&self) -> Vec<u32> {
-        [self.pairs.params(), vec![self.pairs.slab as u32]].concat()
+        [self.pairs.params(), words([self.pairs.slab, self.kernels])].concat()
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
@@ -115,10 +122,12 @@ fn cases() -> Vec<Case> {
     case_pairs()
         .into_iter()
         .flat_map(|(pairs, step)| {
-            [Side::Rows, Side::Columns].map(|side| {
-                let case = Case::new(FoldSums { pairs: pairs.clone(), side });
-                Case { step, ..case }.map("sums", |i, _| (i % 13) as f32)
-            })
+            [(Side::Rows, 1), (Side::Columns, 1), (Side::Rows, 2), (Side::Columns, 3)].map(
+                |(side, kernels)| {
+                    let case = Case::new(FoldSums { pairs: pairs.clone(), side, kernels });
+                    Case { step, ..case }.map("sums", |i, _| (i % 13) as f32)
+                },
+            )
         })
         .collect()
 }

@@ -2,19 +2,21 @@
 //! [`super::pair_sums`]: all permutations of a test from one evaluation of each kernel value.
 //!
 //! ```text
-//! form_parts[I, J, b] = w sum over r, c of a_b[r] k(row r of block I, column c of block J) a_b[c]
+//! form_parts[I, J, k, b] = w sum over r, c of a_b[r] k(row r of block I, column c of block J) a_b[c]
 //! w = 2 where I < J, 1 where I = J: the sum over all tiles is a_b' K a_b with a zero diagonal
 //! ```
 //!
+//! One pass serves several kernels k of the same family, which share all distances: `scales: (kernels, scales)`;
 //! `members`: the vectors a_b as bits, `(blocks * block / 32, draws)` words; bit p % 32 of word (p / 32, b) is
-//! a_b of point p; k is taken less its centre. `form_parts: (slab, band, draws)`; the rest as in [`super::pair_sums`].
+//! a_b of point p; k is taken less its centre. `form_parts: (slab, band, kernels, draws)`; `row_parts, column_parts: (slab,
+//! band, kernels, block, 2)`; the rest as in [`super::pair_sums`].
 //!
 //! On the CPU a tile of K is multiplied with the bits of its columns, as numbers, by faer; on the GPU the tile
 //! lies in workgroup memory and each thread takes one vector at a time.
 
 use super::pair_sums::{ColumnSums, TERMS, parts_len, reference_sums, row_sums};
 use super::pairs::{Pairs, Scratch, Tile, case_pairs, fill, tolerance};
-use super::product::{matrix, matrix_mut, serial, staged_or_direct};
+use super::product::{matrix, matrix_mut, serial, staged_or_direct, words};
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -26,6 +28,8 @@ pub struct PairForms {
     pub pairs: Pairs,
     /// How many vectors.
     pub draws: usize,
+    /// How many kernels.
+    pub kernels: usize,
 }
 
 /// See the module.
@@ -81,18 +85,19 @@ impl Kernel for PairForms {
     }
 
     fn shape(&self) -> Shape {
-        let Self { pairs, draws } = self;
+        let Self { pairs, draws, kernels } = self;
+        let (scales, parts) = (kernels * pairs.scales_len(), kernels * parts_len(pairs));
         Shape::new(
-            [pairs.slice_len(), pairs.slice_len(), pairs.scales_len(), members_len(pairs, *draws)],
-            [parts_len(pairs), parts_len(pairs), pairs.slab * pairs.band() * draws],
+            [pairs.slice_len(), pairs.slice_len(), scales, members_len(pairs, *draws)],
+            [parts, parts, pairs.slab * pairs.band() * kernels * draws],
             [pairs.band(), pairs.slab],
-            pairs.evaluations() * (pairs.flop_each() + 2 * draws),
+            pairs.evaluations() * kernels * (pairs.flop_each() + 2 * draws),
         )
     }
 
     fn params(&self) -> Vec<u32> {
         let mut params = self.pairs.value_params();
-        params.push(u32::try_from(self.draws).expect("sizes fit in 32 bits"));
+        params.extend(words([self.draws, self.kernels]));
         params
     }
 
@@ -105,7 +110,7 @@ impl Kernel for PairForms {
     }
 
     fn iterations(&self) -> usize {
-        self.pairs.iterations(self.draws)
+        self.pairs.iterations(self.draws, self.kernels)
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
@@ -113,8 +118,13 @@ impl Kernel for PairForms {
         let inputs = [rows, columns, scales];
         let bit =
             |words: &[f64], p: usize, b: usize| words[p / BITS * self.draws + b] as u32 >> (p % BITS) & 1;
-        for tile in self.pairs.tiles(step) {
-            reference_sums(&self.pairs, true, inputs, &tile, row_parts, column_parts);
+        let scales = inputs[2].chunks_exact(self.pairs.scales_len()).enumerate();
+        for (tile, (kernel, scales)) in
+            self.pairs.tiles(step).flat_map(|tile| scales.clone().map(move |s| (tile, s)))
+        {
+            let inputs = [rows, columns, scales];
+            let part = self.pairs.part(&tile) * self.kernels + kernel;
+            reference_sums(&self.pairs, true, inputs, &tile, part, [&mut *row_parts, &mut *column_parts]);
             let (row_words, column_words) = (self.words(members, tile.i), self.words(members, tile.j));
             for b in 0..self.draws {
                 let mut form = 0.0;
@@ -123,7 +133,7 @@ impl Kernel for PairForms {
                         form += self.pairs.truth(inputs, &tile, [r, c]);
                     }
                 }
-                form_parts[self.pairs.part(&tile) * self.draws + b] = f64::from(weight(&tile)) * form;
+                form_parts[part * self.draws + b] = f64::from(weight(&tile)) * form;
             }
         }
     }
@@ -133,23 +143,29 @@ impl Kernel for PairForms {
         let inputs = [rows, columns, scales];
         let members: &[u32] = bytemuck::cast_slice(members);
         let part = self.pairs.block * TERMS;
-        let sums = row_parts.par_chunks_exact_mut(part).zip(column_parts.par_chunks_exact_mut(part));
-        let parts = sums.zip(form_parts.par_chunks_exact_mut(self.draws));
-        let scratch = || (Scratch::default(), ColumnSums::default(), Product::default());
+        let chunk = self.kernels * part;
+        let sums = row_parts.par_chunks_exact_mut(chunk).zip(column_parts.par_chunks_exact_mut(chunk));
+        let parts = sums.zip(form_parts.par_chunks_exact_mut(self.kernels * self.draws));
+        let columns = || (0..self.kernels).map(|_| ColumnSums::default()).collect::<Vec<_>>();
+        let scratch = || (Scratch::default(), columns(), Product::default());
         parts.enumerate().for_each_init(
             scratch,
             |(scratch, columns, product), (index, ((row, column), forms))| {
                 let (y, x) = (index / self.pairs.band(), index % self.pairs.band());
                 if let Some(tile) = self.pairs.tile(step, y, x) {
                     let width = tile.width();
-                    columns.clear(width);
-                    product.values.resize(tile.rows * width, 0.0);
-                    self.pairs.values(inputs, &tile, scratch, |first, values| {
-                        row_sums::<true>(values, width, &mut row[first * TERMS..]);
-                        columns.add::<true>(values);
-                        product.values[first * width..][..values.len()].copy_from_slice(values);
+                    let size = tile.rows * width;
+                    columns.iter_mut().for_each(|columns| columns.clear(width));
+                    product.values.resize(self.kernels * size, 0.0);
+                    self.pairs.values(inputs, &tile, scratch, |kernel, first, values| {
+                        row_sums::<true>(values, width, &mut row[kernel * part + first * TERMS..]);
+                        columns[kernel].add::<true>(values);
+                        let at = kernel * size + first * width;
+                        product.values[at..][..values.len()].copy_from_slice(values);
                     });
-                    columns.finish(&tile, column);
+                    for (columns, column) in columns.iter_mut().zip(column.chunks_exact_mut(part)) {
+                        columns.finish(&tile, column);
+                    }
                     self.forms(members, &tile, product, forms);
                 }
             },
@@ -164,12 +180,14 @@ impl Kernel for PairForms {
 /// Memory of one thread for a product of a tile with bits.
 #[derive(Default)]
 struct Product {
-    /// The tile of K, `(rows, width)`.
+    /// The tile of K of each kernel, `(kernels, rows, width)`.
     values: Vec<f32>,
     /// Bits of the columns as numbers, `(columns, strip)`.
     bits: Vec<f32>,
     /// K times them, `(rows, strip)`.
     product: Vec<f32>,
+    /// Sums of a few rows of that.
+    group: Vec<f32>,
 }
 
 impl PairForms {
@@ -183,18 +201,24 @@ impl PairForms {
             for (word, bits) in memory.bits.chunks_exact_mut(BITS * strip).enumerate() {
                 expand(&column_words[word * draws + first..][..strip], bits);
             }
-            serial(
-                matrix_mut(&mut memory.product, tile.rows, strip),
-                matrix(&memory.values, tile.rows, tile.width()).subcols(0, tile.columns),
-                matrix(&memory.bits, tile.columns, strip),
-            );
-            let forms = &mut forms[first..][..strip];
-            forms.fill(0.0);
-            let rows = memory.product[..tile.rows * strip].chunks(BITS * strip);
-            for (word, rows) in rows.enumerate() {
-                select(rows, &row_words[word * draws + first..][..strip], &mut memory.bits[..strip], forms);
+            let kernels =
+                memory.values.chunks_exact(tile.rows * tile.width()).zip(forms.chunks_exact_mut(draws));
+            for (values, forms) in kernels {
+                serial(
+                    matrix_mut(&mut memory.product, tile.rows, strip),
+                    matrix(values, tile.rows, tile.width()).subcols(0, tile.columns),
+                    matrix(&memory.bits, tile.columns, strip),
+                );
+                let forms = &mut forms[first..][..strip];
+                forms.fill(0.0);
+                memory.group.resize(strip, 0.0);
+                let rows = memory.product[..tile.rows * strip].chunks(BITS * strip);
+                for (word, rows) in rows.enumerate() {
+                    let words = &row_words[word * draws + first..][..strip];
+                    select(rows, words, &mut memory.group, forms);
+                }
+                forms.iter_mut().for_each(|form| *form *= weight(tile));
             }
-            forms.iter_mut().for_each(|form| *form *= weight(tile));
         }
     }
 }
@@ -227,8 +251,9 @@ fn cases() -> Vec<Case> {
     case_pairs()
         .into_iter()
         .zip(draws)
-        .map(|((pairs, step), draws)| {
-            let case = Case::new(PairForms { pairs: pairs.clone(), draws });
+        .zip([1, 2, 1, 3].into_iter().cycle())
+        .map(|(((pairs, step), draws), kernels)| {
+            let case = Case::new(PairForms { pairs: pairs.clone(), draws, kernels });
             let bits = |i: usize| crate::random::philox([i as u32, 0, 0, 0], [8, 9])[0];
             Case { step, ..fill(case, &pairs) }.map("members", |i, _| f32::from_bits(bits(i)))
         })

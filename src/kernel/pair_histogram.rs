@@ -89,7 +89,7 @@ impl Kernel for PairHistogram {
     }
 
     fn iterations(&self) -> usize {
-        self.pairs.iterations(0)
+        self.pairs.iterations(0, 1)
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

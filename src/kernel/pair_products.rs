@@ -61,7 +61,7 @@ impl PairProducts {
     pub fn most_iterations(&self) -> usize {
         let tiles = self.pairs.block.div_ceil(LANES).pow(2);
         let each = 6 + 4 * (1 + self.other.d + self.other.bandwidths);
-        self.pairs.iterations(0) + tiles * (2 + DRAWS * each) + 16 * DRAWS
+        self.pairs.iterations(0, 1) + tiles * (2 + DRAWS * each) + 16 * DRAWS
     }
 
     /// The tile of Y in which the block's points lie from the start.
@@ -138,7 +138,7 @@ impl Kernel for PairProducts {
                 let Some(tile) = pairs.tile(step, at, x) else { return };
                 let width = tile.width();
                 memory.values.resize(tile.rows * width, 0.0);
-                pairs.values([rows, columns, scales], &tile, &mut memory.scratch, |first, values| {
+                pairs.values([rows, columns, scales], &tile, &mut memory.scratch, |_, first, values| {
                     memory.values[first * width..][..values.len()].copy_from_slice(values);
                 });
                 let own = Self::tile_of_y(&tile);
@@ -147,7 +147,7 @@ impl Kernel for PairProducts {
                     gather(other, y, &order[tile.j * pairs.block..][..tile.columns], &mut memory.columns);
                     let mut sum = 0.0;
                     let inputs = [&memory.rows[..], &memory.columns, scales_y];
-                    other.values(inputs, &own, &mut memory.scratch, |first, l| {
+                    other.values(inputs, &own, &mut memory.scratch, |_, first, l| {
                         sum += f64::from(dot(&memory.values[first * width..][..l.len()], l));
                     });
                     *form = weight(&tile) * sum as f32;

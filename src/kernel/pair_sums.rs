@@ -92,13 +92,21 @@ impl Kernel for PairSums {
     }
 
     fn iterations(&self) -> usize {
-        self.pairs.iterations(0)
+        self.pairs.iterations(0, 1)
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let (inputs, [row_parts, column_parts]) = buffers.split();
         self.pairs.tiles(step).for_each(|tile| {
-            reference_sums(&self.pairs, self.squares, inputs, &tile, row_parts, column_parts);
+            let part = self.pairs.part(&tile);
+            reference_sums(
+                &self.pairs,
+                self.squares,
+                inputs,
+                &tile,
+                part,
+                [&mut *row_parts, &mut *column_parts],
+            );
         });
     }
 
@@ -111,7 +119,7 @@ impl Kernel for PairSums {
             let (y, x) = (index / self.pairs.band(), index % self.pairs.band());
             if let Some(tile) = self.pairs.tile(step, y, x) {
                 columns.clear(tile.width());
-                self.pairs.values(inputs, &tile, scratch, |first, values| {
+                self.pairs.values(inputs, &tile, scratch, |_, first, values| {
                     let sums = &mut row_part[first * TERMS..];
                     if self.squares {
                         row_sums::<true>(values, tile.width(), sums);
@@ -131,16 +139,16 @@ impl Kernel for PairSums {
     }
 }
 
-/// The f64 truth of one tile's sums.
+/// The f64 truth of one tile's sums; `part` is their place among the parts.
 pub(super) fn reference_sums(
     pairs: &Pairs,
     squares: bool,
     inputs: [&[f64]; 3],
     tile: &Tile,
-    row_parts: &mut [f64],
-    column_parts: &mut [f64],
+    part: usize,
+    [row_parts, column_parts]: [&mut [f64]; 2],
 ) {
-    let part = pairs.part(tile) * pairs.block;
+    let part = part * pairs.block;
     let write = |parts: &mut [f64], point: usize, values: &[f64]| {
         parts[(part + point) * TERMS] = values.iter().sum();
         parts[(part + point) * TERMS + 1] = if squares { values.iter().map(|k| k * k).sum() } else { 0.0 };

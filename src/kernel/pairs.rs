@@ -356,8 +356,8 @@ impl Pairs {
         self.slab * self.band() * self.block * self.block
     }
 
-    /// Loop iterations of a workgroup for `draws` label vectors, a little more than there are.
-    pub fn iterations(&self, draws: usize) -> usize {
+    /// Loop iterations of a workgroup for `draws` label vectors and several kernels, a little more than there are.
+    pub fn iterations(&self, draws: usize, kernels: usize) -> usize {
         // Columns in whole strips, as pair_sums takes them.
         let (side, strip) = (self.block.div_ceil(TILE), self.strip());
         let tiles = side * side.next_multiple_of(strip);
@@ -368,15 +368,12 @@ impl Pairs {
                 if strip > 1 { of_tile.max(depth.div_ceil(strip)) } else { of_tile }
             }
             Value::Stein => 1 + self.d,
-            Value::Paired => 4 * (6 + self.d + 4 * self.bandwidths),
-            Value::Dependence => {
-                let second = self.second();
-                4 * (12 + self.d + second.d + 4 * (self.bandwidths + second.bandwidths))
-            }
+            Value::Paired => 4 * (6 + self.d),
+            Value::Dependence => 4 * (12 + self.d + self.second().d),
         };
-        let values = 4 * (5 + self.bandwidths) + TILE;
+        let values = 4 * (5 + 4 * self.scales_len()) + TILE;
         let forms = draws.div_ceil(THREADS) * (1 + TILE);
-        tiles * (1 + product + values + forms) + TILE
+        tiles * (1 + product + kernels * (1 + values + forms)) + TILE
     }
 
     /// Tiles side by side of a pair of blocks that pair_sums takes together: as many as its shader can, or fewer if
@@ -389,8 +386,9 @@ impl Pairs {
 
     /// Points of a block, at most `most`, so that a workgroup's loops stay below [`MOST_ITERATIONS`]: the largest
     /// block that fits, or one more than half as large if that leaves less of the last blocks empty.
-    pub fn fitting_block(&self, most: usize, draws: usize) -> usize {
-        let fits = |&block: &usize| Self { block, ..self.clone() }.iterations(draws) <= MOST_ITERATIONS;
+    pub fn fitting_block(&self, most: usize, draws: usize, kernels: usize) -> usize {
+        let fits =
+            |&block: &usize| Self { block, ..self.clone() }.iterations(draws, kernels) <= MOST_ITERATIONS;
         let largest = (1..=most / TILE).rev().find(|tiles| fits(&(tiles * TILE))).unwrap_or(1);
         let places = |block: &usize| self.n.next_multiple_of(*block) + self.m.next_multiple_of(*block);
         let blocks = (largest / 2 + 1..=largest).rev().map(|tiles| tiles * TILE);
@@ -538,23 +536,48 @@ type Lanes = [f32; LANES];
 /// Coordinates of two groups of points that stay in the first-level cache together.
 const NEAR: usize = 128;
 
-/// Memory of one thread for a tile: values of one group of rows, used while they are in the first-level cache.
+/// Memory of one thread for a tile: numbers of one group of rows, used while they are in the first-level cache.
 #[derive(Default)]
-pub(super) struct Scratch(Memory);
+pub(super) struct Scratch {
+    /// Distances, and what else kernels have in common.
+    shared: Memory,
+    /// Values of one of several kernels.
+    values: Memory,
+}
+
+/// What the CPU wants to know of a kernel: its scales, and their rates as [`exponentials`] wants them.
+#[derive(Clone, Copy)]
+struct Scales<'a> {
+    scales: &'a [f32],
+    rates: &'a [[f32; 2]],
+}
+
+impl<'a> Scales<'a> {
+    fn split(self, at: usize) -> [Self; 2] {
+        let ((s, more_s), (r, more_r)): ((&'a _, &'a _), (&'a _, &'a _)) =
+            (self.scales.split_at(at), self.rates.split_at(at));
+        [Self { scales: s, rates: r }, Self { scales: more_s, rates: more_r }]
+    }
+}
 
 impl Pairs {
-    /// k less its centre between the rows and columns of a tile, a group of rows at a time: `each` gets the first
-    /// row and the values, `(rows, width)`, with 0 in the columns that are padding or out of reach.
+    /// k less its centre between the rows and columns of a tile, a group of rows at a time: `each` gets the number of
+    /// the kernel, the first row and the values, `(rows, width)`, with 0 in the columns that are padding or out of
+    /// reach. There are as many kernels as `scales` has scales for; they share all distances.
     pub(super) fn values(
         &self,
         [rows, columns, scales]: [&[f32]; 3],
         tile: &Tile,
         scratch: &mut Scratch,
-        mut each: impl FnMut(usize, &[f32]),
+        mut each: impl FnMut(usize, usize, &[f32]),
     ) {
         let rates: Vec<[f32; 2]> = scales.iter().map(|scale| [-scale, -127.0 / scale]).collect();
+        let len = self.scales_len();
+        let kernels: Vec<Scales<'_>> = (scales.chunks_exact(len).zip(rates.chunks_exact(len)))
+            .map(|(scales, rates)| Scales { scales, rates })
+            .collect();
         let inputs = [rows, columns];
-        let mut finished = |first: usize, strip: &mut [f32]| {
+        let mut finished = |kernel: usize, first: usize, strip: &mut [f32]| {
             for (r, row) in strip.chunks_exact_mut(tile.width()).enumerate() {
                 row[tile.columns..].fill(0.0);
                 if self.reach < UNLIMITED {
@@ -566,15 +589,20 @@ impl Pairs {
                     row[first + r] = 0.0;
                 }
             }
-            each(first, strip);
+            each(kernel, first, strip);
         };
+        let Scratch { shared, values } = scratch;
         match self.value {
-            Value::Kernel => self.distances(inputs, tile, scratch, |first, strip| {
-                kernel_values(self.family, strip, scales, &rates);
-                finished(first, strip);
+            Value::Kernel => self.strips(inputs, tile, shared, |first, distances| {
+                for_each(&kernels, distances, values, |kernel, Scales { scales, rates }, strip| {
+                    kernel_values(self.family, strip, scales, rates);
+                    finished(kernel, first, strip);
+                });
             }),
-            Value::Stein => self.stein(inputs, scales, &rates, tile, scratch, finished),
-            Value::Paired | Value::Dependence => self.paired(inputs, scales, &rates, tile, scratch, finished),
+            Value::Stein => self.stein(inputs, &kernels, tile, [shared, values], finished),
+            Value::Paired | Value::Dependence => {
+                self.paired(inputs, &kernels, tile, [shared, values], finished);
+            }
         }
     }
 
@@ -582,25 +610,26 @@ impl Pairs {
     fn stein(
         &self,
         [rows, columns]: [&[f32]; 2],
-        scales: &[f32],
-        rates: &[[f32; 2]],
+        kernels: &[Scales<'_>],
         tile: &Tile,
-        Scratch(memory): &mut Scratch,
-        mut each: impl FnMut(usize, &mut [f32]),
+        [shared, values]: [&mut Memory; 2],
+        mut each: impl FnMut(usize, usize, &mut [f32]),
     ) {
         let (stride, width) = (self.stride(), tile.width());
         let columns = groups(columns, stride, tile.first_column, tile.columns);
-        memory.resize(3 * LANES * width);
+        shared.resize(3 * LANES * width);
         for (i, rows) in groups(rows, stride, tile.first_row, tile.rows).chunks_exact(stride).enumerate() {
-            let (distances, rest) = memory.get_mut().split_at_mut(LANES * width);
+            let (distances, rest) = shared.get_mut().split_at_mut(LANES * width);
             let (scores, mixed) = rest.split_at_mut(LANES * width);
-            stein_sums(rows, columns, self.d, [distances, scores, mixed]);
-            match self.family {
-                Family::Imq => stein_inverse_roots(distances, scores, mixed, self.d, scales),
-                _ => stein_exponentials(distances, scores, mixed, self.d, rates),
-            }
+            stein_sums(rows, columns, self.d, [&mut *distances, &mut *scores, &mut *mixed]);
             let count = LANES.min(tile.rows - i * LANES);
-            each(i * LANES, &mut distances[..count * width]);
+            for_each(kernels, distances, values, |kernel, Scales { scales, rates }, strip| {
+                match self.family {
+                    Family::Imq => stein_inverse_roots(strip, scores, mixed, self.d, scales),
+                    _ => stein_exponentials(strip, scores, mixed, self.d, rates),
+                }
+                each(kernel, i * LANES, &mut strip[..count * width]);
+            });
         }
     }
 
@@ -608,52 +637,103 @@ impl Pairs {
     fn paired(
         &self,
         [rows, columns]: [&[f32]; 2],
-        scales: &[f32],
-        rates: &[[f32; 2]],
+        kernels: &[Scales<'_>],
         tile: &Tile,
-        Scratch(memory): &mut Scratch,
-        mut each: impl FnMut(usize, &mut [f32]),
+        [shared, values]: [&mut Memory; 2],
+        mut each: impl FnMut(usize, usize, &mut [f32]),
     ) {
         let (stride, width) = (self.stride(), tile.width());
         let columns = groups(columns, stride, tile.first_column, tile.columns);
         let second = (self.value == Value::Dependence).then(|| self.second());
-        let (scales, more_scales) = scales.split_at(self.bandwidths);
-        let (rates, more_rates) = rates.split_at(self.bandwidths);
-        memory.resize(3 * LANES * width);
+        let strip = LANES * width;
+        // Of each variable four distances, which a single kernel takes one after the other.
+        let kept = if kernels.len() > 1 { 4 } else { 1 };
+        shared.resize(2 * kept * strip);
+        values.resize(3 * strip);
         for (i, rows) in groups(rows, stride, tile.first_row, tile.rows).chunks_exact(stride).enumerate() {
-            let (sums, rest) = memory.get_mut().split_at_mut(LANES * width);
-            let (others, strip) = rest.split_at_mut(LANES * width);
-            self.differences(self.family, [rows, columns], [0, self.d], (scales, rates), [sums, strip]);
-            if let Some(Second { d, family, .. }) = second {
-                let kernel = (more_scales, more_rates);
-                self.differences(family, [rows, columns], [2 * self.d, d], kernel, [others, strip]);
-                sums.iter_mut().zip(&*others).for_each(|(sum, other)| *sum *= 0.25 * other);
+            let items = [rows, columns];
+            let (of_first, of_second) = shared.get_mut().split_at_mut(kept * strip);
+            if kept > 1 {
+                self.four_distances(self.family, items, [0, self.d], of_first);
+                if let Some(Second { d, family, .. }) = second {
+                    self.four_distances(family, items, [2 * self.d, d], of_second);
+                }
             }
-            let count = LANES.min(tile.rows - i * LANES);
-            each(i * LANES, &mut sums[..count * width]);
+            for (kernel, scales) in kernels.iter().enumerate() {
+                let [own, others] = scales.split(self.bandwidths);
+                let (sums, rest) = values.get_mut().split_at_mut(strip);
+                let (factors, work) = rest.split_at_mut(strip);
+                self.differences(self.family, items, [0, self.d], own, of_first, [&mut *sums, &mut *work]);
+                if let Some(Second { d, family, .. }) = second {
+                    self.differences(
+                        family,
+                        items,
+                        [2 * self.d, d],
+                        others,
+                        of_second,
+                        [&mut *factors, work],
+                    );
+                    sums.iter_mut().zip(&*factors).for_each(|(sum, factor)| *sum *= 0.25 * factor);
+                }
+                let count = LANES.min(tile.rows - i * LANES);
+                each(kernel, i * LANES, &mut sums[..count * width]);
+            }
         }
     }
 
-    /// k(x, x') + k(y, y') - k(x, y') - k(y, x') of a group of rows and all columns, whose two points of d numbers
-    /// start at number `at`.
-    fn differences(
+    /// The distances of a group of rows and all columns, whose two points of d numbers start at number `at`: those of
+    /// [`PAIRED`], one after the other.
+    fn four_distances(
+        &self,
+        family: Family,
+        items: [&[Lanes]; 2],
+        [at, d]: [usize; 2],
+        distances: &mut [f32],
+    ) {
+        let len = distances.len() / PAIRED.len();
+        for (which, strip) in PAIRED.iter().zip(distances.chunks_exact_mut(len)) {
+            self.distances_of(family, items, [at, d], *which, strip);
+        }
+    }
+
+    /// The distances of one of [`PAIRED`].
+    fn distances_of(
         &self,
         family: Family,
         [rows, columns]: [&[Lanes]; 2],
         [at, d]: [usize; 2],
-        (scales, rates): (&[f32], &[[f32; 2]]),
-        [sums, strip]: [&mut [f32]; 2],
+        (x, z, _): (usize, usize, f32),
+        strip: &mut [f32],
+    ) {
+        let (rows, place) = (&rows[at + x * d..], [at + z * d, d]);
+        if family == Family::Laplace {
+            add_up::<ABSOLUTE>(rows, columns, self.stride(), place, strip);
+        } else {
+            add_up::<SQUARED>(rows, columns, self.stride(), place, strip);
+        }
+    }
+
+    /// k(x, x') + k(y, y') - k(x, y') - k(y, x') of a group of rows and all columns, whose two points of d numbers
+    /// start at number `at`; `distances` are the four if they are kept.
+    fn differences(
+        &self,
+        family: Family,
+        items: [&[Lanes]; 2],
+        place: [usize; 2],
+        Scales { scales, rates }: Scales<'_>,
+        distances: &[f32],
+        [sums, work]: [&mut [f32]; 2],
     ) {
         sums.fill(0.0);
-        for (x, z, sign) in [(0, 0, 1.0), (d, d, 1.0), (0, d, -1.0), (d, 0, -1.0)] {
-            let place = [at + z, d];
-            if family == Family::Laplace {
-                add_up::<ABSOLUTE>(&rows[at + x..], columns, self.stride(), place, strip);
-            } else {
-                add_up::<SQUARED>(&rows[at + x..], columns, self.stride(), place, strip);
+        let len = work.len();
+        for (which, pair) in PAIRED.into_iter().enumerate() {
+            match distances.get(which * len..(which + 1) * len).filter(|_| distances.len() > len) {
+                Some(distances) => work.copy_from_slice(distances),
+                None => self.distances_of(family, items, place, pair, work),
             }
-            kernel_values(family, strip, scales, rates);
-            sums.iter_mut().zip(&*strip).for_each(|(sum, k)| *sum += sign * k);
+            kernel_values(family, work, scales, rates);
+            let (_, _, sign) = pair;
+            sums.iter_mut().zip(&*work).for_each(|(sum, k)| *sum += sign * k);
         }
     }
 
@@ -661,9 +741,19 @@ impl Pairs {
     /// the same way.
     pub(super) fn distances(
         &self,
+        inputs: [&[f32]; 2],
+        tile: &Tile,
+        scratch: &mut Scratch,
+        each: impl FnMut(usize, &mut [f32]),
+    ) {
+        self.strips(inputs, tile, &mut scratch.shared, each);
+    }
+
+    fn strips(
+        &self,
         [rows, columns]: [&[f32]; 2],
         tile: &Tile,
-        Scratch(memory): &mut Scratch,
+        memory: &mut Memory,
         mut each: impl FnMut(usize, &mut [f32]),
     ) {
         let (stride, width) = (self.stride(), tile.width());
@@ -683,6 +773,26 @@ impl Pairs {
             each(i * LANES, &mut strip[..count * width]);
         }
     }
+}
+
+/// Which two points of two items are compared, the first or the second of each, and the sign of their kernel value.
+const PAIRED: [(usize, usize, f32); 4] = [(0, 0, 1.0), (1, 1, 1.0), (0, 1, -1.0), (1, 0, -1.0)];
+
+/// Calls `each` with every kernel and distances that it may replace: copies of them, but for the last kernel.
+fn for_each(
+    kernels: &[Scales<'_>],
+    distances: &mut [f32],
+    memory: &mut Memory,
+    mut each: impl FnMut(usize, Scales<'_>, &mut [f32]),
+) {
+    let Some((last, others)) = kernels.split_last() else { return };
+    for (kernel, scales) in others.iter().enumerate() {
+        memory.resize(distances.len());
+        let copy = &mut memory.get_mut()[..distances.len()];
+        copy.copy_from_slice(distances);
+        each(kernel, *scales, copy);
+    }
+    each(others.len(), *last, distances);
 }
 
 /// The groups of `count` points from a place on.
@@ -985,9 +1095,13 @@ pub(super) fn fill(case: Case, pairs: &Pairs) -> Case {
         let label = |_: usize, value: f32| (2.0 * value).round();
         case = case.map("rows", label).map("columns", label);
     }
-    let scale = |i: usize| match i.checked_sub(pairs.bandwidths) {
-        None => pairs.family.scale((pairs.d as f64).sqrt() * (1.0 + i as f64)) as f32,
-        Some(i) => pairs.second().family.scale(1.0 + i as f64) as f32,
+    let scale = |i: usize| {
+        let (kernel, i) = (i / pairs.scales_len(), i % pairs.scales_len());
+        let factor = 1.0 + 0.5 * kernel as f64;
+        match i.checked_sub(pairs.bandwidths) {
+            None => pairs.family.scale(factor * (pairs.d as f64).sqrt() * (1.0 + i as f64)) as f32,
+            Some(i) => pairs.second().family.scale(factor * (1.0 + i as f64)) as f32,
+        }
     };
     case.map("scales", |i, _| scale(i))
 }
@@ -1000,7 +1114,7 @@ mod tests {
     fn blocks_leave_little_empty() {
         let pairs = |n, m| Pairs { n, m, ..case_pairs()[1].0.clone() };
         for (n, m, block) in [(2016, 2016, 288), (2048, 2048, 256), (2000, 1, 224), (3000, 3000, 160)] {
-            assert_eq!(pairs(n, m).fitting_block(MOST_POINTS, 0), block, "{n} and {m} points");
+            assert_eq!(pairs(n, m).fitting_block(MOST_POINTS, 0, 1), block, "{n} and {m} points");
         }
     }
 }

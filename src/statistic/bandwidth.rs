@@ -267,7 +267,7 @@ impl Selection {
             second: None,
             reach: UNLIMITED,
         };
-        pairs.block = pairs.fitting_block(MOST_POINTS, 0);
+        pairs.block = pairs.fitting_block(MOST_POINTS, 0, 1);
         let blocks = pairs.blocks();
         pairs.slice = blocks;
         let mut plan = Plan::default();

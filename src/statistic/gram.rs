@@ -212,7 +212,7 @@ impl<'a> Pass<'a> {
             // Whole blocks make a bin.
             Extra::Bins(bin) => {
                 let fits = |&block: &usize| {
-                    bin % block == 0 && Pairs { block, ..pairs.clone() }.iterations(0) <= MOST_ITERATIONS
+                    bin % block == 0 && Pairs { block, ..pairs.clone() }.iterations(0, 1) <= MOST_ITERATIONS
                 };
                 (1..=MOST_POINTS.min(*bin)).rev().find(fits).unwrap_or(1)
             }
@@ -224,7 +224,7 @@ impl<'a> Pass<'a> {
                 BITS * (1..=MOST_POINTS / BITS).rev().find(fits).unwrap_or(1)
             }
             // With few pairs of each point, small blocks hold few that are out of reach.
-            _ => pairs.fitting_block(pairs.reach.min(MOST_POINTS).next_multiple_of(BITS), draws),
+            _ => pairs.fitting_block(pairs.reach.min(MOST_POINTS).next_multiple_of(BITS), draws, 1),
         };
         let block = pairs.block;
         let block_bytes = 4 * (pairs.pitch() * pairs.stride().max(TERMS)).max(draws);
@@ -265,7 +265,7 @@ impl<'a> Pass<'a> {
             let results = plan.buffer("forms", pairs.blocks() * draws);
             let extra = [("members", members), ("form_parts", form_parts)];
             let buffers = [&inputs[..], &parts, &extra].concat();
-            plan.call(program, PairForms { pairs: pairs.clone(), draws }, &buffers)?;
+            plan.call(program, PairForms { pairs: pairs.clone(), draws, kernels: 1 }, &buffers)?;
             let fold = FoldForms { pairs: pairs.clone(), draws };
             plan.call(program, fold, &[("form_parts", form_parts), ("forms", results)])?;
             (labels, forms) = (Some(members), Some(results));
@@ -282,7 +282,7 @@ impl<'a> Pass<'a> {
             &[(Side::Rows, row_parts), (Side::Columns, column_parts)]
         };
         for &(side, parts) in sides {
-            let fold = FoldSums { pairs: pairs.clone(), side };
+            let fold = FoldSums { pairs: pairs.clone(), side, kernels: 1 };
             plan.call(program, fold, &[("parts", parts), ("sums", sums)])?;
         }
         if let Extra::Bins(bin) = extra {
