@@ -35,8 +35,11 @@ struct Variant {
     info: Arc<ModuleInfo>,
 }
 
-/// The variants of all kernels; none where a shader is not valid.
-static VARIANTS: LazyLock<Vec<(&Spec, Option<Vec<Variant>>)>> =
+/// A kernel and its variants; none where the shader is not valid.
+type Variants = (&'static Spec, Option<Vec<Variant>>);
+
+/// Those of all kernels.
+static VARIANTS: LazyLock<Vec<Variants>> =
     LazyLock::new(|| ALL.iter().map(|spec| (*spec, variants(spec))).collect());
 
 /// A shader with the values of its overrides put in.

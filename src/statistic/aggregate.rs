@@ -17,7 +17,7 @@ pub mod independence;
 pub use combine::Combine;
 
 use super::bandwidth::distance_quantiles;
-use super::gram::{Extra, Gram, Labels, Pass, near_pairs};
+use super::gram::{Gram, Labels, grams, near_pairs};
 use super::null;
 use super::p_value::{PValue, TIE};
 use super::points::Points;
@@ -174,9 +174,7 @@ pub fn aggregate(
         Null::Wild => null::rademacher(n, settings.seed, total),
     };
     let (mut pairs, mut members, mut scales) = (0.0, Vec::new(), Vec::new());
-    for (index, kernel) in kernels.iter().enumerate() {
-        let mut part = |done: f64| progress((index as f64 + done) / kernels.len() as f64);
-        let drawn = draws(device, [x, y], kernel, &labels, settings, &mut part)?;
+    for drawn in draws(device, [x, y], &kernels, &labels, settings, progress)? {
         pairs += drawn.evaluations;
         scales.push(drawn.squares.sqrt());
         members.push(Member { values: drawn.values, tie: TIE * drawn.mean.abs() });
@@ -294,39 +292,47 @@ struct Drawn {
     evaluations: f64,
 }
 
+/// The statistics of each kernel.
 fn draws(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
-    kernel: &Kernel,
+    kernels: &[Kernel],
     labels: &Labels,
     settings: &Settings,
     progress: &mut dyn FnMut(f64),
-) -> Result<Drawn> {
-    let extra = Extra::Forms(labels);
+) -> Result<Vec<Drawn>> {
+    let all: Vec<&Kernel> = kernels.iter().collect();
+    let coordinates = kernels[0].coordinates.as_deref();
     match settings.null {
         Null::Exact => {
-            let gram = Gram::new(device, [x, y], kernel, &extra, false, progress)?;
+            let points = Points::new(x, y, coordinates)?;
             let size = x.len().min(y.len()) as f64;
-            let squares = gram.k2.iter().map(|k| k[0] + k[1]).sum::<f64>() / (size * (size - 1.0));
-            let mean = estimates(&gram, kernel).mean_kernel;
-            Ok(Drawn {
+            let drawn = |(gram, kernel): (Gram, &Kernel)| Drawn {
                 values: statistics(&gram, labels, None),
-                squares,
-                mean,
+                squares: gram.k2.iter().map(|k| k[0] + k[1]).sum::<f64>() / (size * (size - 1.0)),
+                mean: estimates(&gram, kernel).mean_kernel,
                 evaluations: gram.evaluations,
-            })
+            };
+            Ok(grams(device, &points, &all, &[], labels, progress)?
+                .into_iter()
+                .zip(kernels)
+                .map(drawn)
+                .collect())
         }
         Null::Wild => {
             // One item for (x_i, y_i): a draw swaps some of them, which turns the signs of their rows around.
-            let points = Points::paired(x, y, kernel.coordinates.as_deref())?.within(settings.budget);
-            let gram = Pass::new(device, &points, kernel, &extra, false)?.run(progress)?;
-            let pairs = 2.0 * gram.evaluations;
-            let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
-            let sum: f64 = rows.iter().sum();
-            let dots = null::dot(labels, x.len(), &rows);
-            let values = gram.forms.iter().zip(dots).map(|(q, l)| (4.0 * (q - l) + sum) / pairs).collect();
-            let squares = gram.k2.iter().map(|k| k[0]).sum::<f64>() / pairs;
-            Ok(Drawn { values, squares, mean: squares.sqrt(), evaluations: 4.0 * gram.evaluations })
+            let points = Points::paired(x, y, coordinates)?.within(settings.budget);
+            let drawn = |gram: Gram| {
+                let pairs = 2.0 * gram.evaluations;
+                let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
+                let sum: f64 = rows.iter().sum();
+                let dots = null::dot(labels, x.len(), &rows);
+                let values =
+                    gram.forms.iter().zip(dots).map(|(q, l)| (4.0 * (q - l) + sum) / pairs).collect();
+                let squares = gram.k2.iter().map(|k| k[0]).sum::<f64>() / pairs;
+                Drawn { values, squares, mean: squares.sqrt(), evaluations: 4.0 * gram.evaluations }
+            };
+            Ok(grams(device, &points, &all, &[], labels, progress)?.into_iter().map(drawn).collect())
         }
     }
 }

@@ -17,7 +17,7 @@
 //! bandwidth stays that of the sample, so its level is right to the extent that the rule would choose much the same again.
 
 use super::bandwidth::Resolved;
-use super::gram::{Extra, Pass};
+use super::gram::{Extra, Gram, Labels, Pass, grams};
 use super::null;
 use super::p_value::{self, PValue, TIE, normal_tail};
 use super::points::Points;
@@ -27,6 +27,7 @@ use super::{Bandwidth, Kernel, Sample};
 use crate::density::{Density, Scored};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
+use crate::kernel::pair_forms::BITS;
 use crate::kernel::pairs::Family;
 use crate::random::{Sequence, Stream};
 use serde::Serialize;
@@ -351,19 +352,17 @@ impl Stein {
                 Points::stein(Sample::new(self.scored.d, &points), &scores)?.within(settings.budget)
             }
         };
-        let mut drawn = Vec::with_capacity(kernels.len());
-        for (index, kernel) in kernels.iter().enumerate() {
-            let mut part = |done: f64| progress((index as f64 + done) / kernels.len() as f64);
-            let gram = Pass::new(device, &stein, kernel, &Extra::Forms(&labels), false)?.run(&mut part)?;
+        let all: Vec<&Kernel> = kernels.iter().collect();
+        let drawn = |gram: Gram| {
             let pairs = 2.0 * gram.evaluations;
             let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
             let sum: f64 = rows.iter().sum();
             let dots = null::dot(&labels, self.n(), &rows);
             let values =
                 gram.forms.iter().zip(dots).map(|(q, l)| (4.0 * q - 4.0 * l + sum) / pairs).collect();
-            drawn.push(Drawn { values, tie: 0.0, rows, evaluations: gram.evaluations });
-        }
-        Ok(drawn)
+            Drawn { values, tie: 0.0, rows, evaluations: gram.evaluations }
+        };
+        Ok(grams(device, &stein, &all, &[], &labels, progress)?.into_iter().map(drawn).collect())
     }
 
     /// The means of u over i != j: of the sample, and of samples of the model, each with all kernels.
@@ -375,14 +374,25 @@ impl Stein {
         settings: &Settings,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Vec<Drawn>> {
-        let run = |scored: &Scored, kernel: &Kernel| {
+        // Forms are not wanted, but go with many kernels in a pass.
+        let none = Labels { draws: 1, words: vec![0; self.n().div_ceil(BITS)] };
+        let all: Vec<&Kernel> = kernels.iter().collect();
+        let run = |scored: &Scored| {
             let points = Points::stein(Sample::new(scored.d, &scored.points), &scored.scores)?;
-            let gram = Pass::new(device, &points, kernel, &Extra::None, false)?.run(&mut |_| {})?;
-            let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
-            let values = vec![rows.iter().sum::<f64>() / self.pairs()];
-            Ok(Drawn { values, tie: 0.0, rows, evaluations: gram.evaluations })
+            let grams = match kernels {
+                [kernel] => {
+                    vec![Pass::new(device, &points, kernel, &Extra::None, false)?.run(&mut |_| {})?]
+                }
+                _ => grams(device, &points, &all, &[], &none, &mut |_| {})?,
+            };
+            let drawn = |gram: Gram| {
+                let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
+                let values = vec![rows.iter().sum::<f64>() / self.pairs()];
+                Drawn { values, tie: 0.0, rows, evaluations: gram.evaluations }
+            };
+            Ok::<Vec<Drawn>, Error>(grams.into_iter().map(drawn).collect())
         };
-        let mut all = kernels.iter().map(|kernel| run(&self.scored, kernel)).collect::<Result<Vec<_>>>()?;
+        let mut all_drawn = run(&self.scored)?;
         for draw in 1..=settings.permutations {
             let mut random = Sequence::new(settings.seed, Stream::Parametric, draw as u32);
             let drawn = candidate.density.sample(self.n(), &mut random).ok_or_else(|| {
@@ -393,14 +403,13 @@ impl Stein {
                 None => Scored::new(candidate.density, sample)?,
                 Some(refit) => Scored::new(&*refit(sample, settings.seed)?, sample)?,
             };
-            for (all, kernel) in all.iter_mut().zip(kernels) {
-                let drawn = run(&scored, kernel)?;
+            for (all, drawn) in all_drawn.iter_mut().zip(run(&scored)?) {
                 all.evaluations += drawn.evaluations;
                 all.values.extend(drawn.values);
             }
             progress(draw as f64 / settings.permutations as f64);
         }
-        Ok(all)
+        Ok(all_drawn)
     }
 
     /// The sum over i of u(`x_i`, `x_i`).

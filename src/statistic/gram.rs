@@ -21,6 +21,9 @@ const SLICE_BYTES: usize = 64 << 20;
 /// Most blocks of a slice: far below the 65,535 workgroups and loop iterations that devices promise.
 const SLICE_BLOCKS: usize = 1 << 14;
 
+/// Most kernels of a pass: the CPU keeps a tile of values of each.
+const MOST_KERNELS: usize = 32;
+
 /// Largest buffer of parts, a step's intermediate sums.
 const PARTS_BYTES: usize = 16 << 20;
 
@@ -113,9 +116,14 @@ impl Extra<'_> {
     }
 }
 
-/// Work of one row block with all columns of a slice.
-fn row_block_flop(pairs: &Pairs, extra: &Extra<'_>) -> usize {
-    pairs.band() * pairs.block * pairs.block * extra.flop_each(pairs)
+/// Work of one row block with all columns of a slice, for each kernel.
+fn row_block_flop(pairs: &Pairs, extra: &Extra<'_>, kernels: usize) -> usize {
+    pairs.band() * pairs.block * pairs.block * extra.flop_each(pairs) * kernels
+}
+
+/// Bytes of the parts of one row block.
+fn parts_bytes(pairs: &Pairs, draws: usize, kernels: usize) -> usize {
+    4 * pairs.band() * kernels * (pairs.block * TERMS).max(draws)
 }
 
 /// Many 0/1 label vectors over all points, as bits: point p of a sample is bit p % 32 of its word (p / 32, b).
@@ -170,11 +178,69 @@ impl Gram {
     }
 }
 
+/// The sums of many kernels, with the forms of the same labels: kernels share passes, and in a pass all distances,
+/// as far as they are of one family. For [`Value::Dependence`] a kernel goes with that one of `others`.
+///
+/// `progress` is called with the fraction that is done.
+///
+/// # Errors
+/// If a kernel or the device cannot do it.
+pub fn grams(
+    device: &Device,
+    points: &Points,
+    kernels: &[&Kernel],
+    others: &[&Kernel],
+    labels: &Labels,
+    progress: &mut dyn FnMut(f64),
+) -> Result<Vec<Gram>> {
+    let forms: Vec<Form> = kernels.iter().map(|kernel| points.form(kernel)).collect();
+    let alike = |a: usize, b: usize| {
+        let same = |a: &Kernel, b: &Kernel| {
+            (a.family, a.bandwidths.len()) == (b.family, b.bandwidths.len()) && a.coordinates == b.coordinates
+        };
+        let others = others.is_empty() || same(others[a], others[b]);
+        same(kernels[a], kernels[b]) && others && forms[a] == forms[b]
+    };
+    let extra = Extra::Forms(labels);
+    let mut all = Vec::with_capacity(kernels.len());
+    while all.len() < kernels.len() {
+        let first = all.len();
+        let run = (first..kernels.len()).take_while(|&next| alike(first, next)).count();
+        let range = first..first + run.min(together(device, points, kernels[first], labels.draws));
+        let mut part =
+            |done: f64| progress((first as f64 + done * range.len() as f64) / kernels.len() as f64);
+        let others = others.get(range.clone()).unwrap_or_default();
+        let mut pass = Pass::with_kernels(device, points, &kernels[range.clone()], others, &extra, false)?;
+        all.extend(pass.run_each(&mut part)?);
+    }
+    Ok(all)
+}
+
+/// How many kernels a pass takes.
+fn together(device: &Device, points: &Points, kernel: &Kernel, draws: usize) -> usize {
+    let mut pairs = pairs_of(points, kernel, points.form(kernel), false);
+    let most = most_points(&pairs);
+    pairs.block = pairs.fitting_block(most, draws, 1);
+    pairs.slice = pairs.blocks().min(SLICE_BLOCKS);
+    let fits = |&kernels: &usize| {
+        // More kernels shall not make blocks smaller; on the CPU loops have no limit.
+        let same_blocks =
+            device.info().engine == "cpu" || pairs.fitting_block(most, draws, kernels) == pairs.block;
+        same_blocks && parts_bytes(&pairs, draws, kernels) <= PARTS_BYTES
+    };
+    (1..=MOST_KERNELS).rev().find(fits).unwrap_or(1)
+}
+
+/// Most points of a block: with few pairs of each point, small blocks hold few that are out of reach.
+fn most_points(pairs: &Pairs) -> usize {
+    pairs.reach.min(MOST_POINTS).next_multiple_of(BITS)
+}
+
 /// A pass with its points on an engine, which can be run more than once.
 pub struct Pass<'a> {
     engine: Box<dyn Engine>,
     pairs: Pairs,
-    kernel: Kernel,
+    kernels: Vec<Kernel>,
     extra: Extra<'a>,
     /// All points, in blocks.
     blocks: Vec<f32>,
@@ -199,7 +265,21 @@ impl<'a> Pass<'a> {
         extra: &Extra<'a>,
         cross: bool,
     ) -> Result<Self> {
-        kernel.check()?;
+        Self::with_kernels(device, points, &[kernel], &[], extra, cross)
+    }
+
+    /// The same with several kernels of one family, for [`Extra::Forms`]; `other_kernels` are those of the other
+    /// variable, if not that of the points.
+    fn with_kernels(
+        device: &Device,
+        points: &Points,
+        kernels: &[&Kernel],
+        other_kernels: &[&Kernel],
+        extra: &Extra<'a>,
+        cross: bool,
+    ) -> Result<Self> {
+        kernels.iter().chain(other_kernels).try_for_each(|kernel| kernel.check())?;
+        let (kernel, count) = (kernels[0], kernels.len());
         if points.reach != UNLIMITED && (points.value == Value::Kernel || points.reach == 0) {
             return Err(Error::usage(
                 "only pairs of items of one sample can be limited to near ones, at a distance of at least 1",
@@ -223,14 +303,13 @@ impl<'a> Pass<'a> {
                 };
                 BITS * (1..=MOST_POINTS / BITS).rev().find(fits).unwrap_or(1)
             }
-            // With few pairs of each point, small blocks hold few that are out of reach.
-            _ => pairs.fitting_block(pairs.reach.min(MOST_POINTS).next_multiple_of(BITS), draws, 1),
+            _ => pairs.fitting_block(most_points(&pairs), draws, 1),
         };
         let block = pairs.block;
-        let block_bytes = 4 * (pairs.pitch() * pairs.stride().max(TERMS)).max(draws);
+        let block_bytes = 4 * (pairs.pitch() * pairs.stride().max(count * TERMS)).max(count * draws);
         pairs.slice = (SLICE_BYTES / block_bytes).min(SLICE_BLOCKS).clamp(1, pairs.blocks());
-        let parts = 4 * pairs.band() * (block * TERMS).max(draws);
-        let most = (PARTS_BYTES / parts).min(STEP_FLOP / row_block_flop(&pairs, extra));
+        let most = (PARTS_BYTES / parts_bytes(&pairs, draws, count))
+            .min(STEP_FLOP / row_block_flop(&pairs, extra, count));
         pairs.slab = most.clamp(1, pairs.slice);
 
         let mut plan = Plan::default();
@@ -238,11 +317,11 @@ impl<'a> Pass<'a> {
         // One slice holds all points: rows and columns are the same.
         let columns =
             if pairs.slice == pairs.blocks() { rows } else { plan.buffer("columns", pairs.slice_len()) };
-        let scales = plan.buffer("scales", pairs.scales_len());
-        let parts_len = pairs.slab * pairs.band() * block * TERMS;
+        let scales = plan.buffer("scales", count * pairs.scales_len());
+        let parts_len = pairs.slab * pairs.band() * count * block * TERMS;
         let row_parts = plan.buffer("row parts", parts_len);
         let column_parts = plan.buffer("column parts", parts_len);
-        let sums = plan.buffer("sums", sums_len(&pairs));
+        let sums = plan.buffer("sums", count * sums_len(&pairs));
         let program = plan.program("pairs");
         let inputs = [("rows", rows), ("columns", columns), ("scales", scales)];
         let parts = [("row_parts", row_parts), ("column_parts", column_parts)];
@@ -261,12 +340,12 @@ impl<'a> Pass<'a> {
             (others, forms) = (Some([y, scales_y, order]), Some(results));
         } else if draws > 0 {
             let members = plan.buffer("members", members_len(&pairs, draws));
-            let form_parts = plan.buffer("form parts", pairs.slab * pairs.band() * draws);
-            let results = plan.buffer("forms", pairs.blocks() * draws);
+            let form_parts = plan.buffer("form parts", pairs.slab * pairs.band() * count * draws);
+            let results = plan.buffer("forms", pairs.blocks() * count * draws);
             let extra = [("members", members), ("form_parts", form_parts)];
             let buffers = [&inputs[..], &parts, &extra].concat();
-            plan.call(program, PairForms { pairs: pairs.clone(), draws, kernels: 1 }, &buffers)?;
-            let fold = FoldForms { pairs: pairs.clone(), draws };
+            plan.call(program, PairForms { pairs: pairs.clone(), draws, kernels: count }, &buffers)?;
+            let fold = FoldForms { pairs: pairs.clone(), draws: count * draws };
             plan.call(program, fold, &[("form_parts", form_parts), ("forms", results)])?;
             (labels, forms) = (Some(members), Some(results));
         } else {
@@ -282,7 +361,7 @@ impl<'a> Pass<'a> {
             &[(Side::Rows, row_parts), (Side::Columns, column_parts)]
         };
         for &(side, parts) in sides {
-            let fold = FoldSums { pairs: pairs.clone(), side, kernels: 1 };
+            let fold = FoldSums { pairs: pairs.clone(), side, kernels: count };
             plan.call(program, fold, &[("parts", parts), ("sums", sums)])?;
         }
         if let Extra::Bins(bin) = extra {
@@ -296,8 +375,12 @@ impl<'a> Pass<'a> {
         }
         let bytes = plan.bytes();
         let mut engine = device.load(Arc::new(plan))?;
-        let second = points.second.as_ref().map_or(Vec::new(), |second| scales_of(&second.kernel));
-        engine.write(scales, bytemuck::cast_slice(&[scales_of(kernel), second].concat()))?;
+        let second = points.second.as_ref().map(|second| &second.kernel);
+        let of_each = kernels.iter().enumerate().flat_map(|(i, kernel)| {
+            let second = other_kernels.get(i).copied().or(second);
+            [scales_of(kernel), second.map_or(Vec::new(), scales_of)].concat()
+        });
+        engine.write(scales, bytemuck::cast_slice(&of_each.collect::<Vec<f32>>()))?;
         if let (Some([y, scales_y, order]), Extra::Products(orders)) = (others, extra) {
             engine.write(y, bytemuck::cast_slice(&orders.points.values))?;
             engine.write(scales_y, bytemuck::cast_slice(&scales_of(orders.kernel)))?;
@@ -310,8 +393,8 @@ impl<'a> Pass<'a> {
         if rows == columns {
             engine.write(rows, bytemuck::cast_slice(&blocks))?;
         }
-        let (kernel, extra) = (kernel.clone(), extra.clone());
-        Ok(Self { engine, pairs, kernel, extra, blocks, program, rows, columns, sums, forms, totals, bytes })
+        let (kernels, extra) = (kernels.iter().map(|&kernel| kernel.clone()).collect(), extra.clone());
+        Ok(Self { engine, pairs, kernels, extra, blocks, program, rows, columns, sums, forms, totals, bytes })
     }
 
     /// How distances are computed.
@@ -329,6 +412,11 @@ impl<'a> Pass<'a> {
     /// # Errors
     /// If the device fails.
     pub fn run(&mut self, progress: &mut dyn FnMut(f64)) -> Result<Gram> {
+        Ok(self.run_each(progress)?.swap_remove(0))
+    }
+
+    /// The same for each kernel.
+    fn run_each(&mut self, progress: &mut dyn FnMut(f64)) -> Result<Vec<Gram>> {
         self.clear()?;
         let batches = self.batches();
         let mut flight: VecDeque<Ticket> = VecDeque::new();
@@ -361,8 +449,9 @@ impl<'a> Pass<'a> {
     /// Sets all sums to 0.
     fn clear(&mut self) -> Result<()> {
         let bins = self.totals.as_ref().map(|(buffer, of)| (*buffer, self.pairs.blocks() * of.bins()));
-        let forms = self.forms.map(|buffer| (buffer, self.pairs.blocks() * self.extra.draws()));
-        let sums = Some((self.sums, sums_len(&self.pairs)));
+        let kernels = self.kernels.len();
+        let forms = self.forms.map(|buffer| (buffer, self.pairs.blocks() * kernels * self.extra.draws()));
+        let sums = Some((self.sums, kernels * sums_len(&self.pairs)));
         for (buffer, len) in [sums, forms, bins].into_iter().flatten() {
             self.engine.write(buffer, &vec![0; 4 * len])?;
         }
@@ -383,7 +472,7 @@ impl<'a> Pass<'a> {
     fn batches(&self) -> Vec<Vec<Step>> {
         let pairs = &self.pairs;
         let slices = || (0..pairs.blocks()).step_by(pairs.slice);
-        let step_flop = pairs.slab * row_block_flop(pairs, &self.extra);
+        let step_flop = pairs.slab * row_block_flop(pairs, &self.extra, self.kernels.len());
         let most = (SUBMISSION_FLOP / step_flop).clamp(1, MOST_STEPS);
         let mut batches = Vec::new();
         for rows_at in slices() {
@@ -403,36 +492,46 @@ impl<'a> Pass<'a> {
         batches
     }
 
-    /// Reads the sums.
-    fn result(&mut self) -> Result<Gram> {
-        let Self { engine, pairs, kernel, extra, sums, forms: form_buffer, totals, bytes, .. } = self;
-        let (k, mut k2) = point_sums(&engine.read(*sums)?, pairs, kernel);
-        if matches!(extra, Extra::None) {
-            k2.clear();
-        }
-        let forms = match (form_buffer, extra) {
-            (Some(buffer), Extra::Products(orders)) => block_sums(&engine.read(*buffer)?, orders.draws),
-            (Some(buffer), Extra::Forms(labels)) => {
-                forms(&engine.read(*buffer)?, labels, kernel, pairs.centre())
-            }
-            _ => Vec::new(),
-        };
-        let bins = match totals {
-            Some((buffer, totals)) => bin_table(&engine.read(*buffer)?, totals, kernel, &k),
+    /// Reads the sums of each kernel.
+    fn result(&mut self) -> Result<Vec<Gram>> {
+        let Self { engine, pairs, kernels, extra, sums, forms: form_buffer, totals, bytes, .. } = self;
+        let sums = engine.read(*sums)?;
+        let draws = extra.draws();
+        let forms_of_all = match form_buffer {
+            Some(buffer) => block_sums(&engine.read(*buffer)?, kernels.len() * draws),
             None => Vec::new(),
         };
         let [n, m] = [pairs.n as f64, pairs.m as f64];
         let evaluations = if pairs.cross { n * m } else { near_pairs(n + m, pairs.reach) };
-        Ok(Gram {
-            counts: [pairs.n, pairs.m],
-            k,
-            k2,
-            forms,
-            bins,
-            evaluations,
-            form: pairs.form,
-            bytes: *bytes,
-        })
+        let mut grams = Vec::with_capacity(kernels.len());
+        for (index, kernel) in kernels.iter().enumerate() {
+            // Of each block the sums of this kernel.
+            let blocks = sums.chunks_exact(pairs.block * TERMS).skip(index).step_by(kernels.len());
+            let (k, mut k2) = point_sums(&blocks.flatten().copied().collect::<Vec<f32>>(), pairs, kernel);
+            if matches!(extra, Extra::None) {
+                k2.clear();
+            }
+            let own = forms_of_all.get(index * draws..(index + 1) * draws).unwrap_or_default();
+            let forms = match extra {
+                Extra::Forms(labels) => forms(own, labels, kernel, pairs.centre()),
+                _ => own.to_vec(),
+            };
+            let bins = match totals {
+                Some((buffer, totals)) => bin_table(&engine.read(*buffer)?, totals, kernel, &k),
+                None => Vec::new(),
+            };
+            grams.push(Gram {
+                counts: [pairs.n, pairs.m],
+                k,
+                k2,
+                forms,
+                bins,
+                evaluations,
+                form: pairs.form,
+                bytes: *bytes,
+            });
+        }
+        Ok(grams)
     }
 }
 
@@ -494,9 +593,8 @@ fn block_sums(values: &[f32], draws: usize) -> Vec<f64> {
     sums
 }
 
-/// Quadratic forms from those of weightless k less its centre, in row blocks.
-fn forms(values: &[f32], labels: &Labels, kernel: &Kernel, centre: f64) -> Vec<f64> {
-    let sums = block_sums(values, labels.draws);
+/// Quadratic forms from those of weightless k less its centre.
+fn forms(sums: &[f64], labels: &Labels, kernel: &Kernel, centre: f64) -> Vec<f64> {
     let mut counts = vec![0; labels.draws];
     for words in labels.words.chunks_exact(labels.draws) {
         counts.iter_mut().zip(words).for_each(|(count, word)| *count += word.count_ones());

@@ -23,7 +23,7 @@
 //! and of k_i l_i: the first comes from one pass over the pairs for many orders, the second is O(n).
 
 use super::bandwidth::Resolved;
-use super::gram::{Extra, Gram, Orders, Pass};
+use super::gram::{Extra, Gram, Orders, Pass, grams};
 use super::null;
 use super::p_value::{self, PValue, TIE, gamma_tail};
 use super::points::Points;
@@ -202,7 +202,7 @@ pub fn independence(
     }
     if wild {
         let mut wild_progress = |done: f64| progress(if complete { 0.5 + 0.5 * done } else { done });
-        let drawn = wild_draws(device, [x, y], kernels, settings, &mut wild_progress)?;
+        let drawn = wild_draws(device, [x, y], &[kernels], settings, &mut wild_progress)?.swap_remove(0);
         values = drawn.values;
         pairs += drawn.evaluations;
         if !complete {
@@ -288,31 +288,37 @@ pub(super) struct WildDraws {
     pub(super) evaluations: f64,
 }
 
+/// The statistic of paired rows with random signs, for each pair of kernels.
 pub(super) fn wild_draws(
     device: &Device,
     samples: [Sample<'_>; 2],
-    kernels: [&Kernel; 2],
+    kernels: &[[&Kernel; 2]],
     settings: &Settings,
     progress: &mut dyn FnMut(f64),
-) -> Result<WildDraws> {
+) -> Result<Vec<WildDraws>> {
     // Files are often in some order; pairs must be a random choice.
     let order = Sequence::new(settings.seed, Stream::Bins, 2).order(samples[0].len());
     let mixed = samples
         .map(|sample| -> Vec<f64> { order.iter().flat_map(|&i| sample.point(i).iter().copied()).collect() });
     let [x, y] = [0, 1].map(|which| Sample::new(samples[which].d, &mixed[which]));
-    let points = Points::dependence(x, y, kernels)?.within(settings.budget);
+    let points = Points::dependence(x, y, kernels[0])?.within(settings.budget);
     let items = points.counts[0];
     let labels = null::rademacher(items, settings.seed, settings.permutations + 1);
-    let gram = Pass::new(device, &points, kernels[0], &Extra::Forms(&labels), false)?.run(progress)?;
-    let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
-    let sum: f64 = rows.iter().sum();
-    let pairs = 2.0 * gram.evaluations;
-    let scale = kernels[1].weight() / pairs;
-    let dots = null::dot(&labels, items, &rows);
-    let values = gram.forms.iter().zip(dots).map(|(q, l)| scale * (4.0 * (q - l) + sum)).collect();
-    let squares = gram.k2.iter().map(|k| k[0]).sum::<f64>();
-    let size = kernels[1].weight() * (squares / pairs).sqrt();
-    Ok(WildDraws { values, size, evaluations: 8.0 * gram.evaluations })
+    let [of_x, of_y]: [Vec<&Kernel>; 2] =
+        [0, 1].map(|which| kernels.iter().map(|pair| pair[which]).collect());
+    let drawn = |(gram, other): (Gram, &&Kernel)| {
+        let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
+        let sum: f64 = rows.iter().sum();
+        let pairs = 2.0 * gram.evaluations;
+        let scale = other.weight() / pairs;
+        let dots = null::dot(&labels, items, &rows);
+        let values = gram.forms.iter().zip(dots).map(|(q, l)| scale * (4.0 * (q - l) + sum)).collect();
+        let squares = gram.k2.iter().map(|k| k[0]).sum::<f64>();
+        let size = other.weight() * (squares / pairs).sqrt();
+        WildDraws { values, size, evaluations: 8.0 * gram.evaluations }
+    };
+    let grams = grams(device, &points, &of_x, &of_y, &labels, progress)?;
+    Ok(grams.into_iter().zip(&of_y).map(drawn).collect())
 }
 
 /// HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)); 0 where a kernel is constant.

@@ -127,9 +127,8 @@ pub fn aggregate(
                 }
             }
             let means: Vec<f64> = means[0].iter().flat_map(|a| means[1].iter().map(move |b| a * b)).collect();
-            for (index, kernels) in both.iter().enumerate() {
-                let mut part = |done: f64| progress((index as f64 + done) / both.len() as f64);
-                let drawn = wild_draws(device, samples, *kernels, settings, &mut part)?;
+            let drawn = wild_draws(device, samples, &both, settings, progress)?;
+            for (index, drawn) in drawn.into_iter().enumerate() {
                 pairs += drawn.evaluations;
                 let size = means.get(index).map_or(drawn.size, |mean| mean.abs());
                 members.push(Member { values: drawn.values, tie: TIE * size });
