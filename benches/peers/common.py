@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import statistics
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,21 @@ LEARNING_RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
+def device_option(parser):
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where peers work")
+
+
+def choose_jax_platform():
+    """JAX reads its platform when it is imported, before any option is parsed."""
+    platform = "cuda" if {"cuda", "--device=cuda"} & set(sys.argv) else "cpu"
+    os.environ.setdefault("JAX_PLATFORMS", platform)
+    # Products of f32 are f32: on GPUs the default is less.
+    os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
+
+
 def options(description):
     parser = argparse.ArgumentParser(description=description)
+    device_option(parser)
     parser.add_argument("--batch", type=int, default=128, help="images per step")
     parser.add_argument("--images", type=int, default=60000, help="images per epoch")
     parser.add_argument("--epochs", type=int, default=3, help="timed epochs, after a warm-up epoch")

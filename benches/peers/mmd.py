@@ -1,4 +1,4 @@
-"""Kernel sums and the MMD permutation test on the CPU: elbo beside other libraries.
+"""Kernel sums and the MMD permutation test: elbo beside other libraries.
 
 `sums` is the sum of the Gaussian kernel between 8192 rows and 8192 others (2048 for 784
 columns), in Gpairs/s: 10^9 values of the kernel a second. `mmd` is all three sums of MMD²,
@@ -17,7 +17,7 @@ import statistics
 import sys
 from collections import Counter
 
-from train import CORES, HERE, INSTALL, cpu_model, last_line
+from train import HERE, INSTALL, last_line, place
 
 SUMS = {
     "JAX": ["mmd_jax.py"],
@@ -34,10 +34,20 @@ PEERS = {
         "eager": ["mmd_torch.py"],
         "compiled": ["mmd_torch.py", "--compile"],
         "re-indexing": ["mmd_torch.py", "--reindex"],
+        "alibi-detect": ["mmd_alibi.py"],
+        "alibi-detect, KeOps": ["mmd_alibi.py", "--keops"],
     },
 }
-LIBRARIES = {"eager": "PyTorch", "compiled": "PyTorch", "re-indexing": "PyTorch"}
+# They have no GPU version.
+CPU_ONLY = ["scikit-learn"]
+LIBRARIES = {
+    "eager": "PyTorch",
+    "compiled": "PyTorch",
+    "re-indexing": "PyTorch",
+    "alibi-detect, KeOps": "alibi-detect",
+}
 TOLERANCE = 1e-4
+ALIBI = "`pip install alibi-detect torch pykeops` in an environment of its own, as it wants numpy < 2"
 
 
 def agree(values):
@@ -56,7 +66,7 @@ def run_elbo(args, n, d):
     command = [args.binary, "bench", "mmd", "--engine", args.engine]
     command += ["--n", str(n), "--m", str(n), "--d", str(d)]
     if args.benchmark == "test":
-        command += ["--permutations", str(args.permutations)]
+        command += ["--permutations", str(args.permutations), "--null", args.null]
     line, error = last_line([*command, "--json"])
     if error:
         fix = "build it with `cargo build --release`, or name it with --binary"
@@ -77,11 +87,13 @@ def run_peer(args, name, n, d):
     command = [sys.executable, str(HERE / script), args.benchmark, *options]
     command += ["--n", str(n), "--d", str(d), "--seconds", str(args.seconds)]
     command += ["--permutations", str(args.permutations)]
+    command += ["--device", args.device]
     if args.plain:
         command.append("--plain")
     line, error = last_line(command)
     if error and "ModuleNotFoundError" in error:
-        return None, f"{name} is not installed: `{INSTALL}`"
+        how = ALIBI if name.startswith("alibi") else f"`{INSTALL}`"
+        return None, f"{name} is not installed: {how}"
     if error:
         return None, f"{name} failed at d {d}: {error}"
     return line, None
@@ -141,6 +153,8 @@ def main():
     parser.add_argument("--dims", type=int, nargs="+", help="columns: 2 16 64 784 for sums and mmd, 10 for test")
     parser.add_argument("--n", type=int, help="rows of each sample")
     parser.add_argument("--permutations", type=int, default=1000)
+    parser.add_argument("--null", default="exact", help="elbo's permutations: exact or binned")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the peers work")
     parser.add_argument("--peers", nargs="+", metavar="PEER", help="only these, by the table's names")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--plain", action="store_true", help="peers only as their manuals have it")
@@ -151,7 +165,8 @@ def main():
     known = PEERS[args.benchmark]
     if unknown := set(args.peers or []) - set(known):
         parser.error(f"no peer {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    args.peers = [name for name in known if args.peers is None or name in args.peers]
+    wanted = [name for name in known if args.device == "cpu" or name not in CPU_ONLY]
+    args.peers = [name for name in wanted if args.peers is None or name in args.peers]
     sums = args.benchmark != "test"
 
     versions, notes, rows, forms = {}, [], [], []
@@ -173,7 +188,7 @@ def main():
     versions["Python"] = platform.python_version()
     known = ", ".join(f"{name} {version}" for name, version in versions.items())
     print(f"{unit}, median of {args.rounds} rounds. {known}.")
-    print(f"{cpu_model()}, {CORES} cores.")
+    print(f"Peers: {place(args.device)}. elbo: --engine {args.engine}.")
     if forms:
         print("\nThe fastest forms, the most often over the rounds:\n")
         for line in forms:

@@ -7,12 +7,14 @@ import statistics
 import time
 
 import numpy as np
+from common import device_option
 from mmd import agree
 
 
 def options(description, benchmarks=("sums", "mmd", "test")):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("benchmark", choices=benchmarks)
+    device_option(parser)
     parser.add_argument("--n", type=int, default=2000, help="rows of x, and of y")
     parser.add_argument("--d", type=int, default=10, help="columns")
     parser.add_argument("--permutations", type=int, default=1000, help="for the test")

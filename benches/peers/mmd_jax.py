@@ -1,4 +1,4 @@
-"""Kernel sums and the MMD permutation test in JAX, jitted, on the CPU.
+"""Kernel sums and the MMD permutation test in JAX, jitted.
 
 `sums`, and `mmd`, which is three of them, try each of three forms of the distances, whole and in blocks of rows that are
 taken one after another, so that a block of the matrix stays in the cache. `test` has the
@@ -7,11 +7,10 @@ memberships, which are made beforehand, outside of the time: the whole matrix, o
 of its rows from the diagonal on, about half of it, as it is symmetric.
 """
 
-import os
-
 import mmd_common as common
+from common import choose_jax_platform
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+choose_jax_platform()
 
 import jax
 import jax.numpy as jnp

@@ -1,6 +1,6 @@
-"""Kernel sums with KeOps on the CPU: a LazyTensor's rows summed, in float32.
+"""Kernel sums with KeOps: a LazyTensor's rows summed, in float32.
 
-KeOps compiles each formula with a C++ compiler at its first run, and keeps it. By default
+KeOps compiles each formula at its first run, and keeps it. On the CPU, by default
 its loops are not vectorised, and many times slower: here they are, by the compiler's
 flags, unless CXXFLAGS is set, and by `direct_sum`, which adds up a row without blocks.
 """
@@ -18,18 +18,27 @@ def flags(args):
 
 
 def sums(args):
-    from pykeops.numpy import LazyTensor
+    on_cpu = args.device == "cpu"
+    scheme = "auto" if args.plain or not on_cpu else "direct_sum"
+    if on_cpu:
+        from pykeops.numpy import LazyTensor
+
+        pairs, wide = common.pairs(args), np.float64
+    else:
+        import torch
+        from pykeops.torch import LazyTensor
+
+        put = lambda values: torch.from_numpy(values).to(args.device)
+        pairs, wide = [(put(x), put(y)) for x, y in common.pairs(args)], torch.float64
 
     def run(distances):
         def total(x, y):
             x_i, y_j = LazyTensor(x[:, None]), LazyTensor(y[None])
             k = (-distances(x_i, y_j)).exp()
-            scheme = "auto" if args.plain else "direct_sum"
-            return float(k.sum(axis=1, sum_scheme=scheme).sum(dtype=np.float64))
+            return float(k.sum(axis=1, sum_scheme=scheme).sum(dtype=wide))
 
         return lambda: sum(total(x, y) for x, y in pairs)
 
-    pairs = common.pairs(args)
     forms = {
         "difference": run(lambda x, y: ((x - y) ** 2).sum(-1)),
         "sqdist": run(lambda x, y: x.sqdist(y)),
@@ -39,7 +48,7 @@ def sums(args):
 
 def main():
     args = common.parse(common.options(__doc__, ["sums", "mmd"]))
-    if not args.plain:
+    if not args.plain and args.device == "cpu":
         os.environ.setdefault("CXXFLAGS", flags(args))  # read when it is imported
     import pykeops
 

@@ -1,4 +1,4 @@
-"""Kernel sums and the MMD permutation test in PyTorch on the CPU: eager, or with `--compile`.
+"""Kernel sums and the MMD permutation test in PyTorch: eager, or with `--compile`.
 
 `sums`, and `mmd`, which is three of them, try each form of the distances, whole and in blocks of rows, so that a block of
 the matrix stays in the cache. `test` has the sums of all permutations from products of
@@ -62,7 +62,8 @@ def difference(x, yt):
 
 
 def sums(args):
-    pairs = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in common.pairs(args)]
+    put = lambda values: torch.from_numpy(values).to(args.device)
+    pairs = [(put(x), put(y)) for x, y in common.pairs(args)]
     known = [(expanded, expanded_parts), (cdist, cdist_parts)]
     if not args.plain:
         known.append((augmented, augmented_parts))
@@ -93,12 +94,12 @@ def gram(x, y, xx, yy):
 
 def test(args):
     n = args.n
-    z = torch.from_numpy(np.concatenate(common.samples(args)))
-    members = torch.from_numpy(common.memberships(args))
+    z = torch.from_numpy(np.concatenate(common.samples(args))).to(args.device)
+    members = torch.from_numpy(common.memberships(args)).to(args.device)
 
     def mmd2(z, members, rows):
         squares = z.square().sum(1)
-        sums, xx = torch.zeros(2 * n), torch.zeros(members.shape[1])
+        sums, xx = z.new_zeros(2 * n), z.new_zeros(members.shape[1])
         for start in range(0, 2 * n, rows):
             here, rest = slice(start, start + rows), slice(start, None)
             k = gram(z[here], z[rest], squares[here], squares[rest])
@@ -122,7 +123,7 @@ def test(args):
 
 def reindex(args):
     n = args.n
-    z = torch.from_numpy(np.concatenate(common.samples(args)))
+    z = torch.from_numpy(np.concatenate(common.samples(args))).to(args.device)
     squares = z.square().sum(1)
 
     def mmd2(k):
@@ -130,7 +131,7 @@ def reindex(args):
         return same - 2 * k[n:, :n].mean()
 
     def permuted():
-        order = torch.randperm(2 * n)
+        order = torch.randperm(2 * n, device=z.device)
         return mmd2(k[order][:, order])
 
     def observed():

@@ -1,6 +1,6 @@
-"""Training speed on the CPU, in images a second: elbo, JAX, PyTorch eager and compiled.
+"""Training speed in images a second: elbo, JAX, PyTorch eager and compiled; on a GPU as CUDA graphs too.
 
-Each round runs all four in turn, each in its own process; a cell is the median over the
+Each round runs all of them in turn, each in its own process; a cell is the median over the
 rounds. The ratio is elbo's rate over the fastest peer's in the same round, again the
 median over the rounds. Standard output is a Markdown table.
 """
@@ -19,6 +19,10 @@ PEERS = {
     "JAX": ["train_jax.py"],
     "eager": ["train_torch.py"],
     "compiled": ["train_torch.py", "--compile"],
+}
+CUDA_PEERS = {
+    "reduce-overhead": ["train_torch.py", "--compile", "--mode", "reduce-overhead"],
+    "CUDA graph": ["train_torch.py", "--graph"],
 }
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 INSTALL = f"{Path(sys.executable).name} -m pip install -r benches/peers/requirements.txt"
@@ -55,7 +59,8 @@ def run_elbo(args, batch):
 
 
 def run_peer(args, name, batch):
-    command = [sys.executable, str(HERE / PEERS[name][0]), *PEERS[name][1:]]
+    script, *options = (PEERS | CUDA_PEERS)[name]
+    command = [sys.executable, str(HERE / script), *options, "--device", args.device]
     command += ["--batch", str(batch), "--images", str(args.images), "--epochs", str(args.epochs)]
     if args.mnist:
         command += ["--mnist", args.mnist]
@@ -65,6 +70,17 @@ def run_peer(args, name, batch):
     if error:
         return None, None, f"{name} failed: {error}"
     return line["images_per_second"], line["version"], None
+
+
+def place(device):
+    """Where peers worked."""
+    if device == "cpu":
+        return f"{cpu_model()}, {CORES} cores"
+    try:
+        query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        return subprocess.run(query, capture_output=True, text=True).stdout.splitlines()[0]
+    except (OSError, IndexError):
+        return "a GPU that nvidia-smi does not name"
 
 
 def cpu_model():
@@ -90,9 +106,10 @@ def main():
     parser.add_argument("--images", type=int, default=60000, help="images per epoch, for the peers")
     parser.add_argument("--epochs", type=int, default=3, help="timed epochs, for the peers")
     parser.add_argument("--mnist", metavar="DIR", help="train on MNIST's IDX gz files")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the peers work")
     args = parser.parse_args()
 
-    names = ["elbo", *PEERS]
+    names = ["elbo", *PEERS, *(CUDA_PEERS if args.device == "cuda" else [])]
     versions, notes, rows = {}, [], []
     for batch in args.batches:
         rates = {name: [] for name in names}
@@ -116,8 +133,8 @@ def main():
         ratio = f"{statistics.median(ratios):.2f}" if ratios else "–"
         rows.append([str(batch), *(cell(rates[name]) for name in names), ratio])
 
-    print("| batch | elbo | JAX | eager | compiled | ratio to the fastest peer |")
-    print("|--:|--:|--:|--:|--:|--:|")
+    print(f"| batch | {' | '.join(names)} | ratio to the fastest peer |")
+    print(f"|--:|{'--:|' * len(names)}--:|")
     for row in rows:
         print(f"| {' | '.join(row)} |")
     print()
@@ -128,7 +145,7 @@ def main():
         known.append(f"PyTorch {torch}")
     known.append(f"Python {platform.python_version()}")
     print(f"Images a second, median of {args.rounds} rounds. {', '.join(known)}.")
-    print(f"{cpu_model()}, {CORES} cores.")
+    print(f"Peers: {place(args.device)}. elbo: --engine {args.engine}.")
     for note in notes:
         print(f"\n{note}.")
 

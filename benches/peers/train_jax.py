@@ -1,4 +1,4 @@
-"""How many images a second JAX trains on, on the CPU.
+"""How many images a second JAX trains on.
 
 A whole epoch is one jitted call: `lax.scan` over the steps, with the parameters and
 Adam's moments donated, so that they are updated in place. Images stay in memory as f32.
@@ -6,12 +6,11 @@ The clock covers the permutation, every step, and the sums of the two losses.
 """
 
 import functools
-import os
 import time
 
 import common
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+common.choose_jax_platform()
 
 import jax
 import jax.numpy as jnp

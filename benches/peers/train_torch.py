@@ -1,9 +1,10 @@
-"""How many images a second PyTorch trains on, on the CPU: eager, or compiled with `--compile`.
+"""How many images a second PyTorch trains on: eager, or compiled with `--compile`.
 
 Images stay in memory as f32; each step selects its rows of one permutation, and nothing
 is read back until the epoch ends. Eager uses PyTorch's fused Adam. Compiled, the whole
-step (selection, noise, both passes, sums and Adam) is one `torch.compile`d graph. The
-clock covers the permutation, every step, and the sums of the two losses.
+step (selection, noise, both passes, sums and Adam) is one `torch.compile`d graph, with
+`--mode reduce-overhead` replayed as a CUDA graph. `--graph` captures the eager step in a
+CUDA graph. The clock covers the permutation, every step, and the sums of the two losses.
 """
 
 import time
@@ -39,18 +40,20 @@ class Vae(nn.Module):
         return (0.5 * sse + kl) / len(x), torch.stack([sse.detach(), kl.detach()])
 
 
-def eager_step(model, images, scores):
+def eager_step(model, images, scores, capturable=False):
     adam = torch.optim.Adam(
         model.parameters(),
         lr=common.LEARNING_RATE,
         betas=(common.BETA1, common.BETA2),
         eps=common.EPSILON,
         fused=True,
+        capturable=capturable,
     )
 
     def step(rows):
         adam.zero_grad(set_to_none=True)
-        loss, sums = model(images.index_select(0, rows), torch.randn(len(rows), common.LATENT))
+        noise = torch.randn(len(rows), common.LATENT, device=rows.device)
+        loss, sums = model(images.index_select(0, rows), noise)
         loss.backward()
         adam.step()
         scores.add_(sums)
@@ -58,20 +61,44 @@ def eager_step(model, images, scores):
     return step
 
 
-def compiled_step(model, images, scores):
+def graph_step(model, images, scores, batch):
+    """The eager step, captured once in a CUDA graph after a few steps on another stream."""
+    eager = eager_step(model, images, scores, capturable=True)
+    static_rows = torch.zeros(batch, dtype=torch.int64, device=images.device)
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            eager(static_rows)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        eager(static_rows)
+
+    def step(rows):
+        static_rows.copy_(rows)
+        graph.replay()
+
+    return step
+
+
+def compiled_step(model, images, scores, mode):
     """Adam is written out, so that it is compiled in one graph with the gradients."""
     params = {name: tensor.detach() for name, tensor in model.named_parameters()}
     first = {name: torch.zeros_like(tensor) for name, tensor in params.items()}
     second = {name: torch.zeros_like(tensor) for name, tensor in params.items()}
-    t = torch.zeros(())
+    t = torch.zeros((), device=images.device)
+    # CUDA graphs take tensors that change in place only where their addresses never do.
+    for tensor in [*params.values(), *first.values(), *second.values(), t, scores, images]:
+        torch._dynamo.mark_static_address(tensor)
 
     def loss(params, x, noise):
         return functional_call(model, params, (x, noise))
 
-    @torch.compile(fullgraph=True)
+    @torch.compile(fullgraph=True, mode=mode)
     def step(rows):
         x = images.index_select(0, rows)
-        noise = torch.randn(len(rows), common.LATENT)
+        noise = torch.randn(len(rows), common.LATENT, device=images.device)
         grads, sums = grad(loss, has_aux=True)(params, x, noise)
         scores.add_(sums)
         t.add_(1)
@@ -90,20 +117,30 @@ def compiled_step(model, images, scores):
 def main():
     parser = common.options(__doc__)
     parser.add_argument("--compile", action="store_true", help="torch.compile the step")
+    parser.add_argument("--mode", default="default", help="that of torch.compile")
+    parser.add_argument("--graph", action="store_true", help="one CUDA graph of the eager step")
     args = common.parse(parser)
+    if args.graph and args.device != "cuda":
+        parser.error("--graph needs --device cuda")
+    device = torch.device(args.device)
     torch.manual_seed(args.seed)
-    images = torch.from_numpy(common.training_images(args))
+    images = torch.from_numpy(common.training_images(args)).to(device)
     args.count = len(images)
     steps = args.count // args.batch
-    model = Vae()
-    scores = torch.zeros(2)
-    step = (compiled_step if args.compile else eager_step)(model, images, scores)
+    model = Vae().to(device)
+    scores = torch.zeros(2, device=device)
+    if args.compile:
+        step = compiled_step(model, images, scores, args.mode)
+    elif args.graph:
+        step = graph_step(model, images, scores, args.batch)
+    else:
+        step = eager_step(model, images, scores)
 
     seconds = []
     for _ in range(1 + args.epochs):
         start = time.perf_counter()
         scores.zero_()
-        order = torch.randperm(args.count)[: steps * args.batch]
+        order = torch.randperm(args.count, device=device)[: steps * args.batch]
         for rows in order.view(steps, args.batch):
             step(rows)
         sums = scores.tolist()
@@ -111,10 +148,11 @@ def main():
 
     test = None
     if args.evaluate:
-        x = torch.from_numpy(common.test_images(args))
+        x = torch.from_numpy(common.test_images(args)).to(device)
         with torch.no_grad():
-            test = (model(x, torch.randn(len(x), common.LATENT))[1] / len(x)).tolist()
-    peer = "torch-compiled" if args.compile else "torch-eager"
+            noise = torch.randn(len(x), common.LATENT, device=device)
+            test = (model(x, noise)[1] / len(x)).tolist()
+    peer = "torch-compiled" if args.compile else "torch-graph" if args.graph else "torch-eager"
     means = [score / (steps * args.batch) for score in sums]
     common.report(peer, args, torch.__version__, seconds[1:], means, test)
 
