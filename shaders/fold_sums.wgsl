@@ -1,5 +1,5 @@
-// rows:     sums[class(J), row r of I] += sum over J of row_parts[I, J, r]
-// columns:  sums[class(I), column c of J] += sum over I < J of column_parts[I, J, c]
+// rows:     sums[class(J), I, k, row r] += sum over J of row_parts[I, J, k, r]
+// columns:  sums[class(I), J, k, column c] += sum over I < J of column_parts[I, J, k, c]
 //
 // parts: (slab, band, kernels, block, 2)    sums: (2, blocks, kernels, block, 2)
 

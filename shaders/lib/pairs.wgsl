@@ -17,10 +17,10 @@ var<workgroup> tile_values: array<f32, TILE_LEN>;
 fn block_sums(pair: Block_pair, thread: u32) {
     for (var row = 0u; row < pair.rows; row += TILE) {
         for (var column = 0u; column < pair.columns; column += TILE) {
-            let parts = shared_of(row, column, thread);
+            let base = base_of(row, column, thread);
             for (var kernel = 0u; kernel < params.kernels; kernel++) {
                 let scale = kernel * (params.bandwidths + params.bandwidths_2);
-                keep(values_of(pair, parts, scale), row, column);
+                keep(values_of(pair, base, scale), row, column);
                 workgroupBarrier();
                 add_sums(pair, row, column, thread, kernel);
                 tile_ready(pair, row, column, thread, kernel);

@@ -16,7 +16,7 @@ const DEPENDENCE = 3u;
 override FAMILY_2: u32;
 
 // Of a thread's four rows and four columns, what values of all kernels are made of.
-struct Shared {
+struct Base {
     m: u32,
     n: u32,
     // Distances; for STEIN then scores and what mixes both; for PAIRED four distances, for DEPENDENCE four more.
@@ -25,13 +25,13 @@ struct Shared {
 
 // The values of a thread's four rows and four columns; 0 for padding, out of reach, and for a point with itself.
 fn values(pair: Block_pair, row: u32, column: u32, thread: u32) -> Tile {
-    return values_of(pair, shared_of(row, column, thread), 0u);
+    return values_of(pair, base_of(row, column, thread), 0u);
 }
 
-fn shared_of(row: u32, column: u32, thread: u32) -> Shared {
+fn base_of(row: u32, column: u32, thread: u32) -> Base {
     let group = vec2(column, row) / TILE;
     let corner = first_of(group, thread);
-    var result = Shared(corner.y, corner.x, array<mat4x4<f32>, 8>());
+    var result = Base(corner.y, corner.x, array<mat4x4<f32>, 8>());
     if VALUE == STEIN {
         let sums = stein_sums(corner.y, corner.x);
         result.parts[0] = sums[0];
@@ -59,25 +59,22 @@ fn shared_of(row: u32, column: u32, thread: u32) -> Shared {
 }
 
 // The values of the kernel whose scales start at `scale`.
-fn values_of(pair: Block_pair, shared_: Shared, scale: u32) -> Tile {
+fn values_of(pair: Block_pair, base: Base, scale: u32) -> Tile {
     var k: mat4x4<f32>;
     if VALUE == STEIN {
-        k = stein_values(shared_.parts[0], shared_.parts[1], shared_.parts[2], scale);
+        k = stein_values(base.parts[0], base.parts[1], base.parts[2], scale);
     } else if VALUE == PAIRED || VALUE == DEPENDENCE {
-        let own = params.bandwidths;
-        k = kernel_values(FAMILY, scale, own, shared_.parts[0]) + kernel_values(FAMILY, scale, own, shared_.parts[1])
-            - kernel_values(FAMILY, scale, own, shared_.parts[2]) - kernel_values(FAMILY, scale, own, shared_.parts[3]);
+        let x = array(base.parts[0], base.parts[1], base.parts[2], base.parts[3]);
+        k = differences(FAMILY, scale, params.bandwidths, x);
         if VALUE == DEPENDENCE {
-            let more = params.bandwidths_2;
-            let at = scale + own;
-            let l = kernel_values(FAMILY_2, at, more, shared_.parts[4]) + kernel_values(FAMILY_2, at, more, shared_.parts[5])
-                - kernel_values(FAMILY_2, at, more, shared_.parts[6]) - kernel_values(FAMILY_2, at, more, shared_.parts[7]);
+            let y = array(base.parts[4], base.parts[5], base.parts[6], base.parts[7]);
+            let l = differences(FAMILY_2, scale + params.bandwidths, params.bandwidths_2, y);
             k = mat4x4(0.25 * k[0] * l[0], 0.25 * k[1] * l[1], 0.25 * k[2] * l[2], 0.25 * k[3] * l[3]);
         }
     } else {
-        k = kernel_values(FAMILY, scale, params.bandwidths, shared_.parts[0]);
+        k = kernel_values(FAMILY, scale, params.bandwidths, base.parts[0]);
     }
-    return masked(pair, Tile(shared_.m, shared_.n, array(k[0], k[1], k[2], k[3])));
+    return masked(pair, Tile(base.m, base.n, array(k[0], k[1], k[2], k[3])));
 }
 
 // The same values, 0 where they are no pair.
@@ -113,6 +110,12 @@ fn kernel_values(family: u32, scale: u32, bandwidths: u32, distance: mat4x4<f32>
         sums[3] += kernel_value(family, s, distance[3]);
     }
     return sums;
+}
+
+// k(x, x') + k(y, y') - k(x, y') - k(y, x') of these four distances.
+fn differences(family: u32, scale: u32, bandwidths: u32, distances: array<mat4x4<f32>, 4>) -> mat4x4<f32> {
+    return kernel_values(family, scale, bandwidths, distances[0]) + kernel_values(family, scale, bandwidths, distances[1])
+        - kernel_values(family, scale, bandwidths, distances[2]) - kernel_values(family, scale, bandwidths, distances[3]);
 }
 
 // Items have params.d numbers and then as many others. No workgroup memory: the three sums of each of the 16 pairs

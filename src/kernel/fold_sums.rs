@@ -1,11 +1,11 @@
 //! Adds the parts of [`super::pair_sums`] to the sums of each point.
 //!
 //! ```text
-//! rows:     sums[class(J), row r of I] += sum over J of row_parts[I, J, r]
-//! columns:  sums[class(I), column c of J] += sum over I < J of column_parts[I, J, c]
+//! rows:     sums[class(J), I, k, row r] += sum over J of row_parts[I, J, k, r]
+//! columns:  sums[class(I), J, k, column c] += sum over I < J of column_parts[I, J, k, c]
 //! ```
 //!
-//! `sums: (2, blocks, kernels, block, 2)`: with the points of X and with those of Y; of k and of k^2, of each kernel. Always in the
+//! `sums: (2, blocks, kernels, block, 2)`: with the points of X and with those of Y; of k and of k^2. Always in the
 //! order of the blocks, so that the same run gives the same bits.
 
 use super::pair_sums::{TERMS, parts_len};

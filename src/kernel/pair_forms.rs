@@ -6,10 +6,10 @@
 //! w = 2 where I < J, 1 where I = J: the sum over all tiles is a_b' K a_b with a zero diagonal
 //! ```
 //!
-//! One pass serves several kernels k of the same family, which share all distances: `scales: (kernels, scales)`;
+//! Several kernels k of one family share all distances: `scales: (kernels, scales)`. k is taken less its centre.
 //! `members`: the vectors a_b as bits, `(blocks * block / 32, draws)` words; bit p % 32 of word (p / 32, b) is
-//! a_b of point p; k is taken less its centre. `form_parts: (slab, band, kernels, draws)`; `row_parts, column_parts: (slab,
-//! band, kernels, block, 2)`; the rest as in [`super::pair_sums`].
+//! a_b of point p. `form_parts: (slab, band, kernels, draws)`, `row_parts, column_parts: (slab, band, kernels, block,
+//! 2)`; the rest as in [`super::pair_sums`].
 //!
 //! On the CPU a tile of K is multiplied with the bits of its columns, as numbers, by faer; on the GPU the tile
 //! lies in workgroup memory and each thread takes one vector at a time.

@@ -179,7 +179,7 @@ impl Gram {
 }
 
 /// The sums of many kernels, with the forms of the same labels: kernels share passes, and in a pass all distances,
-/// as far as they are of one family. For [`Value::Dependence`] a kernel goes with that one of `others`.
+/// as far as they are of one family. For [`Value::Dependence`] there are as many `others`, each kernel's partner.
 ///
 /// `progress` is called with the fraction that is done.
 ///
