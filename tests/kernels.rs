@@ -1,6 +1,6 @@
 //! Every kernel, every case, both engines, against the f64 reference.
 //!
-//! The comparison itself is in `src/suite.rs`.
+//! The comparison itself is in `src/measure/suite.rs`.
 
 mod common;
 
@@ -8,9 +8,9 @@ use common::GpuTests;
 use elbo::engine::{Choice, Device};
 use elbo::kernel::ALL;
 use elbo::kernel::baseline::Baseline;
+use elbo::measure::suite;
 use elbo::program::{Case, Plan, Spec};
 use elbo::random::{Stream, key, philox};
-use elbo::suite;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::{Arc, LazyLock};
 
