@@ -258,9 +258,9 @@ impl Kernel for OneVariant {
 }
 
 /// What all calls of a kernel share. Numbers here are written nowhere else.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Spec {
-    /// The name: `shaders/NAME.wgsl`, `src/kernel/NAME.rs`.
+    /// The name: `shaders/FOLDER/NAME.wgsl`, `src/kernel/FOLDER/NAME.rs`.
     pub name: &'static str,
     /// The formula in one line.
     pub formula: &'static str,
@@ -272,7 +272,7 @@ pub struct Spec {
     pub writes: &'static [&'static str],
     /// The ones of `reads` that hold packed bytes instead of f32 numbers.
     pub words: &'static [&'static str],
-    /// The one of `writes`, if any, that holds partial sums, one row a step: only the total counts, and each
+    /// The one of `writes`, if any, that holds partial sums, one row per step: only the total counts, and each
     /// engine may cut it into parts as it likes, as long as all are written.
     pub partial_sums: Option<PartialSums>,
     /// Sizes for tests and benches: 1, around a tile, a prime, a large one.
@@ -280,12 +280,53 @@ pub struct Spec {
 }
 
 /// A buffer of partial sums, `(slots, parts, terms)`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct PartialSums {
     /// Its WGSL name.
     pub buffer: &'static str,
     /// How many sums are interleaved.
     pub terms: usize,
+}
+
+impl Spec {
+    /// A kernel without buffers or cases.
+    pub const fn new(name: &'static str, formula: &'static str, source: &'static str) -> Self {
+        Self {
+            name,
+            formula,
+            source,
+            reads: &[],
+            writes: &[],
+            words: &[],
+            partial_sums: None,
+            cases: Vec::new,
+        }
+    }
+
+    /// With buffers that it only reads.
+    pub const fn reads(self, reads: &'static [&'static str]) -> Self {
+        Self { reads, ..self }
+    }
+
+    /// With buffers that it writes.
+    pub const fn writes(self, writes: &'static [&'static str]) -> Self {
+        Self { writes, ..self }
+    }
+
+    /// With packed bytes in some of the buffers that it reads.
+    pub const fn words(self, words: &'static [&'static str]) -> Self {
+        Self { words, ..self }
+    }
+
+    /// With partial sums in a buffer that it writes, `terms` of them interleaved.
+    pub const fn partial_sums(self, buffer: &'static str, terms: usize) -> Self {
+        Self { partial_sums: Some(PartialSums { buffer, terms }), ..self }
+    }
+
+    /// With sizes at which it is tested.
+    pub const fn cases(self, cases: fn() -> Vec<Case>) -> Self {
+        Self { cases, ..self }
+    }
 }
 
 /// Buffer sizes, grid and work of one call.

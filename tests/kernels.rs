@@ -71,20 +71,18 @@ fn philox_on_the_gpu(device: &Device) -> Result<(), Failed> {
     struct Words {
         counters: usize,
     }
-    static SPEC: Spec = Spec {
-        name: "philox_words",
-        formula: "words = philox(counter, key)",
-        source: concat!(
+    static SPEC: Spec = Spec::new(
+        "philox_words",
+        "words = philox(counter, key)",
+        concat!(
             include_str!("philox_words.wgsl"),
             include_str!("../shaders/lib/random.wgsl"),
             include_str!("../shaders/lib/shuffle.wgsl")
         ),
-        reads: &["counters"],
-        writes: &["words"],
-        words: &["counters"],
-        partial_sums: None,
-        cases: Vec::new,
-    };
+    )
+    .reads(&["counters"])
+    .writes(&["words"])
+    .words(&["counters"]);
     impl Kernel for Words {
         fn spec(&self) -> &'static Spec {
             &SPEC

@@ -459,56 +459,81 @@ fn lints_find_nothing() {
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 
-/// A kernel is `shaders/NAME.wgsl`, `src/kernel/NAME.rs` and a line in the list: none of the three alone.
+/// A kernel is `shaders/FOLDER/NAME.wgsl`, `src/kernel/FOLDER/NAME.rs` and a line in the list: none of the three alone.
 #[test]
 fn files_match_the_list() {
     let mut listed: Vec<_> = ALL.iter().map(|spec| spec.name.to_owned()).collect();
     listed.sort_unstable();
     assert!(listed.windows(2).all(|pair| pair[0] != pair[1]), "two kernels of one name in {listed:?}");
-
-    let shaders: Vec<_> = files("shaders", "wgsl").into_keys().collect();
-    assert_eq!(shaders, listed, "files in shaders/, expected the kernels in ALL");
+    let named = |mut paths: Vec<String>| {
+        paths.sort_by(|a, b| name(a).cmp(name(b)));
+        paths
+    };
+    let shaders = named(kernel_shaders().into_keys().collect());
+    assert_eq!(shaders.iter().map(|path| name(path)).collect::<Vec<_>>(), listed, "files in shaders/");
 
     // Files without a spec are helpers of the others.
     let mut modules = files("src/kernel", "rs");
-    modules.retain(|_, text| text.contains("pub static SPEC"));
-    let modules: Vec<_> = modules.into_keys().collect();
-    assert_eq!(modules, listed, "files in src/kernel/ with a SPEC, expected the kernels in ALL");
+    modules.retain(|_, text| text.contains("static SPEC: Spec"));
+    assert_eq!(
+        named(modules.into_keys().collect()),
+        shaders,
+        "files in src/kernel/ with a SPEC, as in shaders/"
+    );
 }
 
-/// The source of a kernel is its own file, then files of `shaders/lib`, and nothing else; each is used.
+/// The source of a kernel is its own file, then the files of `shaders/lib` that it says it is `with`, and nothing else;
+/// each is used.
 #[test]
 fn sources_are_made_of_the_files() {
-    let (own, library) = (files("shaders", "wgsl"), files("shaders/lib", "wgsl"));
-    let mut unused: BTreeSet<_> = library.keys().collect();
+    let (own, library) = (kernel_shaders(), files("shaders/lib", "wgsl"));
+    let mut unused: BTreeSet<_> = library.keys().map(String::as_str).collect();
     for spec in ALL {
-        let name = spec.name;
-        let text = own.get(name).unwrap_or_else(|| panic!("kernel `{name}`: no shaders/{name}.wgsl"));
-        let mut rest = spec
-            .source
-            .strip_prefix(text.as_str())
-            .unwrap_or_else(|| panic!("kernel `{name}`: its source does not start with shaders/{name}.wgsl"));
-        while !rest.is_empty() {
-            let part =
-                library.iter().find_map(|(file, text)| Some((file, rest.strip_prefix(text.as_str())?)));
-            let (file, after) =
-                part.unwrap_or_else(|| panic!("kernel `{name}`: no file in shaders/lib starts {rest}"));
-            unused.remove(file);
-            rest = after;
-        }
+        let (path, text) = own.iter().find(|(path, _)| name(path) == spec.name).expect(spec.name);
+        let with = text.lines().take_while(|line| line.starts_with("//"));
+        let with = with.filter_map(|line| line.strip_prefix("// with: ")).next().unwrap_or_default();
+        let parts: Vec<_> = with.split(", ").filter(|part| !part.is_empty()).collect();
+        let file = |part: &&str| {
+            library
+                .get(*part)
+                .unwrap_or_else(|| panic!("{path}.wgsl is with {part}, but it is not in shaders/lib"))
+        };
+        let expected: String = [text].into_iter().chain(parts.iter().map(file)).map(String::as_str).collect();
+        assert_eq!(spec.source, expected, "the source of `{}` is {path}.wgsl with {parts:?}", spec.name);
+        parts.iter().for_each(|part| {
+            unused.remove(part);
+        });
     }
     assert!(unused.is_empty(), "no kernel uses {unused:?} of shaders/lib");
 }
 
-/// Contents of the files in a folder of the crate, by name without extension.
+/// The file's name in a path.
+fn name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The kernels' own shaders.
+fn kernel_shaders() -> BTreeMap<String, String> {
+    let mut shaders = files("shaders", "wgsl");
+    shaders.retain(|path, _| !path.starts_with("lib/") && !path.starts_with("baseline/"));
+    shaders
+}
+
+/// Contents of the files in a folder of the crate and its folders, by path in it without extension.
 fn files(folder: &str, extension: &str) -> BTreeMap<String, String> {
-    let entries = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).read_dir().expect(folder);
-    entries
-        .map(|entry| entry.expect(folder).path())
-        .filter(|path| path.extension().is_some_and(|found| found == extension))
-        .map(|path| {
-            let stem = path.file_stem().expect("it has an extension").to_string_lossy().into_owned();
-            (stem, std::fs::read_to_string(&path).expect(folder))
-        })
-        .collect()
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let (mut folders, mut found) = (vec![root.clone()], BTreeMap::new());
+    while let Some(inner) = folders.pop() {
+        for path in inner.read_dir().expect(folder).map(|entry| entry.expect(folder).path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|of| of == extension) {
+                let text = std::fs::read_to_string(&path).expect(folder);
+                let inside = path.with_extension("");
+                let inside = inside.strip_prefix(&root).expect("it is in the folder");
+                found.insert(inside.to_string_lossy().into_owned(), text);
+            }
+        }
+    }
+    found
 }

@@ -18,29 +18,23 @@ use std::sync::Arc;
 const THREADS: usize = 64;
 
 macro_rules! baseline {
-    ($kernel:ident, $($library:literal),*) => {
+    ($kernel:ident $(, $library:literal)*) => {
         Spec {
             name: concat!("baseline/", stringify!($kernel)),
-            source: concat!(
-                include_str!(concat!("../../shaders/baseline/", stringify!($kernel), ".wgsl"))
-                $(, include_str!(concat!("../../shaders/lib/", $library, ".wgsl")))*
-            ),
-            formula: $kernel::SPEC.formula,
-            reads: $kernel::SPEC.reads,
-            writes: $kernel::SPEC.writes,
-            words: $kernel::SPEC.words,
+            source: wgsl!(concat!("baseline/", stringify!($kernel)) $(, $library)*),
             partial_sums: None,
             cases: Vec::new,
+            ..$kernel::SPEC
         }
     };
 }
 
 /// All of them. Sizes are tested with the cases of the kernels that they are a baseline of.
 pub static ALL: [Spec; 7] = [
-    baseline!(linear,),
+    baseline!(linear),
     baseline!(latent, "random", "reduce", "step"),
     baseline!(reconstruction, "likelihood", "reduce", "step"),
-    baseline!(backward_input,),
+    baseline!(backward_input),
     baseline!(backward_latent, "step"),
     baseline!(backward_weights, "step"),
     baseline!(pair_sums, "tiles", "family", "exponential", "step"),

@@ -7,7 +7,7 @@
 //! `z: (R, M)`: the normal number of (seed, step, first + r, j), from Philox4x32-10 and Box-Muller
 //! ([`crate::random`]).
 
-use super::product::words;
+use crate::kernel::words::words;
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use crate::random::{LANES, Stream, normals, philox, unit};
 use rayon::prelude::*;
@@ -24,21 +24,10 @@ pub struct Normal {
     pub stream: Stream,
 }
 
-/// See the module.
-pub static SPEC: Spec = Spec {
-    name: "normal",
-    formula: "z ~ N(0, I)",
-    source: concat!(
-        include_str!("../../shaders/normal.wgsl"),
-        include_str!("../../shaders/lib/random.wgsl"),
-        include_str!("../../shaders/lib/step.wgsl")
-    ),
-    reads: &[],
-    writes: &["z"],
-    words: &[],
-    partial_sums: None,
-    cases,
-};
+pub(crate) static SPEC: Spec = Spec::new("normal", "z ~ N(0, I)", wgsl!("normal", "random", "step"))
+    .reads(&[])
+    .writes(&["z"])
+    .cases(cases);
 
 /// Threads of a workgroup; each makes one pair of numbers.
 const THREADS: usize = 64;

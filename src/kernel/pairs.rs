@@ -46,7 +46,17 @@
 //! slices of the points, the same one or different ones, so that samples larger than a device's largest buffer go
 //! through it slice by slice.
 
-use super::product::{Combine, DEPTH, THREADS, TILE, combine, tile_overrides, words};
+pub mod block_totals;
+pub mod fold_forms;
+pub mod fold_sums;
+pub mod pair_forms;
+pub mod pair_gradient;
+pub mod pair_histogram;
+pub mod pair_products;
+pub mod pair_sums;
+
+use super::product::{Combine, DEPTH, THREADS, TILE, combine, tile_overrides};
+use crate::kernel::words::words;
 use crate::memory::Memory;
 use crate::numeric::exp2_parts;
 use crate::program::{Case, MOST_ITERATIONS, Spec, Step};

@@ -7,7 +7,8 @@
 //! `x: (n)`, in place. Both come to rest at a fixed point, and rounding errors die out on the way.
 
 use super::pairs::multiply_add;
-use super::product::{THREADS, words};
+use super::product::THREADS;
+use crate::kernel::words::words;
 use crate::numeric::exp2;
 use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
 use multiversion::multiversion;
@@ -40,20 +41,11 @@ pub struct Probe {
     pub rounds: usize,
 }
 
-/// See the module.
-pub static SPEC: Spec = Spec {
-    name: "probe",
-    formula: "x = x / 2 + 1/4 or x = 2^-x, many times",
-    source: concat!(
-        include_str!("../../shaders/probe.wgsl"),
-        include_str!("../../shaders/lib/exponential.wgsl")
-    ),
-    reads: &[],
-    writes: &["x"],
-    words: &[],
-    partial_sums: None,
-    cases,
-};
+pub(crate) static SPEC: Spec =
+    Spec::new("probe", "x = x / 2 + 1/4 or x = 2^-x, many times", wgsl!("probe", "exponential"))
+        .reads(&[])
+        .writes(&["x"])
+        .cases(cases);
 
 impl Kernel for Probe {
     fn spec(&self) -> &'static Spec {
