@@ -2,7 +2,7 @@
 
 /// The source of a kernel: its own file of `shaders`, then the library files that it names in its line `// with: ..`.
 macro_rules! wgsl {
-    ($own:expr $(, $library:literal)*) => {
+    ($own:literal $(, $library:literal)*) => {
         concat!(
             include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $own, ".wgsl"))
             $(, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/lib/", $library, ".wgsl")))*
@@ -10,7 +10,6 @@ macro_rules! wgsl {
     };
 }
 
-pub mod baseline;
 mod codes;
 mod dense;
 mod images;
@@ -22,9 +21,7 @@ mod words;
 pub use codes::*;
 pub use dense::*;
 pub use images::*;
-pub use pairs::{
-    block_totals, fold_forms, fold_sums, pair_forms, pair_gradient, pair_histogram, pair_products, pair_sums,
-};
+pub use pairs::{fold, pair_forms, pair_gradient, pair_histogram, pair_products, pair_sums};
 
 use crate::program::Spec;
 
@@ -42,9 +39,7 @@ pub const ALL: &[&Spec] = &[
     &pair_sums::SPEC,
     &pair_forms::SPEC,
     &pair_products::SPEC,
-    &fold_sums::SPEC,
-    &fold_forms::SPEC,
-    &block_totals::SPEC,
+    &fold::SPEC,
     &pair_histogram::SPEC,
     &pair_gradient::SPEC,
     &prior_mmd::SPEC,

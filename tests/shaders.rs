@@ -14,7 +14,6 @@ use naga::{AddressSpace, Module, ScalarKind, ShaderStage, StorageAccess, StructM
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::mem::offset_of;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -72,7 +71,7 @@ fn each_variant(check: impl Fn(&Variant) -> Findings) {
 fn variants(spec: &'static Spec) -> Option<Vec<Variant>> {
     let mut sets = BTreeMap::<String, (Vec<_>, Vec<Arc<dyn Kernel>>)>::new();
     for one in (spec.cases)().iter().flat_map(|case| OneVariant::all(&case.kernel)) {
-        let overrides = [one.overrides(), one.variant.overrides.clone()].concat();
+        let overrides = (&one as &dyn Kernel).shader(&one.variant).0.0;
         let (_, cases) = sets.entry(format!("{overrides:?}")).or_insert((overrides, Vec::new()));
         cases.push(Arc::new(one));
     }
@@ -138,8 +137,11 @@ fn each_resolved(check: impl Fn(&Variant, &Resolved) -> Findings) {
 
 #[test]
 fn shaders_are_valid() {
-    let all = ALL.iter().copied().chain(&elbo::kernel::baseline::ALL);
-    let problems: Findings = all.filter_map(|spec| parse(spec).err()).collect();
+    let mut problems: Findings = ALL.iter().filter_map(|spec| parse(spec).err()).collect();
+    for spec in ALL {
+        problems
+            .extend(plain_source(spec).and_then(|source| parse(&Spec { source, ..(*spec).clone() }).err()));
+    }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
@@ -265,16 +267,22 @@ fn params_match_the_kernel() {
         let Some((members, span)) = v.uniform("params") else {
             return vec!["no uniform struct `params`".into()];
         };
-        let mut findings = Findings::new();
+        let (mut findings, mut count) = (Findings::new(), 0);
         for member in members {
-            if !v.is_word(member.ty, &[ScalarKind::Uint, ScalarKind::Float]) {
+            // The head that kernels over pairs share is a struct of its own.
+            let inner = match &v.module.types[member.ty].inner {
+                TypeInner::Struct { members, .. } => members,
+                _ => std::slice::from_ref(member),
+            };
+            count += inner.len();
+            for member in inner.iter().filter(|m| !v.is_word(m.ty, &[ScalarKind::Uint, ScalarKind::Float])) {
                 findings.push(format!("params.{} is no u32 or f32", member.name.as_deref().unwrap_or("?")));
             }
         }
         for case in &v.cases {
             let words = case.params().len();
-            if (members.len(), span as usize) != (words, 4 * words) {
-                let found = format!("{} members in {span} bytes", members.len());
+            if (count, span as usize) != (words, 4 * words) {
+                let found = format!("{count} members in {span} bytes");
                 findings.push(format!("params has {found}, expected the {words} words of {case:?}"));
             }
         }
@@ -282,22 +290,12 @@ fn params_match_the_kernel() {
     });
 }
 
-/// Name, offset and kind of each field of `Step`.
-macro_rules! step_fields {
-    ($($name:ident: $kind:ident),*) => {
-        [$((stringify!($name), offset_of!(Step, $name), ScalarKind::$kind)),*]
-    };
-}
-
 /// The uniform block `step` is laid out as [`Step`] is in Rust.
 #[test]
 fn step_matches_the_struct() {
-    let fields = step_fields![
-        seed: Uint, number: Uint, slot: Uint, epoch: Uint, first: Uint, learning_rate: Float,
-        correction1: Float, correction2: Float, kl_weight: Float, capacity: Float, extra_weight: Float,
-        rows_at: Uint, columns_at: Uint
-    ];
-    assert_eq!(fields.map(|(name, ..)| name), STEP_FIELDS, "STEP_FIELDS, expected the fields of Step");
+    let kind = |of: &str| if of == "f32" { ScalarKind::Float } else { ScalarKind::Uint };
+    let expected: Vec<_> =
+        STEP_FIELDS.iter().map(|&(name, offset, of)| (Some(name), offset, Some(kind(of)))).collect();
     let used = Cell::new(false);
     each_variant(|v| {
         let Some((members, span)) = v.uniform("step") else { return vec![] };
@@ -305,7 +303,6 @@ fn step_matches_the_struct() {
         let mut findings = Findings::new();
         let kind = |m: &StructMember| v.module.types[m.ty].inner.scalar_kind();
         let found: Vec<_> = members.iter().map(|m| (m.name.as_deref(), m.offset as usize, kind(m))).collect();
-        let expected = fields.map(|(name, offset, kind)| (Some(name), offset, Some(kind)));
         if found != expected {
             findings.push(format!("the fields of `step` are {found:?}, expected {expected:?}"));
         }
@@ -379,8 +376,9 @@ fn limits_hold() {
 fn grids_are_within_the_limits() {
     let most = wgpu::Limits::default().max_compute_workgroups_per_dimension as usize;
     each_variant(|v| {
-        let shapes = v.cases.iter().map(|case| (case, case.shape().grid));
-        shapes
+        let grids =
+            v.cases.iter().flat_map(|case| case.variants().into_iter().map(move |of| (case, of.grid)));
+        grids
             .filter(|(_, grid)| grid.iter().any(|groups| !(1..=most).contains(groups)))
             .map(|(kernel, grid)| {
                 format!("{kernel:?} has {grid:?} workgroups, expected 1 to {most} each way")
@@ -486,25 +484,33 @@ fn files_match_the_list() {
 /// each is used.
 #[test]
 fn sources_are_made_of_the_files() {
-    let (own, library) = (kernel_shaders(), files("shaders/lib", "wgsl"));
+    let (own, library) = (files("shaders", "wgsl"), files("shaders/lib", "wgsl"));
     let mut unused: BTreeSet<_> = library.keys().map(String::as_str).collect();
-    for spec in ALL {
-        let (path, text) = own.iter().find(|(path, _)| name(path) == spec.name).expect(spec.name);
-        let with = text.lines().take_while(|line| line.starts_with("//"));
-        let with = with.filter_map(|line| line.strip_prefix("// with: ")).next().unwrap_or_default();
+    let mut check = |path: &str, source: &str| {
+        let text = own.get(path).unwrap_or_else(|| panic!("there is no shaders/{path}.wgsl"));
+        let mut head = text.lines().take_while(|line| line.starts_with("//"));
+        let with = head.find_map(|line| line.strip_prefix("// with: ")).unwrap_or_default();
         let parts: Vec<_> = with.split(", ").filter(|part| !part.is_empty()).collect();
         let file = |part: &&str| {
-            library
-                .get(*part)
-                .unwrap_or_else(|| panic!("{path}.wgsl is with {part}, but it is not in shaders/lib"))
+            library.get(*part).unwrap_or_else(|| panic!("{path}.wgsl: there is no shaders/lib/{part}.wgsl"))
         };
         let expected: String = [text].into_iter().chain(parts.iter().map(file)).map(String::as_str).collect();
-        assert_eq!(spec.source, expected, "the source of `{}` is {path}.wgsl with {parts:?}", spec.name);
-        parts.iter().for_each(|part| {
-            unused.remove(part);
-        });
+        assert!(source == expected, "the source of {path}.wgsl is not its text and those of {parts:?}");
+        unused.retain(|name| !parts.contains(name));
+    };
+    let shaders = kernel_shaders();
+    for spec in ALL {
+        check(shaders.keys().find(|path| name(path) == spec.name).expect(spec.name), spec.source);
+        if let Some(source) = plain_source(spec) {
+            check(&format!("plain/{}", spec.name), source);
+        }
     }
     assert!(unused.is_empty(), "no kernel uses {unused:?} of shaders/lib");
+}
+
+/// The beginner's shader of a kernel, if it has one.
+fn plain_source(spec: &Spec) -> Option<&'static str> {
+    (spec.cases)().iter().find_map(|case| case.kernel.plain()?.source)
 }
 
 /// The file's name in a path.
@@ -515,7 +521,7 @@ fn name(path: &str) -> &str {
 /// The kernels' own shaders.
 fn kernel_shaders() -> BTreeMap<String, String> {
     let mut shaders = files("shaders", "wgsl");
-    shaders.retain(|path, _| !path.starts_with("lib/") && !path.starts_with("baseline/"));
+    shaders.retain(|path, _| !path.starts_with("lib/") && !path.starts_with("plain/"));
     shaders
 }
 

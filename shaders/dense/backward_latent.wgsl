@@ -1,13 +1,13 @@
-// dz[b, j] = sum_h dh[b, h] W[h, j] + e extra_z, and with spread = exp(log_std), z = mu + spread eps, w the weight of
+// dz[b, j] = sum_h dh[b, h] W[h, j] + e extra_z, and with std = exp(log_std), z = mu + std eps, w the weight of
 // the KL (with a capacity C, w times the sign of the batch's mean KL - C):
-//     analytic KL:  dmu = dz + w mu / B      dlog_std = dz eps spread + w (spread^2 - 1) / B
-//     sampled KL:   dmu = dz + w z / B       dlog_std = (dz + w z / B) eps spread - w / B
+//     analytic KL:  dmu = dz + w mu / B      dlog_std = dz eps std + w (std^2 - 1) / B
+//     sampled KL:   dmu = dz + w z / B       dlog_std = (dz + w z / B) eps std - w / B
 //     and then      dmu += e extra_mu        dlog_std += e extra_log_std
 //
 // dh: (B, H)    theta: W (H, M), then the bias    stats, dstats: (B, 2M) = mu, log_std    noise: (B, M) = eps
 // kl_ring: (slots, parts), for the capacity    extra: (B, EXTRA, M), the gradient at z, mu, log_std of another term
 //
-// with: product, step
+// with: elements, product, step
 
 struct Params {
     batch: u32,
@@ -37,39 +37,46 @@ override EXTRA: u32;
 const LEFT_ALONG_K = true;
 const RIGHT_ALONG_K = false;
 
-fn left4(b: u32, h: u32) -> vec4<f32> {
-    return vec4(gradient(b, h), gradient(b + 1u, h), gradient(b + 2u, h), gradient(b + 3u, h));
+fn sizes() -> Sizes {
+    return Sizes(params.batch, params.outputs, params.latent);
 }
 
-fn right4(j: u32, h: u32) -> vec4<f32> {
-    return vec4(weight(h, j), weight(h, j + 1u), weight(h, j + 2u), weight(h, j + 3u));
+fn left(b: u32, h: u32) -> f32 {
+    return dh[b * params.outputs + h];
 }
 
-fn gradient(b: u32, h: u32) -> f32 {
-    if b < params.batch && h < params.outputs {
-        return dh[b * params.outputs + h];
-    }
-    return 0.0;
-}
-
-fn weight(h: u32, j: u32) -> f32 {
-    if h < params.outputs && j < params.latent {
-        return theta[h * params.latent + j];
-    }
-    return 0.0;
+fn right(j: u32, h: u32) -> f32 {
+    return theta[h * params.latent + j];
 }
 
 // w / B of this step.
+var<private> w: f32;
+
+fn finish(b: u32, j: u32, sum: f32) {
+    let m = params.latent;
+    let at = b * 2u * m + j;
+    let mu = stats[at];
+    let std = exp(stats[at + m]);
+    let eps = noise[b * m + j];
+    let dz = sum + extra_term(b, 0u, j);
+    let dz_sampled = dz + w * (mu + std * eps);
+    let dmu = select(dz + w * mu, dz_sampled, SAMPLED_KL);
+    let analytic = dz * eps * std + w * (std * std - 1.0);
+    let dlog_std = select(analytic, dz_sampled * eps * std - w, SAMPLED_KL);
+    dstats[at] = dmu + extra_term(b, 1u, j);
+    dstats[at + m] = dlog_std + extra_term(b, 2u, j);
+}
+
 fn kl_weight() -> f32 {
-    let w = step.kl_weight * params.scale;
+    let weight = step.kl_weight * params.scale;
     if !CAPACITY {
-        return w;
+        return weight;
     }
     var kl = 0.0;
     for (var part = 0u; part < params.parts; part++) {
         kl += kl_ring[step.slot * params.parts + part];
     }
-    return w * sign(kl * params.scale - step.capacity);
+    return weight * sign(kl * params.scale - step.capacity);
 }
 
 fn extra_term(b: u32, part: u32, j: u32) -> f32 {
@@ -81,29 +88,6 @@ fn extra_term(b: u32, part: u32, j: u32) -> f32 {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    var tiles = products(group.xy, thread, params.outputs);
-    let w = kl_weight();
-    let m = params.latent;
-    for (var block = 0u; block < BLOCKS_DOWN * BLOCKS_ACROSS; block++) {
-        var tile = tiles[block];
-        for (var r = 0u; r < 4u; r++) {
-            for (var c = 0u; c < 4u; c++) {
-                let b = tile.m + r;
-                let j = tile.n + c;
-                if b < params.batch && j < m {
-                    let at = b * 2u * m + j;
-                    let mu = stats[at];
-                    let spread = exp(stats[at + m]);
-                    let eps = noise[b * m + j];
-                    let dz = tile.rows[r][c] + extra_term(b, 0u, j);
-                    let dz_sampled = dz + w * (mu + spread * eps);
-                    let dmu = select(dz + w * mu, dz_sampled, SAMPLED_KL);
-                    let analytic = dz * eps * spread + w * (spread * spread - 1.0);
-                    let dlog_std = select(analytic, dz_sampled * eps * spread - w, SAMPLED_KL);
-                    dstats[at] = dmu + extra_term(b, 1u, j);
-                    dstats[at + m] = dlog_std + extra_term(b, 2u, j);
-                }
-            }
-        }
-    }
+    w = kl_weight();
+    multiply(group.xy, thread);
 }

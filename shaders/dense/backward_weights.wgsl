@@ -4,7 +4,7 @@
 //
 // dy: (B, O)    x: (B, I)    theta, m, v: W (O, I), then bias (O)
 //
-// with: product, step
+// with: elements, product, step
 
 struct Params {
     batch: u32,
@@ -26,50 +26,31 @@ struct Params {
 const LEFT_ALONG_K = false;
 const RIGHT_ALONG_K = false;
 
-fn left4(o: u32, b: u32) -> vec4<f32> {
-    return vec4(gradient(b, o), gradient(b, o + 1u), gradient(b, o + 2u), gradient(b, o + 3u));
+fn sizes() -> Sizes {
+    return Sizes(params.outputs, params.batch, params.inputs + 1u);
 }
 
-fn right4(i: u32, b: u32) -> vec4<f32> {
-    return vec4(input(b, i), input(b, i + 1u), input(b, i + 2u), input(b, i + 3u));
+fn left(o: u32, b: u32) -> f32 {
+    return dy[b * params.outputs + o];
 }
 
-fn gradient(b: u32, o: u32) -> f32 {
-    if b < params.batch && o < params.outputs {
-        return dy[b * params.outputs + o];
+fn right(i: u32, b: u32) -> f32 {
+    if i == params.inputs {
+        return 1.0;
     }
-    return 0.0;
+    return x[b * params.inputs + i];
 }
 
-fn input(b: u32, i: u32) -> f32 {
-    if b < params.batch && i < params.inputs {
-        return x[b * params.inputs + i];
-    }
-    return select(0.0, 1.0, i == params.inputs);
-}
-
-@compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    var tiles = products(group.xy, thread, params.batch);
-    for (var block = 0u; block < BLOCKS_DOWN * BLOCKS_ACROSS; block++) {
-        var tile = tiles[block];
-        for (var r = 0u; r < 4u; r++) {
-            for (var c = 0u; c < 4u; c++) {
-                let o = tile.m + r;
-                let i = tile.n + c;
-                if o < params.outputs && i <= params.inputs {
-                    let bias = params.outputs * params.inputs + o;
-                    adam(select(o * params.inputs + i, bias, i == params.inputs), tile.rows[r][c]);
-                }
-            }
-        }
-    }
-}
-
-fn adam(at: u32, g: f32) {
+fn finish(o: u32, i: u32, g: f32) {
+    let at = select(o * params.inputs + i, params.outputs * params.inputs + o, i == params.inputs);
     let mean = params.beta1 * m[at] + (1.0 - params.beta1) * g;
     let square = params.beta2 * v[at] + (1.0 - params.beta2) * (g * g);
     m[at] = mean;
     v[at] = square;
     theta[at] -= step.learning_rate * (mean * step.correction1) / (sqrt(square * step.correction2) + params.epsilon);
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    multiply(group.xy, thread);
 }

@@ -5,9 +5,9 @@
 // h: (B, H)    theta: W (2M, H), then bias (2M); means first    stats: (B, 2M)    noise = eps, z: (B, M)
 // kl_ring: (slots, parts), one partial sum a workgroup
 //
-// Columns of the product alternate mean, log-spread, mean, log-spread: the thread that has one has the other.
+// Columns of the product alternate mean, log-std, mean, log-std: the thread that has one has the other.
 //
-// with: product, random, reduce, step
+// with: elements, product, random, reduce, step
 
 struct Params {
     batch: u32,
@@ -33,29 +33,43 @@ override NOISE: bool;
 const LEFT_ALONG_K = true;
 const RIGHT_ALONG_K = true;
 
-fn left4(b: u32, i: u32) -> vec4<f32> {
-    return vec4(input(b, i), input(b + 1u, i), input(b + 2u, i), input(b + 3u, i));
+fn sizes() -> Sizes {
+    return Sizes(params.batch, params.inputs, 2u * params.latent);
 }
 
-// n is even: latents n / 2 and n / 2 + 1.
-fn right4(n: u32, i: u32) -> vec4<f32> {
-    let j = n / 2u;
+fn left(b: u32, i: u32) -> f32 {
+    return h[b * params.inputs + i];
+}
+
+fn right(n: u32, i: u32) -> f32 {
+    return theta[(n % 2u * params.latent + n / 2u) * params.inputs + i];
+}
+
+// The mean that comes before its log-std, and a thread's sum of the KL.
+var<private> mu: f32;
+var<private> kl: f32;
+
+fn finish(b: u32, n: u32, sum: f32) {
     let m = params.latent;
-    return vec4(weight(j, 0u, i), weight(j, m, i), weight(j + 1u, 0u, i), weight(j + 1u, m, i));
-}
-
-fn input(b: u32, i: u32) -> f32 {
-    if b < params.batch && i < params.inputs {
-        return h[b * params.inputs + i];
+    let j = n / 2u;
+    let l = sum + theta[2u * m * params.inputs + n % 2u * m + j];
+    if n % 2u == 0u {
+        mu = l;
+        return;
     }
-    return 0.0;
-}
-
-fn weight(j: u32, part: u32, i: u32) -> f32 {
-    if j < params.latent && i < params.inputs {
-        return theta[(part + j) * params.inputs + i];
+    var eps = 0.0;
+    if NOISE {
+        eps = normals(j / 2u, step.first + b, step.number, params.stream, step.seed)[j % 2u];
     }
-    return 0.0;
+    let log_std = l;
+    let sample = mu + exp(log_std) * eps;
+    stats[b * 2u * m + j] = mu;
+    stats[b * 2u * m + m + j] = log_std;
+    noise[b * m + j] = eps;
+    z[b * m + j] = sample;
+    let analytic = 0.5 * (mu * mu + exp_excess(2.0 * log_std));
+    let sampled = 0.5 * (sample * sample - eps * eps) - log_std;
+    kl += select(analytic, sampled, SAMPLED_KL);
 }
 
 @compute @workgroup_size(THREADS)
@@ -64,37 +78,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    var tiles = products(group.xy, thread, params.inputs);
-    let m = params.latent;
-    let bias = 2u * m * params.inputs;
-    var kl = 0.0;
-    for (var block = 0u; block < BLOCKS_DOWN * BLOCKS_ACROSS; block++) {
-        var tile = tiles[block];
-        let pair = tile.n / 4u;
-        for (var r = 0u; r < 4u; r++) {
-            let b = tile.m + r;
-            var eps = vec2(0.0);
-            if NOISE {
-                eps = normals(pair, step.first + b, step.number, params.stream, step.seed);
-            }
-            for (var c = 0u; c < 2u; c++) {
-                let j = 2u * pair + c;
-                if b < params.batch && j < m {
-                    let mu = tile.rows[r][2u * c] + theta[bias + j];
-                    let log_std = tile.rows[r][2u * c + 1u] + theta[bias + m + j];
-                    let spread = exp(log_std);
-                    let sample = mu + spread * eps[c];
-                    stats[b * 2u * m + j] = mu;
-                    stats[b * 2u * m + m + j] = log_std;
-                    noise[b * m + j] = eps[c];
-                    z[b * m + j] = sample;
-                    let analytic = 0.5 * (mu * mu + exp_excess(2.0 * log_std));
-                    let sampled = 0.5 * (sample * sample - eps[c] * eps[c]) - log_std;
-                    kl += select(analytic, sampled, SAMPLED_KL);
-                }
-            }
-        }
-    }
+    multiply(group.xy, thread);
     let total = workgroup_sum(thread, vec2(kl, 0.0)).x;
     if thread == 0u {
         // With large tiles there are fewer workgroups than parts: the rest are 0.

@@ -2,7 +2,7 @@
 //
 // x: (B, I)    theta: W (O, I), then bias (O)    y: (B, O)
 //
-// with: product
+// with: elements, product
 
 struct Params {
     batch: u32,
@@ -20,42 +20,24 @@ override RELU: bool;
 const LEFT_ALONG_K = true;
 const RIGHT_ALONG_K = true;
 
-fn left4(b: u32, i: u32) -> vec4<f32> {
-    return vec4(input(b, i), input(b + 1u, i), input(b + 2u, i), input(b + 3u, i));
+fn sizes() -> Sizes {
+    return Sizes(params.batch, params.inputs, params.outputs);
 }
 
-fn right4(o: u32, i: u32) -> vec4<f32> {
-    return vec4(weight(o, i), weight(o + 1u, i), weight(o + 2u, i), weight(o + 3u, i));
+fn left(b: u32, i: u32) -> f32 {
+    return x[b * params.inputs + i];
 }
 
-fn input(b: u32, i: u32) -> f32 {
-    if b < params.batch && i < params.inputs {
-        return x[b * params.inputs + i];
-    }
-    return 0.0;
+fn right(o: u32, i: u32) -> f32 {
+    return theta[o * params.inputs + i];
 }
 
-fn weight(o: u32, i: u32) -> f32 {
-    if o < params.outputs && i < params.inputs {
-        return theta[o * params.inputs + i];
-    }
-    return 0.0;
+fn finish(b: u32, o: u32, sum: f32) {
+    let l = sum + theta[params.outputs * params.inputs + o];
+    y[b * params.outputs + o] = select(l, max(l, 0.0), RELU);
 }
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    var tiles = products(group.xy, thread, params.inputs);
-    for (var block = 0u; block < BLOCKS_DOWN * BLOCKS_ACROSS; block++) {
-        var tile = tiles[block];
-        for (var r = 0u; r < 4u; r++) {
-            for (var c = 0u; c < 4u; c++) {
-                let b = tile.m + r;
-                let o = tile.n + c;
-                if b < params.batch && o < params.outputs {
-                    let sum = tile.rows[r][c] + theta[params.outputs * params.inputs + o];
-                    y[b * params.outputs + o] = select(sum, max(sum, 0.0), RELU);
-                }
-            }
-        }
-    }
+    multiply(group.xy, thread);
 }

@@ -29,26 +29,26 @@ struct Params {
 const LEFT_ALONG_K = true;
 const RIGHT_ALONG_K = true;
 
-fn left4(b: u32, i: u32) -> vec4<f32> {
-    return vec4(input(b, i), input(b + 1u, i), input(b + 2u, i), input(b + 3u, i));
+fn sizes() -> Sizes {
+    return Sizes(params.batch, params.inputs, params.dimension);
 }
 
-fn right4(d: u32, i: u32) -> vec4<f32> {
-    return vec4(weight(d, i), weight(d + 1u, i), weight(d + 2u, i), weight(d + 3u, i));
+fn left(b: u32, i: u32) -> f32 {
+    return h[b * params.inputs + i];
 }
 
-fn input(b: u32, i: u32) -> f32 {
-    if b < params.batch && i < params.inputs {
-        return h[b * params.inputs + i];
-    }
-    return 0.0;
+fn right(d: u32, i: u32) -> f32 {
+    return theta[d * params.inputs + i];
 }
 
-fn weight(d: u32, i: u32) -> f32 {
-    if d < params.dimension && i < params.inputs {
-        return theta[d * params.inputs + i];
-    }
-    return 0.0;
+// Squared errors and losses of a thread.
+var<private> sums: vec2<f32>;
+
+fn finish(b: u32, d: u32, sum: f32) {
+    let at = b * params.dimension + d;
+    let pixel = pixel(sum + theta[params.dimension * params.inputs + d], x[at], params.inverse_variance);
+    dl[at] = pixel.error * params.scale;
+    sums += vec2(pixel.error * pixel.error, pixel.loss);
 }
 
 @compute @workgroup_size(THREADS)
@@ -57,24 +57,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    var tiles = products(group.xy, thread, params.inputs);
-    var sums = vec2<f32>();
-    for (var block = 0u; block < BLOCKS_DOWN * BLOCKS_ACROSS; block++) {
-        var tile = tiles[block];
-        for (var r = 0u; r < 4u; r++) {
-            for (var c = 0u; c < 4u; c++) {
-                let b = tile.m + r;
-                let d = tile.n + c;
-                if b < params.batch && d < params.dimension {
-                    let l = tile.rows[r][c] + theta[params.dimension * params.inputs + d];
-                    let at = b * params.dimension + d;
-                    let pixel = pixel(l, x[at], params.inverse_variance);
-                    dl[at] = pixel.error * params.scale;
-                    sums += vec2(pixel.error * pixel.error, pixel.loss);
-                }
-            }
-        }
-    }
+    multiply(group.xy, thread);
     let total = workgroup_sum(thread, sums);
     if thread == 0u {
         // With large tiles there are fewer workgroups than parts: the rest are 0.

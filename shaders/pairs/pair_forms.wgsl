@@ -7,18 +7,7 @@
 // with: pairs, values, family, exponential, distances, tiles, product, step
 
 struct Params {
-    n: u32,
-    m: u32,
-    stride: u32,
-    block: u32,
-    slice: u32,
-    cross: u32,
-    bandwidths: u32,
-    d: u32,
-    reach: u32,
-    band: u32,
-    d_2: u32,
-    bandwidths_2: u32,
+    pairs: Pairs,
     draws: u32,
     kernels: u32,
 }
@@ -50,8 +39,8 @@ fn bits4(word: u32, first: u32) -> vec4<f32> {
 // Each thread multiplies the tile with one vector at a time: the bits of the 32 columns of a tile stay in
 // registers, and all threads read the same values.
 fn tile_ready(pair: Block_pair, row: u32, column: u32, thread: u32, kernel: u32) {
-    let row_words = (pair.i * params.block + row) / 32u * params.draws;
-    let column_words = (pair.j * params.block + column) / 32u * params.draws;
+    let row_words = (pair.i * params.pairs.block + row) / 32u * params.draws;
+    let column_words = (pair.j * params.pairs.block + column) / 32u * params.draws;
     let weight = select(1.0, 2.0, pair.i < pair.j);
     let first = row == 0u && column == 0u;
     for (var b = thread; b < params.draws; b += THREADS) {

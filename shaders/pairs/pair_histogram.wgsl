@@ -8,16 +8,7 @@
 // with: distances, tiles, product, step
 
 struct Params {
-    n: u32,
-    m: u32,
-    stride: u32,
-    block: u32,
-    slice: u32,
-    cross: u32,
-    bandwidths: u32,
-    d: u32,
-    reach: u32,
-    band: u32,
+    pairs: Pairs,
     shift: u32,
     width: u32,
 }

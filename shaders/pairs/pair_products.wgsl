@@ -1,30 +1,17 @@
 // form_parts[I, J, b] = w sum over r, c of k(row r of block I, column c of block J) l(y[o_b(r)], y[o_b(c)])
+// y: the second variable
 // w = 2 where I < J, 1 where I = J; k and l less their centres
 //
-// rows, columns: (groups, stride, TILE)    scales: (bandwidths)    y: (n, d_y)    scales_y: (bandwidths_y)
+// rows, columns: (groups, stride, TILE)    scales: (bandwidths)
+// second: (n, d_second)    scales_second: (bandwidths_second)
 // order: (draws, n)    form_parts: (slab, band, draws)
 //
 // with: values, family, exponential, distances, tiles, reduce, product, step
 
 struct Params {
-    n: u32,
-    m: u32,
-    stride: u32,
-    block: u32,
-    slice: u32,
-    cross: u32,
-    bandwidths: u32,
-    d: u32,
-    reach: u32,
-    band: u32,
-    d_2: u32,
-    bandwidths_2: u32,
-    d_y: u32,
-    bandwidths_y: u32,
+    pairs: Pairs,
     draws: u32,
 }
-
-override FAMILY_Y: u32;
 
 // Draws of a workgroup: k is computed once for all of them.
 override DRAWS: u32;
@@ -36,8 +23,8 @@ const MOST_DRAWS = 8;
 @group(0) @binding(2) var<storage, read> rows: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> columns: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> scales: array<f32>;
-@group(0) @binding(5) var<storage, read> y: array<f32>;
-@group(0) @binding(6) var<storage, read> scales_y: array<f32>;
+@group(0) @binding(5) var<storage, read> second: array<f32>;
+@group(0) @binding(6) var<storage, read> scales_second: array<f32>;
 @group(0) @binding(7) var<storage, read> order: array<u32>;
 @group(0) @binding(8) var<storage, read_write> form_parts: array<f32>;
 
@@ -70,22 +57,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 }
 
 // Sum over a thread's pairs of k l. Where k is 0, for padding, l is of some other point.
-fn product_of(k: Tile, pair: Block_pair, draw: u32) -> f32 {
-    let last = params.n - 1u;
-    let first = draw * params.n;
-    let c = min(vec4(pair.j * params.block + k.n) + vec4(0u, 1u, 2u, 3u), vec4(last));
-    let z = params.d_y * vec4(order[first + c.x], order[first + c.y], order[first + c.z], order[first + c.w]);
+fn product_of(k: Patch, pair: Block_pair, draw: u32) -> f32 {
+    let last = params.pairs.n - 1u;
+    let first = draw * params.pairs.n;
+    let c = min(vec4(pair.j * params.pairs.block + k.n) + vec4(0u, 1u, 2u, 3u), vec4(last));
+    let z = params.pairs.d_second * vec4(order[first + c.x], order[first + c.y], order[first + c.z], order[first + c.w]);
     var sum = 0.0;
     for (var r = 0u; r < 4u; r++) {
-        let x = params.d_y * order[first + min(pair.i * params.block + k.m + r, last)];
+        let x = params.pairs.d_second * order[first + min(pair.i * params.pairs.block + k.m + r, last)];
         var distance = vec4(0.0);
-        for (var f = 0u; f < params.d_y; f++) {
-            let difference = y[x + f] - vec4(y[z.x + f], y[z.y + f], y[z.z + f], y[z.w + f]);
-            distance += select(difference * difference, abs(difference), FAMILY_Y == LAPLACE);
+        for (var f = 0u; f < params.pairs.d_second; f++) {
+            let difference = second[x + f] - vec4(second[z.x + f], second[z.y + f], second[z.z + f], second[z.w + f]);
+            distance += select(difference * difference, abs(difference), FAMILY_SECOND == LAPLACE);
         }
         var l = vec4(0.0);
-        for (var b = 0u; b < params.bandwidths_y; b++) {
-            l += kernel_value(FAMILY_Y, scales_y[b], distance);
+        for (var b = 0u; b < params.pairs.bandwidths_second; b++) {
+            l += kernel_value(FAMILY_SECOND, scales_second[b], distance);
         }
         sum += dot(k.rows[r], l);
     }

@@ -8,18 +8,7 @@
 // with: values, family, exponential, distances, tiles, product, step
 
 struct Params {
-    n: u32,
-    m: u32,
-    stride: u32,
-    block: u32,
-    slice: u32,
-    cross: u32,
-    bandwidths: u32,
-    d: u32,
-    reach: u32,
-    band: u32,
-    d_2: u32,
-    bandwidths_2: u32,
+    pairs: Pairs,
 }
 
 // Whether the sums of k^2 are wanted; they are 0 otherwise.
@@ -68,17 +57,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 fn block_sums(pair: Block_pair, thread: u32) {
     let across = thread % QUADS;
     let down = thread / QUADS;
-    let first = 2u * pair.part * params.block;
+    let first = 2u * pair.part * params.pairs.block;
     for (var column = 0u; column < pair.columns; column += STRIP * TILE) {
         // Column sums stay in registers from the first row to the last.
-        var c0 = Sums();
-        var c1 = Sums();
-        var c2 = Sums();
-        var c3 = Sums();
+        var of_columns = array<Sums, MOST>();
         for (var row = 0u; row < pair.rows; row += MOST * TILE) {
             for (var r = 0u; r < MOST * TILE && row + r < pair.rows; r += TILE) {
-                let sums = add_strip(pair, row + r, column, thread, &c0, &c1, &c2, &c3);
-                keep(across * SUMS_PITCH + r / 4u + down, sums);
+                var of_rows = Sums();
+                for (var s = 0u; s < STRIP; s++) {
+                    let k = values(pair, row + r, column + s * TILE, thread).rows;
+                    let k2 = array(k[0] * k[0], k[1] * k[1], k[2] * k[2], k[3] * k[3]);
+                    of_rows.k += sums4(k);
+                    of_columns[s].k += (k[0] + k[1]) + (k[2] + k[3]);
+                    if SQUARES {
+                        of_rows.squares += sums4(k2);
+                        of_columns[s].squares += (k2[0] + k2[1]) + (k2[2] + k2[3]);
+                    }
+                }
+                keep(across * SUMS_PITCH + r / 4u + down, of_rows);
             }
             workgroupBarrier();
             for (var r = thread; r < min(MOST * TILE, pair.rows - row); r += THREADS) {
@@ -91,10 +87,9 @@ fn block_sums(pair: Block_pair, thread: u32) {
         }
         if pair.i < pair.j {
             let at = down * SUMS_PITCH + across;
-            keep(at, c0);
-            keep(at + QUADS, c1);
-            keep(at + 2u * QUADS, c2);
-            keep(at + 3u * QUADS, c3);
+            for (var s = 0u; s < STRIP; s++) {
+                keep(at + s * QUADS, of_columns[s]);
+            }
             workgroupBarrier();
             for (var c = thread; c < min(STRIP * TILE, pair.columns - column); c += THREADS) {
                 let sum = total_of(c);
@@ -127,78 +122,8 @@ fn total_of(i: u32) -> vec2<f32> {
     return total;
 }
 
-// Adds a thread's values of the tiles of a strip to its column sums, and gives the sums of its four rows.
-fn add_strip(
-    pair: Block_pair,
-    row: u32,
-    column: u32,
-    thread: u32,
-    c0: ptr<function, Sums>,
-    c1: ptr<function, Sums>,
-    c2: ptr<function, Sums>,
-    c3: ptr<function, Sums>,
-) -> Sums {
-    var sums = Sums();
-    if DIRECT && VALUE == KERNEL && STRIP > 1u {
-        // Software adapters pay for every load as well: what a row loads serves all tiles.
-        let corner = first_of(vec2(column, row) / TILE, thread);
-        let m = corner.y;
-        let n = corner.x;
-        var t0 = mat4x4<f32>();
-        var t1 = mat4x4<f32>();
-        var t2 = mat4x4<f32>();
-        var t3 = mat4x4<f32>();
-        for (var k = 0u; k < depth(); k++) {
-            let left = left4(m, k);
-            add(left, right4(n, k), &t0);
-            add(left, right4(n + TILE, k), &t1);
-            if STRIP > 2u {
-                add(left, right4(n + 2u * TILE, k), &t2);
-            }
-            if STRIP > 3u {
-                add(left, right4(n + 3u * TILE, k), &t3);
-            }
-        }
-        add_tile(kernel_tile(pair, m, n, t0), &sums, c0);
-        add_tile(kernel_tile(pair, m, n + TILE, t1), &sums, c1);
-        if STRIP > 2u {
-            add_tile(kernel_tile(pair, m, n + 2u * TILE, t2), &sums, c2);
-        }
-        if STRIP > 3u {
-            add_tile(kernel_tile(pair, m, n + 3u * TILE, t3), &sums, c3);
-        }
-    } else {
-        add_tile(values(pair, row, column, thread), &sums, c0);
-        if STRIP > 1u {
-            add_tile(values(pair, row, column + TILE, thread), &sums, c1);
-        }
-        if STRIP > 2u {
-            add_tile(values(pair, row, column + 2u * TILE, thread), &sums, c2);
-        }
-        if STRIP > 3u {
-            add_tile(values(pair, row, column + 3u * TILE, thread), &sums, c3);
-        }
-    }
-    return sums;
-}
-
-// Values of the kernel function, of what its distances are made of.
-fn kernel_tile(pair: Block_pair, m: u32, n: u32, sums: mat4x4<f32>) -> Tile {
-    let distance = mat4x4(distances(sums[0]), distances(sums[1]), distances(sums[2]), distances(sums[3]));
-    let k = kernel_values(FAMILY, 0u, params.bandwidths, distance);
-    return masked(pair, Tile(m, n, array(k[0], k[1], k[2], k[3])));
-}
-
-// Adds a thread's part of one tile.
-fn add_tile(tile: Tile, row_sums: ptr<function, Sums>, column_sums: ptr<function, Sums>) {
-    let k = tile.rows;
-    (*row_sums).k += vec4(sum4(k[0]), sum4(k[1]), sum4(k[2]), sum4(k[3]));
-    (*column_sums).k += (k[0] + k[1]) + (k[2] + k[3]);
-    if SQUARES {
-        let squares = array(k[0] * k[0], k[1] * k[1], k[2] * k[2], k[3] * k[3]);
-        (*row_sums).squares += vec4(sum4(squares[0]), sum4(squares[1]), sum4(squares[2]), sum4(squares[3]));
-        (*column_sums).squares += (squares[0] + squares[1]) + (squares[2] + squares[3]);
-    }
+fn sums4(k: array<vec4<f32>, 4>) -> vec4<f32> {
+    return vec4(sum4(k[0]), sum4(k[1]), sum4(k[2]), sum4(k[3]));
 }
 
 fn sum4(k: vec4<f32>) -> f32 {

@@ -8,7 +8,7 @@
 //! ([`crate::random`]).
 
 use crate::kernel::words::words;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use crate::random::{LANES, Stream, normals, philox, unit};
 use rayon::prelude::*;
 use std::f64::consts::TAU;
@@ -66,16 +66,19 @@ impl Kernel for Normal {
     }
 
     fn shape(&self) -> Shape {
-        let pairs = self.columns.div_ceil(2);
-        Shape::new([], [self.rows * self.columns], [pairs.div_ceil(THREADS), self.rows], 0)
+        Shape::new([], [self.rows * self.columns], 0)
     }
 
     fn params(&self) -> Vec<u32> {
         words([self.columns, self.stream as usize])
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        vec![("THREADS", THREADS as f64)]
+    fn overrides(&self) -> Overrides {
+        Overrides::of("THREADS", THREADS)
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        Variant::only([self.columns.div_ceil(2).div_ceil(THREADS), self.rows])
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

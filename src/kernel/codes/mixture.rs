@@ -15,7 +15,7 @@
 use crate::kernel::pairs::LANES;
 use crate::kernel::words::words;
 use crate::numeric::{exp, exp2};
-use crate::program::{Buffers, Case, Kernel, MOST_ITERATIONS, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, MOST_ITERATIONS, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 use rayon::prelude::*;
@@ -210,12 +210,7 @@ impl Kernel for Mixture {
             weights == Weights::Uniform || (n == components && n <= slice),
             "minibatch weights are for the codes and components of one batch"
         );
-        Shape::new(
-            [n * m, 2 * components * m],
-            [Self::density_len(n, m)],
-            [n, 1 + m.div_ceil(COORDINATES)],
-            n * slice * m * 24,
-        )
+        Shape::new([n * m, 2 * components * m], [Self::density_len(n, m)], n * slice * m * 24)
     }
 
     fn params(&self) -> Vec<u32> {
@@ -223,12 +218,13 @@ impl Kernel for Mixture {
         [&sizes[..], &LogWeights::new(self.weights, self.components).params()].concat()
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
+    fn overrides(&self) -> Overrides {
         overrides()
     }
 
-    fn iterations(&self) -> usize {
-        self.slice.div_ceil(THREADS) * iterations_a_round(self.latent) + joining()
+    fn variants(&self) -> Vec<Variant> {
+        let iterations = self.slice.div_ceil(THREADS) * iterations_a_round(self.latent) + joining();
+        vec![Variant::new("", [self.queries, 1 + self.latent.div_ceil(COORDINATES)]).iterations(iterations)]
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
@@ -285,8 +281,8 @@ pub(super) fn tolerance(latent: usize) -> f64 {
 }
 
 /// Values of the `override` constants of `shaders/lib/mixture.wgsl` and of the number of threads.
-pub(super) fn overrides() -> Vec<(&'static str, f64)> {
-    vec![("THREADS", THREADS as f64), ("COORDINATES", COORDINATES as f64)]
+pub(super) fn overrides() -> Overrides {
+    Overrides::of("THREADS", THREADS).set("COORDINATES", COORDINATES)
 }
 
 /// (z - mu) / std and ln N(z | mu, std^2) for coordinate f of code i and component j.
@@ -537,8 +533,9 @@ mod tests {
         for latent in [1, 20, 1000] {
             let slice = Mixture::fitting_slice(usize::MAX, latent);
             let iterations = |slice| {
-                Mixture { queries: 1, components: slice, slice, latent, weights: Weights::Uniform }
-                    .iterations()
+                Mixture { queries: 1, components: slice, slice, latent, weights: Weights::Uniform }.variants()
+                    [0]
+                .iterations
             };
             assert!(iterations(slice) <= MOST_ITERATIONS && iterations(slice + 1) > MOST_ITERATIONS);
         }

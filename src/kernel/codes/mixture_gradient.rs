@@ -19,7 +19,7 @@ use crate::kernel::pair_gradient::transposed;
 use crate::kernel::pairs::LANES;
 use crate::kernel::words::{slot_of, words};
 use crate::numeric::ln;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 use rayon::prelude::*;
@@ -159,7 +159,6 @@ impl Kernel for MixtureGradient {
         let shape = Shape::new(
             [b * m, 2 * b * m, Mixture::density_len(b, m)],
             [3 * b * m, slots * Self::parts(b)],
-            [b, m.div_ceil(COORDINATES)],
             2 * b * b * m * 32,
         );
         // One row of the ring is written, not all of it.
@@ -171,13 +170,14 @@ impl Kernel for MixtureGradient {
         [&words([self.batch, self.latent])[..], &self.log_weights().params(), &[scale]].concat()
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
+    fn overrides(&self) -> Overrides {
         overrides()
     }
 
-    fn iterations(&self) -> usize {
+    fn variants(&self) -> Vec<Variant> {
         let rounds = self.batch.div_ceil(THREADS);
-        rounds * (1 + self.latent + COORDINATES) + self.latent.div_ceil(THREADS) + THREADS
+        let iterations = rounds * (1 + self.latent + COORDINATES) + self.latent.div_ceil(THREADS) + THREADS;
+        vec![Variant::new("", [self.batch, self.latent.div_ceil(COORDINATES)]).iterations(iterations)]
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

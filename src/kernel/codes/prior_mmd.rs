@@ -17,7 +17,7 @@ use crate::kernel::pair_gradient::{add_differences, add_distances, transposed};
 use crate::kernel::pairs::LANES;
 use crate::kernel::words::{slot_of, words};
 use crate::numeric::exp2;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 use rayon::prelude::*;
@@ -113,8 +113,7 @@ impl Kernel for PriorMmd {
     fn shape(&self) -> Shape {
         let Self { batch, latent, slots, .. } = *self;
         let codes = batch * latent;
-        let shape =
-            Shape::new([codes], [codes, slots * batch], [batch, 1], batch * batch * (6 * latent + 16));
+        let shape = Shape::new([codes], [codes, slots * batch], batch * batch * (6 * latent + 16));
         // One row of the ring is written, not all of it.
         Shape { bytes: shape.bytes - 4 * ((slots - 1) * batch) as u64, ..shape }
     }
@@ -124,13 +123,14 @@ impl Kernel for PriorMmd {
         [&words([self.batch, self.latent])[..], &words_of(self.pair()), &words_of(self.prior())].concat()
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        vec![("THREADS", THREADS as f64)]
+    fn overrides(&self) -> Overrides {
+        Overrides::of("THREADS", THREADS)
     }
 
-    fn iterations(&self) -> usize {
+    fn variants(&self) -> Vec<Variant> {
         let chunks = self.batch.div_ceil(THREADS);
-        chunks * (1 + self.latent + self.latent.div_ceil(THREADS) * (1 + THREADS)) + THREADS
+        let iterations = chunks * (1 + self.latent + self.latent.div_ceil(THREADS) * (1 + THREADS)) + THREADS;
+        vec![Variant::new("", [self.batch, 1]).iterations(iterations)]
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

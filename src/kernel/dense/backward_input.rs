@@ -7,11 +7,9 @@
 //! `dy: (B, O)`; `theta`: W `(O, I)`, then the bias, which plays no part; `x, dx: (B, I)`, x = relu(...).
 
 use super::linear::layer_len;
-use super::product::{
-    Combine, SIZES, combine, grid, matrix, matrix_mut, product, tolerance, tuning_key, variants,
-};
+use super::product::{ProductSizes, SIZES, matrix, matrix_mut, multiply, tolerance};
 use crate::kernel::words::words;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 
 /// dx = (dy W) masked by the ReLU.
@@ -26,15 +24,14 @@ pub struct BackwardInput {
 }
 
 pub(crate) static SPEC: Spec =
-    Spec::new("backward_input", "dx = (dy W) [x > 0]", wgsl!("dense/backward_input", "product"))
+    Spec::new("backward_input", "dx = (dy W) [x > 0]", wgsl!("dense/backward_input", "elements", "product"))
         .reads(&["dy", "theta", "x"])
         .writes(&["dx"])
         .cases(cases);
 
 impl BackwardInput {
-    /// Rows, depth and columns of the product.
-    fn sizes(&self) -> [usize; 3] {
-        [self.batch, self.outputs, self.inputs]
+    fn sizes(&self) -> ProductSizes {
+        ProductSizes { rows: self.batch, depth: self.outputs, columns: self.inputs }
     }
 }
 
@@ -48,8 +45,7 @@ impl Kernel for BackwardInput {
         Shape::new(
             [batch * outputs, layer_len(inputs, outputs), batch * inputs],
             [batch * inputs],
-            grid(batch, inputs),
-            2 * batch * inputs * outputs,
+            self.sizes().flop(),
         )
     }
 
@@ -57,16 +53,16 @@ impl Kernel for BackwardInput {
         words([self.batch, self.inputs, self.outputs])
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        vec![combine(Combine::Products)]
+    fn variants(&self) -> Vec<Variant> {
+        self.sizes().variants()
     }
 
-    fn variants(&self) -> Vec<Variant> {
-        variants(self.sizes(), usize::MAX)
+    fn plain(&self) -> Option<Variant> {
+        self.sizes().plain(wgsl!("plain/backward_input"), Overrides::default())
     }
 
     fn tuning_key(&self) -> Option<String> {
-        tuning_key(&SPEC, self.sizes())
+        self.sizes().tuning_key(&SPEC)
     }
 
     fn reference(&self, _: &Step, buffers: Buffers<'_, f64>) {
@@ -84,7 +80,7 @@ impl Kernel for BackwardInput {
     fn cpu(&self, _: &Step, buffers: Buffers<'_, f32>) {
         let Self { batch, inputs, outputs } = *self;
         let ([dy, theta, x], [dx]) = buffers.split();
-        product(
+        multiply(
             matrix_mut(dx, batch, inputs),
             matrix(dy, batch, outputs),
             matrix(theta, outputs, inputs),

@@ -16,10 +16,10 @@
 
 use super::latent::{KlEstimate, Latent};
 use super::linear::layer_len;
-use super::product::{self, Combine, combine, grid, matrix, matrix_mut, tolerance, tuning_key, variants};
+use super::product::{ProductSizes, SIZES, matrix, matrix_mut, serial, tolerance};
 use crate::kernel::words::words;
 use crate::numeric::exp;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, UNUSED_LEN, Variant};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, UNUSED_LEN, Variant};
 use multiversion::multiversion;
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -83,7 +83,7 @@ fn sign(value: f32) -> f32 {
 pub(crate) static SPEC: Spec = Spec::new(
     "backward_latent",
     "dz = dh W + e extra;  (dmu, dlog_std) = dz (1, eps std) + w dKL / B",
-    wgsl!("dense/backward_latent", "product", "step"),
+    wgsl!("dense/backward_latent", "elements", "product", "step"),
 )
 .reads(&["dh", "theta", "stats", "noise", "kl_ring", "extra"])
 .writes(&["dstats"])
@@ -95,9 +95,8 @@ thread_local! {
 }
 
 impl BackwardLatent {
-    /// Rows, depth and columns of the product.
-    fn sizes(&self) -> [usize; 3] {
-        [self.batch, self.outputs, self.latent]
+    fn sizes(&self) -> ProductSizes {
+        ProductSizes { rows: self.batch, depth: self.outputs, columns: self.latent }
     }
 }
 
@@ -113,8 +112,7 @@ impl Kernel for BackwardLatent {
         Shape::new(
             [batch * outputs, layer_len(latent, outputs), 2 * batch * latent, batch * latent, kl_ring, extra],
             [2 * batch * latent],
-            grid(batch, latent),
-            2 * batch * latent * outputs,
+            self.sizes().flop(),
         )
     }
 
@@ -124,22 +122,24 @@ impl Kernel for BackwardLatent {
         [words([self.batch, self.latent, self.outputs, parts]), vec![scale]].concat()
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        let sampled = self.kl == KlEstimate::Sampled;
-        vec![
-            combine(Combine::Products),
-            ("SAMPLED_KL", f64::from(u8::from(sampled))),
-            ("CAPACITY", f64::from(u8::from(self.capacity.is_some()))),
-            ("EXTRA", self.extra.parts() as f64),
-        ]
+    fn overrides(&self) -> Overrides {
+        Overrides::of("SAMPLED_KL", self.kl == KlEstimate::Sampled)
+            .set("CAPACITY", self.capacity.is_some())
+            .set("EXTRA", self.extra.parts())
     }
 
     fn variants(&self) -> Vec<Variant> {
-        variants(self.sizes(), usize::MAX)
+        self.sizes().variants()
+    }
+
+    fn plain(&self) -> Option<Variant> {
+        let overrides = Overrides::of("SAMPLED_KL", self.kl == KlEstimate::Sampled);
+        let simple = self.extra == Extra::None && self.capacity.is_none();
+        simple.then(|| self.sizes().plain(wgsl!("plain/backward_latent", "step"), overrides))?
     }
 
     fn tuning_key(&self) -> Option<String> {
-        tuning_key(&SPEC, self.sizes())
+        self.sizes().tuning_key(&SPEC)
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
@@ -188,7 +188,7 @@ impl Kernel for BackwardLatent {
                 dz.resize(dz.len().max(rows * m), 0.0);
                 let left = matrix(dh, batch, outputs).subrows(first, rows);
                 let right = matrix(theta, outputs, m);
-                product::serial(matrix_mut(dz, rows, m), left, right);
+                serial(matrix_mut(dz, rows, m), left, right);
                 for (i, dstats) in dstats.chunks_exact_mut(2 * m).enumerate() {
                     let b = first + i;
                     let extra = &extra[b * terms.parts() * m..][..terms.parts() * m];
@@ -268,7 +268,7 @@ fn cases() -> Vec<Case> {
         (KlEstimate::Analytic, Some(2), Extra::All),
         (KlEstimate::Sampled, None, Extra::Z),
     ];
-    product::SIZES
+    SIZES
         .iter()
         .zip(switches)
         .map(|(&[batch, outputs, latent], (kl, capacity, extra))| {

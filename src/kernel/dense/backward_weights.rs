@@ -11,10 +11,10 @@
 //! is the weight of one more input that is always 1. Kingma and Ba, "Adam" (2015), algorithm 1.
 
 use super::linear::layer_len;
-use super::product::{self, Combine, combine, grid, matrix, matrix_mut, tolerance, tuning_key, variants};
+use super::product::{ProductSizes, SIZES, matrix, matrix_mut, serial, tolerance};
 use super::sparse::{SPARSE_SIZE, STRIP, Sparse, mostly_zero};
 use crate::kernel::words::words;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -52,7 +52,7 @@ pub struct BackwardWeights {
 pub(crate) static SPEC: Spec = Spec::new(
     "backward_weights",
     "(dW, db) = dy^T (x, 1);  Adam on W, b",
-    wgsl!("dense/backward_weights", "product", "step"),
+    wgsl!("dense/backward_weights", "elements", "product", "step"),
 )
 .reads(&["dy", "x"])
 .writes(&["theta", "m", "v"])
@@ -108,9 +108,8 @@ fn add_rows(dy: &[f32], outputs: usize, first: usize, sums: &mut [f32]) {
 }
 
 impl BackwardWeights {
-    /// Rows, depth and columns of the product.
-    fn sizes(&self) -> [usize; 3] {
-        [self.outputs, self.batch, self.inputs + 1]
+    fn sizes(&self) -> ProductSizes {
+        ProductSizes { rows: self.outputs, depth: self.batch, columns: self.inputs + 1 }
     }
 }
 
@@ -122,12 +121,7 @@ impl Kernel for BackwardWeights {
     fn shape(&self) -> Shape {
         let Self { batch, inputs, outputs, .. } = *self;
         let layer = layer_len(inputs, outputs);
-        let shape = Shape::new(
-            [batch * outputs, batch * inputs],
-            [layer; 3],
-            grid(outputs, inputs + 1),
-            2 * batch * layer,
-        );
+        let shape = Shape::new([batch * outputs, batch * inputs], [layer; 3], self.sizes().flop());
         // Parameters and moments are read as well as written.
         Shape { bytes: shape.bytes + 12 * layer as u64, ..shape }
     }
@@ -138,16 +132,16 @@ impl Kernel for BackwardWeights {
         [words([self.batch, self.inputs, self.outputs]), adam.into()].concat()
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        vec![combine(Combine::Products)]
+    fn variants(&self) -> Vec<Variant> {
+        self.sizes().variants()
     }
 
-    fn variants(&self) -> Vec<Variant> {
-        variants(self.sizes(), usize::MAX)
+    fn plain(&self) -> Option<Variant> {
+        self.sizes().plain(wgsl!("plain/backward_weights", "step"), Overrides::default())
     }
 
     fn tuning_key(&self) -> Option<String> {
-        tuning_key(&SPEC, self.sizes())
+        self.sizes().tuning_key(&SPEC)
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
@@ -203,7 +197,7 @@ impl Kernel for BackwardWeights {
                     });
                 } else {
                     let weights = matrix_mut(gradient, rows, inputs);
-                    product::serial(weights, dy_part.transpose(), images);
+                    serial(weights, dy_part.transpose(), images);
                     apply(update, gradient, theta, m, v);
                 }
                 let sums = &mut gradient[..rows];
@@ -231,5 +225,5 @@ fn cases() -> Vec<Case> {
     };
     let [batch, inputs, outputs] = SPARSE_SIZE;
     let sparse = case([outputs, batch, inputs]).map("x", |i, x| mostly_zero(inputs, i, x));
-    product::SIZES.into_iter().map(case).chain([sparse]).collect()
+    SIZES.into_iter().map(case).chain([sparse]).collect()
 }

@@ -14,13 +14,11 @@
 //! Kingma and Welling, "Auto-encoding variational Bayes" (2014), equation 10 and appendix B.
 
 use super::linear::{add_bias, layer_len, reference_linear};
-use super::product::{
-    self, Combine, combine, grid, matrix, matrix_mut, parts, product, tolerance, tuning_key, variants,
-};
+use super::product::{ProductSizes, SIZES, matrix, matrix_mut, multiply, tolerance};
 use crate::kernel::normal::{fill, reference_normal};
 use crate::kernel::words::{put_total, slot_of, words};
 use crate::numeric::{exp, exp_excess};
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use crate::random::Stream;
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -54,7 +52,7 @@ pub struct Latent {
 pub(crate) static SPEC: Spec = Spec::new(
     "latent",
     "(mu, log_std) = h W^T + b;  z = mu + exp(log_std) eps;  kl",
-    wgsl!("dense/latent", "product", "random", "reduce", "step"),
+    wgsl!("dense/latent", "elements", "product", "random", "reduce", "step"),
 )
 .reads(&["h", "theta"])
 .writes(&["stats", "noise", "z", "kl_ring"])
@@ -62,9 +60,13 @@ pub(crate) static SPEC: Spec = Spec::new(
 .cases(cases);
 
 impl Latent {
+    fn product(batch: usize, inputs: usize, latent: usize) -> ProductSizes {
+        ProductSizes { rows: batch, depth: inputs, columns: 2 * latent }
+    }
+
     /// Numbers of one row of `kl_ring`.
     pub fn parts(batch: usize, latent: usize) -> usize {
-        parts(batch, 2 * latent)
+        Self::product(batch, 0, latent).parts()
     }
 }
 
@@ -90,9 +92,8 @@ impl Latent {
 }
 
 impl Latent {
-    /// Rows, depth and columns of the product.
-    fn sizes(&self) -> [usize; 3] {
-        [self.batch, self.inputs, 2 * self.latent]
+    fn sizes(&self) -> ProductSizes {
+        Self::product(self.batch, self.inputs, self.latent)
     }
 }
 
@@ -107,8 +108,7 @@ impl Kernel for Latent {
         let shape = Shape::new(
             [batch * inputs, layer_len(inputs, 2 * latent)],
             [2 * batch * latent, batch * latent, batch * latent, slots * parts],
-            grid(batch, 2 * latent),
-            4 * batch * inputs * latent,
+            self.sizes().flop(),
         );
         // One row of the ring is written, not all of it.
         Shape { bytes: shape.bytes - 4 * ((slots - 1) * parts) as u64, ..shape }
@@ -119,21 +119,22 @@ impl Kernel for Latent {
         words([self.batch, self.inputs, self.latent, stream, Self::parts(self.batch, self.latent)])
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        let sampled = self.kl == KlEstimate::Sampled;
-        vec![
-            combine(Combine::Products),
-            ("SAMPLED_KL", f64::from(u8::from(sampled))),
-            ("NOISE", f64::from(u8::from(self.stream.is_some()))),
-        ]
+    fn overrides(&self) -> Overrides {
+        Overrides::of("SAMPLED_KL", self.kl == KlEstimate::Sampled).set("NOISE", self.stream.is_some())
     }
 
     fn variants(&self) -> Vec<Variant> {
-        variants(self.sizes(), Self::parts(self.batch, self.latent))
+        self.sizes().variants_with_sums()
+    }
+
+    fn plain(&self) -> Option<Variant> {
+        let overrides = Overrides::of("SAMPLED_KL", self.kl == KlEstimate::Sampled);
+        self.stream?;
+        self.sizes().plain_with_sums(wgsl!("plain/latent", "random", "reduce", "step"), overrides)
     }
 
     fn tuning_key(&self) -> Option<String> {
-        tuning_key(&SPEC, self.sizes())
+        self.sizes().tuning_key(&SPEC)
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
@@ -163,7 +164,7 @@ impl Kernel for Latent {
         let Self { batch, inputs, latent: m, .. } = *self;
         let ([h, theta], [stats, noise, z, kl_ring]) = buffers.split();
         let (weights, bias) = theta.split_at(2 * m * inputs);
-        product(
+        multiply(
             matrix_mut(stats, batch, 2 * m),
             matrix(h, batch, inputs),
             matrix(weights, 2 * m, inputs).transpose(),
@@ -217,7 +218,7 @@ fn add_up(terms: impl Iterator<Item = f32>) -> f64 {
 }
 
 fn cases() -> Vec<Case> {
-    product::SIZES
+    SIZES
         .iter()
         .zip([KlEstimate::Analytic, KlEstimate::Sampled].iter().cycle())
         .map(|(&[batch, inputs, latent], &kl)| {

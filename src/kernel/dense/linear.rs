@@ -6,12 +6,10 @@
 //!
 //! `x: (B, I)`; `theta`: W `(O, I)`, then the bias `(O)`; `y: (B, O)`. The sum over i runs upwards.
 
-use super::product::{
-    Combine, SIZES, combine, grid, matrix, matrix_mut, product, tolerance, tuning_key, variants,
-};
+use super::product::{ProductSizes, SIZES, matrix, matrix_mut, multiply, tolerance};
 use super::sparse::{SPARSE_SIZE, mostly_zero};
 use crate::kernel::words::words;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 
 /// y = x W^T + b, then max(0, y) if asked for.
@@ -27,10 +25,11 @@ pub struct Linear {
     pub relu: bool,
 }
 
-pub(crate) static SPEC: Spec = Spec::new("linear", "y = relu(x W^T + b)", wgsl!("dense/linear", "product"))
-    .reads(&["x", "theta"])
-    .writes(&["y"])
-    .cases(cases);
+pub(crate) static SPEC: Spec =
+    Spec::new("linear", "y = relu(x W^T + b)", wgsl!("dense/linear", "elements", "product"))
+        .reads(&["x", "theta"])
+        .writes(&["y"])
+        .cases(cases);
 
 /// Numbers in the parameters of one layer: W and the bias.
 pub fn layer_len(inputs: usize, outputs: usize) -> usize {
@@ -50,9 +49,8 @@ pub(crate) fn reference_linear(x: &[f64], theta: &[f64], [inputs, outputs]: [usi
 }
 
 impl Linear {
-    /// Rows, depth and columns of the product.
-    fn sizes(&self) -> [usize; 3] {
-        [self.batch, self.inputs, self.outputs]
+    fn sizes(&self) -> ProductSizes {
+        ProductSizes { rows: self.batch, depth: self.inputs, columns: self.outputs }
     }
 }
 
@@ -63,28 +61,27 @@ impl Kernel for Linear {
 
     fn shape(&self) -> Shape {
         let Self { batch, inputs, outputs, .. } = *self;
-        Shape::new(
-            [batch * inputs, layer_len(inputs, outputs)],
-            [batch * outputs],
-            grid(batch, outputs),
-            2 * batch * inputs * outputs,
-        )
+        Shape::new([batch * inputs, layer_len(inputs, outputs)], [batch * outputs], self.sizes().flop())
     }
 
     fn params(&self) -> Vec<u32> {
         words([self.batch, self.inputs, self.outputs])
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        vec![combine(Combine::Products), ("RELU", f64::from(u8::from(self.relu)))]
+    fn overrides(&self) -> Overrides {
+        Overrides::of("RELU", self.relu)
     }
 
     fn variants(&self) -> Vec<Variant> {
-        variants(self.sizes(), usize::MAX)
+        self.sizes().variants()
+    }
+
+    fn plain(&self) -> Option<Variant> {
+        self.sizes().plain(wgsl!("plain/linear"), self.overrides())
     }
 
     fn tuning_key(&self) -> Option<String> {
-        tuning_key(&SPEC, self.sizes())
+        self.sizes().tuning_key(&SPEC)
     }
 
     fn reference(&self, _: &Step, buffers: Buffers<'_, f64>) {
@@ -99,7 +96,7 @@ impl Kernel for Linear {
         let Self { batch, inputs, outputs, relu } = *self;
         let ([x, theta], [y]) = buffers.split();
         let (weights, bias) = theta.split_at(outputs * inputs);
-        product(
+        multiply(
             matrix_mut(y, batch, outputs),
             matrix(x, batch, inputs),
             matrix(weights, outputs, inputs).transpose(),

@@ -1,24 +1,24 @@
 //! What the kernels around a matrix product share: the tile of the shader, the threads of the CPU.
 //!
-//! On a GPU, `shaders/lib/product.wgsl` computes one tile of the result per workgroup, in one of several layouts; the
-//! kernel gives the two operands and what happens to the finished tile. On the CPU, faer multiplies one block per
+//! On a GPU, `shaders/lib/product.wgsl` computes one tile of the result per workgroup, in one of several tilings; the
+//! kernel gives the two operands and what becomes of each element. On the CPU, faer multiplies one block per
 //! thread, or [`sparse`](super::sparse) does where the left operand is mostly zeros, and the kernel finishes each
 //! row of it while it is in cache.
 
 use super::sparse::Sparse;
-use crate::program::{Spec, Variant};
+use crate::program::{Overrides, Spec, Variant};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use std::ops::Range;
 
-/// Rows and columns of the usual tile: of the result, one workgroup computes that, 4 x 4 by each of its 64 threads.
+/// Rows and columns of the usual tile of the result: a workgroup makes one, each of its 64 threads 4 x 4 of it.
 pub(crate) const TILE: usize = 32;
 
-/// A tile may have a side of a multiple of this, where the result is no longer: with [`TILE`] along the other, the
-/// threads are a multiple of 16.
+/// A tile that is as high or as wide as a small result is rounded up to a multiple of this. With [`TILE`] along the
+/// other side, its threads are then a multiple of 16.
 const FITTED_UNIT: usize = 8;
 
-/// How much of both operands is in workgroup memory at a time.
+/// How many steps over k are in workgroup memory at a time.
 pub(crate) const DEPTH: usize = 16;
 
 /// Most bytes of workgroup memory that both operands take.
@@ -34,44 +34,28 @@ const BLOCK_UNIT: usize = 16;
 /// cache.
 const BLOCK_ROWS: usize = 256;
 
-/// What is added up over k: the values of COMBINE in the shader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Combine {
-    /// left right: a matrix product.
-    Products,
-    /// (left - right)^2.
-    SquaredDifferences,
-    /// |left - right|.
-    AbsoluteDifferences,
+/// The `override` constants of `shaders/lib/product.wgsl` for a tile that takes `depth` steps over k at a time.
+pub(crate) fn tile_overrides([rows, columns]: [usize; 2], depth: usize) -> Overrides {
+    Overrides::of("ROWS", rows).set("COLUMNS", columns).set("DEPTH", depth)
 }
 
-/// The `override` constant of `shaders/lib/product.wgsl` that all variants have.
-pub(crate) fn combine(combine: Combine) -> (&'static str, f64) {
-    ("COMBINE", f64::from(combine as u8))
-}
-
-/// The other ones, for a tile of these rows and columns that takes `depth` at a time.
-pub(crate) fn tile_overrides([rows, columns]: [usize; 2], depth: usize) -> Vec<(&'static str, f64)> {
-    vec![("ROWS", rows as f64), ("COLUMNS", columns as f64), ("DEPTH", depth as f64)]
-}
-
-/// How a tile is made by the threads of its workgroup.
+/// How the threads of a workgroup make a tile of the result.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Layout {
+struct Tiling {
     /// Rows and columns of the tile.
     sides: [usize; 2],
-    /// Blocks of 4 x 4 of a thread, below and beside each other.
-    blocks: [usize; 2],
-    /// How much of long sums it takes at once.
+    /// Patches of 4 x 4 of a thread, below and beside each other.
+    patches: [usize; 2],
+    /// Steps over k that it takes at once of a long sum.
     depth: usize,
 }
 
-impl Layout {
-    const fn new(sides: [usize; 2], blocks: [usize; 2]) -> Self {
-        Self { sides, blocks, depth: DEPTH }
+impl Tiling {
+    const fn new(sides: [usize; 2], patches: [usize; 2]) -> Self {
+        Self { sides, patches, depth: DEPTH }
     }
 
-    /// What it takes at once of sums of `depth` products: few of them in one go, without padding and with the fewest
+    /// Steps over k that it takes at once of sums of `depth` products: all of few, without padding and with the fewest
     /// barriers.
     fn depth_at_once(self, depth: usize) -> usize {
         let [rows, columns] = self.sides;
@@ -82,97 +66,124 @@ impl Layout {
         if all * each <= OPERAND_BYTES { all } else { self.depth }
     }
 
-    /// Places for results of a `rows x columns` product, those outside of it included.
-    fn places(self, rows: usize, columns: usize) -> usize {
+    /// Places for elements of a result, those outside of it included.
+    fn places(self, ProductSizes { rows, columns, .. }: ProductSizes) -> usize {
         rows.next_multiple_of(self.sides[0]) * columns.next_multiple_of(self.sides[1])
     }
 
-    fn variant(self, [rows, depth, columns]: [usize; 3]) -> Variant {
-        let Self { sides: [r, c], blocks: [down, across], .. } = self;
+    fn variant(self, ProductSizes { rows, depth, columns }: ProductSizes) -> Variant {
+        let Self { sides: [r, c], patches: [down, across], .. } = self;
         let by =
-            if self.blocks == ONE { String::new() } else { format!(" by {} x {}", 4 * down, 4 * across) };
+            if self.patches == ONE { String::new() } else { format!(" by {} x {}", 4 * down, 4 * across) };
         let deep = if self.depth == DEPTH { "" } else { " deep" };
-        let mut overrides = tile_overrides(self.sides, self.depth_at_once(depth));
-        overrides.extend([("BLOCKS_DOWN", down as f64), ("BLOCKS_ACROSS", across as f64)]);
+        let overrides = tile_overrides(self.sides, self.depth_at_once(depth))
+            .set("PATCHES_DOWN", down)
+            .set("PATCHES_ACROSS", across);
         let grid = [columns.div_ceil(c), rows.div_ceil(r)];
-        Variant { name: format!("{r} x {c}{by}{deep}"), overrides, grid, software: false }
+        Variant { overrides, ..Variant::new(format!("{r} x {c}{by}{deep}"), grid) }
     }
 }
 
-/// One block.
+/// One patch.
 const ONE: [usize; 2] = [1; 2];
 
-/// Layouts for results of any size.
-const LAYOUTS: [Layout; 9] = [
-    Layout::new([TILE, TILE], ONE),
-    Layout::new([16, 16], ONE),
-    Layout::new([16, 32], ONE),
-    Layout::new([32, 16], ONE),
-    Layout::new([32, 64], ONE),
-    Layout::new([64, 32], ONE),
-    Layout::new([64, 64], [2, 2]),
-    Layout::new([64, 128], [2, 2]),
-    Layout::new([128, 64], [2, 2]),
+/// Tilings for results of any size.
+const TILINGS: [Tiling; 9] = [
+    Tiling::new([TILE, TILE], ONE),
+    Tiling::new([16, 16], ONE),
+    Tiling::new([16, 32], ONE),
+    Tiling::new([32, 16], ONE),
+    Tiling::new([32, 64], ONE),
+    Tiling::new([64, 32], ONE),
+    Tiling::new([64, 64], [2, 2]),
+    Tiling::new([64, 128], [2, 2]),
+    Tiling::new([128, 64], [2, 2]),
 ];
 
-/// Those as wide or as high as a small result itself.
-fn fitted(rows: usize, columns: usize, blocks: usize) -> impl Iterator<Item = Layout> {
-    let side = |side: usize| (side <= 2 * TILE).then(|| side.next_multiple_of(FITTED_UNIT));
-    let wide = side(columns).map(|columns| Layout::new([blocks * TILE, columns], [blocks, 1]));
-    let high = side(rows).map(|rows| Layout::new([rows, blocks * TILE], [1, blocks]));
-    wide.into_iter().chain(high)
+/// The sizes of a matrix product.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProductSizes {
+    /// Rows of the result.
+    pub(crate) rows: usize,
+    /// Products that are added up for an element.
+    pub(crate) depth: usize,
+    /// Columns of the result.
+    pub(crate) columns: usize,
 }
 
-/// The ways to cut a product of `(rows, depth, columns)` into at most `parts` tiles. The first has the usual tile, or a
-/// fitted one where that leaves less of it empty.
-pub(crate) fn variants(sizes: [usize; 3], parts: usize) -> Vec<Variant> {
-    let [rows, _, columns] = sizes;
-    let places = |layout: &Layout| layout.places(rows, columns);
-    let usual = [LAYOUTS[0]].into_iter().chain(fitted(rows, columns, 1)).min_by_key(places);
-    let usual = usual.unwrap_or(LAYOUTS[0]);
-    let of_any_size = LAYOUTS.into_iter().chain(fitted(rows, columns, 1)).chain(fitted(rows, columns, 2));
-    // Where a side is twice as long as the result's, half would do.
-    let useful = of_any_size.filter(|layout| layout.sides[0] / 2 < rows && layout.sides[1] / 2 < columns);
-    let deep = Layout { depth: 2 * DEPTH, ..usual };
-    let layouts: Vec<Layout> = [usual].into_iter().chain(useful).chain([deep]).collect();
-    // On llvmpipe blocks of 8 x 8 are nearly twice as fast: operands are loaded number by number there.
-    let software = layouts.iter().filter(|layout| layout.blocks != ONE).min_by_key(|layout| places(layout));
-    let mut variants: Vec<Variant> = Vec::new();
-    for layout in &layouts {
-        let variant = Variant { software: Some(layout) == software, ..layout.variant(sizes) };
-        let is_new = variants.iter().all(|other| other.overrides != variant.overrides);
-        if is_new && variant.grid[0] * variant.grid[1] <= parts {
-            variants.push(variant);
+impl ProductSizes {
+    /// The ways to cut the result into tiles. The first has the usual tile, or a fitted one where that leaves less of it
+    /// empty.
+    pub(crate) fn variants(self) -> Vec<Variant> {
+        let places = |tiling: &Tiling| tiling.places(self);
+        let usual = [TILINGS[0]].into_iter().chain(self.fitted(1)).min_by_key(places);
+        let usual = usual.unwrap_or(TILINGS[0]);
+        let of_any_size = TILINGS.into_iter().chain(self.fitted(1)).chain(self.fitted(2));
+        // Where a side is twice as long as the result's, half would do.
+        let useful = of_any_size
+            .filter(|tiling| tiling.sides[0] / 2 < self.rows && tiling.sides[1] / 2 < self.columns);
+        let deep = Tiling { depth: 2 * DEPTH, ..usual };
+        let tilings: Vec<Tiling> = [usual].into_iter().chain(useful).chain([deep]).collect();
+        // On llvmpipe 8 x 8 by each thread are nearly twice as fast: operands are loaded number by number there.
+        let software =
+            tilings.iter().filter(|tiling| tiling.patches != ONE).min_by_key(|tiling| places(tiling));
+        let mut variants: Vec<Variant> = Vec::new();
+        for tiling in &tilings {
+            let variant = Variant { software: Some(tiling) == software, ..tiling.variant(self) };
+            if variants.iter().all(|other| other.overrides != variant.overrides) {
+                variants.push(variant);
+            }
         }
+        variants
     }
-    variants
-}
 
-/// The override that lets threads read their operands from the buffers, without workgroup memory and barriers: faster on
-/// llvmpipe for pairs of points. Training, whose operands do not lie in fours, is slower with it.
-const DIRECT: (&str, f64) = ("DIRECT", 1.0);
+    /// Those that need no more partial sums, one per workgroup, than there is room for.
+    pub(crate) fn variants_with_sums(self) -> Vec<Variant> {
+        let mut variants = self.variants();
+        variants.retain(|variant| variant.grid[0] * variant.grid[1] <= self.parts());
+        variants
+    }
 
-/// The two ways of kernels over pairs of points: operands in workgroup memory, or not.
-pub(crate) fn staged_or_direct(grid: [usize; 2]) -> Vec<Variant> {
-    let staged = Variant { name: "staged".into(), overrides: Vec::new(), grid, software: false };
-    let direct = Variant { name: "direct".into(), overrides: vec![DIRECT], grid, software: true };
-    vec![staged, direct]
-}
+    /// Partial sums for which there is room: those of the first variant, and of some smaller tiles.
+    pub(crate) fn parts(self) -> usize {
+        self.rows.div_ceil(TILE / 2) * self.columns.div_ceil(TILE)
+    }
 
-/// Workgroups for a result of this size with the first of its [`variants`]: tiles along the columns in x, along the
-/// rows in y.
-pub(crate) fn grid(rows: usize, columns: usize) -> [usize; 2] {
-    variants([rows, 1, columns], usize::MAX)[0].grid
-}
+    /// Tilings as wide or as high as a small result itself.
+    fn fitted(self, patches: usize) -> impl Iterator<Item = Tiling> {
+        let side = |side: usize| (side <= 2 * TILE).then(|| side.next_multiple_of(FITTED_UNIT));
+        let wide = side(self.columns).map(|columns| Tiling::new([patches * TILE, columns], [patches, 1]));
+        let high = side(self.rows).map(|rows| Tiling::new([rows, patches * TILE], [1, patches]));
+        wide.into_iter().chain(high)
+    }
 
-/// Partial sums, one a workgroup, for which there is room: those of the first variant, and of some smaller tiles.
-pub(crate) fn parts(rows: usize, columns: usize) -> usize {
-    rows.div_ceil(TILE / 2) * columns.div_ceil(TILE)
-}
+    /// The name under which a measured choice among the variants is kept.
+    pub(crate) fn tuning_key(self, spec: &Spec) -> Option<String> {
+        Some(format!("{} {} x {} x {}", spec.name, self.rows, self.depth, self.columns))
+    }
 
-/// The name under which a measured choice among [`variants`] is kept.
-pub(crate) fn tuning_key(spec: &Spec, [rows, depth, columns]: [usize; 3]) -> Option<String> {
-    Some(format!("{} {rows} x {depth} x {columns}", spec.name))
+    /// Floating-point operations.
+    pub(crate) fn flop(self) -> usize {
+        2 * self.rows * self.depth * self.columns
+    }
+
+    /// Threads of the workgroups of plain shaders: elements that are next to each other.
+    pub(crate) const PLAIN_THREADS: usize = 64;
+
+    /// The grid of a plain shader with one thread per element.
+    pub(crate) fn plain(self, source: &'static str, overrides: Overrides) -> Option<Variant> {
+        let grid = [self.columns.div_ceil(Self::PLAIN_THREADS), self.rows];
+        Some(Variant::plain(source, overrides.set("THREADS", Self::PLAIN_THREADS), grid))
+    }
+
+    /// A plain shader whose workgroups add up partial sums of the first variant's tiles.
+    pub(crate) fn plain_with_sums(self, source: &'static str, overrides: Overrides) -> Option<Variant> {
+        let first = self.variants_with_sums().into_iter().next()?;
+        let tile =
+            first.overrides.0.into_iter().filter(|(name, _)| ["ROWS", "COLUMNS"].contains(name)).collect();
+        let overrides = overrides.set("THREADS", Self::PLAIN_THREADS).and(Overrides(tile));
+        Some(Variant::plain(source, overrides, first.grid))
+    }
 }
 
 /// Error of a sum of `depth` products of numbers of like size, relative to the largest of many such sums:
@@ -194,7 +205,7 @@ pub(crate) fn matrix_mut(values: &mut [f32], rows: usize, columns: usize) -> Mat
 
 /// `result = left right` for a row-major `result`, then `finish(row, columns, values)` for each row of each
 /// block; gives the sum over all of what `finish` returns, always added in the same order.
-pub(crate) fn product<const T: usize>(
+pub(crate) fn multiply<const T: usize>(
     result: MatMut<'_, f32>,
     left: MatRef<'_, f32>,
     right: MatRef<'_, f32>,
@@ -216,7 +227,7 @@ pub(crate) fn serial(result: MatMut<'_, f32>, left: MatRef<'_, f32>, right: MatR
     matmul(result, Accum::Replace, left, right, 1.0, Par::Seq);
 }
 
-/// [`product`] for the block of the result at `origin`, on about `threads` threads; `multiply` is given a block of
+/// [`multiply`] for the block of the result at `origin`, on about `threads` threads; `multiply` is given a block of
 /// the result, its rows, and its columns of the right operand.
 fn block<const T: usize>(
     mut result: MatMut<'_, f32>,
@@ -274,19 +285,17 @@ mod tests {
 
     #[test]
     fn the_first_variant_leaves_little_empty_and_parts_are_never_too_few() {
-        let first = |rows, columns| variants([rows, 300, columns], usize::MAX).swap_remove(0).name;
+        let product = |rows, columns| ProductSizes { rows, depth: 300, columns };
+        let first = |rows, columns| product(rows, columns).variants().swap_remove(0).name;
         assert_eq!(first(128, 784), "32 x 32");
         assert_eq!(first(128, 40), "32 x 40");
         assert_eq!(first(40, 301), "40 x 32");
         assert_eq!(first(1, 1), "32 x 8");
         for rows in 1..140 {
             for columns in 1..140 {
-                let variants = variants([rows, 300, columns], parts(rows, columns));
-                assert_eq!(
-                    variants[0].grid,
-                    grid(rows, columns),
-                    "the first of {rows} x {columns} is among them"
-                );
+                let product = product(rows, columns);
+                let [all, with_sums] = [product.variants(), product.variants_with_sums()];
+                assert_eq!(with_sums[0], all[0], "the first of {rows} x {columns} is among them");
             }
         }
     }
@@ -300,7 +309,7 @@ mod tests {
                 let right: Vec<f32> = (0..2 * columns).map(|i| (i % 7) as f32).collect();
                 let mut result = vec![f32::NAN; rows * columns];
                 let [total] = pool.install(|| {
-                    product(
+                    multiply(
                         matrix_mut(&mut result, rows, columns),
                         matrix(&left, rows, 2),
                         matrix(&right, 2, columns),

@@ -11,12 +11,10 @@
 //! both summed over the batch. `dl` is the gradient of the mean over the batch.
 
 use super::linear::{layer_len, reference_linear};
-use super::product::{
-    self, Combine, combine, grid, matrix, matrix_mut, parts, product, tolerance, tuning_key, variants,
-};
+use super::product::{ProductSizes, SIZES, matrix, matrix_mut, multiply, tolerance};
 use crate::kernel::words::{put_total, slot_of, words};
 use crate::numeric::{sigmoid, softplus};
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 
 /// p(x | z).
@@ -52,8 +50,8 @@ impl Likelihood {
     }
 
     /// Value of the `override` constant of `shaders/lib/likelihood.wgsl`.
-    pub(crate) fn overrides(&self) -> Vec<(&'static str, f64)> {
-        vec![("BERNOULLI", f64::from(u8::from(*self == Self::Bernoulli)))]
+    pub(crate) fn overrides(&self) -> Overrides {
+        Overrides::of("BERNOULLI", *self == Self::Bernoulli)
     }
 
     /// `x_hat` and the loss of a pixel.
@@ -96,14 +94,13 @@ pub const TERMS: usize = 2;
 impl Reconstruction {
     /// Numbers of one row of `loss_ring`.
     pub fn parts(batch: usize, dimension: usize) -> usize {
-        TERMS * parts(batch, dimension)
+        TERMS * ProductSizes { rows: batch, depth: 0, columns: dimension }.parts()
     }
 }
 
 impl Reconstruction {
-    /// Rows, depth and columns of the product.
-    fn sizes(&self) -> [usize; 3] {
-        [self.batch, self.inputs, self.dimension]
+    fn sizes(&self) -> ProductSizes {
+        ProductSizes { rows: self.batch, depth: self.inputs, columns: self.dimension }
     }
 }
 
@@ -118,8 +115,7 @@ impl Kernel for Reconstruction {
         let shape = Shape::new(
             [batch * inputs, layer_len(inputs, dimension), batch * dimension],
             [batch * dimension, slots * parts],
-            grid(batch, dimension),
-            2 * batch * inputs * dimension,
+            self.sizes().flop(),
         );
         // One row of the ring is written, not all of it.
         Shape { bytes: shape.bytes - 4 * ((slots - 1) * parts) as u64, ..shape }
@@ -128,20 +124,25 @@ impl Kernel for Reconstruction {
     fn params(&self) -> Vec<u32> {
         let inverse_variance = self.likelihood.inverse_variance();
         let scales = [inverse_variance, inverse_variance / self.batch as f32].map(f32::to_bits);
-        let parts = words([parts(self.batch, self.dimension)]);
+        let parts = words([self.sizes().parts()]);
         [words([self.batch, self.inputs, self.dimension]), scales.into(), parts].concat()
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        [vec![combine(Combine::Products)], self.likelihood.overrides()].concat()
+    fn overrides(&self) -> Overrides {
+        self.likelihood.overrides()
     }
 
     fn variants(&self) -> Vec<Variant> {
-        variants(self.sizes(), parts(self.batch, self.dimension))
+        self.sizes().variants_with_sums()
+    }
+
+    fn plain(&self) -> Option<Variant> {
+        self.sizes()
+            .plain_with_sums(wgsl!("plain/reconstruction", "likelihood", "reduce", "step"), self.overrides())
     }
 
     fn tuning_key(&self) -> Option<String> {
-        tuning_key(&SPEC, self.sizes())
+        self.sizes().tuning_key(&SPEC)
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
@@ -168,7 +169,7 @@ impl Kernel for Reconstruction {
         let (weights, bias) = theta.split_at(dimension * inputs);
         let inverse_variance = likelihood.inverse_variance();
         let scale = inverse_variance / batch as f32;
-        let totals = product(
+        let totals = multiply(
             matrix_mut(dl, batch, dimension),
             matrix(h, batch, inputs),
             matrix(weights, dimension, inputs).transpose(),
@@ -253,7 +254,7 @@ fn sum_pixels(
 
 fn cases() -> Vec<Case> {
     let likelihoods = [Likelihood::Gaussian { sigma: 0.8 }, Likelihood::Bernoulli];
-    product::SIZES
+    SIZES
         .iter()
         .zip(likelihoods.iter().cycle())
         .map(|(&[batch, inputs, dimension], &likelihood)| {

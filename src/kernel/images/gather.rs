@@ -8,7 +8,7 @@
 //! bijection of 0..N ([`crate::random::shuffled`]), so no list of indices exists anywhere.
 
 use crate::kernel::words::words;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use crate::random::shuffled;
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -82,7 +82,7 @@ impl Kernel for Gather {
         Shape {
             // Only the rows of the batch are read.
             bytes: (4 * self.batch * words + 4 * size) as u64,
-            ..Shape::new([self.images * words], [size], [words.div_ceil(THREADS), self.batch], size)
+            ..Shape::new([self.images * words], [size], size)
         }
     }
 
@@ -90,12 +90,12 @@ impl Kernel for Gather {
         words([self.images, self.dimension])
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        vec![
-            ("THREADS", THREADS as f64),
-            ("SHUFFLE", f64::from(u8::from(self.shuffle))),
-            ("SCALE", f64::from(SCALE)),
-        ]
+    fn overrides(&self) -> Overrides {
+        Overrides::of("THREADS", THREADS).set("SHUFFLE", self.shuffle).set("SCALE", SCALE)
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        Variant::only([words_per_image(self.dimension).div_ceil(THREADS), self.batch])
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

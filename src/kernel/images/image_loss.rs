@@ -11,7 +11,7 @@ use crate::kernel::pairs::LANES;
 use crate::kernel::product::{THREADS, tolerance};
 use crate::kernel::reconstruction::{Likelihood, bernoulli_loss, gaussian_loss};
 use crate::kernel::words::words;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
@@ -42,15 +42,19 @@ impl Kernel for ImageLoss {
 
     fn shape(&self) -> Shape {
         let pixels = self.batch * self.dimension;
-        Shape::new([pixels, pixels], [self.batch], [self.batch, 1], 4 * pixels)
+        Shape::new([pixels, pixels], [self.batch], 4 * pixels)
     }
 
     fn params(&self) -> Vec<u32> {
         [words([self.dimension]), vec![self.likelihood.inverse_variance().to_bits()]].concat()
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        [vec![("THREADS", THREADS as f64)], self.likelihood.overrides()].concat()
+    fn overrides(&self) -> Overrides {
+        self.likelihood.overrides().set("THREADS", THREADS)
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        Variant::only([self.batch, 1])
     }
 
     fn reference(&self, _: &Step, buffers: Buffers<'_, f64>) {

@@ -13,7 +13,7 @@ use crate::data::sprites::{
     self, CORNERS, GEOMETRY_LEN, PIXELS, PLACES, POSES, SHAPES, SHIFT, SIDE, Sprite, UNIT,
 };
 use crate::kernel::words::words;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use rayon::prelude::*;
 
 /// Draws a batch of sprites.
@@ -52,12 +52,7 @@ impl Kernel for Render {
         Shape {
             // Only the rows of the batch are read.
             bytes: (4 * (self.batch + GEOMETRY_LEN + size)) as u64,
-            ..Shape::new(
-                [self.images, GEOMETRY_LEN],
-                [size],
-                [PIXELS.div_ceil(RUN * THREADS), self.batch],
-                size,
-            )
+            ..Shape::new([self.images, GEOMETRY_LEN], [size], size)
         }
     }
 
@@ -65,19 +60,21 @@ impl Kernel for Render {
         words([self.images, self.channels])
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        vec![
-            ("THREADS", THREADS as f64),
-            ("RUN", RUN as f64),
-            ("SHUFFLE", f64::from(u8::from(self.shuffle))),
-            ("SIDE", SIDE as f64),
-            ("PLACES", f64::from(PLACES)),
-            ("POSES", POSES as f64),
-            ("SHAPES", SHAPES.len() as f64),
-            ("UNIT", f64::from(UNIT)),
-            ("SHIFT", f64::from(SHIFT)),
-            ("CORNERS", CORNERS as f64),
-        ]
+    fn overrides(&self) -> Overrides {
+        Overrides::of("THREADS", THREADS)
+            .set("RUN", RUN)
+            .set("SHUFFLE", self.shuffle)
+            .set("SIDE", SIDE)
+            .set("PLACES", PLACES)
+            .set("POSES", POSES)
+            .set("SHAPES", SHAPES.len())
+            .set("UNIT", UNIT)
+            .set("SHIFT", SHIFT)
+            .set("CORNERS", CORNERS)
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        Variant::only([PIXELS.div_ceil(RUN * THREADS), self.batch])
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
@@ -89,7 +86,7 @@ impl Kernel for Render {
                 let covered = sprite.covers(&geometry, [pixel % SIDE, pixel / SIDE]);
                 for channel in 0..self.channels {
                     let lit = covered && sprite.lights(channel);
-                    x[(b * PIXELS + pixel) * self.channels + channel] = f64::from(u8::from(lit));
+                    x[(b * PIXELS + pixel) * self.channels + channel] = f64::from(lit);
                 }
             }
         }

@@ -9,7 +9,7 @@
 use super::sigma::{INVERSE_VARIANCE, STATE};
 use crate::kernel::product::THREADS;
 use crate::kernel::words::words;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use rayon::prelude::*;
 
 /// Division by sigma^2.
@@ -34,7 +34,7 @@ impl Kernel for Scale {
     fn shape(&self) -> Shape {
         let Self { batch, dimension } = *self;
         let pixels = batch * dimension;
-        let shape = Shape::new([STATE], [pixels], [dimension.div_ceil(THREADS), batch], pixels);
+        let shape = Shape::new([STATE], [pixels], pixels);
         // The gradient is read as well as written.
         Shape { bytes: shape.bytes + 4 * pixels as u64, ..shape }
     }
@@ -43,8 +43,12 @@ impl Kernel for Scale {
         words([self.dimension])
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        vec![("THREADS", THREADS as f64)]
+    fn overrides(&self) -> Overrides {
+        Overrides::of("THREADS", THREADS)
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        Variant::only([self.dimension.div_ceil(THREADS), self.batch])
     }
 
     fn reference(&self, _: &Step, buffers: Buffers<'_, f64>) {

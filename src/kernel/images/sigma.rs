@@ -15,7 +15,7 @@ use crate::kernel::backward_weights::Adam;
 use crate::kernel::product::THREADS;
 use crate::kernel::reconstruction::TERMS;
 use crate::kernel::words::{slot_of, words};
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 
 /// How sigma is found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,7 +99,7 @@ impl Kernel for Sigma {
 
     fn shape(&self) -> Shape {
         let Self { slots, parts, .. } = *self;
-        let shape = Shape::new([slots * parts], [STATE, slots], [1, 1], parts / TERMS);
+        let shape = Shape::new([slots * parts], [STATE, slots], parts / TERMS);
         // One row of each ring, and the state both ways.
         Shape { bytes: 4 * (parts + 2 * STATE + 1) as u64, ..shape }
     }
@@ -114,17 +114,14 @@ impl Kernel for Sigma {
         [words([self.parts]), numbers.into()].concat()
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
+    fn overrides(&self) -> Overrides {
         let learned = self.mode != Mode::Optimal;
-        vec![
-            ("THREADS", THREADS as f64),
-            ("LEARNED", f64::from(u8::from(learned))),
-            ("FLOOR", f64::from(FLOOR)),
-        ]
+        Overrides::of("THREADS", THREADS).set("LEARNED", learned).set("FLOOR", FLOOR)
     }
 
-    fn iterations(&self) -> usize {
-        self.parts.div_ceil(TERMS * THREADS) + THREADS
+    fn variants(&self) -> Vec<Variant> {
+        let iterations = self.parts.div_ceil(TERMS * THREADS) + THREADS;
+        vec![Variant::new("", [1, 1]).iterations(iterations)]
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

@@ -16,9 +16,9 @@
 
 use super::pair_sums::{ColumnSums, TERMS, parts_len, reference_sums, row_sums};
 use super::{Pairs, Scratch, Tile, case_pairs, fill, tolerance};
-use crate::kernel::product::{matrix, matrix_mut, serial, staged_or_direct};
+use crate::kernel::product::{matrix, matrix_mut, serial};
 use crate::kernel::words::words;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
@@ -89,27 +89,20 @@ impl Kernel for PairForms {
         Shape::new(
             [pairs.slice_len(), pairs.slice_len(), scales, members_len(pairs, *draws)],
             [parts, parts, pairs.slab * pairs.band() * kernels * draws],
-            [pairs.band(), pairs.slab],
             pairs.evaluations() * kernels * (pairs.flop_each() + 2 * draws),
         )
     }
 
     fn params(&self) -> Vec<u32> {
-        let mut params = self.pairs.value_params();
-        params.extend(words([self.draws, self.kernels]));
-        params
+        [self.pairs.params(), words([self.draws, self.kernels])].concat()
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        self.pairs.sum_overrides(true)
+    fn overrides(&self) -> Overrides {
+        self.pairs.value_overrides().set("SQUARES", true)
     }
 
     fn variants(&self) -> Vec<Variant> {
-        staged_or_direct(self.shape().grid)
-    }
-
-    fn iterations(&self) -> usize {
-        self.pairs.iterations(self.draws, self.kernels)
+        self.pairs.one_variant(self.pairs.iterations(self.draws, self.kernels))
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
@@ -119,7 +112,7 @@ impl Kernel for PairForms {
             |words: &[f64], p: usize, b: usize| words[p / BITS * self.draws + b] as u32 >> (p % BITS) & 1;
         let scales = inputs[2].chunks_exact(self.pairs.scales_len()).enumerate();
         for (tile, (kernel, scales)) in
-            self.pairs.tiles(step).flat_map(|tile| scales.clone().map(move |s| (tile, s)))
+            self.pairs.reference_tiles(step).flat_map(|tile| scales.clone().map(move |s| (tile, s)))
         {
             let inputs = [rows, columns, scales];
             let part = self.pairs.part(&tile) * self.kernels + kernel;

@@ -15,7 +15,7 @@
 use super::{Family, LANES};
 use crate::kernel::words::words;
 use crate::numeric::exp2;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 use rayon::prelude::*;
@@ -55,20 +55,21 @@ impl Kernel for PairGradient {
 
     fn shape(&self) -> Shape {
         let Self { n, m, d, bandwidths, .. } = *self;
-        Shape::new([n * d, m * d, bandwidths, 2], [n * d], [n, 1], n * (n + m) * (6 * d + 16 * bandwidths))
+        Shape::new([n * d, m * d, bandwidths, 2], [n * d], n * (n + m) * (6 * d + 16 * bandwidths))
     }
 
     fn params(&self) -> Vec<u32> {
         words([self.n, self.m, self.d, self.bandwidths])
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        vec![("THREADS", THREADS as f64), ("FAMILY", f64::from(self.family as u8))]
+    fn overrides(&self) -> Overrides {
+        Overrides::of("THREADS", THREADS).set("FAMILY", self.family as u8)
     }
 
-    fn iterations(&self) -> usize {
+    fn variants(&self) -> Vec<Variant> {
         let chunks = (self.n + self.m).div_ceil(THREADS);
-        chunks * (2 + self.d + self.bandwidths + self.d.div_ceil(THREADS) * (1 + THREADS))
+        let iterations = chunks * (2 + self.d + self.bandwidths + self.d.div_ceil(THREADS) * (1 + THREADS));
+        vec![Variant::new("", [self.n, 1]).iterations(iterations)]
     }
 
     fn reference(&self, _: &Step, buffers: Buffers<'_, f64>) {

@@ -10,8 +10,8 @@
 //! of a block with itself, only pairs r < c.
 
 use super::{Family, Form, Pairs, Scratch, Value, case_pairs};
-use crate::kernel::product::staged_or_direct;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
+use crate::kernel::words::words;
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use rayon::prelude::*;
 
 /// Counts distances by one digit of their bits.
@@ -60,33 +60,25 @@ impl Kernel for PairHistogram {
         Shape::new(
             [pairs.slice_len(), pairs.slice_len(), 1],
             [pairs.slab * pairs.band() * BINS],
-            [pairs.band(), pairs.slab],
             pairs.evaluations() * pairs.flop_each(),
         )
     }
 
     fn params(&self) -> Vec<u32> {
-        [self.pairs.params(), vec![self.shift as u32, self.width as u32]].concat()
+        [self.pairs.params(), words([self.shift, self.width])].concat()
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        let mut all = self.pairs.overrides();
-        all.retain(|(name, _)| *name != "FAMILY");
-        all.push(("BINS", BINS as f64));
-        all
+    fn overrides(&self) -> Overrides {
+        self.pairs.distance_overrides().set("BINS", BINS)
     }
 
     fn variants(&self) -> Vec<Variant> {
-        staged_or_direct(self.shape().grid)
-    }
-
-    fn iterations(&self) -> usize {
-        self.pairs.iterations(0, 1)
+        self.pairs.one_variant(self.pairs.iterations(0, 1))
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let ([rows, columns, prefix], [counts]) = buffers.split();
-        for tile in self.pairs.tiles(step) {
+        for tile in self.pairs.reference_tiles(step) {
             let counts = &mut counts[self.pairs.part(&tile) * BINS..][..BINS];
             counts.fill(0.0);
             for r in 0..tile.rows {

@@ -6,7 +6,7 @@
 //! w = 2 where I < J, 1 where I = J: the sum over all tiles is that over all i != j of k(x_i, x_j) l(y_o(i), y_o(j))
 //! ```
 //!
-//! `rows`, `columns`, `scales`: X as in [`super`]; `y: (n, d_y)`; `scales_y`: one a bandwidth; `order`:
+//! `rows`, `columns`, `scales`: X as in [`super`]; `y: (n, d_second)`; `scales_second`: one a bandwidth; `order`:
 //! o_b(i) as words, `(draws, n)`. `form_parts: (slab, band, draws)`. k and l are taken less their centres.
 //!
 //! On the CPU a tile of K stays in the second-level cache while one tile of L after the other is made beside it; on
@@ -14,10 +14,9 @@
 
 use super::pair_forms::weight;
 use super::pair_sums::total;
-use super::{Family, Form, LANES, Pairs, Scratch, Tile, Value, case_pairs, fill, tolerance};
-use crate::kernel::product::staged_or_direct;
+use super::{Family, Form, LANES, Pairs, Scratch, Second, Tile, Value, case_pairs, fill, tolerance};
 use crate::kernel::words::words;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
@@ -27,7 +26,7 @@ pub struct PairProducts {
     /// The pairs of X: one sample.
     pub pairs: Pairs,
     /// Those of Y: of as many points, in blocks of the same size, with distances from differences.
-    pub other: Pairs,
+    pub second: Pairs,
     /// How many orders.
     pub draws: usize,
 }
@@ -47,7 +46,7 @@ pub(crate) static SPEC: Spec = Spec::new(
         "step"
     ),
 )
-.reads(&["rows", "columns", "scales", "y", "scales_y", "order"])
+.reads(&["rows", "columns", "scales", "second", "scales_second", "order"])
 .writes(&["form_parts"])
 .words(&["order"])
 .cases(cases);
@@ -57,14 +56,20 @@ pub const DRAWS: usize = 8;
 
 impl PairProducts {
     /// Loop iterations of a workgroup, a little more than there are.
-    pub fn most_iterations(&self) -> usize {
+    pub fn iterations(&self) -> usize {
         let tiles = self.pairs.block.div_ceil(LANES).pow(2);
-        let each = 6 + 4 * (1 + self.other.d + self.other.bandwidths);
+        let each = 6 + 4 * (1 + self.second.d + self.second.bandwidths);
         self.pairs.iterations(0, 1) + tiles * (2 + DRAWS * each) + 16 * DRAWS
     }
 
+    /// The pairs of X with Y as their second variable.
+    fn both(&self) -> Pairs {
+        let Pairs { d, family, bandwidths, .. } = self.second;
+        Pairs { second: Some(Second { d, family, bandwidths }), ..self.pairs.clone() }
+    }
+
     /// The tile of Y in which the block's points lie from the start.
-    fn tile_of_y(tile: &Tile) -> Tile {
+    fn tile_of_second(tile: &Tile) -> Tile {
         Tile { first_row: 0, first_column: 0, ..*tile }
     }
 }
@@ -75,40 +80,33 @@ impl Kernel for PairProducts {
     }
 
     fn shape(&self) -> Shape {
-        let Self { pairs, other, draws } = self;
+        let Self { pairs, second, draws } = self;
         let (n, slice) = (pairs.n, pairs.slice_len());
         Shape::new(
-            [slice, slice, pairs.scales_len(), n * other.d, other.bandwidths, draws * n],
+            [slice, slice, pairs.scales_len(), n * second.d, second.bandwidths, draws * n],
             [pairs.slab * pairs.band() * draws],
-            [pairs.band(), pairs.slab * draws.div_ceil(DRAWS)],
-            pairs.evaluations() * (pairs.flop_each() + draws * (other.flop_each() + 2)),
+            pairs.evaluations() * (pairs.flop_each() + draws * (second.flop_each() + 2)),
         )
     }
 
     fn params(&self) -> Vec<u32> {
-        let own = [self.other.d, self.other.bandwidths, self.draws];
-        [self.pairs.value_params(), words(own)].concat()
+        [self.both().params(), words([self.draws])].concat()
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        let mut all = self.pairs.value_overrides();
-        all.extend([("FAMILY_Y", f64::from(self.other.family as u8)), ("DRAWS", DRAWS as f64)]);
-        all
+    fn overrides(&self) -> Overrides {
+        self.both().value_overrides().set("DRAWS", DRAWS)
     }
 
     fn variants(&self) -> Vec<Variant> {
-        staged_or_direct(self.shape().grid)
-    }
-
-    fn iterations(&self) -> usize {
-        self.most_iterations()
+        let grid = [self.pairs.band(), self.pairs.slab * self.draws.div_ceil(DRAWS)];
+        vec![Variant::new("", grid).iterations(self.iterations())]
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
-        let ([rows, columns, scales, y, scales_y, order], [form_parts]) = buffers.split();
-        let Self { pairs, other, draws } = self;
-        let (n, d) = (pairs.n, other.d);
-        for tile in pairs.tiles(step) {
+        let ([rows, columns, scales, y, scales_second, order], [form_parts]) = buffers.split();
+        let Self { pairs, second, draws } = self;
+        let (n, d) = (pairs.n, second.d);
+        for tile in pairs.reference_tiles(step) {
             let forms = &mut form_parts[pairs.part(&tile) * draws..][..*draws];
             forms.fill(0.0);
             for r in 0..tile.rows {
@@ -117,9 +115,9 @@ impl Kernel for PairProducts {
                     for (form, order) in forms.iter_mut().zip(order.chunks_exact(n)) {
                         let [x, z] = [tile.i * pairs.block + r, tile.j * pairs.block + c]
                             .map(|i| &y[order[i] as usize * d..][..d]);
-                        let distance = other.family.distance(x, z);
-                        let l: f64 = scales_y.iter().map(|&s| other.family.value(s, distance)).sum();
-                        *form += f64::from(weight(&tile)) * k * (l - other.centre());
+                        let distance = second.family.distance(x, z);
+                        let l: f64 = scales_second.iter().map(|&s| second.family.value(s, distance)).sum();
+                        *form += f64::from(weight(&tile)) * k * (l - second.centre());
                     }
                 }
             }
@@ -127,9 +125,9 @@ impl Kernel for PairProducts {
     }
 
     fn cpu(&self, step: &Step, buffers: Buffers<'_, f32>) {
-        let ([rows, columns, scales, y, scales_y, order], [form_parts]) = buffers.split();
+        let ([rows, columns, scales, y, scales_second, order], [form_parts]) = buffers.split();
         let order: &[u32] = bytemuck::cast_slice(order);
-        let Self { pairs, other, draws } = self;
+        let Self { pairs, second, draws } = self;
         form_parts.par_chunks_exact_mut(*draws).enumerate().for_each_init(
             Memory::default,
             |memory, (index, forms)| {
@@ -140,13 +138,13 @@ impl Kernel for PairProducts {
                 pairs.values([rows, columns, scales], &tile, &mut memory.scratch, |_, first, values| {
                     memory.values[first * width..][..values.len()].copy_from_slice(values);
                 });
-                let own = Self::tile_of_y(&tile);
+                let own = Self::tile_of_second(&tile);
                 for (order, form) in order.chunks_exact(pairs.n).zip(forms) {
-                    gather(other, y, &order[tile.i * pairs.block..][..tile.rows], &mut memory.rows);
-                    gather(other, y, &order[tile.j * pairs.block..][..tile.columns], &mut memory.columns);
+                    gather(second, y, &order[tile.i * pairs.block..][..tile.rows], &mut memory.rows);
+                    gather(second, y, &order[tile.j * pairs.block..][..tile.columns], &mut memory.columns);
                     let mut sum = 0.0;
-                    let inputs = [&memory.rows[..], &memory.columns, scales_y];
-                    other.values(inputs, &own, &mut memory.scratch, |_, first, l| {
+                    let inputs = [&memory.rows[..], &memory.columns, scales_second];
+                    second.values(inputs, &own, &mut memory.scratch, |_, first, l| {
                         sum += f64::from(dot(&memory.values[first * width..][..l.len()], l));
                     });
                     *form = weight(&tile) * sum as f32;
@@ -156,7 +154,7 @@ impl Kernel for PairProducts {
     }
 
     fn tolerance(&self) -> f64 {
-        tolerance(&self.pairs) + tolerance(&self.other)
+        tolerance(&self.pairs) + tolerance(&self.second)
     }
 }
 
@@ -207,7 +205,7 @@ fn cases() -> Vec<Case> {
         .zip(draws)
         .zip(families)
         .map(|((((pairs, step), d), draws), family)| {
-            let other = Pairs {
+            let second = Pairs {
                 d,
                 family,
                 bandwidths: 1,
@@ -217,14 +215,14 @@ fn cases() -> Vec<Case> {
                 ..pairs.clone()
             };
             let n = pairs.n;
-            let case = Case::new(PairProducts { pairs: pairs.clone(), other, draws });
+            let case = Case::new(PairProducts { pairs: pairs.clone(), second, draws });
             // Any order will do: shifts by as many as the draw.
             let shifted = |i: usize| f32::from_bits(((i % n + i / n) % n) as u32);
             let label = |v: f32| if family == Family::Delta { (2.0 * v).round() } else { v };
             Case { step, ..fill(case, &pairs) }
                 .map("order", |i, _| shifted(i))
-                .map("y", |_, v| label(v))
-                .map("scales_y", |_, _| family.scale(1.5) as f32)
+                .map("second", |_, v| label(v))
+                .map("scales_second", |_, _| family.scale(1.5) as f32)
         })
         .collect()
 }

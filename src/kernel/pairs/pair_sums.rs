@@ -13,9 +13,9 @@
 //! On the GPU each thread has 4 x 4 values of every tile of a strip, up to four tiles side by side. It adds up columns
 //! from the first row of the block to the last in registers; row sums go to workgroup memory every four tiles.
 
-use super::{LANES, MOST_POINTS, Pairs, Scratch, Tile, case_pairs, fill, multiply_add, tolerance};
-use crate::kernel::product::staged_or_direct;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
+use super::{LANES, MOST_POINTS, Pairs, Scratch, Tile, Value, case_pairs, fill, multiply_add, tolerance};
+use crate::kernel::product::ProductSizes;
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 use rayon::prelude::*;
@@ -56,36 +56,39 @@ impl Kernel for PairSums {
         Shape::new(
             [pairs.slice_len(), pairs.slice_len(), pairs.scales_len()],
             [parts_len(pairs), parts_len(pairs)],
-            [pairs.band(), pairs.slab],
             pairs.evaluations() * pairs.flop_each(),
         )
     }
 
     fn params(&self) -> Vec<u32> {
-        self.pairs.value_params()
+        self.pairs.params()
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        let mut all = self.pairs.sum_overrides(self.squares);
-        all.push(("STRIP", self.pairs.strip() as f64));
-        all
+    fn overrides(&self) -> Overrides {
+        self.pairs.value_overrides().set("SQUARES", self.squares).set("STRIP", self.pairs.strip())
     }
 
     fn variants(&self) -> Vec<Variant> {
-        staged_or_direct(self.shape().grid)
+        self.pairs.one_variant(self.pairs.iterations(0, 1))
     }
 
-    fn tuning_key(&self) -> Option<String> {
-        self.pairs.tuning_key(&SPEC)
-    }
-
-    fn iterations(&self) -> usize {
-        self.pairs.iterations(0, 1)
+    fn plain(&self) -> Option<Variant> {
+        let Pairs { block, d, bandwidths, family, value, .. } = self.pairs;
+        let threads = ProductSizes::PLAIN_THREADS;
+        let overrides = Overrides::of("FAMILY", family as u8)
+            .set("SQUARES", self.squares)
+            .set("THREADS", threads)
+            .set("TILE", LANES);
+        let source = wgsl!("plain/pair_sums", "tiles", "family", "exponential", "step");
+        let grid = [self.pairs.band() * block.div_ceil(threads), self.pairs.slab];
+        // Each thread goes through a row and a column.
+        let iterations = 2 * block * (1 + d + bandwidths);
+        (value == Value::Kernel).then(|| Variant::plain(source, overrides, grid).iterations(iterations))
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let (inputs, [row_parts, column_parts]) = buffers.split();
-        self.pairs.tiles(step).for_each(|tile| {
+        self.pairs.reference_tiles(step).for_each(|tile| {
             let part = self.pairs.part(&tile);
             reference_sums(
                 &self.pairs,

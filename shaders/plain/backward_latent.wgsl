@@ -1,5 +1,7 @@
 // backward_latent.wgsl as plainly as can be, for an objective without a capacity and without a further term: one
 // thread a latent dimension of an image.
+//
+// with: step
 
 struct Params {
     batch: u32,

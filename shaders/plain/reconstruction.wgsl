@@ -1,5 +1,7 @@
 // reconstruction.wgsl as plainly as can be: a thread computes one output after the other of its workgroup's
 // ROWS x COLUMNS, so that there are as many partial sums.
+//
+// with: likelihood, reduce, step
 
 struct Params {
     batch: u32,

@@ -1,17 +1,10 @@
 // pair_sums.wgsl as plainly as can be: one thread a row, and one a column, of a pair of blocks. Each value of k is
 // computed twice.
+//
+// with: tiles, family, exponential, step
 
 struct Params {
-    n: u32,
-    m: u32,
-    stride: u32,
-    block: u32,
-    slice: u32,
-    cross: u32,
-    bandwidths: u32,
-    d: u32,
-    reach: u32,
-    band: u32,
+    pairs: Pairs,
 }
 
 override FAMILY: u32;
@@ -30,16 +23,16 @@ override TILE: u32;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let chunks = (params.block + THREADS - 1u) / THREADS;
+    let chunks = (params.pairs.block + THREADS - 1u) / THREADS;
     let pair = tile_of(group.x / chunks, group.y);
     let own = group.x % chunks * THREADS + thread;
     if !pair.wanted {
         return;
     }
-    let length = (params.block + TILE - 1u) / TILE * TILE * params.stride;
+    let length = (params.pairs.block + TILE - 1u) / TILE * TILE * params.pairs.stride;
     let row_start = (step.first + group.y) * length;
     let column_start = group.x / chunks * length;
-    let place = 2u * (pair.part * params.block + own);
+    let place = 2u * (pair.part * params.pairs.block + own);
     if own < pair.rows {
         var sum = vec2(0.0);
         for (var c = 0u; c < pair.columns; c++) {
@@ -63,17 +56,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 }
 
 fn word(point: u32, k: u32) -> u32 {
-    return (point / TILE * params.stride + k) * TILE + point % TILE;
+    return (point / TILE * params.pairs.stride + k) * TILE + point % TILE;
 }
 
 fn value(row_start: u32, r: u32, column_start: u32, c: u32) -> f32 {
     var distance = 0.0;
-    for (var k = 0u; k < params.d; k++) {
+    for (var k = 0u; k < params.pairs.d; k++) {
         let t = rows[row_start + word(r, k)] - columns[column_start + word(c, k)];
         distance += select(t * t, abs(t), FAMILY == LAPLACE);
     }
     var sum = 0.0;
-    for (var b = 0u; b < params.bandwidths; b++) {
+    for (var b = 0u; b < params.pairs.bandwidths; b++) {
         sum += kernel_value(FAMILY, scales[b], vec4(distance)).x;
     }
     return sum;

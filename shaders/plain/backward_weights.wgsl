@@ -1,4 +1,6 @@
 // backward_weights.wgsl as plainly as can be: one thread a parameter.
+//
+// with: step
 
 struct Params {
     batch: u32,

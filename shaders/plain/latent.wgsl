@@ -1,5 +1,7 @@
 // latent.wgsl as plainly as can be, with noise: a thread computes one latent dimension of an image after the other of
 // its workgroup's COLUMNS / 2 x ROWS, so that there are as many partial sums.
+//
+// with: random, reduce, step
 
 struct Params {
     batch: u32,
