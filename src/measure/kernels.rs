@@ -4,11 +4,10 @@ use super::{Ceiling, Measurement};
 use crate::data::{Dataset, Images};
 use crate::engine::{Device, Engine, MOST_STEPS, Time};
 use crate::error::Result;
-use crate::kernel::baseline::Baseline;
 use crate::kernel::pair_sums::PairSums;
 use crate::kernel::pairs::{Family, Form, MOST_POINTS, Pairs, UNLIMITED, Value};
 use crate::model::Model;
-use crate::program::{Call, Kernel, Plan, Program, ProgramId, Step};
+use crate::program::{Call, Kernel, OneVariant, Plan, Program, ProgramId, Step};
 use crate::random::{Sequence, Stream};
 use crate::statistic::points::LEAST_COORDINATES;
 use crate::train::config::Config;
@@ -105,10 +104,7 @@ fn measure(
     for (program, has) in plain.programs.iter_mut().zip(&mut has_baseline) {
         program.calls = std::mem::take(&mut program.calls)
             .into_iter()
-            .filter_map(|call| {
-                Baseline::new(call.kernel).map(|kernel| (Arc::new(kernel), call.reads, call.writes))
-            })
-            .map(|(kernel, reads, writes)| Call { kernel, reads, writes })
+            .filter_map(|call| Some(Call { kernel: Arc::new(OneVariant::plain(&call.kernel)?), ..call }))
             .collect();
         *has = gpu && !program.calls.is_empty();
     }
