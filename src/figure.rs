@@ -143,3 +143,15 @@ pub fn draw_run(
     let (config, lines) = (Run::config(run)?.complete(), Run::lines(run)?);
     draw(figure, &Run::pictures(run)?, session, dataset, Some(RunLog { config: &config, lines: &lines }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    #[test]
+    fn every_figure_has_a_row() {
+        let rows: Vec<Figure> = FIGURES.iter().map(|row| row.0).chain([Figure::All]).collect();
+        assert_eq!(rows, Figure::value_variants());
+    }
+}

@@ -1,21 +1,21 @@
 //! Pictures: numbers in, PNG and GIF files out.
 //!
-//! | picture             | shows                                                               |
-//! |---------------------|---------------------------------------------------------------------|
-//! | [`losses`]          | the two terms of the loss during training                           |
-//! | [`Chart::save`]     | curves over a common axis, in one panel or several                  |
-//! | [`Bars::save`]      | labelled bars, with a threshold                                     |
-//! | [`Latents::save`]   | the KL divergence of each latent dimension, by step and at the end  |
-//! | [`Sheet::save`]     | rows of images: originals over reconstructions, samples             |
-//! | [`Traversal::save`] | what each latent dimension does to an image                         |
-//! | [`Manifold::save`]  | decoded images laid out over a two-dimensional latent plane         |
-//! | [`scatter`]         | where the encoder puts each class in a two-dimensional latent plane |
-//! | [`scatters`]        | the same for several models                                         |
-//! | [`Story::save`]     | images, their codes in the latent plane, and what samples decode to |
-//! | [`Animation::save`] | how codes move during training, as GIF                              |
-//! | [`NullHistogram::save`] | a test statistic among its values under the null hypothesis     |
-//! | [`Curve::save`]     | where two samples of numbers differ: their witness function         |
-//! | [`Plane::save`]     | the same for two samples of points of a plane                       |
+//! | picture                 | shows                                                               |
+//! |-------------------------|---------------------------------------------------------------------|
+//! | [`losses`]              | the two terms of the loss during training                           |
+//! | [`Chart::save`]         | curves over a common axis, in one panel or several                  |
+//! | [`Bars::save`]          | labelled bars, with a threshold                                     |
+//! | [`Latents::save`]       | the KL divergence of each latent dimension, by step and at the end  |
+//! | [`Sheet::save`]         | rows of images: originals over reconstructions, samples             |
+//! | [`Traversal::save`]     | what each latent dimension does to an image                         |
+//! | [`Manifold::save`]      | decoded images laid out over a two-dimensional latent plane         |
+//! | [`scatter`]             | where the encoder puts each class in a two-dimensional latent plane |
+//! | [`scatters`]            | the same for several models                                         |
+//! | [`Story::save`]         | images, their codes in the latent plane, and what samples decode to |
+//! | [`Animation::save`]     | how codes move during training, as GIF                              |
+//! | [`NullHistogram::save`] | a test statistic among its values under the null hypothesis         |
+//! | [`Curve::save`]         | where two samples of numbers differ: their witness function         |
+//! | [`Plane::save`]         | the same for two samples of points of a plane                       |
 //!
 //! Nothing here knows of models, engines or files of data. The same input gives the same bytes: the font is
 //! part of the program, and no clock, thread or system setting takes part.

@@ -38,7 +38,7 @@ impl Key {
 /// Entries in as many lines as they need.
 pub(super) struct Legend {
     pub(super) lines: Vec<Vec<Key>>,
-    room: f64,
+    pub(super) room: f64,
 }
 
 impl Legend {

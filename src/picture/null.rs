@@ -14,7 +14,7 @@ const AXIS_BARS: f64 = 220.0;
 /// The least part of the axis that the histogram takes, lest the line of the observed value cover it.
 const LEAST_PART: f64 = 0.0125;
 
-const OUTLINE: Pen = Pen { colour: SKY, thickness: 2.0 };
+const OUTLINE: Pen = Pen { colour: SKY, thickness: 3.0 };
 
 /// A test statistic among its values under the null hypothesis.
 #[derive(Clone, Copy, Debug)]

@@ -13,12 +13,10 @@ use crate::error::{Error, Result};
 /// Lines that their picture gives no other thickness.
 pub(super) const THICKNESS: f64 = 3.0;
 
-/// Ticks wished for along the axes.
-const X_TICKS: usize = 7;
+/// Ticks wished for along the axes; a panel with a height of its own may have more of them or fewer.
+const X_TICKS: usize = 9;
 const Y_TICKS: usize = 5;
-
-/// Numbers along the vertical axis are at least this far apart.
-const TICK_PITCH: f64 = 1.4 * LINE;
+const MOST_Y_TICKS: usize = 7;
 
 /// The share of the values at either end that may be left out of the picture.
 const TAIL: f64 = 0.05;
@@ -170,7 +168,7 @@ impl<'a> Plot<'a> {
         let shown = traces.iter().filter_map(|trace| trace.y(panel.cut)).chain(Range::of(bounds.map(scale)));
         let shown = shown.reduce(Range::join);
         let y = shown.map_or(Range::UNIT, |range| Range::new(range.low, range.high).padded(PADDING));
-        let most = panel.height.map_or(Y_TICKS, |height| (height / TICK_PITCH) as usize).clamp(1, Y_TICKS);
+        let most = panel.height.map_or(Y_TICKS, |height| (height / LINE) as usize).clamp(1, MOST_Y_TICKS);
         let counted = traces.iter().all(|trace| trace.style == Style::Steps);
         let y_ticks = match (panel.log, counted) {
             (true, _) => y.log_ticks(most),

@@ -23,7 +23,7 @@ const WITNESS_NAME: &str = "witness: mean k(x, ·) − mean k(y, ·)";
 
 /// The frame of the curve, and those of the histograms below it with their bars.
 const CURVE_HEIGHT: f64 = 420.0;
-const HISTOGRAM_HEIGHT: f64 = 90.0;
+const HISTOGRAM_HEIGHT: f64 = 110.0;
 const BARS: usize = 140;
 
 /// Areas have no outline: the curve is theirs.
@@ -197,13 +197,15 @@ impl Plane<'_> {
         })
     }
 
+    /// The two colours, and below them the two marks.
     fn legend(&self, names: &[String; 2], room: f64) -> Legend {
         let dot = Swatch::Series(Style::Points, Pen { colour: NAVY, thickness: 0.0 });
-        let samples = names.iter().zip([self.x, self.y]);
-        let samples = samples.map(|(name, points)| format!("{name}: {}", count(points.len(), "point")));
-        let swatches = [Swatch::Area(SKY, 1.0), Swatch::Area(ORANGE, 1.0), dot, Swatch::Cross(BROWN)];
-        let names = more_of(names).into_iter().chain(samples);
-        Legend::new(swatches.into_iter().zip(names).map(|(swatch, name)| Key { swatch, name }), room)
+        let [more_x, more_y] = more_of(names);
+        let samples = [(&names[0], self.x), (&names[1], self.y)];
+        let [x, y] = samples.map(|(name, points)| format!("{name}: {}", count(points.len(), "point")));
+        let line = |keys: [(Swatch, String); 2]| keys.map(|(swatch, name)| Key { swatch, name }).into();
+        let areas = [(Swatch::Area(SKY, 1.0), more_x), (Swatch::Area(ORANGE, 1.0), more_y)];
+        Legend { lines: vec![line(areas), line([(dot, x), (Swatch::Cross(BROWN), y)])], room }
     }
 
     fn check(&self) -> Result<()> {
