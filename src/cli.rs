@@ -6,6 +6,7 @@ mod bench;
 mod closer;
 mod compare;
 mod data;
+mod device;
 mod devices;
 mod draw;
 mod evaluate;

@@ -10,18 +10,17 @@ pub mod run;
 pub mod schedule;
 pub mod session;
 
-use crate::checkpoint::{self, About, Optimizer};
 use crate::data::Dataset;
 use crate::engine::{Counters, Device, MOST_STEPS, Ticket};
 use crate::error::{Kind, Result};
-use crate::model::{Architecture, LikelihoodName, Parameters};
+use crate::model::LikelihoodName;
 use config::Config;
 use decomposition::{Decomposer, Decomposition};
 use metrics::{Metrics, Sums, Terms, mmd_to_prior};
-use objective::Objective;
+use objective::ObjectiveName;
 use run::{Code, Line, Run};
 use serde::Serialize;
-use session::{Session, Split};
+use session::{Session, Split, initial_state};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -61,7 +60,7 @@ pub struct Summary {
     /// On what.
     pub adapter: String,
     /// What was minimised.
-    pub objective: Objective,
+    pub objective: ObjectiveName,
     /// Standard deviation of a pixel, for the Gaussian likelihood.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma: Option<f32>,
@@ -156,13 +155,12 @@ pub fn train(
 ) -> Result<(Session, Summary)> {
     let config = run.config.clone();
     config.check_length(dataset.train.len())?;
-    let (model, optimizer) = run.last_checkpoint()?;
-    let mut session = Session::new(device, &config, dataset, &model)?;
-    session.restore(&optimizer)?;
+    let state = run.state()?;
+    let mut session = Session::new(device, &config, dataset, &state)?;
     let mut progress = Progress {
         per_epoch: session.steps_per_epoch(),
         total: session.total_steps(),
-        step: optimizer.progress.step,
+        step: state.progress.step,
         images: 0,
         busy: Duration::ZERO,
         counters: Counters::default(),
@@ -193,8 +191,7 @@ pub fn train(
             ..Line::new("test", progress.step, progress.epoch(), test)
         })?;
         // Last: what is logged but not saved is dropped and done again on resume.
-        let about = About { sigma: session.sigma(), ..about(&config, dataset) };
-        run.save(&mut session, progress.step, &about)?;
+        session.state(progress.step)?.write(&run.path)?;
         observer.evaluated(progress.epoch(), &test);
     }
     let summary = summary(&mut session, device, &config, &progress)?;
@@ -219,9 +216,8 @@ pub fn suggest_capacity(
     dataset: &Dataset,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<f64> {
-    let config = config.clone().with_objective(Objective::Vae);
-    let (model, _) = initial_checkpoint(&config, dataset);
-    let mut session = Session::new(device, &config, dataset, &model)?;
+    let config = config.clone().with_objective(ObjectiveName::Vae);
+    let mut session = Session::new(device, &config, dataset, &initial_state(&config, dataset))?;
     let total = PROBE_STEPS.min(session.total_steps());
     let averaged = (total / PROBE_AVERAGED).max(1) as usize;
     let mut kl = Vec::new();
@@ -373,29 +369,4 @@ fn evaluate(session: &mut Session, device: &Device, split: Split) -> Result<Eval
         decomposition: Decomposer::new(device, count, count, latent)?.run(&codes)?,
         kl_by_dimension,
     })
-}
-
-/// What the model file says of itself.
-fn about(config: &Config, dataset: &Dataset) -> About {
-    About {
-        channels: dataset.train.channels,
-        height: dataset.train.height,
-        width: dataset.train.width,
-        likelihood: config.likelihood,
-        sigma: config.sigma.initial(),
-    }
-}
-
-/// The state before the first step.
-pub fn initial_checkpoint(config: &Config, dataset: &Dataset) -> (checkpoint::Model, Optimizer) {
-    let architecture = Architecture {
-        dimension: dataset.train.dimension(),
-        hidden: config.hidden.clone(),
-        latent: config.latent,
-    };
-    let parameters = Parameters::initial(&architecture, config.seed);
-    let zeros = parameters.zeros_like();
-    let progress = checkpoint::Progress { seed: config.seed, step: 0, sigma: None };
-    let model = checkpoint::Model { architecture, parameters, about: Some(about(config, dataset)) };
-    (model, Optimizer { m: zeros.clone(), v: zeros, progress })
 }

@@ -1,11 +1,11 @@
 //! `elbo bench`.
 
+use super::device::DeviceOptions;
 use super::kernels::BenchKernels;
 use super::output::{grouped, json, note, save, table};
-use super::train::{DATA, engine_line, open};
 use crate::ceiling::{BareStep, Ceiling};
 use crate::data::{self, Dataset};
-use crate::engine::{Choice, Device, MOST_STEPS};
+use crate::engine::{Device, MOST_STEPS};
 use crate::error::Result;
 use crate::kernel::pairs::{Family, Form};
 use crate::memory::Memory;
@@ -14,9 +14,9 @@ use crate::statistic::gram::{Extra, Pass};
 use crate::statistic::null::Null;
 use crate::statistic::points::Points;
 use crate::statistic::{Bandwidth, Kernel, Sample, Settings, two_sample};
-use crate::train::config::Config;
-use crate::train::session::Session;
-use crate::train::{Submissions, initial_checkpoint};
+use crate::train::Submissions;
+use crate::train::config::{Config, DATA};
+use crate::train::session::{Session, initial_state};
 use clap::{Args, Subcommand};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -38,12 +38,8 @@ pub(super) struct Bench {
 /// On what a benchmark runs, and where its numbers go.
 #[derive(Args)]
 pub(super) struct Options {
-    /// A hardware GPU if there is one, any GPU adapter, or the CPU
-    #[arg(long, default_value = "auto")]
-    engine: Choice,
-    /// Part of the GPU adapter's name
-    #[arg(long, value_name = "NAME")]
-    adapter: Option<String>,
+    #[command(flatten)]
+    device: DeviceOptions,
     /// Measure the sizes of tiles again
     #[arg(long)]
     tune: bool,
@@ -58,9 +54,7 @@ pub(super) struct Options {
 impl Options {
     /// Opens the device and says which it is.
     pub(super) fn open(&self) -> Result<Device> {
-        let device = open(self.engine, self.adapter.as_deref(), self.tune)?;
-        note(engine_line(device.info()));
-        Ok(device)
+        self.device.open(self.tune)
     }
 }
 
@@ -375,8 +369,7 @@ impl BenchTrain {
     fn measure(&self, device: &Device, dataset: &Dataset, batch: usize) -> Result<Measured> {
         let (data, hidden, latent) = (self.data.clone(), self.hidden.clone(), self.latent);
         let config = Config { data, batch, hidden, latent, ..Config::default() };
-        let (model, _) = initial_checkpoint(&config, dataset);
-        let mut session = Session::new(device, &config, dataset, &model)?;
+        let mut session = Session::new(device, &config, dataset, &initial_state(&config, dataset))?;
         let steps = session.steps_per_epoch();
         let mut seconds = Vec::new();
         let layers = session.model().config.architecture.layers();

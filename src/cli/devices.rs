@@ -1,7 +1,7 @@
 //! `elbo devices`.
 
+use super::device::{check_adapter, engine_line};
 use super::output::{json, note, result, table};
-use super::train::{check_adapter, engine_line};
 use crate::engine::gpu::{Description, adapters};
 use crate::engine::{Choice, Device};
 use crate::error::{Error, Kind, Result};

@@ -1,8 +1,9 @@
 //! `elbo evaluate`.
 
+use super::device::engine_line;
 use super::output::{json, note, result};
 use super::source::{Opened, Source};
-use super::train::{engine_line, print_summary};
+use super::train::print_summary;
 use crate::error::{Error, Result};
 use crate::train::evaluate_only;
 use crate::train::importance::{Likelihood, log_likelihood};

@@ -1,8 +1,8 @@
 //! `elbo power`.
 
+use super::device::{check_adapter, engine_line, open};
 use super::output::{json, note, table};
 use super::sample::PairBar;
-use super::train::{check_adapter, engine_line, open};
 use crate::data;
 use crate::engine::{Choice, Device};
 use crate::error::{Error, Result};

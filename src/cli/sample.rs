@@ -1,8 +1,8 @@
 //! Samples named on the command line, and what all tests of samples share.
 
+use super::device::{check_adapter, engine_line, open};
 use super::output::note;
 use super::source::Source;
-use super::train::{engine_line, open};
 use crate::data::Images;
 use crate::data::table::{self, Table};
 use crate::engine::{Choice, Device};
@@ -67,7 +67,7 @@ pub(super) struct CommonOptions {
 impl CommonOptions {
     /// Opens the device and says which it is.
     pub(super) fn open(&self) -> Result<Device> {
-        super::train::check_adapter(self.engine, self.adapter.as_deref())?;
+        check_adapter(self.engine, self.adapter.as_deref())?;
         let device = open(self.engine, self.adapter.as_deref(), false)?;
         note(engine_line(device.info()));
         Ok(device)

@@ -7,7 +7,7 @@ use crate::kernel::reconstruction::Likelihood;
 use crate::picture::{Chart, Latents, LossPoint, Panel, Series, Style};
 use crate::train::ACTIVE;
 use crate::train::config::Config;
-use crate::train::objective::Objective;
+use crate::train::objective::ObjectiveName;
 use crate::train::run::Line;
 use crate::train::schedule::Schedule;
 use crate::train::session::Session;
@@ -94,27 +94,21 @@ pub(super) fn schedule(path: &Path, _: &Session, dataset: &Dataset, log: RunLog<
     let config = log.config;
     let total = config.total_steps(dataset.train.len());
     let mut panels = Vec::new();
-    if config.objective == Objective::Capacity {
+    if config.objective == ObjectiveName::Capacity {
         panels.extend(gauge(log, total).into_iter().flatten());
     }
-    let settings = [
-        ("beta", config.beta.as_ref()),
-        ("lambda", config.lambda.as_ref()),
-        ("gamma", config.gamma.as_ref()),
-        ("learning rate", Some(&config.learning_rate)),
-    ];
-    let one = |(name, schedule): (&str, Option<&Schedule>)| {
-        let schedule = schedule?;
+    // The capacity has panels of its own.
+    let settings = config.schedules().into_iter().filter(|(name, _)| *name != "capacity");
+    let settings: Vec<_> = settings.filter_map(|(name, schedule)| Some((name, schedule?))).collect();
+    let one = |&(name, schedule): &(&str, &Schedule)| {
         let points = steps(total).map(|step| [step as f64, schedule.at(step, total)]).collect();
         let series = vec![Series { points, ..Series::default() }];
-        Some(Panel { x: STEP.into(), y: name.into(), series, floor: Some(0.0), ..Panel::default() })
+        Panel { x: STEP.into(), y: name.replace('-', " "), series, floor: Some(0.0), ..Panel::default() }
     };
-    let changes = |(_, schedule): &(&str, Option<&Schedule>)| {
-        schedule.is_some_and(|schedule| !matches!(schedule, Schedule::Constant(_)))
-    };
-    panels.extend(settings.into_iter().filter(changes).filter_map(one));
+    let changes = |(_, schedule): &&(&str, &Schedule)| !matches!(schedule, Schedule::Constant(_));
+    panels.extend(settings.iter().filter(changes).map(one));
     if panels.is_empty() {
-        panels.extend(settings.into_iter().filter_map(one));
+        panels.extend(settings.iter().map(one));
     }
     Chart {
         title: format!("Schedules of training on {}", dataset.name),
@@ -166,5 +160,5 @@ fn lines<'a>(log: RunLog<'a>, split: &'static str) -> impl Iterator<Item = &'a L
 
 /// Whether anything about the weights is worth a picture.
 pub(super) fn has_schedule(config: &Config) -> bool {
-    config.objective != Objective::Vae || !matches!(config.learning_rate, Schedule::Constant(_))
+    config.objective != ObjectiveName::Vae || !matches!(config.learning_rate, Schedule::Constant(_))
 }

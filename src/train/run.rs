@@ -9,8 +9,8 @@
 
 use super::config::Config;
 use super::metrics::{Metrics, Terms};
-use super::session::{Codes, Session};
-use crate::checkpoint::{self, About, MODEL_FILE, Model, OPTIMIZER_FILE, Optimizer};
+use super::session::Codes;
+use crate::checkpoint::{self, State};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
@@ -107,12 +107,7 @@ impl Run {
     ///
     /// # Errors
     /// The directory exists and `force` is not set; it cannot be written.
-    pub fn create(
-        path: Option<&Path>,
-        force: bool,
-        config: &Config,
-        state: &(Model, Optimizer),
-    ) -> Result<Self> {
+    pub fn create(path: Option<&Path>, force: bool, config: &Config, state: &State) -> Result<Self> {
         let path = match path {
             Some(path) => path.to_path_buf(),
             None => next_free()?,
@@ -173,11 +168,8 @@ impl Run {
     }
 
     /// The state after the last checkpointed step.
-    pub fn last_checkpoint(&self) -> Result<(Model, Optimizer)> {
-        let directory = checkpoint::last(&self.path)?;
-        let model = checkpoint::load_model(&directory.join(MODEL_FILE))?;
-        let optimizer = checkpoint::load_optimizer(&directory.join(OPTIMIZER_FILE), &model.architecture)?;
-        Ok((model, optimizer))
+    pub fn state(&self) -> Result<State> {
+        State::read(&self.path)
     }
 
     /// Writes new settings, for a run that is to go on for longer.
@@ -211,14 +203,6 @@ impl Run {
         self.metrics.write_all((json + "\n").as_bytes()).map_err(Error::io(&path, "write"))
     }
 
-    /// Writes a checkpoint.
-    pub fn save(&mut self, session: &mut Session, step: u64, about: &About) -> Result<()> {
-        let (parameters, optimizer) = session.save(step)?;
-        let architecture = session.model().config.architecture.clone();
-        let model = Model { architecture, parameters, about: Some(about.clone()) };
-        checkpoint::save(&self.path, &model, &optimizer)
-    }
-
     /// The directory of the pictures, made if need be.
     pub fn pictures(path: &Path) -> Result<PathBuf> {
         let pictures = path.join(PICTURES);
@@ -237,13 +221,13 @@ impl Run {
     }
 }
 
-fn fill(path: &Path, config: &Config, (model, optimizer): &(Model, Optimizer)) -> Result<()> {
+fn fill(path: &Path, config: &Config, state: &State) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::io(path, "create"))?;
     let file = path.join(CONFIG);
     fs::write(&file, config.to_toml()?).map_err(Error::io(&file, "write"))?;
     let file = path.join(METRICS);
     fs::write(&file, "").map_err(Error::io(&file, "write"))?;
-    checkpoint::save(path, model, optimizer)
+    state.write(path)
 }
 
 /// `runs/001`, or the first number after the largest there is.
