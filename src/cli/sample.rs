@@ -249,7 +249,7 @@ impl NullPicture<'_> {
             0.0 => String::new(),
             error => format!(" ± {error:.4}"),
         };
-        picture::Null {
+        picture::NullHistogram {
             title: self.title,
             remark: &format!("p = {:.4}{error}: {}", self.p.p_value, self.decision),
             statistic: self.statistic,

@@ -1,6 +1,6 @@
 //! Pictures of numbers by step: what a run logged, and what its settings asked for.
 
-use super::Log;
+use super::RunLog;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::kernel::reconstruction::Likelihood;
@@ -22,7 +22,7 @@ const TOLERANCE: f64 = 1.0;
 /// Points of a schedule's curve.
 const POINTS: u64 = 400;
 
-pub(super) fn losses(path: &Path, session: &Session, dataset: &Dataset, log: Log<'_>) -> Result<()> {
+pub(super) fn losses(path: &Path, session: &Session, dataset: &Dataset, log: RunLog<'_>) -> Result<()> {
     let fixed = session.model().adaptive.is_none();
     let constant = match fixed {
         true => session.likelihood().constant(session.model().config.architecture.dimension),
@@ -48,7 +48,7 @@ pub(super) fn losses(path: &Path, session: &Session, dataset: &Dataset, log: Log
 }
 
 /// The KL of each latent dimension.
-pub(super) fn kl(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
+pub(super) fn kl(path: &Path, _: &Session, dataset: &Dataset, log: RunLog<'_>) -> Result<()> {
     let known = || lines(log, "test").filter(|line| !line.kl_by_dimension.is_empty());
     let dimensions = known().map(|line| line.kl_by_dimension.len()).max().unwrap_or(0);
     Latents {
@@ -62,7 +62,7 @@ pub(super) fn kl(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
 }
 
 /// The parts of the KL.
-pub(super) fn decomposition(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
+pub(super) fn decomposition(path: &Path, _: &Session, dataset: &Dataset, log: RunLog<'_>) -> Result<()> {
     let series = |name: &str, value: fn(&LogLine) -> Option<f64>| Series {
         name: name.into(),
         points: lines(log, "test").filter_map(|line| Some([line.step as f64, value(line)?])).collect(),
@@ -90,7 +90,7 @@ pub(super) fn decomposition(path: &Path, dataset: &Dataset, log: Log<'_>) -> Res
 }
 
 /// The settings that change with the step; with a capacity, how well the KL keeps to it.
-pub(super) fn schedule(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
+pub(super) fn schedule(path: &Path, _: &Session, dataset: &Dataset, log: RunLog<'_>) -> Result<()> {
     let config = log.config;
     let total = config.total_steps(dataset.train.len());
     let mut panels = Vec::new();
@@ -120,7 +120,7 @@ pub(super) fn schedule(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<(
 }
 
 /// The mean KL of the batches beside the capacity, and the distance between the two.
-fn gauge(log: Log<'_>, total: u64) -> Option<[Panel; 2]> {
+fn gauge(log: RunLog<'_>, total: u64) -> Option<[Panel; 2]> {
     let capacity = log.config.capacity.as_ref()?;
     // A line is an average over the steps since the one before it: the capacity in their middle belongs to it.
     let ends = std::iter::once(0).chain(lines(log, "train").map(|line| line.step));
@@ -154,7 +154,7 @@ fn steps(total: u64) -> impl Iterator<Item = u64> {
 }
 
 /// The lines of one split.
-fn lines<'a>(log: Log<'a>, split: &'static str) -> impl Iterator<Item = &'a LogLine> {
+fn lines<'a>(log: RunLog<'a>, split: &'static str) -> impl Iterator<Item = &'a LogLine> {
     log.lines.iter().filter(move |line| line.split == split)
 }
 
