@@ -8,7 +8,7 @@ use elbo::kernel::pairs::Family;
 use elbo::random::{Sequence, Stream};
 use elbo::statistic::gram::{Extra, Pass};
 use elbo::statistic::points::Points;
-use elbo::statistic::{Bandwidth, Kernel, Sample, Settings, two_sample};
+use elbo::statistic::{Bandwidth, KernelFunction, Sample, Settings, two_sample};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn sums(criterion: &mut Criterion) {
     group.sample_size(10).measurement_time(Duration::from_secs(2));
     for (n, d) in [(1000, 2), (1000, 10), (1000, 50), (1000, 784), (10_000, 2), (10_000, 10), (10_000, 50)] {
         let (x, y) = (normal(0, n * d), normal(1, n * d));
-        let kernel = Kernel::new(Family::Gaussian, (d as f64).sqrt());
+        let kernel = KernelFunction::new(Family::Gaussian, (d as f64).sqrt());
         let points = Points::new(Sample::new(d, &x), Sample::new(d, &y), None).expect("points");
         let mut pass = Pass::new(&device, &points, &kernel, &Extra::None, true).expect("a pass");
         group.throughput(Throughput::Elements((n * n) as u64));

@@ -13,7 +13,7 @@ use crate::random::{Sequence, Stream};
 use crate::statistic::gram::{Extra, Pass};
 use crate::statistic::null::Null;
 use crate::statistic::points::Points;
-use crate::statistic::{Bandwidth, Kernel, Sample, Settings, two_sample};
+use crate::statistic::{Bandwidth, KernelFunction, Sample, Settings, two_sample};
 use crate::train::Submissions;
 use crate::train::config::{Config, DATA};
 use crate::train::session::{Session, initial_state};
@@ -162,7 +162,7 @@ impl BenchMmd {
         };
         let (x, y) = (points(0, n), points(1, m));
         let samples = [Sample::new(d, &x), Sample::new(d, &y)];
-        let kernel = Kernel::new(Family::Gaussian, (d as f64).sqrt());
+        let kernel = KernelFunction::new(Family::Gaussian, (d as f64).sqrt());
         let info = device.info();
         let mut add = |what: &str, (seconds, pairs): (f64, f64), limit: Option<f64>, bytes: Option<usize>| {
             results.push(Measured {

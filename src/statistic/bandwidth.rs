@@ -2,7 +2,7 @@
 
 use super::gram::{Extra, Gram};
 use super::points::Points;
-use super::{Kernel, Sample};
+use super::{KernelFunction, Sample};
 use crate::engine::{Device, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pair_histogram::{BINS, DIGITS, PairHistogram};
@@ -116,7 +116,7 @@ impl fmt::Display for Bandwidth {
 #[derive(Clone, Debug)]
 pub struct Resolved {
     /// The kernel.
-    pub kernel: Kernel,
+    pub kernel: KernelFunction,
     /// The rule in words, with what a reader must know about it.
     pub rule: String,
     /// What a user should know.
@@ -136,7 +136,8 @@ impl Bandwidth {
         mean: bool,
         seed: u64,
     ) -> Result<Resolved> {
-        let kernel = |bandwidths: Vec<f64>, coordinates| Kernel { family, bandwidths, coordinates, mean };
+        let kernel =
+            |bandwidths: Vec<f64>, coordinates| KernelFunction { family, bandwidths, coordinates, mean };
         let resolved = |kernel, rule: &str| Resolved { kernel, rule: rule.into(), warnings: Vec::new() };
         let (rule, factors) = match self {
             Self::Values(_) if family.without_bandwidth() => {
@@ -324,7 +325,7 @@ fn mean_distance(device: &Device, points: Sample<'_>, family: Family) -> Result<
         return Ok((0..points.d).map(column).sum::<f64>() / pairs);
     }
     let none = Sample { values: &[], ..points };
-    let kernel = Kernel::new(Family::Energy, 1.0);
+    let kernel = KernelFunction::new(Family::Energy, 1.0);
     let gram = Gram::new(device, [points, none], &kernel, &Extra::None, false, &mut |_| {})?;
     Ok(-gram.k.iter().map(|k| k[0]).sum::<f64>() / 2.0 / pairs)
 }

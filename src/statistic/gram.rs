@@ -1,7 +1,7 @@
 //! One pass over all pairs of points: sums of the kernel matrix that need no memory for it.
 
 use super::points::Points;
-use super::{Kernel, Sample};
+use super::{KernelFunction, Sample};
 use crate::engine::{Device, Engine, MOST_STEPS, Ticket};
 use crate::error::{Error, Result};
 use crate::kernel::fold::{Fold, Parts};
@@ -55,7 +55,7 @@ pub struct Orders<'a> {
     /// The variable: one sample.
     pub points: &'a Points,
     /// Its kernel.
-    pub kernel: &'a Kernel,
+    pub kernel: &'a KernelFunction,
     /// How many orders.
     pub draws: usize,
     /// `(draws, n)`: whose value each point gets.
@@ -63,7 +63,7 @@ pub struct Orders<'a> {
 }
 
 /// The pairs of one sample with a kernel, not yet cut into slices.
-fn pairs_of(points: &Points, kernel: &Kernel, form: Form, cross: bool) -> Pairs {
+fn pairs_of(points: &Points, kernel: &KernelFunction, form: Form, cross: bool) -> Pairs {
     let second = points.second.as_ref().map(|second| Second {
         d: second.d,
         family: second.kernel.family,
@@ -156,7 +156,7 @@ impl Gram {
     pub fn new(
         device: &Device,
         [x, y]: [Sample<'_>; 2],
-        kernel: &Kernel,
+        kernel: &KernelFunction,
         extra: &Extra<'_>,
         cross: bool,
         progress: &mut dyn FnMut(f64),
@@ -176,14 +176,14 @@ impl Gram {
 pub fn grams(
     device: &Device,
     points: &Points,
-    kernels: &[&Kernel],
-    others: &[&Kernel],
+    kernels: &[&KernelFunction],
+    others: &[&KernelFunction],
     labels: &Labels,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Vec<Gram>> {
     let forms: Vec<Form> = kernels.iter().map(|kernel| points.form(kernel)).collect();
     let alike = |a: usize, b: usize| {
-        let same = |a: &Kernel, b: &Kernel| {
+        let same = |a: &KernelFunction, b: &KernelFunction| {
             (a.family, a.bandwidths.len()) == (b.family, b.bandwidths.len()) && a.coordinates == b.coordinates
         };
         let others = others.is_empty() || same(others[a], others[b]);
@@ -205,7 +205,7 @@ pub fn grams(
 }
 
 /// How many kernels a pass takes.
-fn together(device: &Device, points: &Points, kernel: &Kernel, draws: usize) -> usize {
+fn together(device: &Device, points: &Points, kernel: &KernelFunction, draws: usize) -> usize {
     let mut pairs = pairs_of(points, kernel, points.form(kernel), false);
     let most = most_points(&pairs);
     pairs.layout.block = pairs.fitting_block(most, draws, 1);
@@ -228,7 +228,7 @@ fn most_points(pairs: &Pairs) -> usize {
 pub struct Pass<'a> {
     engine: Box<dyn Engine>,
     pairs: Pairs,
-    kernels: Vec<Kernel>,
+    kernels: Vec<KernelFunction>,
     extra: Extra<'a>,
     /// All points, in blocks.
     blocks: Vec<f32>,
@@ -249,7 +249,7 @@ impl<'a> Pass<'a> {
     pub fn new(
         device: &Device,
         points: &Points,
-        kernel: &Kernel,
+        kernel: &KernelFunction,
         extra: &Extra<'a>,
         cross: bool,
     ) -> Result<Self> {
@@ -261,8 +261,8 @@ impl<'a> Pass<'a> {
     fn with_kernels(
         device: &Device,
         points: &Points,
-        kernels: &[&Kernel],
-        other_kernels: &[&Kernel],
+        kernels: &[&KernelFunction],
+        other_kernels: &[&KernelFunction],
         extra: &Extra<'a>,
         cross: bool,
     ) -> Result<Self> {
@@ -537,7 +537,7 @@ pub(super) fn near_pairs(n: f64, reach: usize) -> f64 {
 
 /// The scales of a kernel. A bandwidth so small or large that its scale leaves the range of f32 makes k 0 or 1
 /// anyway.
-fn scales_of(kernel: &Kernel) -> Vec<f32> {
+fn scales_of(kernel: &KernelFunction) -> Vec<f32> {
     let in_range = |scale: f64| scale.signum() * scale.abs().clamp(1e-30, 1e30);
     kernel.scales().map(|scale| in_range(scale) as f32).collect()
 }
@@ -554,7 +554,7 @@ fn members(labels: &Labels, pairs: &Pairs) -> Vec<u32> {
 }
 
 /// Sums of k and of k^2 of each point, without the padding, from sums of weightless k less its centre.
-fn point_sums(sums: &[f32], pairs: &Pairs, kernel: &Kernel) -> (Vec<[f64; 2]>, Vec<[f64; 2]>) {
+fn point_sums(sums: &[f32], pairs: &Pairs, kernel: &KernelFunction) -> (Vec<[f64; 2]>, Vec<[f64; 2]>) {
     let (weight, centre) = (kernel.weight(), pairs.function.centre());
     let half = sums.len() / 2;
     let first_of_y = pairs.layout.blocks_of_x() * pairs.layout.block;
@@ -588,7 +588,7 @@ fn block_sums(values: &[f32], draws: usize) -> Vec<f64> {
 }
 
 /// Quadratic forms from those of weightless k less its centre.
-fn forms(sums: &[f64], labels: &Labels, kernel: &Kernel, centre: f64) -> Vec<f64> {
+fn forms(sums: &[f64], labels: &Labels, kernel: &KernelFunction, centre: f64) -> Vec<f64> {
     let mut counts = vec![0; labels.draws];
     for words in labels.words.chunks_exact(labels.draws) {
         counts.iter_mut().zip(words).for_each(|(count, word)| *count += word.count_ones());
@@ -598,7 +598,7 @@ fn forms(sums: &[f64], labels: &Labels, kernel: &Kernel, centre: f64) -> Vec<f64
 }
 
 /// The symmetric table of bins from the upper triangle of (blocks, bins) and the sums of the points.
-fn bin_table(totals: &[f32], of: &Fold, kernel: &Kernel, k: &[[f64; 2]]) -> Vec<f64> {
+fn bin_table(totals: &[f32], of: &Fold, kernel: &KernelFunction, k: &[[f64; 2]]) -> Vec<f64> {
     let (bins, pairs) = (of.bins(), &of.pairs);
     let size = of.blocks_per_bin() * pairs.layout.block;
     let mut table = vec![0.0; bins * bins];

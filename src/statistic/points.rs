@@ -1,6 +1,6 @@
 //! Two samples as the kernels over pairs want them: centred, in f32, in blocks.
 
-use super::{Kernel, Sample};
+use super::{KernelFunction, Sample};
 use crate::error::{Kind, Result};
 use crate::kernel::pairs::{Family, Form, Pairs, UNLIMITED, Value};
 
@@ -41,7 +41,7 @@ pub struct Other {
     /// Coordinates.
     pub d: usize,
     /// Its kernel.
-    pub kernel: Kernel,
+    pub kernel: KernelFunction,
 }
 
 impl Points {
@@ -118,9 +118,9 @@ impl Points {
     ///
     /// # Errors
     /// If a value is too far from the mean for f32.
-    pub fn dependence(x: Sample<'_>, y: Sample<'_>, kernels: [&Kernel; 2]) -> Result<Self> {
+    pub fn dependence(x: Sample<'_>, y: Sample<'_>, kernels: [&KernelFunction; 2]) -> Result<Self> {
         let half = x.len() / 2;
-        let halves = |sample: Sample<'_>, kernel: &Kernel| {
+        let halves = |sample: Sample<'_>, kernel: &KernelFunction| {
             let (first, rest) = sample.values.split_at(half * sample.d);
             let [first, rest] = [first, &rest[..half * sample.d]].map(|values| Sample::new(sample.d, values));
             Self::paired(first, rest, kernel.coordinates.as_deref())
@@ -142,7 +142,7 @@ impl Points {
     }
 
     /// How distances of these points are computed for a kernel.
-    pub fn form(&self, kernel: &Kernel) -> Form {
+    pub fn form(&self, kernel: &KernelFunction) -> Form {
         let squares = matches!(kernel.family, Family::Gaussian | Family::Imq);
         if !squares || self.d < LEAST_COORDINATES || self.value != Value::Kernel {
             return Form::Differences;
