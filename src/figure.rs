@@ -9,7 +9,7 @@ pub use plane::scatter_beside;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::train::config::Config;
-use crate::train::run::{Line, Run};
+use crate::train::run::{LogLine, Run};
 use crate::train::session::Session;
 use std::path::{Path, PathBuf};
 
@@ -107,7 +107,7 @@ pub struct Log<'a> {
     /// Its settings.
     pub config: &'a Config,
     /// Its `metrics.jsonl`.
-    pub lines: &'a [Line],
+    pub lines: &'a [LogLine],
 }
 
 /// Draws a figure, or with [`Figure::All`] each that applies, into `directory`; returns the files.

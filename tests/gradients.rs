@@ -14,9 +14,9 @@ use elbo::kernel::latent::KlEstimate;
 use elbo::kernel::mixture::Weights;
 use elbo::kernel::reconstruction::Likelihood;
 use elbo::kernel::sigma::Mode;
+use elbo::measure::suite::compare;
 use elbo::model::{Architecture, Model, ModelConfig, Origin, Parameters, Regularizer, Term};
 use elbo::program::Step;
-use elbo::suite::compare;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::Arc;
 

@@ -1,15 +1,15 @@
 //! Every kernel, every case, both engines, against the f64 reference.
 //!
-//! The comparison itself is in `src/suite.rs`.
+//! The comparison itself is in `src/measure/suite.rs`.
 
 mod common;
 
 use common::GpuTests;
 use elbo::engine::{Choice, Device};
 use elbo::kernel::ALL;
+use elbo::measure::suite;
 use elbo::program::{Case, Plan, Spec};
 use elbo::random::{Stream, key, philox};
-use elbo::suite;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::{Arc, LazyLock};
 

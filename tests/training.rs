@@ -5,9 +5,9 @@ mod common;
 use common::GpuTests;
 use elbo::data::{Dataset, Images, Pixels, digits, sprites};
 use elbo::engine::Choice;
-use elbo::train::config::{Config, KlName, Sigma};
+use elbo::train::config::{Config, KlName, PixelSigma};
 use elbo::train::decomposition::{Decomposer, Decomposition};
-use elbo::train::metrics::Sums;
+use elbo::train::metrics::LossSums;
 use elbo::train::objective::ObjectiveName;
 use elbo::train::run::Run;
 use elbo::train::session::{Session, Split, initial_state, model_config};
@@ -69,7 +69,7 @@ fn session(choice: Choice, config: &Config, dataset: &Dataset) -> Result<Session
 }
 
 /// Steps `first..first + count` in one submission.
-fn steps(session: &mut Session, first: u64, count: usize) -> Result<Vec<Sums>, Failed> {
+fn steps(session: &mut Session, first: u64, count: usize) -> Result<Vec<LossSums>, Failed> {
     let ticket = session.submit(first, count)?;
     Ok(session.wait(ticket, count)?)
 }
@@ -116,7 +116,7 @@ fn any_length(choice: Choice) -> Result<(), Failed> {
     assert_eq!(curve, pieces);
     assert!(together.state(12)?.theta == apart.state(12)?.theta, "parameters differ");
     let averages = session(choice, &config, &dataset)?.train(0..3)?;
-    assert_eq!(averages, curve[..3].iter().map(Sums::metrics).collect::<Vec<_>>());
+    assert_eq!(averages, curve[..3].iter().map(LossSums::metrics).collect::<Vec<_>>());
     Ok(())
 }
 
@@ -284,7 +284,7 @@ fn linear_likelihood() -> Result<(), Failed> {
     let config = Config {
         hidden: vec![],
         latent: M,
-        sigma: Sigma::Fixed(0.5),
+        sigma: PixelSigma::Fixed(0.5),
         learning_rate: 0.01.into(),
         ..small_config()
     };

@@ -6,7 +6,7 @@ use crate::data::Dataset;
 use crate::engine::{Choice, Device};
 use crate::error::{Error, Result};
 use crate::model::LikelihoodName;
-use crate::train::config::{Config, DATA, Sigma};
+use crate::train::config::{Config, DATA, PixelSigma};
 use crate::train::run::Run;
 use crate::train::session::Session;
 use clap::Args;
@@ -96,7 +96,7 @@ impl Source {
             ..Config::default()
         };
         if let Some(about) = &state.about {
-            (config.likelihood, config.sigma) = (about.likelihood, Sigma::Fixed(about.sigma));
+            (config.likelihood, config.sigma) = (about.likelihood, PixelSigma::Fixed(about.sigma));
         }
         Ok((state, config))
     }

@@ -44,7 +44,7 @@ A SCHEDULE is a number, or changes with the step:
   piecewise:0=20,500=4,2000=1   lines between points")]
 pub(super) struct Train {
     #[command(flatten)]
-    settings: Settings,
+    settings: TrainSettings,
     /// Run directory [default: runs/NNN, the next free number]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -62,8 +62,8 @@ pub(super) struct Train {
     json: bool,
 }
 
-/// Settings of training: the defaults, then those of a file, then the options.
-pub(super) struct Settings {
+/// TrainSettings of training: the defaults, then those of a file, then the options.
+pub(super) struct TrainSettings {
     /// `--config`, and the options of [`Config`].
     options: ArgMatches,
 }
@@ -71,7 +71,7 @@ pub(super) struct Settings {
 /// The file that settings start from.
 const CONFIG: &str = "config";
 
-impl Args for Settings {
+impl Args for TrainSettings {
     fn augment_args(command: Command) -> Command {
         let file = Arg::new(CONFIG).long(CONFIG).value_name("FILE.toml").value_parser(value_parser!(PathBuf));
         let help = "Start from the settings in a file, such as the config.toml of another run";
@@ -83,7 +83,7 @@ impl Args for Settings {
     }
 }
 
-impl FromArgMatches for Settings {
+impl FromArgMatches for TrainSettings {
     fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
         // Values that cannot be read are refused here, beside what else is wrong with the command line.
         Config::default().update_from_arg_matches(matches)?;
@@ -118,7 +118,7 @@ pub(super) struct Resume {
     json: bool,
 }
 
-impl Settings {
+impl TrainSettings {
     /// The settings, complete and checked.
     pub(super) fn config(&self) -> Result<Config> {
         let options = &self.options;
@@ -228,7 +228,7 @@ fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Re
     let images = dataset.train.len();
     let (per_epoch, total) = (config.steps_per_epoch(images), config.total_steps(images));
     advise(&config);
-    let mut bar = Bar::new(total, per_epoch, &config);
+    let mut bar = TrainingBar::new(total, per_epoch, &config);
     let (mut session, summary) = crate::train::train(run, device, dataset, &mut bar, stop_flag())?;
     bar.finish();
     if summary.interrupted {
@@ -350,7 +350,7 @@ const SATURATED: f64 = 0.05;
 const FAR: f64 = 0.005;
 
 /// A progress bar, or a line per epoch where nobody watches.
-struct Bar {
+struct TrainingBar {
     bar: ProgressBar,
     lines: bool,
     config: Config,
@@ -360,7 +360,7 @@ struct Bar {
     start: Option<(Instant, u64)>,
 }
 
-impl Bar {
+impl TrainingBar {
     fn new(total: u64, per_epoch: u64, config: &Config) -> Self {
         let lines = !std::io::stderr().is_terminal();
         let target = if lines { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
@@ -375,7 +375,7 @@ impl Bar {
     }
 }
 
-impl Observer for Bar {
+impl Observer for TrainingBar {
     fn steps(&mut self, done: u64, recent: &Metrics, terms: &Terms) {
         // The first report of a resumed run is no progress.
         if self.bar.position() == 0 && done > self.per_epoch {

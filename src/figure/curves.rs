@@ -8,7 +8,7 @@ use crate::picture::{Chart, Latents, LossPoint, Panel, Series, Style};
 use crate::train::ACTIVE;
 use crate::train::config::Config;
 use crate::train::objective::ObjectiveName;
-use crate::train::run::Line;
+use crate::train::run::LogLine;
 use crate::train::schedule::Schedule;
 use crate::train::session::Session;
 use std::path::Path;
@@ -63,7 +63,7 @@ pub(super) fn kl(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
 
 /// The parts of the KL.
 pub(super) fn decomposition(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
-    let series = |name: &str, value: fn(&Line) -> Option<f64>| Series {
+    let series = |name: &str, value: fn(&LogLine) -> Option<f64>| Series {
         name: name.into(),
         points: lines(log, "test").filter_map(|line| Some([line.step as f64, value(line)?])).collect(),
         style: Style::Marked,
@@ -154,7 +154,7 @@ fn steps(total: u64) -> impl Iterator<Item = u64> {
 }
 
 /// The lines of one split.
-fn lines<'a>(log: Log<'a>, split: &'static str) -> impl Iterator<Item = &'a Line> {
+fn lines<'a>(log: Log<'a>, split: &'static str) -> impl Iterator<Item = &'a LogLine> {
     log.lines.iter().filter(move |line| line.split == split)
 }
 

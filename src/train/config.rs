@@ -44,7 +44,7 @@ pub struct Config {
     /// Standard deviation of a pixel in the Gaussian likelihood: a number; learned with the weights; or optimal, the
     /// root mean squared error of each batch [default: 1]
     #[arg(long, value_name = "NUMBER|learned|optimal", allow_negative_numbers = true)]
-    pub sigma: Sigma,
+    pub sigma: PixelSigma,
     /// KL(q(z|x) || p(z)): in closed form, or log q - log p at the one sampled z [default: analytic]
     #[arg(long)]
     pub kl: KlName,
@@ -134,7 +134,7 @@ impl Default for Config {
             binarise: false,
             objective: ObjectiveName::Vae,
             likelihood: LikelihoodName::Gaussian,
-            sigma: Sigma::Fixed(1.0),
+            sigma: PixelSigma::Fixed(1.0),
             kl: KlName::Analytic,
             beta: None,
             lambda: None,
@@ -162,7 +162,7 @@ impl Default for Config {
 
 /// The standard deviation of a pixel in the Gaussian likelihood.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Sigma {
+pub enum PixelSigma {
     /// A number.
     Fixed(f32),
     /// A parameter like any other, with Adam; it starts at 1.
@@ -171,7 +171,7 @@ pub enum Sigma {
     Optimal,
 }
 
-impl Sigma {
+impl PixelSigma {
     /// The value at the start.
     pub fn initial(self) -> f32 {
         match self {
@@ -190,7 +190,7 @@ impl Sigma {
     }
 }
 
-impl fmt::Display for Sigma {
+impl fmt::Display for PixelSigma {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fixed(sigma) => write!(f, "{sigma}"),
@@ -200,7 +200,7 @@ impl fmt::Display for Sigma {
     }
 }
 
-impl FromStr for Sigma {
+impl FromStr for PixelSigma {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -214,14 +214,14 @@ impl FromStr for Sigma {
     }
 }
 
-impl From<f64> for Sigma {
+impl From<f64> for PixelSigma {
     fn from(sigma: f64) -> Self {
         Self::Fixed(sigma as f32)
     }
 }
 
 /// A number stays a number; the rest is text.
-impl Serialize for Sigma {
+impl Serialize for PixelSigma {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match self {
             Self::Fixed(sigma) => serializer.serialize_f32(*sigma),
@@ -230,7 +230,7 @@ impl Serialize for Sigma {
     }
 }
 
-impl<'de> Deserialize<'de> for Sigma {
+impl<'de> Deserialize<'de> for PixelSigma {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         super::number::or_text(deserializer, "a number, learned or optimal")
     }
@@ -329,13 +329,13 @@ impl Config {
             at_least_one("hidden", width as u64, "a layer needs at least 1 unit")?;
         }
         match self.sigma {
-            Sigma::Fixed(sigma) => positive("sigma", sigma)?,
+            PixelSigma::Fixed(sigma) => positive("sigma", sigma)?,
             adaptive if self.likelihood != LikelihoodName::Gaussian => {
                 return Err(Error::usage(format!(
                     "--sigma {adaptive} needs a sigma; use it with --likelihood gaussian, or leave it out"
                 )));
             }
-            Sigma::Learned | Sigma::Optimal => {}
+            PixelSigma::Learned | PixelSigma::Optimal => {}
         }
         if self.learning_rate.is_always(0.0) {
             return Err(Error::usage("--learning-rate is 0; it must be above 0 somewhere"));
@@ -441,7 +441,7 @@ mod tests {
         assert!(with(|c| c.hidden = vec![3, 0]).contains("--hidden is 0"));
         assert!(with(|c| c.learning_rate = 0.0.into()).contains("--learning-rate is 0"));
         assert!(with(|c| c.steps_per_submit = Some(257)).contains("--steps-per-submit is 257"));
-        assert!(with(|c| c.sigma = Sigma::Fixed(0.0)).contains("--sigma is 0"));
+        assert!(with(|c| c.sigma = PixelSigma::Fixed(0.0)).contains("--sigma is 0"));
         assert!(with(|c| c.beta = Some(4.0.into())).contains("--objective beta-vae or --objective tc-vae"));
         Config::default().check().expect("the defaults");
     }

@@ -94,7 +94,7 @@ pub struct PriorMmd {
 
 /// The weights of an objective's terms in one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Weights {
+pub struct TermWeights {
     /// Of the KL, or of its distance from the capacity.
     pub kl: f64,
     /// The capacity in nats.
@@ -177,19 +177,21 @@ impl Objective {
     }
 
     /// The weights of the terms in step `step` of `total`.
-    pub fn weights(&self, step: u64, total: u64) -> Weights {
+    pub fn weights(&self, step: u64, total: u64) -> TermWeights {
         let at = |schedule: &Schedule| schedule.at(step, total);
-        let none = Weights { kl: 1.0, capacity: 0.0, term: 0.0 };
+        let none = TermWeights { kl: 1.0, capacity: 0.0, term: 0.0 };
         match self {
             Self::Vae => none,
-            Self::BetaVae { beta } => Weights { kl: at(beta), ..none },
-            Self::MmdVae { lambda, .. } => Weights { kl: 0.0, term: at(lambda), ..none },
+            Self::BetaVae { beta } => TermWeights { kl: at(beta), ..none },
+            Self::MmdVae { lambda, .. } => TermWeights { kl: 0.0, term: at(lambda), ..none },
             Self::InfoVae { alpha, lambda, .. } => {
-                Weights { kl: 1.0 - alpha, term: alpha + at(lambda) - 1.0, ..none }
+                TermWeights { kl: 1.0 - alpha, term: alpha + at(lambda) - 1.0, ..none }
             }
             // MI + beta TC + dimension-wise KL = KL + (beta - 1) TC.
-            Self::TcVae { beta, .. } => Weights { term: at(beta) - 1.0, ..none },
-            Self::Capacity { capacity, gamma } => Weights { kl: at(gamma), capacity: at(capacity), ..none },
+            Self::TcVae { beta, .. } => TermWeights { term: at(beta) - 1.0, ..none },
+            Self::Capacity { capacity, gamma } => {
+                TermWeights { kl: at(gamma), capacity: at(capacity), ..none }
+            }
         }
     }
 

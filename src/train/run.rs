@@ -36,7 +36,7 @@ pub struct Run {
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+pub struct LogLine {
     /// `train`: an average over the steps since the last line; `test`: over all test images.
     pub split: String,
     /// Steps done.
@@ -60,7 +60,7 @@ pub struct Line {
     pub images_per_second: Option<f64>,
 }
 
-impl Line {
+impl LogLine {
     /// A line with averages alone.
     pub fn new(split: &str, step: u64, epoch: f64, metrics: Metrics) -> Self {
         Self {
@@ -197,7 +197,7 @@ impl Run {
     }
 
     /// Appends to `metrics.jsonl`.
-    pub fn log(&mut self, line: &Line) -> Result<()> {
+    pub fn log(&mut self, line: &LogLine) -> Result<()> {
         let path = self.path.join(METRICS);
         let json = serde_json::to_string(line).map_err(|e| Error::run(&path, e.to_string()))?;
         self.metrics.write_all((json + "\n").as_bytes()).map_err(Error::io(&path, "write"))
@@ -216,7 +216,7 @@ impl Run {
     }
 
     /// The lines of `metrics.jsonl` of a run.
-    pub fn lines(path: &Path) -> Result<Vec<Line>> {
+    pub fn lines(path: &Path) -> Result<Vec<LogLine>> {
         read_lines(&path.join(METRICS))
     }
 }
@@ -246,7 +246,7 @@ fn next_free() -> Result<PathBuf> {
 }
 
 /// Whole lines; a kill may have left half a line at the end.
-fn read_lines(path: &Path) -> Result<Vec<Line>> {
+fn read_lines(path: &Path) -> Result<Vec<LogLine>> {
     let text = fs::read_to_string(path).map_err(Error::io(path, "read"))?;
     let mut lines = Vec::new();
     for (number, line) in text.lines().enumerate() {

@@ -1,7 +1,7 @@
 //! A model on an engine, with its data: what training, evaluation and pictures are made of.
 
 use super::config::Config;
-use super::metrics::{Metrics, Sums};
+use super::metrics::{LossSums, Metrics};
 use super::objective::Objective;
 use crate::checkpoint::{About, Progress, State};
 use crate::data::{Dataset, Pixels, sprites};
@@ -246,7 +246,7 @@ impl Session {
     }
 
     /// Waits for started steps; the sums of each.
-    pub fn wait(&mut self, ticket: Ticket, count: usize) -> Result<Vec<Sums>> {
+    pub fn wait(&mut self, ticket: Ticket, count: usize) -> Result<Vec<LossSums>> {
         let results = self.engine.wait(ticket)?;
         let ModelConfig { architecture, regularizer, .. } = &self.model.config;
         let Pass { batch, slots, term_ring, .. } = self.model.train;
@@ -261,7 +261,7 @@ impl Session {
                 self.sigma = row(results.len() - 1)[0].exp();
             }
             let likelihood = self.config.likelihood.with_sigma(self.sigma);
-            let sums = Sums::of_step(batch, row(0), row(1), likelihood, architecture.dimension);
+            let sums = LossSums::of_step(batch, row(0), row(1), likelihood, architecture.dimension);
             steps.push(if term_ring.is_some() { sums.with_term(regularizer.term, row(2)) } else { sums });
         }
         Ok(steps)
@@ -300,12 +300,12 @@ impl Session {
     }
 
     /// Runs the evaluation program batch by batch, until at least `most` images are done.
-    fn pass_over(&mut self, split: Split, most: usize) -> Result<(Sums, Codes)> {
+    fn pass_over(&mut self, split: Split, most: usize) -> Result<(LossSums, Codes)> {
         let Evaluation { images, full, rest } = match split {
             Split::Train => self.model.evaluate_train,
             Split::Test => self.model.evaluate_test,
         };
-        let mut total = Sums::default();
+        let mut total = LossSums::default();
         let mut codes = Codes { latent: self.model.config.architecture.latent, ..Codes::default() };
         let whole = images / full.batch;
         let passes = (0..whole).map(|_| full).chain(rest).take(most.div_ceil(full.batch));
@@ -315,7 +315,7 @@ impl Session {
             let results = [pass.kl_ring, pass.loss_ring, pass.stats, pass.z];
             let results = self.engine.run(pass.program, &[step], &results)?;
             let dimension = self.model.config.architecture.dimension;
-            total.add(&Sums::of_step(pass.batch, &results[0], &results[1], self.likelihood(), dimension));
+            total.add(&LossSums::of_step(pass.batch, &results[0], &results[1], self.likelihood(), dimension));
             codes.extend(&results[2], &results[3]);
         }
         Ok((total, codes))

@@ -1,10 +1,6 @@
 //! What a device can do at most: rates of the operations that kernels are made of, measured with
 //! [`Probe`].
 
-mod bare;
-
-pub use bare::BareStep;
-
 use crate::engine::{Device, Engine, MOST_STEPS, Time};
 use crate::error::Result;
 use crate::kernel::probe::{Operation, Probe, UNIT};
@@ -19,7 +15,7 @@ const NUMBERS: usize = 1024 * UNIT;
 const LEAST_SECONDS: f64 = 0.02;
 
 /// Measurements, of which the fastest counts.
-const REPETITIONS: usize = 5;
+pub(super) const REPETITIONS: usize = 5;
 
 /// Most probes that are submitted together.
 const MOST_PROBES: usize = 64;

@@ -1,6 +1,6 @@
 //! What a training step on the CPU is measured against: its bare matrix products, and Adam's pass over the weights.
 
-use super::REPETITIONS;
+use super::ceiling::REPETITIONS;
 use crate::kernel::backward_weights::{Adam, Update, apply};
 use crate::kernel::linear::layer_len;
 use crate::memory::Memory;
@@ -26,12 +26,12 @@ struct Product {
     left: Memory,
     right: Memory,
     result: Memory,
-    split: Split,
+    split: Division,
 }
 
 /// How a product is split among threads.
 #[derive(Clone, Copy, PartialEq)]
-enum Split {
+enum Division {
     Nothing,
     Rows,
     Columns,
@@ -79,7 +79,7 @@ impl Product {
         let [rows, columns, depth] = sizes;
         let (left, right) = (filled(rows * depth), filled(depth * columns));
         let result = Memory::new(rows * columns);
-        let mut product = Self { sizes, left, right, result, split: Split::Nothing };
+        let mut product = Self { sizes, left, right, result, split: Division::Nothing };
         let trial = |split| {
             product.split = split;
             let once = |_| {
@@ -89,8 +89,9 @@ impl Product {
             };
             (split, (0..REPETITIONS).map(once).fold(f64::INFINITY, f64::min))
         };
-        let fastest = [Split::Nothing, Split::Rows, Split::Columns].map(trial).into_iter();
-        product.split = fastest.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(Split::Nothing, |(split, _)| split);
+        let fastest = [Division::Nothing, Division::Rows, Division::Columns].map(trial).into_iter();
+        product.split =
+            fastest.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(Division::Nothing, |(split, _)| split);
         product
     }
 
@@ -99,7 +100,7 @@ impl Product {
         let left = MatRef::from_row_major_slice(self.left.get(), rows, depth);
         let right = MatRef::from_row_major_slice(self.right.get(), depth, columns);
         let result = MatMut::from_row_major_slice_mut(self.result.get_mut(), rows, columns);
-        let threads = if self.split == Split::Nothing { 1 } else { rayon::current_num_threads() };
+        let threads = if self.split == Division::Nothing { 1 } else { rayon::current_num_threads() };
         split_product(result, left, right, self.split, threads);
     }
 }
@@ -109,14 +110,15 @@ fn split_product(
     result: MatMut<'_, f32>,
     left: MatRef<'_, f32>,
     right: MatRef<'_, f32>,
-    split: Split,
+    split: Division,
     threads: usize,
 ) {
-    let half = if split == Split::Rows { result.nrows() } else { result.ncols() } * (threads / 2) / threads;
+    let half =
+        if split == Division::Rows { result.nrows() } else { result.ncols() } * (threads / 2) / threads;
     let (first, second) = (threads / 2, threads - threads / 2);
     if half == 0 {
         matmul(result, Accum::Replace, left, right, 1.0, Par::Seq);
-    } else if split == Split::Rows {
+    } else if split == Division::Rows {
         let ((a, b), (left_a, left_b)) = (result.split_at_row_mut(half), left.split_at_row(half));
         rayon::join(
             || split_product(a, left_a, right, split, first),
@@ -140,7 +142,8 @@ mod tests {
         let (left, right) = (filled(5 * 3), filled(3 * 7));
         let view = |memory, rows, columns| MatRef::from_row_major_slice(memory, rows, columns);
         let (left, right) = (view(left.get(), 5, 3), view(right.get(), 3, 7));
-        for (split, threads) in [(Split::Nothing, 1), (Split::Rows, 3), (Split::Columns, 4), (Split::Rows, 9)]
+        for (split, threads) in
+            [(Division::Nothing, 1), (Division::Rows, 3), (Division::Columns, 4), (Division::Rows, 9)]
         {
             let mut result = [f32::NAN; 35];
             split_product(MatMut::from_row_major_slice_mut(&mut result, 5, 7), left, right, split, threads);
