@@ -14,7 +14,7 @@
 use elbo::error::Result;
 use elbo::kernel::pairs::Family;
 use elbo::picture::{Chart, Panel, Series, Style};
-use elbo::statistic::Kernel;
+use elbo::statistic::KernelFunction;
 use std::path::PathBuf;
 
 const GAMMAS: [f64; 3] = [0.25, 0.5, 1.0];
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
     let grid: Vec<f64> = (-REACH * STEPS..=REACH * STEPS).map(|i| f64::from(i) / f64::from(STEPS)).collect();
     let worst_errors = |gamma: f64| -> Vec<[f64; 2]> {
         // exp(-|x - y|^2 / (2 sigma^2)).
-        let kernel = Kernel::new(Family::Gaussian, (0.5 / gamma).sqrt());
+        let kernel = KernelFunction::new(Family::Gaussian, (0.5 / gamma).sqrt());
         let phi: Vec<Vec<f64>> = grid.iter().map(|&x| features(x, gamma, MOST)).collect();
         let mut worst = vec![0.0; MOST];
         for (x, phi_x) in grid.iter().zip(&phi) {

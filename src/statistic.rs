@@ -39,7 +39,7 @@ use crate::kernel::pairs::Family;
 
 /// A kernel function with its bandwidths: the sum of one family's kernels, or their mean.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Kernel {
+pub struct KernelFunction {
     /// The family.
     pub family: Family,
     /// At least one, all positive; without meaning for [`Family::Energy`].
@@ -50,7 +50,7 @@ pub struct Kernel {
     pub mean: bool,
 }
 
-impl Kernel {
+impl KernelFunction {
     /// One bandwidth.
     pub fn new(family: Family, bandwidth: f64) -> Self {
         Self { family, bandwidths: vec![bandwidth], coordinates: None, mean: true }

@@ -14,7 +14,7 @@ use elbo::statistic::closer::{self, Which, closer};
 use elbo::statistic::fit::{self, Candidate, better, fit};
 use elbo::statistic::independence::{self, independence};
 use elbo::statistic::two_sample::{Settings, two_sample};
-use elbo::statistic::{Bandwidth, Kernel, Sample, null};
+use elbo::statistic::{Bandwidth, KernelFunction, Sample, null};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::LazyLock;
 
@@ -98,7 +98,7 @@ fn near(what: &str, got: f64, want: f64, error: f64) -> Result<(), Failed> {
 type Matrix = Vec<Vec<f64>>;
 
 /// A kernel matrix in f64, its diagonal included.
-fn matrix(sample: Sample<'_>, kernel: &Kernel) -> Matrix {
+fn matrix(sample: Sample<'_>, kernel: &KernelFunction) -> Matrix {
     let row = |i: usize| (0..sample.len()).map(|j| kernel.value(sample.point(i), sample.point(j))).collect();
     (0..sample.len()).map(row).collect()
 }
@@ -173,7 +173,7 @@ fn hsic_is_the_trace_with_centring_matrices(device: &Device) -> Result<(), Faile
         let test = independence(device, samples, &settings, &mut |_| {})?;
         let [k, l] = [0, 1].map(|w| {
             let width = if families[w].without_bandwidth() { 1.0 } else { 1.5 };
-            matrix(samples[w], &Kernel::new(families[w], width))
+            matrix(samples[w], &KernelFunction::new(families[w], width))
         });
         // Sums of n^2 terms with 24 bits, of which most is subtracted again; energy's are not bounded by 1.
         let scale = k.iter().flatten().chain(l.iter().flatten()).fold(1.0f64, |s, v| s.max(v.abs()));
@@ -240,7 +240,8 @@ fn wild_draws_are_those_of_plain_loops(device: &Device) -> Result<(), Failed> {
             ..Default::default()
         };
         let test = independence(device, samples, &settings, &mut |_| {})?;
-        let [k, l] = [0, 1].map(|w| matrix(samples[w], &Kernel::new(families[w], width(families[w]))));
+        let [k, l] =
+            [0, 1].map(|w| matrix(samples[w], &KernelFunction::new(families[w], width(families[w]))));
         let order = Sequence::new(settings.seed, Stream::Bins, 2).order(n);
         let items = n / 2;
         let difference = |k: &Matrix, i: usize, j: usize| {
@@ -297,7 +298,7 @@ fn candidate(density: &dyn Density) -> Candidate<'_> {
 }
 
 /// The Stein kernel by differences of k, not by its derivatives.
-fn stein(kernel: &Kernel, [x, s]: [&[f64]; 2], [z, t]: [&[f64]; 2]) -> f64 {
+fn stein(kernel: &KernelFunction, [x, s]: [&[f64]; 2], [z, t]: [&[f64]; 2]) -> f64 {
     const H: f64 = 1e-3;
     let d = x.len();
     let moved = |point: &[f64], i: usize, by: f64| {
@@ -325,7 +326,7 @@ fn ksd_is_that_of_finite_differences(device: &Device) -> Result<(), Failed> {
         let x = normal(30 + case as u32, n, d, 0.2);
         let sample = Sample::new(d, &x);
         let density = model(&vec![0.1; d], &vec![1.2; d]);
-        let kernel = Kernel { bandwidths: vec![1.5, 3.0], ..Kernel::new(family, 1.0) };
+        let kernel = KernelFunction { bandwidths: vec![1.5, 3.0], ..KernelFunction::new(family, 1.0) };
         let settings = fit::Settings {
             family,
             bandwidth: Bandwidth::Values(kernel.bandwidths.clone()),
@@ -1130,7 +1131,7 @@ fn a_budget_takes_near_pairs(device: &Device) -> Result<(), Failed> {
         }
         let order = mixed(n, 3, 3);
         let item = |i: usize| [samples[0].point(order[i]), &scores[2 * order[i]..][..2]];
-        let kernel = Kernel::new(Family::Gaussian, 1.5);
+        let kernel = KernelFunction::new(Family::Gaussian, 1.5);
         let want = near_means(|i, j| stein(&kernel, item(i), item(j)), n, reach, 3, DRAWS);
         // The differences are good to about H^2 = 1e-6 of u, which is below 20 here.
         check("fit", [vec![test.ksd2_unbiased], test.draws].concat(), want, 2e-5)?;
@@ -1147,7 +1148,7 @@ fn a_budget_takes_near_pairs(device: &Device) -> Result<(), Failed> {
             ..Default::default()
         };
         let test = aggregate::aggregate(device, samples, &settings, &mut |_| {})?;
-        let kernel = Kernel::new(Family::Laplace, 1.5);
+        let kernel = KernelFunction::new(Family::Laplace, 1.5);
         let orders = [mixed(n, 3, 0), mixed(n, 3, 1)];
         let point = |which: usize, i: usize| samples[which].point(orders[which][i]);
         let swapped = |i: usize, j: usize| {
@@ -1178,7 +1179,7 @@ fn a_budget_takes_near_pairs(device: &Device) -> Result<(), Failed> {
         }
         let (order, items) = (mixed(n, 3, 2), n / 2);
         let difference = |which: usize, family: Family, i: usize, j: usize| {
-            let kernel = Kernel::new(family, 1.5);
+            let kernel = KernelFunction::new(family, 1.5);
             let k = |a: usize, b: usize| kernel.value(samples[which].point(a), samples[which].point(b));
             let [a, b, c, d] = [order[i], order[j], order[i + items], order[j + items]];
             k(a, b) + k(c, d) - k(a, d) - k(c, b)

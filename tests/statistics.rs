@@ -14,7 +14,7 @@ use elbo::statistic::bandwidth::{Bandwidth, Rule, median_distance};
 use elbo::statistic::gram::{Extra, Gram, Labels};
 use elbo::statistic::null::{Null, permutations, signs};
 use elbo::statistic::two_sample::{Estimates, Settings, estimates, incomplete, two_sample};
-use elbo::statistic::{Kernel, Sample, witness};
+use elbo::statistic::{KernelFunction, Sample, witness};
 use libtest_mimic::{Arguments, Failed, Trial};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -71,7 +71,7 @@ fn normal(seed: u64, n: usize, d: usize, mean: f64) -> Vec<f64> {
     (0..n * d).map(|_| mean + f64::from(random.normal())).collect()
 }
 
-fn gram(device: &Device, [x, y]: [Sample<'_>; 2], kernel: &Kernel) -> Gram {
+fn gram(device: &Device, [x, y]: [Sample<'_>; 2], kernel: &KernelFunction) -> Gram {
     Gram::new(device, [x, y], kernel, &Extra::Squares, false, &mut |_| {}).unwrap_or_else(|e| panic!("{e}"))
 }
 
@@ -82,7 +82,7 @@ struct Plain {
 }
 
 impl Plain {
-    fn new([x, y]: [Sample<'_>; 2], kernel: &Kernel) -> Self {
+    fn new([x, y]: [Sample<'_>; 2], kernel: &KernelFunction) -> Self {
         let points: Vec<&[f64]> =
             (0..x.len()).map(|i| x.point(i)).chain((0..y.len()).map(|j| y.point(j))).collect();
         let row = |i: usize| {
@@ -146,7 +146,7 @@ fn shogun_fixtures(device: &Device) -> Result<(), Failed> {
     };
     let (p, q) = (row_major(0, 23.0), row_major(24, 47.0));
     let samples = [Sample::new(3, &p), Sample::new(3, &q)];
-    let kernel = Kernel::new(Family::Gaussian, 2.0);
+    let kernel = KernelFunction::new(Family::Gaussian, 2.0);
     let sums = gram(device, samples, &kernel);
     let found = estimates(&sums, &kernel);
     near("biased", 4.0 * found.biased, 0.178_825_464_867_796, 1e-6)?;
@@ -156,26 +156,26 @@ fn shogun_fixtures(device: &Device) -> Result<(), Failed> {
     let x = [0.613_180_59, -0.692_229_99, 0.944_244_11, -0.487_696_26, -0.007_095_51];
     let y = [0.350_255_98, 0.207_413_84, -0.636_225_19, -1.213_152_64, -0.773_496_17, -0.427_070_91];
     let samples = [Sample::new(1, &x), Sample::new(1, &y)];
-    let kernel = Kernel::new(Family::Gaussian, 1.0);
+    let kernel = KernelFunction::new(Family::Gaussian, 1.0);
     let found = estimates(&gram(device, samples, &kernel), &kernel);
     near("unbiased, n = 5, m = 6", found.unbiased * 30.0 / 11.0, -0.037_500_338_130_197_6, 1e-6)
 }
 
-fn any_kernel() -> impl Strategy<Value = Kernel> {
+fn any_kernel() -> impl Strategy<Value = KernelFunction> {
     let families = [Family::Gaussian, Family::Laplace, Family::Imq, Family::Energy];
     (proptest::sample::select(families.to_vec()), prop::collection::vec(0.3..4.0f64, 1..4), any::<bool>())
         .prop_map(|(family, mut bandwidths, mean)| {
             if family == Family::Energy {
                 bandwidths.truncate(1);
             }
-            Kernel { family, bandwidths, coordinates: None, mean }
+            KernelFunction { family, bandwidths, coordinates: None, mean }
         })
 }
 
 /// Runs a property on random sizes and kernels: few cases, as a software GPU is slow.
 fn property(
     cases: u32,
-    test: impl Fn(usize, usize, usize, Kernel, u64) -> Result<(), Failed>,
+    test: impl Fn(usize, usize, usize, KernelFunction, u64) -> Result<(), Failed>,
 ) -> Result<(), Failed> {
     let mut runner = TestRunner::new_with_rng(
         Config { cases, failure_persistence: None, ..Config::default() },
@@ -311,7 +311,7 @@ fn accuracy_is_as_promised(device: &Device) -> Result<(), Failed> {
                 }
                 let (x, y) = (normal(1, n, d, offset), normal(2, n + 1, d, offset + 0.1));
                 let samples = [Sample::new(d, &x), Sample::new(d, &y)];
-                let kernel = Kernel::new(Family::Gaussian, (d as f64).sqrt());
+                let kernel = KernelFunction::new(Family::Gaussian, (d as f64).sqrt());
                 let plain = Plain::new(samples, &kernel);
                 let found = estimates(&gram(device, samples, &kernel), &kernel);
                 let (size, bound) = match n {
@@ -343,7 +343,7 @@ fn expanded_form_is_accurate(device: &Device) -> Result<(), Failed> {
         x[..d].iter_mut().for_each(|v| *v += 3.0);
         let samples = [Sample::new(d, &x), Sample::new(d, &y)];
         let farthest = |bandwidth: f64| {
-            let kernel = Kernel::new(Family::Gaussian, bandwidth);
+            let kernel = KernelFunction::new(Family::Gaussian, bandwidth);
             (gram(device, samples, &kernel), kernel)
         };
         let mut bandwidth = 8.0;
@@ -374,7 +374,7 @@ fn slices_and_slabs_change_nothing(device: &Device) -> Result<(), Failed> {
     let narrow =
         |values: &[f64]| -> Vec<f64> { values.chunks_exact(d).flat_map(|p| p[..2].to_vec()).collect() };
     let (few_x, few_y) = (narrow(&x), narrow(&y));
-    let kernel = Kernel::new(Family::Laplace, 1.5);
+    let kernel = KernelFunction::new(Family::Laplace, 1.5);
     let wide = gram(device, [Sample::new(d, &x), Sample::new(d, &y)], &kernel);
     let few = gram(device, [Sample::new(2, &few_x), Sample::new(2, &few_y)], &kernel);
     for (i, (a, b)) in wide.k.iter().zip(&few.k).enumerate() {
@@ -489,7 +489,7 @@ fn the_same_bits_twice(device: &Device) -> Result<(), Failed> {
 fn the_witness_is_that_of_plain_loops(device: &Device) -> Result<(), Failed> {
     let (x, y, t) = (normal(1, 40, 2, 0.0), normal(2, 70, 2, 0.5), normal(3, 9, 2, 0.0));
     let samples = [Sample::new(2, &x), Sample::new(2, &y)];
-    let kernel = Kernel::new(Family::Gaussian, 0.8);
+    let kernel = KernelFunction::new(Family::Gaussian, 0.8);
     let mean = |sample: Sample<'_>, point: &[f64], skip: Option<usize>| {
         let others: Vec<usize> = (0..sample.len()).filter(|&i| Some(i) != skip).collect();
         others.iter().map(|&i| kernel.value(sample.point(i), point)).sum::<f64>() / others.len() as f64
@@ -526,7 +526,7 @@ fn the_gradient_is_that_of_finite_differences() -> Result<(), Failed> {
     let (n, m, d, weights) = (5, 4, 3, [0.7, -1.3]);
     let (x, y) = (normal(1, n, d, 0.0), normal(2, m, d, 0.4));
     for family in [Family::Gaussian, Family::Laplace, Family::Imq, Family::Energy] {
-        let kernel = Kernel { family, bandwidths: vec![1.3], coordinates: None, mean: true };
+        let kernel = KernelFunction { family, bandwidths: vec![1.3], coordinates: None, mean: true };
         let mut plan = Plan::default();
         let lens = [("x", n * d), ("y", m * d), ("scales", 1), ("weights", 2), ("gradient", n * d)];
         let buffers = lens.map(|(name, len)| (name, plan.buffer(name, len)));
@@ -581,7 +581,7 @@ fn level(device: &Device, null: Null, [n, m]: [usize; 2], bin: Option<usize>) ->
 fn variance_is_that_of_repetitions(device: &Device) -> Result<(), Failed> {
     for (n, m, shift) in [(10, 25, 0.0), (10, 25, 0.5), (40, 15, 0.5)] {
         let repetitions = 4000;
-        let kernel = Kernel::new(Family::Gaussian, 1.0);
+        let kernel = KernelFunction::new(Family::Gaussian, 1.0);
         let found: Vec<Estimates> = (0..repetitions)
             .map(|seed| {
                 let (x, y) = (normal(2 * seed, n, 1, 0.0), normal(2 * seed + 1, m, 1, shift));

@@ -8,7 +8,7 @@ use crate::engine::Device;
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
 use crate::picture::{Curve, ImageShape, Plane, Sheet, SheetRow};
-use crate::statistic::{Kernel, Sample, witness};
+use crate::statistic::{KernelFunction, Sample, witness};
 use clap::Args;
 use serde::Serialize;
 use std::fmt::Write;
@@ -155,7 +155,7 @@ fn write_values(path: &Path, [x, y]: [&[f64]; 2]) -> Result<()> {
 fn draw(
     device: &Device,
     [x, y]: [&Table; 2],
-    kernel: &Kernel,
+    kernel: &KernelFunction,
     [at_x, at_y]: [&[f64]; 2],
     path: &Path,
 ) -> Result<bool> {

@@ -12,7 +12,7 @@ use crate::random::{Sequence, Stream};
 use crate::statistic::gram::{Extra, Pass};
 use crate::statistic::null::Null;
 use crate::statistic::points::Points;
-use crate::statistic::{Bandwidth, Kernel, Sample, Settings, two_sample};
+use crate::statistic::{Bandwidth, KernelFunction, Sample, Settings, two_sample};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -55,7 +55,7 @@ pub fn measure(
     };
     let (x, y) = (points(0, n), points(1, m));
     let samples = [Sample::new(d, &x), Sample::new(d, &y)];
-    let kernel = Kernel::new(Family::Gaussian, (d as f64).sqrt());
+    let kernel = KernelFunction::new(Family::Gaussian, (d as f64).sqrt());
     let mut results = Vec::new();
     let mut add = |what: &str, (seconds, pairs): (f64, f64), limit: Option<f64>, bytes: Option<usize>| {
         let details = Sum { fraction: limit.map(|limit| pairs / seconds / limit), bytes };

@@ -22,7 +22,7 @@ use super::null;
 use super::p_value::{PValue, TIE};
 use super::points::Points;
 use super::two_sample::{check_samples, check_sizes, estimates, mixed, statistics};
-use super::{Bandwidth, Kernel, Sample};
+use super::{Bandwidth, KernelFunction, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pairs::{Family, UNLIMITED};
@@ -244,7 +244,7 @@ fn kernels(
     device: &Device,
     samples: [Sample<'_>; 2],
     settings: &Settings,
-) -> Result<(Vec<Kernel>, String, Vec<String>)> {
+) -> Result<(Vec<KernelFunction>, String, Vec<String>)> {
     let (mut kernels, mut warnings) = (Vec::new(), Vec::new());
     let mut rule =
         format!("{BANDWIDTHS} from half the 5 % quantile of the distances to twice the 95 % quantile");
@@ -259,7 +259,7 @@ fn kernels(
             }
             let [low, high] = [(0.5 * low).max(1e-3 * high), 2.0 * high];
             let step = (high - low) / (BANDWIDTHS - 1) as f64;
-            kernels.extend((0..BANDWIDTHS).map(|i| Kernel::new(family, low + step * i as f64)));
+            kernels.extend((0..BANDWIDTHS).map(|i| KernelFunction::new(family, low + step * i as f64)));
             continue;
         }
         let bandwidth =
@@ -273,10 +273,10 @@ fn kernels(
 }
 
 /// A kernel for each bandwidth of a kernel that has many.
-fn each(kernel: &Kernel) -> Vec<Kernel> {
-    let one = |&bandwidth: &f64| Kernel {
+fn each(kernel: &KernelFunction) -> Vec<KernelFunction> {
+    let one = |&bandwidth: &f64| KernelFunction {
         coordinates: kernel.coordinates.clone(),
-        ..Kernel::new(kernel.family, bandwidth)
+        ..KernelFunction::new(kernel.family, bandwidth)
     };
     kernel.bandwidths.iter().map(one).collect()
 }
@@ -296,18 +296,18 @@ struct Drawn {
 fn draws(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
-    kernels: &[Kernel],
+    kernels: &[KernelFunction],
     labels: &Labels,
     settings: &Settings,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Vec<Drawn>> {
-    let all: Vec<&Kernel> = kernels.iter().collect();
+    let all: Vec<&KernelFunction> = kernels.iter().collect();
     let coordinates = kernels[0].coordinates.as_deref();
     match settings.null {
         Null::Exact => {
             let points = Points::new(x, y, coordinates)?;
             let size = x.len().min(y.len()) as f64;
-            let drawn = |(gram, kernel): (Gram, &Kernel)| Drawn {
+            let drawn = |(gram, kernel): (Gram, &KernelFunction)| Drawn {
                 values: statistics(&gram, labels, None),
                 squares: gram.k2.iter().map(|k| k[0] + k[1]).sum::<f64>() / (size * (size - 1.0)),
                 mean: estimates(&gram, kernel).mean_kernel,

@@ -2,11 +2,11 @@
 
 use super::gram::{Extra, Gram};
 use super::points::Points;
-use super::{Kernel, Sample};
+use super::{KernelFunction, Sample};
 use crate::engine::{Device, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pair_histogram::{BINS, DIGITS, PairHistogram};
-use crate::kernel::pairs::{Family, Form, MOST_POINTS, Pairs, UNLIMITED, Value};
+use crate::kernel::pairs::{Family, Function, Layout, MOST_POINTS, Pairs};
 use crate::program::{BufferId, Plan, ProgramId, Step};
 use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
@@ -116,7 +116,7 @@ impl fmt::Display for Bandwidth {
 #[derive(Clone, Debug)]
 pub struct Resolved {
     /// The kernel.
-    pub kernel: Kernel,
+    pub kernel: KernelFunction,
     /// The rule in words, with what a reader must know about it.
     pub rule: String,
     /// What a user should know.
@@ -136,7 +136,8 @@ impl Bandwidth {
         mean: bool,
         seed: u64,
     ) -> Result<Resolved> {
-        let kernel = |bandwidths: Vec<f64>, coordinates| Kernel { family, bandwidths, coordinates, mean };
+        let kernel =
+            |bandwidths: Vec<f64>, coordinates| KernelFunction { family, bandwidths, coordinates, mean };
         let resolved = |kernel, rule: &str| Resolved { kernel, rule: rule.into(), warnings: Vec::new() };
         let (rule, factors) = match self {
             Self::Values(_) if family.without_bandwidth() => {
@@ -252,24 +253,11 @@ struct Selection {
 
 impl Selection {
     fn new(device: &Device, points: Sample<'_>, family: Family) -> Result<Self> {
-        let mut pairs = Pairs {
-            n: points.len(),
-            m: 0,
-            d: points.d,
-            block: MOST_POINTS,
-            slice: 1,
-            slab: 1,
-            cross: false,
-            value: Value::Kernel,
-            family,
-            bandwidths: 1,
-            form: Form::Differences,
-            second: None,
-            reach: UNLIMITED,
-        };
-        pairs.block = pairs.fitting_block(MOST_POINTS, 0, 1);
-        let blocks = pairs.blocks();
-        pairs.slice = blocks;
+        let layout = Layout::new([points.len(), 0]);
+        let mut pairs = Pairs { layout, function: Function::kernel(family, 1, points.d) };
+        pairs.layout.block = pairs.fitting_block(MOST_POINTS, 0, 1);
+        let blocks = pairs.layout.blocks();
+        pairs.layout.slice = blocks;
         let mut plan = Plan::default();
         let rows = plan.buffer("rows", pairs.slice_len());
         let prefix = plan.buffer("prefix", 1);
@@ -277,7 +265,7 @@ impl Selection {
         let mut programs = Vec::new();
         for (shift, width) in DIGITS {
             let program = plan.program("digit");
-            let kernel = PairHistogram { pairs: pairs.clone(), shift, width };
+            let kernel = PairHistogram { pairs, shift, width };
             let buffers = [("rows", rows), ("columns", rows), ("prefix", prefix), ("counts", counts)];
             plan.call(program, kernel, &buffers)?;
             programs.push(program);
@@ -337,7 +325,7 @@ fn mean_distance(device: &Device, points: Sample<'_>, family: Family) -> Result<
         return Ok((0..points.d).map(column).sum::<f64>() / pairs);
     }
     let none = Sample { values: &[], ..points };
-    let kernel = Kernel::new(Family::Energy, 1.0);
+    let kernel = KernelFunction::new(Family::Energy, 1.0);
     let gram = Gram::new(device, [points, none], &kernel, &Extra::None, false, &mut |_| {})?;
     Ok(-gram.k.iter().map(|k| k[0]).sum::<f64>() / 2.0 / pairs)
 }

@@ -26,7 +26,7 @@
 
 use super::p_value::{self, PValue};
 use super::two_sample::{check_samples, collapse};
-use super::{Bandwidth, Kernel, Sample};
+use super::{Bandwidth, KernelFunction, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pairs::Family;
@@ -81,7 +81,7 @@ impl Features {
     ///
     /// # Errors
     /// If there are fewer than two, a bandwidth is not positive, or the family has no features: energy and delta.
-    pub fn new(kernel: &Kernel, d: usize, count: usize, seed: u64) -> Result<Self> {
+    pub fn new(kernel: &KernelFunction, d: usize, count: usize, seed: u64) -> Result<Self> {
         check(kernel.family, count)?;
         kernel.check()?;
         let frequencies = (0..count).flat_map(|j| frequency(kernel, d, seed, j)).collect();
@@ -236,7 +236,7 @@ fn unbiased([a, b]: [&[f64]; 2], counts: [usize; 2], own: f64) -> f64 {
 }
 
 /// Frequency `j` of a kernel: `(d)`.
-fn frequency(kernel: &Kernel, d: usize, seed: u64, j: usize) -> Vec<f64> {
+fn frequency(kernel: &KernelFunction, d: usize, seed: u64, j: usize) -> Vec<f64> {
     let mut random = Sequence::new(seed, Stream::Features, j as u32);
     let bandwidth = kernel.bandwidths[random.below(kernel.bandwidths.len() as u32) as usize];
     let scale = if kernel.family == Family::Imq { random.normal_f64().abs() } else { 1.0 } / bandwidth;
@@ -408,7 +408,7 @@ pub fn approximate(
 }
 
 /// Mean of k itself over pairs in and between the samples, one or two a point: features cannot tell 0 from 1 / N.
-fn mean_of_some([x, y]: [Sample<'_>; 2], kernel: &Kernel) -> f64 {
+fn mean_of_some([x, y]: [Sample<'_>; 2], kernel: &KernelFunction) -> f64 {
     let half = |sample: Sample<'_>| sample.len() / 2;
     let own = |sample: Sample<'_>| -> f64 {
         let pair = |i| kernel.value(sample.point(i), sample.point(i + half(sample)));
@@ -540,18 +540,25 @@ mod tests {
         (0..n * d).map(|_| mean + random.normal_f64()).collect()
     }
 
-    fn kernels() -> Vec<Kernel> {
+    fn kernels() -> Vec<KernelFunction> {
         vec![
-            Kernel::new(Family::Gaussian, 1.3),
-            Kernel::new(Family::Laplace, 2.5),
-            Kernel::new(Family::Imq, 0.8),
-            Kernel { mean: false, bandwidths: vec![0.5, 1.0, 4.0], ..Kernel::new(Family::Gaussian, 1.0) },
-            Kernel { coordinates: Some(vec![0.5, 2.0, 1.5]), ..Kernel::new(Family::Laplace, 1.0) },
+            KernelFunction::new(Family::Gaussian, 1.3),
+            KernelFunction::new(Family::Laplace, 2.5),
+            KernelFunction::new(Family::Imq, 0.8),
+            KernelFunction {
+                mean: false,
+                bandwidths: vec![0.5, 1.0, 4.0],
+                ..KernelFunction::new(Family::Gaussian, 1.0)
+            },
+            KernelFunction {
+                coordinates: Some(vec![0.5, 2.0, 1.5]),
+                ..KernelFunction::new(Family::Laplace, 1.0)
+            },
         ]
     }
 
     /// The exact standard deviation of phi(x)'phi(z) with one frequency.
-    fn deviation(kernel: &Kernel, x: &[f64], z: &[f64]) -> f64 {
+    fn deviation(kernel: &KernelFunction, x: &[f64], z: &[f64]) -> f64 {
         let twice = |x: &[f64]| x.iter().map(|v| 2.0 * v).collect::<Vec<_>>();
         let [near, far] =
             [kernel.value(x, z), kernel.value(&twice(x), &twice(z))].map(|k| k / kernel.at_zero());
@@ -559,7 +566,7 @@ mod tests {
     }
 
     /// MMD^2 by the kernel itself, unbiased and biased.
-    fn exact([x, y]: [Sample<'_>; 2], kernel: &Kernel) -> [f64; 2] {
+    fn exact([x, y]: [Sample<'_>; 2], kernel: &KernelFunction) -> [f64; 2] {
         let sum = |x: Sample<'_>, y: Sample<'_>| -> f64 {
             let row = |i| (0..y.len()).map(move |j| kernel.value(x.point(i), y.point(j))).sum::<f64>();
             (0..x.len()).map(row).sum()
@@ -649,7 +656,7 @@ mod tests {
     #[test]
     fn the_unbiased_estimate_is_unbiased() {
         let (n, m, repetitions) = (8, 5, 4000);
-        let kernel = Kernel::new(Family::Gaussian, 1.0);
+        let kernel = KernelFunction::new(Family::Gaussian, 1.0);
         let truth = 2.0 / 3f64.sqrt() * (1.0 - (-1.0f64 / 6.0).exp());
         let estimates: Vec<Estimate> = (0..repetitions)
             .map(|seed| {
@@ -695,7 +702,7 @@ mod tests {
         let (n, m, d, draws) = (100, BLOCK + 76, 2, DRAWS + 6);
         let (x, y) = (normal(n, d, 0.0, 8), normal(m, d, 1.0, 9));
         let samples = [Sample::new(d, &x), Sample::new(d, &y)];
-        let features = Features::new(&Kernel::new(Family::Laplace, 1.0), d, 7, 10).expect("features");
+        let features = Features::new(&KernelFunction::new(Family::Laplace, 1.0), d, 7, 10).expect("features");
         let pooled = [&x[..], &y[..]].concat();
         let mut last = 0.0;
         let sums = Sums::new(&features, samples, 11, draws, &mut |done| last = done);
@@ -763,7 +770,7 @@ mod tests {
 
     #[test]
     fn more_features_continue_fewer() {
-        let kernel = Kernel::new(Family::Imq, 2.0);
+        let kernel = KernelFunction::new(Family::Imq, 2.0);
         let [few, many] = [3, 5].map(|count| Features::new(&kernel, 4, count, 1).expect("features"));
         assert_eq!(few.frequencies, many.frequencies[..12]);
     }
@@ -791,7 +798,8 @@ mod tests {
             assert!(error.to_string().contains(expected), "{error}");
             assert_eq!(error.exit_code(), code, "{error}");
         }
-        let features = Features::new(&Kernel::new(Family::Gaussian, 1.0), 2, 10, 0).expect("features");
+        let features =
+            Features::new(&KernelFunction::new(Family::Gaussian, 1.0), 2, 10, 0).expect("features");
         let error = features.mmd2([wide, wide]).expect_err("three columns");
         assert!(
             error.to_string().contains("the samples have 3 columns, but the features are for 2"),

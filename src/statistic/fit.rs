@@ -23,7 +23,7 @@ use super::p_value::{self, PValue, TIE, normal_tail};
 use super::points::Points;
 use super::split;
 use super::two_sample::mixed;
-use super::{Bandwidth, Kernel, Sample};
+use super::{Bandwidth, KernelFunction, Sample};
 use crate::density::{Density, Scored};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
@@ -246,7 +246,7 @@ fn with_chosen_bandwidth(
     let scored = Scored::new(candidate.density, choosing)?;
     let points = Sample::new(scored.d, &scored.points);
     let stein = Points::stein(points, &scored.scores)?;
-    let criterion = |kernel: &Kernel| {
+    let criterion = |kernel: &KernelFunction| {
         let gram = Pass::new(device, &stein, kernel, &Extra::None, false)?.run(&mut |_| {})?;
         Ok(split::of_rows(&gram.k.iter().map(|k| k[0]).collect::<Vec<f64>>()))
     };
@@ -319,7 +319,7 @@ impl Stein {
         &self,
         device: &Device,
         candidate: Candidate<'_>,
-        kernels: &[Kernel],
+        kernels: &[KernelFunction],
         settings: &Settings,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Vec<Drawn>> {
@@ -337,7 +337,7 @@ impl Stein {
     fn wild(
         &self,
         device: &Device,
-        kernels: &[Kernel],
+        kernels: &[KernelFunction],
         settings: &Settings,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Vec<Drawn>> {
@@ -352,7 +352,7 @@ impl Stein {
                 Points::stein(Sample::new(self.scored.d, &points), &scores)?.within(settings.budget)
             }
         };
-        let all: Vec<&Kernel> = kernels.iter().collect();
+        let all: Vec<&KernelFunction> = kernels.iter().collect();
         let drawn = |gram: Gram| {
             let pairs = 2.0 * gram.evaluations;
             let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
@@ -370,13 +370,13 @@ impl Stein {
         &self,
         device: &Device,
         candidate: Candidate<'_>,
-        kernels: &[Kernel],
+        kernels: &[KernelFunction],
         settings: &Settings,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Vec<Drawn>> {
         // Forms are not wanted, but go with many kernels in a pass.
         let none = Labels { draws: 1, words: vec![0; self.n().div_ceil(BITS)] };
-        let all: Vec<&Kernel> = kernels.iter().collect();
+        let all: Vec<&KernelFunction> = kernels.iter().collect();
         let run = |scored: &Scored| {
             let points = Points::stein(Sample::new(scored.d, &scored.points), &scored.scores)?;
             let grams = match kernels {
@@ -413,7 +413,7 @@ impl Stein {
     }
 
     /// The sum over i of u(`x_i`, `x_i`).
-    fn diagonal(&self, kernel: &Kernel) -> f64 {
+    fn diagonal(&self, kernel: &KernelFunction) -> f64 {
         let squares: f64 = self.scored.scores.iter().map(|s| s * s).sum();
         let each = kernel.scales().map(|scale| {
             let [phi, first, _] = kernel.family.derivatives(scale, 0.0);

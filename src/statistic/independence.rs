@@ -27,7 +27,7 @@ use super::gram::{Extra, Gram, Orders, Pass, grams};
 use super::null;
 use super::p_value::{self, PValue, TIE, gamma_tail};
 use super::points::Points;
-use super::{Bandwidth, Kernel, Sample};
+use super::{Bandwidth, KernelFunction, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pairs::Family;
@@ -292,7 +292,7 @@ pub(super) struct WildDraws {
 pub(super) fn wild_draws(
     device: &Device,
     samples: [Sample<'_>; 2],
-    kernels: &[[&Kernel; 2]],
+    kernels: &[[&KernelFunction; 2]],
     settings: &Settings,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Vec<WildDraws>> {
@@ -304,9 +304,9 @@ pub(super) fn wild_draws(
     let points = Points::dependence(x, y, kernels[0])?.within(settings.budget);
     let items = points.counts[0];
     let labels = null::rademacher(items, settings.seed, settings.permutations + 1);
-    let [of_x, of_y]: [Vec<&Kernel>; 2] =
+    let [of_x, of_y]: [Vec<&KernelFunction>; 2] =
         [0, 1].map(|which| kernels.iter().map(|pair| pair[which]).collect());
-    let drawn = |(gram, other): (Gram, &&Kernel)| {
+    let drawn = |(gram, other): (Gram, &&KernelFunction)| {
         let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
         let sum: f64 = rows.iter().sum();
         let pairs = 2.0 * gram.evaluations;
@@ -329,7 +329,7 @@ fn normalised(both: f64, x: f64, y: f64) -> f64 {
 
 /// Distance correlation of two variables.
 fn distance_correlation(device: &Device, samples: [Sample<'_>; 2], seed: u64) -> Result<f64> {
-    let energy = Kernel::new(Family::Energy, 1.0);
+    let energy = KernelFunction::new(Family::Energy, 1.0);
     let sums = Sums::new(device, samples, [&energy; 2], seed, 1, &mut |_| {})?;
     Ok(normalised(sums.biased()[0], sums.own(0), sums.own(1)).sqrt())
 }
@@ -354,7 +354,7 @@ impl Sums {
     pub(super) fn new(
         device: &Device,
         samples: [Sample<'_>; 2],
-        kernels: [&Kernel; 2],
+        kernels: [&KernelFunction; 2],
         seed: u64,
         draws: usize,
         progress: &mut dyn FnMut(f64),
@@ -401,7 +401,7 @@ impl Sums {
         let pairs = n as f64 * (n as f64 - 1.0);
         let rest = e * totals[0] / w + c * totals[1] / v - c * e * pairs;
         products.iter_mut().for_each(|sum| *sum = w * v * (*sum + rest));
-        let at_zero = kernels.map(Kernel::at_zero);
+        let at_zero = kernels.map(KernelFunction::at_zero);
         Ok(Self { n, at_zero, rows, squares, products, row_products, evaluations })
     }
 
@@ -459,7 +459,7 @@ fn dot<'a>(k: &'a [f64], l: &'a [f64]) -> impl Fn(&[u32]) -> f64 + Sync + Send +
 
 /// The p-value by the gamma distribution with the null's mean and variance (Gretton et al. 2007, section 3), for
 /// n HSIC biased. O(n^2) in f64 on the CPU.
-fn gamma(sums: &Sums, samples: [Sample<'_>; 2], kernels: [&Kernel; 2], observed: f64) -> f64 {
+fn gamma(sums: &Sums, samples: [Sample<'_>; 2], kernels: [&KernelFunction; 2], observed: f64) -> f64 {
     let n = sums.n as f64;
     // Entries of H K H: less the means of their row and column, plus the mean of all.
     let means = [0, 1].map(|which| -> Vec<f64> {

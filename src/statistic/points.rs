@@ -1,6 +1,6 @@
 //! Two samples as the kernels over pairs want them: centred, in f32, in blocks.
 
-use super::{Kernel, Sample};
+use super::{KernelFunction, Sample};
 use crate::error::{Kind, Result};
 use crate::kernel::pairs::{Family, Form, Pairs, UNLIMITED, Value};
 
@@ -41,7 +41,7 @@ pub struct Other {
     /// Coordinates.
     pub d: usize,
     /// Its kernel.
-    pub kernel: Kernel,
+    pub kernel: KernelFunction,
 }
 
 impl Points {
@@ -118,9 +118,9 @@ impl Points {
     ///
     /// # Errors
     /// If a value is too far from the mean for f32.
-    pub fn dependence(x: Sample<'_>, y: Sample<'_>, kernels: [&Kernel; 2]) -> Result<Self> {
+    pub fn dependence(x: Sample<'_>, y: Sample<'_>, kernels: [&KernelFunction; 2]) -> Result<Self> {
         let half = x.len() / 2;
-        let halves = |sample: Sample<'_>, kernel: &Kernel| {
+        let halves = |sample: Sample<'_>, kernel: &KernelFunction| {
             let (first, rest) = sample.values.split_at(half * sample.d);
             let [first, rest] = [first, &rest[..half * sample.d]].map(|values| Sample::new(sample.d, values));
             Self::paired(first, rest, kernel.coordinates.as_deref())
@@ -142,7 +142,7 @@ impl Points {
     }
 
     /// How distances of these points are computed for a kernel.
-    pub fn form(&self, kernel: &Kernel) -> Form {
+    pub fn form(&self, kernel: &KernelFunction) -> Form {
         let squares = matches!(kernel.family, Family::Gaussian | Family::Imq);
         if !squares || self.d < LEAST_COORDINATES || self.value != Value::Kernel {
             return Form::Differences;
@@ -160,21 +160,22 @@ impl Points {
     /// Points in the blocks of `pairs`, padded with zeros; in the expanded form each with half its negative squared
     /// norm behind its coordinates.
     pub fn blocks(&self, pairs: &Pairs) -> Vec<f32> {
-        let mut result = vec![0.0; pairs.blocks() * pairs.pitch() * pairs.stride()];
+        let mut result = vec![0.0; pairs.layout.blocks() * pairs.layout.pitch() * pairs.function.stride()];
         for (at, point) in self.values.chunks_exact(self.d).enumerate() {
-            let (before, i) = match at.checked_sub(pairs.n) {
+            let (before, i) = match at.checked_sub(pairs.layout.n) {
                 None => (0, at),
-                Some(i) => (pairs.blocks_of_x(), i),
+                Some(i) => (pairs.layout.blocks_of_x(), i),
             };
-            let place = (before + i / pairs.block) * pairs.pitch() + i % pairs.block;
+            let place = (before + i / pairs.layout.block) * pairs.layout.pitch() + i % pairs.layout.block;
             for (k, value) in point.iter().enumerate() {
                 result[pairs.word(place, k)] = *value;
             }
-            let others = pairs.stride().saturating_sub(self.d) * usize::from(!self.others.is_empty());
+            let others =
+                pairs.function.stride().saturating_sub(self.d) * usize::from(!self.others.is_empty());
             for (k, value) in self.others.iter().skip(at * others).take(others).enumerate() {
                 result[pairs.word(place, self.d + k)] = *value;
             }
-            if pairs.form == Form::Expanded {
+            if pairs.function.form == Form::Expanded {
                 let squares = point.iter().map(|&v| f64::from(v) * f64::from(v));
                 result[pairs.word(place, self.d)] = (-0.5 * squares.sum::<f64>()) as f32;
             }

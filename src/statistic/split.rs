@@ -16,7 +16,7 @@
 
 use super::bandwidth::Resolved;
 use super::gram::{Extra, Gram};
-use super::{Bandwidth, Kernel, Rule, Sample};
+use super::{Bandwidth, KernelFunction, Rule, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pairs::Family;
@@ -72,12 +72,12 @@ pub(super) fn choose(
     family: Family,
     bandwidth: &Bandwidth,
     seed: u64,
-    mut criterion: impl FnMut(&Kernel) -> Result<[f64; 2]>,
+    mut criterion: impl FnMut(&KernelFunction) -> Result<[f64; 2]>,
 ) -> Result<Resolved> {
     let resolved = candidates(bandwidth, family)?.resolve(device, samples, family, true, seed)?;
-    let mut best = (f64::NEG_INFINITY, Kernel::new(family, 1.0));
+    let mut best = (f64::NEG_INFINITY, KernelFunction::new(family, 1.0));
     for &bandwidth in &resolved.kernel.bandwidths {
-        let kernel = Kernel::new(family, bandwidth);
+        let kernel = KernelFunction::new(family, bandwidth);
         let [difference, variance] = criterion(&kernel)?;
         let power = difference / (variance + REGULARISER).sqrt();
         if power > best.0 {
@@ -91,7 +91,11 @@ pub(super) fn choose(
 }
 
 /// D and V of a kernel and two samples.
-pub(super) fn of_two_samples(device: &Device, samples: [Sample<'_>; 2], kernel: &Kernel) -> Result<[f64; 2]> {
+pub(super) fn of_two_samples(
+    device: &Device,
+    samples: [Sample<'_>; 2],
+    kernel: &KernelFunction,
+) -> Result<[f64; 2]> {
     let gram = Gram::new(device, samples, kernel, &Extra::None, false, &mut |_| {})?;
     let [n, m] = gram.counts.map(|count| count as f64);
     let (x, y) = gram.k.split_at(gram.counts[0]);

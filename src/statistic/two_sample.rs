@@ -15,7 +15,7 @@ use super::gram::{Extra, Gram, Labels};
 use super::null::{self, Null};
 use super::p_value::{self, PValue, TIE, normal_quantile};
 use super::split;
-use super::{Bandwidth, Kernel, Sample};
+use super::{Bandwidth, KernelFunction, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pairs::{Family, Form, MOST_POINTS};
@@ -240,7 +240,7 @@ fn with_chosen_bandwidth(
     let Settings { family, seed, .. } = *settings;
     let [of_x, of_y] = [split::halves(x, seed, 0)?, split::halves(y, seed, 1)?];
     let half = |which: usize| [Sample::new(x.d, &of_x[which]), Sample::new(y.d, &of_y[which])];
-    let criterion = |kernel: &Kernel| split::of_two_samples(device, half(0), kernel);
+    let criterion = |kernel: &KernelFunction| split::of_two_samples(device, half(0), kernel);
     let chosen = split::choose(device, half(0), family, &settings.bandwidth, seed, criterion)?;
     let bandwidth = Bandwidth::Values(chosen.kernel.bandwidths);
     let settings = Settings { bandwidth, split: false, ..settings.clone() };
@@ -322,7 +322,7 @@ fn bin_size(counts: [usize; 2], wanted: Option<usize>) -> Result<usize> {
 }
 
 /// A kernel that is 1 or 0 everywhere tells nothing.
-pub(super) fn collapse(kernel: &Kernel, mean: f64) -> Option<String> {
+pub(super) fn collapse(kernel: &KernelFunction, mean: f64) -> Option<String> {
     let top = kernel.at_zero();
     if kernel.family == Family::Energy {
         None
@@ -354,7 +354,7 @@ struct Drawn {
 fn label_draws(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
-    kernel: &Kernel,
+    kernel: &KernelFunction,
     settings: &Settings,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Drawn> {
@@ -419,7 +419,7 @@ fn split([n, m]: [f64; 2], q: f64, l: f64, total: f64) -> f64 {
 fn binned_draws(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
-    kernel: &Kernel,
+    kernel: &KernelFunction,
     settings: &Settings,
     bin: usize,
     progress: &mut dyn FnMut(f64),
@@ -436,12 +436,12 @@ fn binned_draws(
 }
 
 /// Sum of k(`x_i`, `y_i`).
-fn cross_trace([x, y]: [Sample<'_>; 2], kernel: &Kernel) -> f64 {
+fn cross_trace([x, y]: [Sample<'_>; 2], kernel: &KernelFunction) -> f64 {
     (0..x.len().min(y.len())).map(|i| kernel.value(x.point(i), y.point(i))).sum()
 }
 
 /// The estimates from the sums of a pass over all pairs.
-pub fn estimates(gram: &Gram, kernel: &Kernel) -> Estimates {
+pub fn estimates(gram: &Gram, kernel: &KernelFunction) -> Estimates {
     let [n, m] = gram.counts.map(|count| count as f64);
     let (x, y) = gram.k.split_at(gram.counts[0]);
     let sum = |points: &[[f64; 2]], class: usize| points.iter().map(|k| k[class]).sum::<f64>();
@@ -522,7 +522,7 @@ pub(super) fn covariance(gram: &Gram, class: usize) -> f64 {
 }
 
 /// The linear-time estimate and its standard error (Gretton et al. 2012, section 6).
-fn linear([x, y]: [Sample<'_>; 2], kernel: &Kernel) -> (f64, f64) {
+fn linear([x, y]: [Sample<'_>; 2], kernel: &KernelFunction) -> (f64, f64) {
     let pairs = x.len().min(y.len()) / 2;
     let h = |i: usize| {
         let ([x1, x2], [y1, y2]) = ([0, 1].map(|j| x.point(2 * i + j)), [0, 1].map(|j| y.point(2 * i + j)));
@@ -535,7 +535,7 @@ fn linear([x, y]: [Sample<'_>; 2], kernel: &Kernel) -> (f64, f64) {
 }
 
 /// The unbiased estimate without k(`x_i`, `y_i`), for samples of one size: what the wild bootstrap draws.
-pub fn incomplete(gram: &Gram, [x, y]: [Sample<'_>; 2], kernel: &Kernel) -> f64 {
+pub fn incomplete(gram: &Gram, [x, y]: [Sample<'_>; 2], kernel: &KernelFunction) -> f64 {
     let n = gram.counts[0] as f64;
     let (of_x, of_y) = gram.k.split_at(gram.counts[0]);
     let own = of_x.iter().map(|k| k[0]).sum::<f64>() + of_y.iter().map(|k| k[1]).sum::<f64>();

@@ -8,7 +8,7 @@
 //! point of a sample, its own kernel value is left out, so that no point speaks for itself.
 
 use super::gram::{Extra, Gram};
-use super::{Kernel, Sample};
+use super::{KernelFunction, Sample};
 use crate::engine::Device;
 use crate::error::{Kind, Result};
 
@@ -19,7 +19,7 @@ use crate::error::{Kind, Result};
 pub fn at_samples(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
-    kernel: &Kernel,
+    kernel: &KernelFunction,
     progress: &mut dyn FnMut(f64),
 ) -> Result<[Vec<f64>; 2]> {
     if x.len() < 2 || y.len() < 2 {
@@ -42,7 +42,7 @@ pub fn at_samples(
 pub fn at(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
-    kernel: &Kernel,
+    kernel: &KernelFunction,
     points: Sample<'_>,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Vec<f64>> {

@@ -13,7 +13,7 @@ use crate::kernel::pairs::Family;
 use crate::statistic::gram::{Extra, Gram};
 use crate::statistic::independence::{Named, Null, Settings, Sums, check, wild_draws};
 use crate::statistic::p_value::{PValue, TIE};
-use crate::statistic::{Bandwidth, Kernel, Rule, Sample, null};
+use crate::statistic::{Bandwidth, KernelFunction, Rule, Sample, null};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -113,7 +113,8 @@ pub fn aggregate(
     };
     let resolved = [resolve(0)?, resolve(1)?];
     let [of_x, of_y] = resolved.each_ref().map(|resolved| each(&resolved.kernel));
-    let both: Vec<[&Kernel; 2]> = of_x.iter().flat_map(|k| of_y.iter().map(move |l| [k, l])).collect();
+    let both: Vec<[&KernelFunction; 2]> =
+        of_x.iter().flat_map(|k| of_y.iter().map(move |l| [k, l])).collect();
     let mut pairs = 0.0;
     let mut members = Vec::with_capacity(both.len());
     match settings.null {
@@ -164,7 +165,7 @@ pub fn aggregate(
 }
 
 /// The mean of a kernel over all pairs of different points.
-fn mean(device: &Device, sample: Sample<'_>, kernel: &Kernel) -> Result<f64> {
+fn mean(device: &Device, sample: Sample<'_>, kernel: &KernelFunction) -> Result<f64> {
     let gram = Gram::new(device, [sample, sample.first(0)], kernel, &Extra::None, false, &mut |_| {})?;
     let n = sample.len() as f64;
     Ok(gram.k.iter().map(|k| k[0]).sum::<f64>() / (n * (n - 1.0)))
