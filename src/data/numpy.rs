@@ -32,7 +32,7 @@ const KERAS: [[&str; 2]; 2] = [["x_train", "y_train"], ["x_test", "y_test"]];
 
 /// One of so many images is for tests.
 const TEST_SHARE: usize = 10;
-/// Which of the shuffled orders chooses them: one that no training comes to.
+/// The shuffled order that chooses them: one that no training comes to.
 const TEST_EPOCH: u32 = u32::MAX;
 
 /// Bytes read at a time, so that a large file takes no more memory than its images.
@@ -41,7 +41,7 @@ const CHUNK: usize = 1 << 20;
 /// Something of each image, those to learn from and those for tests.
 type Parts = [Vec<u8>; 2];
 
-/// What is in a file.
+/// The contents of a file.
 struct Contents {
     /// Rows, columns and channels of an image.
     size: [usize; 3],
@@ -61,7 +61,7 @@ pub fn array(path: &Path, seed: u64) -> Result<Dataset> {
     dataset(path, Contents { size, pixels, counts: choice.counts(count), labels: None, factors: None })
 }
 
-/// Which images are for tests.
+/// The choice of images for tests.
 #[derive(Clone, Copy)]
 struct TestChoice {
     seed: u64,

@@ -45,7 +45,7 @@ pub struct Snapshot {
     pub caption: String,
     /// Mean and standard deviations of q(z | x) for each image.
     pub codes: Vec<[[f64; 2]; 2]>,
-    /// What each image's mean is decoded to; may be empty in all snapshots.
+    /// The image decoded from each image's mean; may be empty in all snapshots.
     pub decoded: Vec<Vec<f32>>,
 }
 
@@ -207,8 +207,8 @@ impl<'a> AnimationLayout<'a> {
     }
 }
 
-/// The mean of each square of [`REDUCTION`] by [`REDUCTION`] pixels; what is left at the right and at the bottom is
-/// cut off.
+/// The mean of each square of [`REDUCTION`] by [`REDUCTION`] pixels; what is left at the right and at the
+/// bottom is cut off.
 fn reduced(picture: &RgbImage) -> RgbImage {
     let (width, height) = (picture.width() / REDUCTION, picture.height() / REDUCTION);
     thumbnail(&*crop_imm(picture, 0, 0, width * REDUCTION, height * REDUCTION), width, height)

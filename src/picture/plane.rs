@@ -62,7 +62,7 @@ impl LatentPlane {
         self.axes.x.contains(point.0) && self.axes.y.contains(point.1)
     }
 
-    /// What lies behind the data.
+    /// The grid, which lies behind the data.
     pub(super) fn grid(&self, canvas: &mut Canvas) {
         self.axes.grid(canvas, &self.ticks, &self.ticks);
     }
@@ -78,7 +78,8 @@ impl LatentPlane {
         PRIOR_RADII.iter().for_each(|&radius| self.ellipse(canvas, (0.0, 0.0), [radius; 2], PRIOR, 0.0));
     }
 
-    /// A normal distribution with independent coordinates: where it is within one and two standard deviations.
+    /// A normal distribution with independent coordinates: where it is within one and two standard
+    /// deviations.
     pub(super) fn code(&self, canvas: &mut Canvas, mean: Point, std: [f64; 2], colour: Colour) {
         for (factor, tint) in CODE_RADII {
             let pen = Pen { colour, thickness: CODE_THICKNESS };
@@ -102,8 +103,8 @@ impl LatentPlane {
 }
 
 /// Where labels of so many (width, height) go, their centres beside the places they label: inside `frame`,
-/// and on none of the places or the other labels unless nothing is free nearby. `away` has for each label what
-/// it should rather lie away from.
+/// and on none of the places or the other labels unless nothing is free nearby. `away` has for each label
+/// what it should rather lie away from.
 pub(super) fn beside(places: &[Point], sizes: &[(f64, f64)], away: &[Point], frame: Frame) -> Vec<Point> {
     let mut taken: Vec<(Point, (f64, f64))> = places.iter().map(|&place| (place, (DOT, DOT))).collect();
     let own = taken.len();

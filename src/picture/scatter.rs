@@ -157,7 +157,7 @@ fn remark(title: &str, points: &[Point], plane: &LatentPlane) -> String {
     }
 }
 
-/// What is inside the frame of a plane.
+/// The contents of a plane's frame.
 struct Dots<'a> {
     plane: &'a LatentPlane,
     points: &'a [Point],

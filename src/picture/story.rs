@@ -1,4 +1,4 @@
-//! From images to codes and back: what a sample of q(z | x) is decoded to.
+//! From images to codes and back: samples of q(z | x), decoded.
 
 use super::axes::{ABOVE, BELOW};
 use super::canvas::{Align, Canvas, Point, fitting, text_width};
@@ -21,7 +21,7 @@ const SEAM: f64 = 4.0;
 const LEAST_ROW_GAP: f64 = GAP;
 const MOST_ROW_GAP: f64 = 6.0 * GAP;
 
-/// What the images of a row should be wide together, and none higher.
+/// The width wished for a row of images, and the most that one is high.
 const WISHED_WIDTH: f64 = 760.0;
 const LONGEST: f64 = 140.0;
 
@@ -45,13 +45,13 @@ pub(super) const LABEL_INK: f64 = 0.35;
 /// Radius of the dot beside a row's label.
 pub(super) const SWATCH: f64 = 9.0;
 
-/// What samples are called, in this order; x and z mean something else.
+/// The names of samples, in this order; x and z mean something else.
 const NAMES_OF_SAMPLES: &str = "abcdefghijklmnopqrstuvwyABCDEFGHIJKLMNOPQRSTUVWY";
 
 const KEY: &str = "Ellipses: q(z | x) within 1 and 2 σ of its mean μ (×). Dots: samples z. Grey: the prior within 1 \
                    and 2 σ.";
 
-/// An image with its code, a normal distribution over the latent plane, and what is decoded from there.
+/// An image with its code, a normal distribution over the latent plane, and the images decoded from there.
 #[derive(Clone, Debug, Default)]
 pub struct EncodedImage {
     /// Short, such as "2"; written at the code.
@@ -64,13 +64,13 @@ pub struct EncodedImage {
     pub std: [f64; 2],
     /// Draws of z.
     pub samples: Vec<[f64; 2]>,
-    /// What each of them is decoded to.
+    /// The image decoded from each of them.
     pub decoded: Vec<Vec<f32>>,
-    /// What the mean is decoded to.
+    /// The image decoded from the mean.
     pub decoded_mean: Vec<f32>,
 }
 
-/// A few images in the latent plane, and beside it what their samples are decoded to.
+/// A few images in the latent plane, and beside it the images decoded from samples of their codes.
 #[derive(Clone, Debug, Default)]
 pub struct Story {
     /// Written above the picture.
@@ -110,7 +110,7 @@ impl Story {
         NAMES_OF_SAMPLES.chars().skip(before).map(String::from)
     }
 
-    /// Which samples the plane does not show, in words.
+    /// A remark on the samples that the plane does not show.
     fn outside(&self) -> String {
         let plane = LatentPlane::new(self.reach, 0.0, 0.0, SIDE);
         let names: Vec<String> = (0..self.items.len())
@@ -149,7 +149,7 @@ impl Story {
         plane.edges(canvas, true);
     }
 
-    /// What is written into the plane, and where: first the items' labels, then the samples' names.
+    /// The labels of the plane with their places: first the items' labels, then the samples' names.
     fn labels(&self, plane: &LatentPlane) -> Vec<Label> {
         let mut labels: Vec<(Label, Point)> = Vec::new();
         let mut add = |text: String, [place, mean]: [[f64; 2]; 2], colour: Colour, is_mean: bool| {
@@ -178,7 +178,7 @@ impl Story {
 /// A name in the plane.
 struct Label {
     text: String,
-    /// What it names.
+    /// The place that it names.
     place: Point,
     /// Where it is written.
     at: Point,
@@ -312,7 +312,7 @@ impl<'a> ImageTable<'a> {
     }
 }
 
-/// That a code can be drawn.
+/// Checks that a code can be drawn.
 pub(super) fn check_code(mean: [f64; 2], std: [f64; 2]) -> Result<()> {
     let finite = mean.iter().chain(&std).all(|value| value.is_finite());
     if finite && std.iter().all(|&std| std >= 0.0) {
