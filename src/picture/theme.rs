@@ -47,6 +47,9 @@ pub(super) const TICK: f64 = 8.0;
 /// Dots on a line, and in a legend.
 pub(super) const MARKER_RADIUS: f64 = 6.0;
 
+/// Radius of the dot beside the name of a class or of an image.
+pub(super) const SWATCH: f64 = 9.0;
+
 /// The part of its colour that an area between curves has.
 pub(super) const TINT: f64 = 0.25;
 
