@@ -2,7 +2,7 @@
 
 use super::canvas::{Align, Canvas, Point, text_width};
 use super::panel::Style;
-use super::theme::{Colour, GAP, INK, LINE, MARKER_RADIUS, Pen, TEXT_SIZE, TINT};
+use super::theme::{Colour, GAP, INK, LINE, MARKER_RADIUS, Pen, TEXT_SIZE};
 
 /// Length of a sample of a line, and half the height of a sample of an area.
 const LENGTH: f64 = 54.0;
@@ -95,9 +95,7 @@ impl Swatch {
             Self::Cross(colour) => return canvas.cross(middle, colour, CROSS_SCALE),
             Self::Series(style, pen) => (style, pen),
         };
-        if matches!(style, Style::Area | Style::Steps | Style::Ribbon(_)) {
-            canvas.rectangle(upper, lower, pen.colour, TINT);
-        }
+        canvas.rectangle(upper, lower, pen.colour, style.tint());
         match style {
             Style::Line | Style::Marked => canvas.path(line, pen),
             Style::Dashed | Style::Ribbon(_) => canvas.dashes(line, pen),

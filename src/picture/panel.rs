@@ -1,5 +1,7 @@
 //! The contents of a panel of curves: data, not yet laid out.
 
+use super::theme::TINT;
+
 /// How the points of a series are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Style {
@@ -19,6 +21,17 @@ pub enum Style {
     Steps,
     /// A dashed line amid a band that reaches this far above and below.
     Ribbon(f64),
+}
+
+impl Style {
+    /// The part of its colour that its area has.
+    pub(super) fn tint(self) -> f64 {
+        match self {
+            Self::Line | Self::Marked | Self::Dashed | Self::Points => 0.0,
+            Self::Area | Self::Ribbon(_) => TINT,
+            Self::Steps => 2.0 * TINT,
+        }
+    }
 }
 
 /// A series of points of a [`Panel`].

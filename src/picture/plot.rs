@@ -379,11 +379,12 @@ fn x_range(all: Option<Range>) -> Range {
 /// The area of a trace.
 fn draw_area(canvas: &mut Canvas, axes: &Axes, trace: &Trace<'_>) {
     let line = |end: usize| trace.points.iter().map(move |&(x, ends)| axes.at((x, ends[end])));
-    match trace.style {
-        Style::Area | Style::Ribbon(_) => canvas.area(line(1).chain(line(2).rev()), trace.pen.colour, TINT),
-        Style::Steps => canvas.area(outline(axes, trace), trace.pen.colour, TINT),
-        Style::Line | Style::Marked | Style::Dashed | Style::Points => (),
-    }
+    let area = match trace.style {
+        Style::Area | Style::Ribbon(_) => line(1).chain(line(2).rev()).collect(),
+        Style::Steps => outline(axes, trace),
+        Style::Line | Style::Marked | Style::Dashed | Style::Points => return,
+    };
+    canvas.area(area, trace.pen.colour, trace.style.tint());
 }
 
 fn draw_line(canvas: &mut Canvas, axes: &Axes, trace: &Trace<'_>) {
