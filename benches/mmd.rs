@@ -8,7 +8,7 @@ use elbo::kernel::pairs::Family;
 use elbo::random::{Sequence, Stream};
 use elbo::statistic::gram::{Extra, Pass};
 use elbo::statistic::points::Points;
-use elbo::statistic::{Bandwidth, KernelFunction, Sample, Settings, two_sample};
+use elbo::statistic::{Bandwidth, KernelFunction, Sample, TwoSampleSettings, two_sample};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -42,7 +42,8 @@ fn test(criterion: &mut Criterion) {
     group.sample_size(10).measurement_time(Duration::from_secs(2));
     for n in [500, 2000] {
         let (x, y) = (normal(0, n * 10), normal(1, n * 10));
-        let settings = Settings { bandwidth: Bandwidth::Values(vec![3.0]), ..Settings::default() };
+        let settings =
+            TwoSampleSettings { bandwidth: Bandwidth::Values(vec![3.0]), ..TwoSampleSettings::default() };
         let samples = [Sample::new(10, &x), Sample::new(10, &y)];
         group.bench_function(BenchmarkId::from_parameter(n), |bench| {
             bench.iter(|| black_box(two_sample(&device, samples, &settings, &mut |_| {}).expect("a test")));

@@ -29,6 +29,7 @@ pub mod density;
 pub mod engine;
 pub mod error;
 pub mod figure;
+pub mod files;
 pub mod kernel;
 pub mod memory;
 pub mod model;

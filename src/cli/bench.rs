@@ -2,6 +2,7 @@
 
 use super::kernels::BenchKernels;
 use super::output::{grouped, json, note, save, table};
+use super::report::nulls;
 use super::train::{DATA, engine_line, open};
 use crate::ceiling::{BareStep, Ceiling};
 use crate::data::{self, Dataset};
@@ -11,9 +12,9 @@ use crate::kernel::pairs::{Family, Form};
 use crate::memory::Memory;
 use crate::random::{Sequence, Stream};
 use crate::statistic::gram::{Extra, Pass};
-use crate::statistic::null::Null;
 use crate::statistic::points::Points;
-use crate::statistic::{Bandwidth, KernelFunction, Sample, Settings, two_sample};
+use crate::statistic::two_sample::NULLS;
+use crate::statistic::{Bandwidth, Common, KernelFunction, Null, Sample, TwoSampleSettings, two_sample};
 use crate::train::config::Config;
 use crate::train::session::Session;
 use crate::train::{Submissions, initial_checkpoint};
@@ -78,6 +79,7 @@ enum What {
 /// whole permutation test, everything included. The ceiling is what the device's measured rates of multiplications
 /// with addition and of exponentials allow; MB are those of the engine's buffers.
 #[derive(Args)]
+#[command(mut_arg("null", |arg| nulls(arg, &NULLS)))]
 #[command(after_help = "Examples:
   elbo bench mmd
   elbo bench mmd --n 10000 --m 10000 --d 2,10 --permutations 1000 --engine gpu --json")]
@@ -95,7 +97,7 @@ struct BenchMmd {
     #[arg(long, default_value_t = 0, value_name = "B")]
     permutations: usize,
     /// How they are made
-    #[arg(long, default_value = "exact")]
+    #[arg(long)]
     null: Null,
     #[command(flatten)]
     run: Options,
@@ -224,16 +226,16 @@ impl BenchMmd {
             add("product", repeat("product", product)?, Some(ceiling.multiply_adds / d as f64), None);
         }
         if self.permutations > 0 {
-            let settings = Settings {
+            let (permutations, null) = (self.permutations, self.null);
+            let settings = TwoSampleSettings {
                 bandwidth: Bandwidth::Values(kernel.bandwidths),
-                permutations: self.permutations,
-                null: self.null,
-                ..Settings::default()
+                common: Common { permutations, null, ..Common::default() },
+                ..TwoSampleSettings::default()
             };
             let mut bytes = 0;
             let time = repeat("test", || {
                 let test = two_sample(device, samples, &settings, &mut |_| {})?;
-                bytes = test.bytes;
+                bytes = test.found.bytes;
                 Ok(test.pairs)
             })?;
             add("test", time, None, Some(bytes));
