@@ -32,7 +32,7 @@ pub(super) fn losses(path: &Path, session: &Session, dataset: &Dataset, log: Run
     if log.lines.is_empty() {
         return Err(Error::usage("no losses to draw: the run has not finished a step yet"));
     }
-    let panel = |name: &str, floor: Option<f64>, term: &dyn Fn(&Line) -> f64| {
+    let panel = |name: &str, floor: Option<f64>, term: &dyn Fn(&LogLine) -> f64| {
         let series = |split: &'static str, name: &str, style: Style| Series {
             name: name.into(),
             points: lines(log, split).map(|line| [line.step as f64, term(line)]).collect(),
