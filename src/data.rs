@@ -1,16 +1,19 @@
 //! Data sets: images as bytes with labels, from files or drawn on the spot; and samples: points as numbers.
 
 pub mod digits;
+pub mod format;
 pub mod idx;
+mod npy;
 pub mod numpy;
 pub mod sprites;
 pub mod table;
+
+pub use format::load;
 
 use crate::error::{Error, Result};
 use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
 use std::borrow::Cow;
-use std::path::Path;
 
 /// Images of one size, with labels.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,11 +24,11 @@ pub struct Images {
     pub width: usize,
     /// 1: grey, 3: red, green and blue of each pixel in turn.
     pub channels: usize,
-    /// What is in them.
+    /// Their contents.
     pub pixels: Pixels,
     /// `(N)`; a class of each image, an index into [`Dataset::classes`].
     pub labels: Vec<u8>,
-    /// What the images were made from, where that is known.
+    /// The factors that the images were made from, where these are known.
     pub factors: Option<Factors>,
 }
 
@@ -93,7 +96,7 @@ impl Images {
 /// A training and a test set of the same kind of image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// What it is, for titles: `digits`, `sprites`, or a file or directory.
+    /// Its name in titles: `digits`, `sprites`, or a file or directory.
     pub name: String,
     /// Images to learn from.
     pub train: Images,
@@ -113,8 +116,9 @@ impl Dataset {
         (0..self.classes.len()).filter_map(first).take(most).collect()
     }
 
-    /// Makes every pixel black or white, white with the probability that its grey level says; once and for all, so
-    /// that the data are the same in every epoch ("static binarisation", Salakhutdinov and Murray 2008).
+    /// Makes every pixel black or white, white with the probability that its grey level says; once and for
+    /// all, so that the data are the same in every epoch ("static binarisation", Salakhutdinov and Murray
+    /// 2008).
     ///
     /// # Errors
     /// The images are drawn where they are needed.
@@ -133,30 +137,6 @@ impl Dataset {
             });
         }
         Ok(())
-    }
-}
-
-/// What `--data` can be, for messages.
-const SOURCES: &str = "`digits`, `sprites`, `sprites:colour`, a .npz or .npy file of images, or a directory \
-                       with the four files of MNIST";
-
-/// Loads the data set that `--data` names: `digits`, `sprites`, `sprites:colour`, a directory of IDX files
-/// ([`idx::directory`]), or a file of NumPy's ([`numpy::file`]).
-///
-/// The built-in ones are drawn from `seed`, and a file is split by it.
-pub fn load(name: &str, seed: u64) -> Result<Dataset> {
-    let path = Path::new(name);
-    match name {
-        "digits" => Ok(digits::dataset(seed)),
-        "sprites" => Ok(sprites::dataset(seed, false)),
-        "sprites:colour" => Ok(sprites::dataset(seed, true)),
-        _ if numpy::is_numpy(path) && !path.is_dir() => numpy::file(path, seed),
-        _ => match name.split_once(':') {
-            Some((data @ ("digits" | "sprites"), option)) if !path.exists() => {
-                Err(Error::usage(format!("--data {name}: `{data}` has no option `{option}`; give {SOURCES}")))
-            }
-            _ => idx::directory(path),
-        },
     }
 }
 

@@ -92,6 +92,15 @@ impl<T> Measurements<T> {
     }
 }
 
+/// A size: nothing can be measured of no points.
+fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be at least 1".into()),
+        Ok(size) => Ok(size),
+        Err(_) => Err("give a whole number".into()),
+    }
+}
+
 fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
 }
@@ -112,13 +121,13 @@ fn optional<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
   elbo bench mmd --n 10000 --m 10000 --d 2,10 --permutations 1000 --engine gpu --json")]
 struct BenchMmd {
     /// Points of X
-    #[arg(long, value_delimiter = ',', default_values_t = [1000, 10_000])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1000, 10_000], value_parser = at_least_one)]
     n: Vec<usize>,
     /// Points of Y; as many as X if not given
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = at_least_one)]
     m: Vec<usize>,
     /// Numbers of a point
-    #[arg(long, value_delimiter = ',', default_values_t = [2, 10, 50, 784])]
+    #[arg(long, value_delimiter = ',', default_values_t = [2, 10, 50, 784], value_parser = at_least_one)]
     d: Vec<usize>,
     /// Measure a test with this many permutations too
     #[arg(long, default_value_t = 0, value_name = "B")]
@@ -253,7 +262,7 @@ struct BenchKernels {
     #[arg(long, default_value_t = 128)]
     batch: usize,
     /// Pixels of an image
-    #[arg(long, default_value_t = 784)]
+    #[arg(long, default_value_t = 784, value_parser = at_least_one)]
     dimension: usize,
     /// Latent dimensions
     #[arg(long, default_value_t = 20)]
@@ -262,10 +271,10 @@ struct BenchKernels {
     #[arg(long, value_delimiter = ',', default_values_t = [300])]
     hidden: Vec<usize>,
     /// Points of each sample of the pair sums
-    #[arg(long, value_delimiter = ',', default_values_t = [1024])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1024], value_parser = at_least_one)]
     n: Vec<usize>,
     /// Numbers of a point
-    #[arg(long, value_delimiter = ',', default_values_t = [2, 16, 64])]
+    #[arg(long, value_delimiter = ',', default_values_t = [2, 16, 64], value_parser = at_least_one)]
     d: Vec<usize>,
     #[command(flatten)]
     run: BenchOptions,

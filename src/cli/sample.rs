@@ -4,7 +4,8 @@ use super::device::{check_adapter, engine_line, open};
 use super::output::note;
 use super::source::Source;
 use crate::data::Images;
-use crate::data::table::{self, Table};
+use crate::data::format;
+use crate::data::table::Table;
 use crate::engine::{Choice, Device};
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
@@ -17,16 +18,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::Path;
 
+pub(super) use crate::data::format::SAMPLES;
+
 /// Tables with more columns are features or pixels, which nobody looks at one by one.
 const MANY_COLUMNS: usize = 64;
 
 /// Images drawn from a run if nothing says how many.
 const DEFAULT_DRAWS: usize = 1000;
-
-/// What a sample can be, for help texts.
-pub(super) const SAMPLES: &str = "A sample is a .npy, .npz (or file.npz:key) or .csv file, an IDX file, a directory \
-with MNIST's files (DIR, DIR:train or DIR:test), a folder of PNG images, or run:DIR[:N], images drawn from a \
-trained model. Rows are points; images are scaled to 0..1.";
 
 /// Options of the commands that compare two samples.
 #[derive(Args)]
@@ -85,7 +83,7 @@ impl CommonOptions {
     pub(super) fn read_together(&self, sources: [&str; 2], labels: [bool; 2]) -> Result<[Table; 2]> {
         let read = |which: usize| {
             if labels[which] {
-                table::labels(sources[which])
+                format::labels(sources[which])
             } else {
                 self.read_all([sources[which]]).map(|[t]| t)
             }
@@ -105,7 +103,7 @@ impl CommonOptions {
 
     /// Reads the samples; a run draws as many images as the other sample has points.
     fn read_all<const N: usize>(&self, sources: [&str; N]) -> Result<[Table; N]> {
-        let mut tables = sources.map(|source| (run(source).is_none()).then(|| table::read(source)));
+        let mut tables = sources.map(|source| (run(source).is_none()).then(|| format::read(source)));
         let known = tables.iter().flatten().flatten().map(|table| table.rows).next();
         for (source, table) in sources.iter().zip(&mut tables) {
             if let Some((path, count)) = run(source) {
@@ -249,7 +247,7 @@ impl NullPicture<'_> {
             0.0 => String::new(),
             error => format!(" ± {error:.4}"),
         };
-        picture::Null {
+        picture::NullHistogram {
             title: self.title,
             remark: &format!("p = {:.4}{error}: {}", self.p.p_value, self.decision),
             statistic: self.statistic,

@@ -8,7 +8,7 @@
 //! offset 8   images only: rows, then at offset 12 columns
 //! ```
 
-use super::{Dataset, Images, SOURCES};
+use super::{Dataset, Images};
 use crate::error::{Error, Result};
 use flate2::read::MultiGzDecoder;
 use std::fs;
@@ -27,18 +27,6 @@ const UNSIGNED_BYTES: u32 = 0x0800;
 /// The spelling `train-images.idx3-ubyte` will do too, and a plain file goes before a gzipped one. Images may
 /// have any size, the same for training and test. The classes are the numbers from 0 to the largest label.
 pub fn directory(path: &Path) -> Result<Dataset> {
-    let found = fs::metadata(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => {
-            Error::data(path, format!("there is no such directory; give {SOURCES}"))
-        }
-        _ => Error::io(path, "read")(source),
-    })?;
-    if !found.is_dir() {
-        let problem = "this is a file, but a directory is expected; give the directory that holds it, or a \
-                       .npz or .npy file";
-        return Err(Error::data(path, problem));
-    }
-
     let (train, _) = images(path, "train")?;
     let (test, test_path) = images(path, "t10k")?;
     if (train.height, train.width) != (test.height, test.width) {
@@ -151,7 +139,7 @@ pub(super) fn read<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>)>
     Ok((sizes.map(|size| size as usize), bytes))
 }
 
-/// What a gzipped file unpacks to.
+/// The contents of a gzipped file.
 fn unpack(path: &Path, packed: &[u8]) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     match MultiGzDecoder::new(packed).read_to_end(&mut bytes) {
@@ -172,12 +160,12 @@ fn word(bytes: &[u8], offset: usize) -> Option<u32> {
     bytes.get(offset..)?.first_chunk().map(|&word| u32::from_be_bytes(word))
 }
 
-/// What an IDX file with this many dimensions holds.
+/// The contents of an IDX file with this many dimensions, in a word.
 fn content(dimensions: usize) -> &'static str {
     if dimensions == 1 { "labels" } else { "images" }
 }
 
-/// What a file that is not the IDX file wanted seems to be, from its first bytes.
+/// A guess at a file that is not the IDX file wanted, from its first bytes.
 fn kind(bytes: &[u8]) -> &'static str {
     match *bytes {
         [0, 0, 8, 1, ..] => "an IDX file of labels",
@@ -197,6 +185,7 @@ fn kind(bytes: &[u8]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::format::{self, DATASETS};
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write;
     use tempfile::TempDir;
@@ -215,6 +204,10 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
+    }
+
+    fn load(path: &Path) -> Result<Dataset> {
+        format::load(path.to_str().unwrap(), 0)
     }
 
     /// A good directory: three training images and one test image of 2 x 3 pixels.
@@ -298,8 +291,8 @@ mod tests {
     fn a_missing_directory_is_refused() {
         let directory = good();
         let path = directory.path().join("absent");
-        let message = format!("{}: there is no such directory; give {SOURCES}", path.display());
-        assert_eq!(super::directory(&path).unwrap_err().to_string(), message);
+        let message = format!("{}: there is no such directory; give {DATASETS}", path.display());
+        assert_eq!(load(&path).unwrap_err().to_string(), message);
     }
 
     #[test]
@@ -311,7 +304,7 @@ mod tests {
              .npy file",
             file.display()
         );
-        assert_eq!(super::directory(&file).unwrap_err().to_string(), message);
+        assert_eq!(load(&file).unwrap_err().to_string(), message);
     }
 
     #[test]

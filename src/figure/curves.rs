@@ -1,10 +1,10 @@
 //! Pictures of numbers by step: what a run logged, and what its settings asked for.
 
-use super::Log;
+use super::RunLog;
 use crate::data::Dataset;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::reconstruction::Likelihood;
-use crate::picture::{Chart, Latents, LossPoint, Panel, Series, Style};
+use crate::picture::{Chart, Latents, Panel, Series, Style};
 use crate::train::ACTIVE;
 use crate::train::config::Config;
 use crate::train::objective::ObjectiveName;
@@ -22,33 +22,43 @@ const TOLERANCE: f64 = 1.0;
 /// Points of a schedule's curve.
 const POINTS: u64 = 400;
 
-pub(super) fn losses(path: &Path, session: &Session, dataset: &Dataset, log: Log<'_>) -> Result<()> {
+pub(super) fn losses(path: &Path, session: &Session, dataset: &Dataset, log: RunLog<'_>) -> Result<()> {
     let fixed = session.model().adaptive.is_none();
     let constant = match fixed {
         true => session.likelihood().constant(session.model().config.architecture.dimension),
         // It changes with sigma.
         false => 0.0,
     };
-    let points = |split: &'static str| -> Vec<LossPoint> {
-        lines(log, split)
-            .map(|line| LossPoint {
-                step: line.step as f64,
-                reconstruction: line.metrics.reconstruction - constant,
-                kl: line.metrics.kl,
-            })
-            .collect()
+    if log.lines.is_empty() {
+        return Err(Error::usage("no losses to draw: the run has not finished a step yet"));
+    }
+    let panel = |name: &str, floor: Option<f64>, term: &dyn Fn(&Line) -> f64| {
+        let series = |split: &'static str, name: &str, style: Style| Series {
+            name: name.into(),
+            points: lines(log, split).map(|line| [line.step as f64, term(line)]).collect(),
+            style,
+        };
+        let series = vec![series("train", "training", Style::Line), series("test", "test", Style::Marked)];
+        Panel { x: "training step".into(), y: name.into(), series, floor, cut: true, ..Panel::default() }
     };
     let name = match session.likelihood() {
         Likelihood::Gaussian { .. } if fixed => "squared error / 2σ²",
         Likelihood::Gaussian { .. } => "-ln p(x|z)",
         Likelihood::Bernoulli => "cross-entropy",
     };
-    let title = format!("Training a VAE on {}", dataset.name);
-    crate::picture::losses(&title, name, &points("train"), &points("test"), path)
+    Chart {
+        title: format!("Training a VAE on {}", dataset.name),
+        panels: vec![
+            panel(name, None, &|line| line.metrics.reconstruction - constant),
+            panel("KL divergence from the prior (nats per image)", Some(0.0), &|line| line.metrics.kl),
+        ],
+        ..Chart::default()
+    }
+    .save(path)
 }
 
 /// The KL of each latent dimension.
-pub(super) fn kl(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
+pub(super) fn kl(path: &Path, _: &Session, dataset: &Dataset, log: RunLog<'_>) -> Result<()> {
     let known = || lines(log, "test").filter(|line| !line.kl_by_dimension.is_empty());
     let dimensions = known().map(|line| line.kl_by_dimension.len()).max().unwrap_or(0);
     Latents {
@@ -62,7 +72,7 @@ pub(super) fn kl(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
 }
 
 /// The parts of the KL.
-pub(super) fn decomposition(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
+pub(super) fn decomposition(path: &Path, _: &Session, dataset: &Dataset, log: RunLog<'_>) -> Result<()> {
     let series = |name: &str, value: fn(&LogLine) -> Option<f64>| Series {
         name: name.into(),
         points: lines(log, "test").filter_map(|line| Some([line.step as f64, value(line)?])).collect(),
@@ -90,7 +100,7 @@ pub(super) fn decomposition(path: &Path, dataset: &Dataset, log: Log<'_>) -> Res
 }
 
 /// The settings that change with the step; with a capacity, how well the KL keeps to it.
-pub(super) fn schedule(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
+pub(super) fn schedule(path: &Path, _: &Session, dataset: &Dataset, log: RunLog<'_>) -> Result<()> {
     let config = log.config;
     let total = config.total_steps(dataset.train.len());
     let mut panels = Vec::new();
@@ -120,9 +130,10 @@ pub(super) fn schedule(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<(
 }
 
 /// The mean KL of the batches beside the capacity, and the distance between the two.
-fn gauge(log: Log<'_>, total: u64) -> Option<[Panel; 2]> {
+fn gauge(log: RunLog<'_>, total: u64) -> Option<[Panel; 2]> {
     let capacity = log.config.capacity.as_ref()?;
-    // A line is an average over the steps since the one before it: the capacity in their middle belongs to it.
+    // A line is an average over the steps since the one before it: the capacity in their middle belongs to
+    // it.
     let ends = std::iter::once(0).chain(lines(log, "train").map(|line| line.step));
     let middles: Vec<(u64, f64)> = ends
         .zip(lines(log, "train"))
@@ -154,7 +165,7 @@ fn steps(total: u64) -> impl Iterator<Item = u64> {
 }
 
 /// The lines of one split.
-fn lines<'a>(log: Log<'a>, split: &'static str) -> impl Iterator<Item = &'a LogLine> {
+fn lines<'a>(log: RunLog<'a>, split: &'static str) -> impl Iterator<Item = &'a LogLine> {
     log.lines.iter().filter(move |line| line.split == split)
 }
 

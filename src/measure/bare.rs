@@ -13,7 +13,7 @@ use std::time::Instant;
 /// The work of a training step that nothing can leave out, on the CPU: faer's products of each layer, `(B, I) (I, O)`
 /// forward, `(O, B) (B, I)` to the weights and, but for the first layer, `(B, O) (O, I)` to the inputs; and Adam's pass
 /// over all weights and biases. No zeros are skipped and nothing is fused.
-pub struct BareStep {
+pub(super) struct BareStep {
     products: Vec<Product>,
     /// theta, m, v and a gradient.
     numbers: [Memory; 4],
@@ -43,7 +43,7 @@ const PART: usize = 1 << 14;
 impl BareStep {
     /// The step of a model with layers of so many inputs and outputs; each product is split in the way that was fastest in
     /// a trial.
-    pub fn new(layers: &[[usize; 2]], batch: usize) -> Self {
+    pub(super) fn new(layers: &[[usize; 2]], batch: usize) -> Self {
         let mut products = Vec::new();
         for (index, &[i, o]) in layers.iter().enumerate() {
             products.extend([Product::new([batch, o, i]), Product::new([o, i, batch])]);
@@ -57,7 +57,7 @@ impl BareStep {
     }
 
     /// Runs it once.
-    pub fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         self.products.iter_mut().for_each(Product::run);
         let [theta, m, v, gradient] = &mut self.numbers;
         let parts = theta.get_mut().par_chunks_mut(PART).zip(m.get_mut().par_chunks_mut(PART));
