@@ -11,15 +11,17 @@ use elbo::engine::{Choice, Device};
 use elbo::kernel::pairs::Family;
 use elbo::problem::{Digits, Problem};
 use elbo::random::{Sequence, Stream};
-use elbo::statistic::aggregate::{self, Combine};
-use elbo::statistic::fit::{self, Candidate};
-use elbo::statistic::independence;
-use elbo::statistic::power::Test;
-use elbo::statistic::{Bandwidth, Rule, Sample, Settings};
+use elbo::statistic::aggregate::fit::ManyFits;
+use elbo::statistic::aggregate::independence::ManyPairs;
+use elbo::statistic::aggregate::{self, AggregateSettings, Combine};
+use elbo::statistic::fit::{Candidate, Fit, FitSettings, fit};
+use elbo::statistic::independence::IndependenceSettings;
+use elbo::statistic::test::Test;
+use elbo::statistic::{Bandwidth, Common, Null, Outcome, Rule, Sample, TwoSampleSettings, power};
 use rayon::prelude::*;
 use std::ops::RangeInclusive;
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+type Checked<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Points of each sample, where a table does not say otherwise.
 const POINTS: usize = 500;
@@ -38,44 +40,15 @@ struct Cell {
     published: Option<f64>,
 }
 
-/// A test in words, with its permutations.
-fn words(test: &Test) -> String {
-    match test {
-        Test::TwoSample(settings) => {
-            format!("Rule `{}`, {} permutations", settings.bandwidth, settings.permutations)
-        }
-        Test::Aggregate(settings) => {
-            format!("{:?}, {:?}, {} permutations", settings.combine, settings.families, settings.permutations)
-        }
-        Test::AggregateIndependence(settings) => {
-            format!("Agg, {:?}, {:?}, {} draws", settings.families, settings.null, settings.permutations)
-        }
-        Test::Fit(settings) => format!(
-            "{:?}, {}, {:?}, {} draws",
-            settings.family,
-            if settings.split {
-                "the best of many multiples".into()
-            } else {
-                format!("rule `{}`", settings.bandwidth)
-            },
-            settings.null,
-            settings.permutations
-        ),
-        Test::AggregateFit(settings) => {
-            format!("Agg, {:?}, {:?}, {} draws", settings.family, settings.null, settings.permutations)
-        }
-        Test::Independence(settings) => format!("{settings:?}"),
-    }
-}
-
 /// 2^i times the median distance, times a factor.
 fn powers(exponents: RangeInclusive<i32>, factor: f64) -> Bandwidth {
     Bandwidth::Rule(Rule::Median, exponents.map(|i| factor * 2f64.powi(i)).collect())
 }
 
 /// One kernel with the bandwidth of a rule.
-fn one(rule: Rule) -> Test {
-    Test::TwoSample(Settings { bandwidth: Bandwidth::Rule(rule, vec![1.0]), ..Settings::default() })
+fn one(rule: Rule) -> Box<dyn Test> {
+    let bandwidth = Bandwidth::Rule(rule, vec![1.0]);
+    Box::new(TwoSampleSettings { bandwidth, ..TwoSampleSettings::default() })
 }
 
 /// What is run of all tables, on what, and how many of the cells are beyond the bound and in all.
@@ -100,8 +73,8 @@ impl Run {
         words: &str,
         cells: &[Cell],
         [repetitions, published_repetitions]: [usize; 2],
-        mut rejections: impl FnMut(&Device, usize) -> Outcome<usize>,
-    ) -> Outcome<()> {
+        mut rejections: impl FnMut(&Device, usize) -> Checked<usize>,
+    ) -> Checked<()> {
         let wanted: Vec<usize> = (0..cells.len()).filter(|&i| self.wants(title, &cells[i])).collect();
         if wanted.is_empty() {
             return Ok(());
@@ -131,7 +104,7 @@ struct Table<'a> {
     title: &'static str,
     problem: Problem,
     digits: Option<&'a Digits>,
-    test: Test,
+    test: Box<dyn Test>,
     cells: Vec<Cell>,
     published_repetitions: usize,
     repetitions: usize,
@@ -139,9 +112,9 @@ struct Table<'a> {
 
 impl Table<'_> {
     /// Runs and prints it.
-    fn run(&self, run: &mut Run) -> Outcome<()> {
+    fn run(&self, run: &mut Run) -> Checked<()> {
         let both = [self.repetitions, self.published_repetitions];
-        run.table(self.title, &words(&self.test), &self.cells, both, |device, index| {
+        run.table(self.title, &self.test.words(), &self.cells, both, |device, index| {
             let cell = &self.cells[index];
             let sizes = [cell.points; 2];
             let draw = |repetition, sizes| {
@@ -155,7 +128,8 @@ impl Table<'_> {
                     None => draw(repetition as u32, sizes)?,
                 };
                 let seed = (index * self.repetitions + repetition) as u64;
-                Ok(usize::from(self.test.run(device, self.problem, &tables, seed)?.reject))
+                let p = power::p_value(&*self.test, device, self.problem, &tables, seed)?;
+                Ok(usize::from(p.reject))
             };
             // Small samples have too little work for all threads.
             Ok((0..self.repetitions).into_par_iter().map(reject).sum::<elbo::error::Result<usize>>()?)
@@ -221,17 +195,17 @@ impl Machine {
     fn new(device: &Device) -> elbo::error::Result<Self> {
         let [_, y] = Problem::Rbm.draw(0.0, [1, 1000], 0, 1, None)?;
         let mut machine = Self { model: Problem::Rbm.model(y.columns)?, bandwidths: Vec::new() };
-        let median = machine.fit(device, &y, Bandwidth::default())?.bandwidths[0];
+        let median = machine.fit(device, &y, Bandwidth::default())?.found.kernel.bandwidths[0];
         machine.bandwidths = (-20..=0).map(|i| median * 2f64.powi(i)).collect();
         Ok(machine)
     }
 
-    fn fit(&self, device: &Device, table: &Rows, bandwidth: Bandwidth) -> elbo::error::Result<fit::Fit> {
+    fn fit(&self, device: &Device, table: &Rows, bandwidth: Bandwidth) -> elbo::error::Result<Outcome<Fit>> {
         let candidate = Candidate { name: "machine", density: &*self.model, refit: None };
         // The statistic is all that is wanted.
-        let settings =
-            fit::Settings { family: Family::Imq, bandwidth, permutations: 1, ..fit::Settings::default() };
-        fit::fit(device, Sample::new(table.columns, &table.values), candidate, &settings, &mut |_| {})
+        let common = Common { permutations: 1, null: Null::Wild, ..Common::default() };
+        let settings = FitSettings { family: Family::Imq, bandwidth, common, ..FitSettings::default() };
+        fit(device, Sample::new(table.columns, &table.values), candidate, &settings, &mut |_| {})
     }
 
     /// KSD^2 of samples of disturbance sigma with each bandwidth.
@@ -246,8 +220,7 @@ impl Machine {
         let [_, pool] = Problem::Rbm.draw(sigma, [1, POOL], seed, 0, None)?;
         let of = |i: usize| {
             let table = some(&pool, points, i);
-            let one =
-                |&b: &f64| self.fit(device, &table, Bandwidth::Values(vec![b])).map(|f| f.ksd2_unbiased);
+            let one = |&b: &f64| self.fit(device, &table, Bandwidth::Values(vec![b])).map(|f| f.statistic);
             self.bandwidths.iter().map(one).collect()
         };
         (0..samples).into_par_iter().map(of).collect()
@@ -255,27 +228,24 @@ impl Machine {
 }
 
 /// The tests of fit of the Boltzmann machine.
-fn machines(run: &mut Run) -> Outcome<()> {
+fn machines(run: &mut Run) -> Checked<()> {
     let repetitions = run.repetitions;
-    let settings = fit::Settings { family: Family::Imq, ..fit::Settings::default() };
-    let many = |exponents| fit::Settings { bandwidth: powers(exponents, 1.0), ..settings.clone() };
-    for (title, test, published) in [
+    let settings = FitSettings { family: Family::Imq, ..FitSettings::default() };
+    let many = |exponents| FitSettings { bandwidth: powers(exponents, 1.0), ..settings.clone() };
+    let tests: [(_, Box<dyn Test>, _); 3] = [
         (
             "KSDAgg: Boltzmann machine, 21 bandwidths",
-            Test::AggregateFit(many(-20..=0)),
+            Box::new(ManyFits(many(-20..=0))),
             [0.07, 0.345, 0.995, 1.0, 1.0],
         ),
-        (
-            "KSDAgg: Boltzmann machine, the median",
-            Test::Fit(settings.clone()),
-            [0.055, 0.21, 0.795, 1.0, 1.0],
-        ),
+        ("KSDAgg: Boltzmann machine, the median", Box::new(settings.clone()), [0.055, 0.21, 0.795, 1.0, 1.0]),
         (
             "KSDAgg: Boltzmann machine, one of 21 bandwidths by half of the points",
-            Test::Fit(fit::Settings { split: true, ..many(-20..=0) }),
+            Box::new(FitSettings { split: true, ..many(-20..=0) }),
             [0.055, 0.175, 0.63, 0.995, 1.0],
         ),
-    ] {
+    ];
+    for (title, test, published) in tests {
         let mut cells = cells(Problem::Rbm, published.map(Some));
         cells.iter_mut().for_each(|cell| cell.points = 1000);
         let (problem, digits) = (Problem::Rbm, None);
@@ -297,7 +267,9 @@ fn machines(run: &mut Run) -> Outcome<()> {
         let reject = |values: &Vec<f64>| {
             let of = |kernel: usize| null.iter().flatten().map(move |values: &Vec<f64>| values[kernel]);
             let kernels = (0..values.len()).map(|k| std::iter::once(values[k]).chain(of(k)).collect());
-            Ok(usize::from(aggregate::agg(kernels.collect(), "parametric", settings.alpha)?.reject))
+            Ok(usize::from(
+                aggregate::agg(kernels.collect(), Null::Parametric, settings.common.alpha)?.reject,
+            ))
         };
         Ok(observed.par_iter().map(reject).sum::<elbo::error::Result<usize>>()?)
     })?;
@@ -313,15 +285,17 @@ fn machines(run: &mut Run) -> Outcome<()> {
         ),
         ("AggInc: Boltzmann machines, 21 bandwidths", -10..=10, None, [0.18, 0.64, 0.88, 0.88, 1.0]),
     ] {
-        let settings = fit::Settings { budget, ..many(exponents) };
+        let common = Common { budget, ..settings.common };
+        let settings = FitSettings { common, ..many(exponents) };
         let cells = growing(SIGMA, published);
-        let words = words(&Test::AggregateFit(settings.clone()));
+        let words = ManyFits(settings.clone()).words();
         run.table(title, &words, &cells, [repetitions, 100], |device, index| {
             let reject = |repetition: usize| {
                 let seed = (index * repetitions + repetition) as u64;
                 let (model, points) = own_machine(seed, SIGMA, cells[index].points)?;
                 let candidate = Candidate { name: "machine", density: &model, refit: None };
-                let settings = fit::Settings { seed, ..settings.clone() };
+                let common = Common { seed, ..settings.common };
+                let settings = FitSettings { common, ..settings.clone() };
                 let sample = Sample::new(points.len() / cells[index].points, &points);
                 let test = aggregate::fit::aggregate(device, sample, candidate, &settings, &mut |_| {})?;
                 Ok(usize::from(test.p.reject))
@@ -336,20 +310,15 @@ fn machines(run: &mut Run) -> Outcome<()> {
 const OF_B: f64 = std::f64::consts::FRAC_1_SQRT_2;
 
 /// The independence tests of Schrab et al. 2022, five bandwidths a variable; with a budget R, incomplete ones.
-fn pairs_of_kernels(families: [Family; 2], budget: Option<usize>) -> Test {
+fn pairs_of_kernels(families: [Family; 2], budget: Option<usize>) -> Box<dyn Test> {
     let bandwidth = |family: Family| {
         if family.without_bandwidth() { Bandwidth::default() } else { powers(-2..=2, OF_B) }
     };
-    Test::AggregateIndependence(independence::Settings {
-        families,
-        bandwidths: families.map(bandwidth),
-        null: independence::Null::Wild,
-        budget,
-        ..independence::Settings::default()
-    })
+    let common = Common { null: Null::Wild, budget, ..Common::default() };
+    Box::new(ManyPairs(IndependenceSettings { families, bandwidths: families.map(bandwidth), common }))
 }
 
-fn main() -> Outcome<()> {
+fn main() -> Checked<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let option =
         |name: &str| arguments.iter().position(|a| a == name).and_then(|i| arguments.get(i + 1)).cloned();
@@ -381,7 +350,7 @@ fn main() -> Outcome<()> {
     }
     .run(run)?;
 
-    let many = |combine| Test::Aggregate(aggregate::Settings { combine, ..aggregate::Settings::default() });
+    let many = |combine| Box::new(AggregateSettings { combine, ..AggregateSettings::default() });
     let uniform = [
         (Combine::Fuse, [0.045, 0.085, 0.18, 0.505, 0.825, 0.975]),
         (Combine::Agg, [0.035, 0.08, 0.21, 0.605, 0.88, 0.985]),
@@ -516,11 +485,11 @@ fn main() -> Outcome<()> {
                 title: "MMDAgg: MNIST 7 x 7, five bandwidths 2^l times the median of each feature",
                 problem: Problem::DigitSubsets,
                 digits: Some(&digits),
-                test: Test::Aggregate(aggregate::Settings {
+                test: Box::new(AggregateSettings {
                     families: vec![families],
                     bandwidth: Some(Bandwidth::Rule(Rule::MedianPerFeature, factors)),
-                    permutations: 999,
-                    ..aggregate::Settings::default()
+                    common: Common::default(),
+                    ..AggregateSettings::default()
                 }),
                 cells: cells(Problem::DigitSubsets, published.map(Some)),
                 published_repetitions: 500,

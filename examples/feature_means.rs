@@ -12,7 +12,7 @@ use elbo::engine::{Choice, Device};
 use elbo::error::Result;
 use elbo::picture::{Chart, Panel, Series, Style};
 use elbo::random::{Sequence, Stream};
-use elbo::statistic::{Sample, Settings, two_sample};
+use elbo::statistic::{Sample, TwoSampleSettings, two_sample};
 use std::path::PathBuf;
 
 const SEED: u64 = 1;
@@ -73,8 +73,8 @@ fn main() -> Result<()> {
             print!("{:>18}", format!("{difference:.2} +- {error:.2} {mark}"));
         }
         let samples = [Sample::new(1, &p), Sample::new(1, &q)];
-        let test = two_sample(&device, samples, &Settings::default(), &mut |_| {})?;
-        println!("{:10.5}{:8.3}", test.mmd2_unbiased, test.p.p_value);
+        let test = two_sample(&device, samples, &TwoSampleSettings::default(), &mut |_| {})?;
+        println!("{:10.5}{:8.3}", test.found.mmd2_unbiased, test.p.p_value);
 
         let series = |name: &str, sample: &[f64]| Series {
             name: name.into(),

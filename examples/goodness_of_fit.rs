@@ -7,14 +7,14 @@
 //! The sample comes from two Gaussians. One and two are fitted to it; the kernel Stein discrepancy says whether the
 //! sample could come from each, with samples of the fitted model, fitted again, as the null.
 
-use elbo::density::fit::{Settings as Mixture, gaussian_mixture};
+use elbo::density::fit::{MixtureSettings, gaussian_mixture};
 use elbo::density::{Density, GaussianMixture};
 use elbo::engine::{Choice, Device};
 use elbo::error::Result;
 use elbo::picture::{Chart, Panel, Series, Style};
 use elbo::random::{Sequence, Stream};
-use elbo::statistic::Sample;
-use elbo::statistic::fit::{Candidate, Null, Settings, better, fit};
+use elbo::statistic::fit::{Candidate, FitSettings, better, fit};
+use elbo::statistic::{Common, Null, Sample};
 use std::path::PathBuf;
 
 const POINTS: usize = 300;
@@ -27,11 +27,13 @@ fn main() -> Result<()> {
         (0..POINTS).map(|i| if i % 3 == 0 { -1.5 } else { 1.2 } + 0.8 * f64::from(random.normal())).collect();
     let sample = Sample::new(1, &x);
     let mixture = |sample: Sample<'_>, components| {
-        gaussian_mixture(sample, &Mixture { components, ..Mixture::default() }).map(|fitted| fitted.mixture)
+        gaussian_mixture(sample, &MixtureSettings { components, ..MixtureSettings::default() })
+            .map(|fitted| fitted.mixture)
     };
 
     let device = Device::open(Choice::Auto, None)?;
-    let settings = Settings { null: Null::Parametric, permutations: 99, ..Settings::default() };
+    let common = Common { null: Null::Parametric, permutations: 99, ..Common::default() };
+    let settings = FitSettings { common, ..FitSettings::default() };
     let mut tests = Vec::new();
     let mut series = vec![histogram(&x)];
     for (components, name) in [(1, "one Gaussian"), (2, "two Gaussians")] {
@@ -41,11 +43,11 @@ fn main() -> Result<()> {
         };
         let candidate = Candidate { name, density: &density, refit: Some(&refit) };
         let test = fit(&device, sample, candidate, &settings, &mut |_| {})?;
-        println!("{name}: KSD^2 = {:.5}, p = {:.3}", test.ksd2_unbiased, test.p.p_value);
+        println!("{name}: KSD^2 = {:.5}, p = {:.3}", test.found.ksd2_unbiased, test.p.p_value);
         series.push(curve(&density, format!("{name}, p = {:.2}", test.p.p_value)));
         tests.push(test);
     }
-    let relative = better([&tests[0], &tests[1]], settings.alpha)?;
+    let relative = better([&tests[0], &tests[1]], common.alpha)?;
     let caption = match &relative.better {
         Some(name) => format!("the better fit: {name} (p = {:.1e})", relative.p_value),
         None => format!("neither is the better fit (p = {:.2})", relative.p_value),

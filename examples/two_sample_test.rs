@@ -11,7 +11,7 @@ use elbo::engine::{Choice, Device};
 use elbo::error::Result;
 use elbo::picture::NullHistogram;
 use elbo::random::{Sequence, Stream};
-use elbo::statistic::{Sample, Settings, two_sample};
+use elbo::statistic::{Sample, TwoSampleSettings, two_sample};
 use std::path::PathBuf;
 
 const SEED: u64 = 1;
@@ -30,10 +30,10 @@ fn main() -> Result<()> {
 
     let device = Device::open(Choice::Auto, None)?;
     let samples = [Sample::new(2, &x), Sample::new(2, &y)];
-    let test = two_sample(&device, samples, &Settings::default(), &mut |_| {})?;
+    let test = two_sample(&device, samples, &TwoSampleSettings::default(), &mut |_| {})?;
     let decision = if test.p.reject { "the samples differ" } else { "no difference was found" };
     let result = format!("p = {:.3}: {decision}", test.p.p_value);
-    println!("MMD^2 = {:.5}, {result}", test.mmd2_unbiased);
+    println!("MMD^2 = {:.5}, {result}", test.found.mmd2_unbiased);
 
     let path = PathBuf::from(std::env::args_os().nth(1).unwrap_or(".".into())).join("two_sample_test.png");
     NullHistogram {

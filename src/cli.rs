@@ -1,6 +1,5 @@
 //! The command line: arguments become plain configurations, a call, and a printed result.
 
-mod aggregate;
 mod bandwidth;
 mod bench;
 mod closer;
@@ -10,12 +9,12 @@ mod device;
 mod devices;
 mod draw;
 mod evaluate;
-mod features;
 mod fit;
 mod independence;
 mod output;
 mod power;
 mod program;
+mod report;
 mod sample;
 mod source;
 mod train;
@@ -54,13 +53,13 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Draw(draw::Draw),
     Program(Box<program::ProgramCommand>),
-    Compare(Box<compare::Compare>),
-    Witness(Box<witness::Witness>),
-    Independence(Box<independence::Independence>),
-    Fit(Box<fit::Fit>),
-    Closer(Box<closer::Closer>),
-    Bandwidth(Box<bandwidth::BandwidthCommand>),
-    Power(Box<power::Power>),
+    Compare(Box<compare::CompareArgs>),
+    Witness(Box<witness::WitnessArgs>),
+    Independence(Box<independence::IndependenceArgs>),
+    Fit(Box<fit::FitArgs>),
+    Closer(Box<closer::CloserArgs>),
+    Bandwidth(Box<bandwidth::BandwidthArgs>),
+    Power(Box<power::PowerArgs>),
     Data(data::Data),
     Devices(devices::Devices),
     Bench(bench::Bench),

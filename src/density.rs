@@ -45,7 +45,7 @@ pub use student_t::StudentT;
 use crate::error::{Error, Kind, Result};
 use crate::random::Sequence;
 use crate::sample::Sample;
-use fields::{Fields, covariance, list, number, numbers};
+use fields::Fields;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -168,84 +168,54 @@ impl Scored {
     }
 }
 
-/// A model of one of the known families: what a model file holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "family", rename_all = "kebab-case", try_from = "Value")]
-pub enum Model {
-    /// `gaussian`.
-    Gaussian(Gaussian),
-    /// `gaussian-mixture`.
-    GaussianMixture(GaussianMixture),
-    /// `student-t`.
-    StudentT(StudentT),
-    /// `laplace`.
-    Laplace(Laplace),
-    /// `gamma`.
-    Gamma(Gamma),
-    /// `gauss-bernoulli-rbm`.
-    GaussBernoulliRbm(GaussBernoulliRbm),
-}
-
 /// How a family is read.
 struct Family {
     name: &'static str,
     fields: &'static [&'static str],
-    read: fn(&Fields) -> Result<Model>,
+    read: fn(&Fields) -> Result<Distribution>,
 }
 
-const FAMILIES: [Family; 6] = [
-    Family {
-        name: "gaussian",
-        fields: &["mean", "covariance"],
-        read: |fields| {
-            let (mean, covariance) = (fields.get("mean", numbers)?, fields.get("covariance", covariance)?);
-            Ok(Model::Gaussian(Gaussian::new(mean, covariance)?))
-        },
-    },
-    Family {
-        name: "gaussian-mixture",
-        fields: &["weights", "means", "covariances"],
-        read: |fields| {
-            let means = fields.get("means", |value, name| list(value, name, numbers))?;
-            let covariances = fields.get("covariances", |value, name| list(value, name, covariance))?;
-            let mixture = GaussianMixture::new(fields.get("weights", numbers)?, means, covariances)?;
-            Ok(Model::GaussianMixture(mixture))
-        },
-    },
-    Family {
-        name: "student-t",
-        fields: &["location", "scale", "degrees-of-freedom"],
-        read: |fields| {
-            let (location, scale) = (fields.get("location", numbers)?, fields.get("scale", covariance)?);
-            Ok(Model::StudentT(StudentT::new(location, scale, fields.get("degrees-of-freedom", number)?)?))
-        },
-    },
-    Family {
-        name: "laplace",
-        fields: &["location", "scale"],
-        read: |fields| {
-            Ok(Model::Laplace(Laplace::new(fields.get("location", numbers)?, fields.get("scale", numbers)?)?))
-        },
-    },
-    Family {
-        name: "gamma",
-        fields: &["shape", "scale"],
-        read: |fields| {
-            Ok(Model::Gamma(Gamma::new(fields.get("shape", numbers)?, fields.get("scale", numbers)?)?))
-        },
-    },
-    Family {
-        name: "gauss-bernoulli-rbm",
-        fields: &["B", "b", "c"],
-        read: |fields| {
-            let weights = fields.get("B", |value, name| list(value, name, numbers))?;
-            let (visible, hidden) = (fields.get("b", numbers)?, fields.get("c", numbers)?);
-            Ok(Model::GaussBernoulliRbm(GaussBernoulliRbm::new(weights, visible, hidden)?))
-        },
-    },
-];
+/// The known families: each has its `FIELDS`, and `read` makes one from them.
+macro_rules! families {
+    ($($name:literal: $family:ident,)*) => {
+        /// A model of one of the known families, as a model file holds it.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "family", try_from = "Value")]
+        pub enum Distribution {
+            $(
+                #[doc = concat!("`", $name, "`.")]
+                #[serde(rename = $name)]
+                $family($family),
+            )*
+        }
 
-impl Model {
+        const FAMILIES: &[Family] = &[$(Family {
+            name: $name,
+            fields: $family::FIELDS,
+            read: |fields| $family::read(fields).map(Distribution::$family),
+        },)*];
+
+        impl Distribution {
+            /// The model as any distribution.
+            pub fn density(&self) -> &dyn Density {
+                match self {
+                    $(Self::$family(density) => density,)*
+                }
+            }
+        }
+    };
+}
+
+families! {
+    "gaussian": Gaussian,
+    "gaussian-mixture": GaussianMixture,
+    "student-t": StudentT,
+    "laplace": Laplace,
+    "gamma": Gamma,
+    "gauss-bernoulli-rbm": GaussBernoulliRbm,
+}
+
+impl Distribution {
     /// Reads a model file.
     ///
     /// # Errors
@@ -255,21 +225,9 @@ impl Model {
         let text = fs::read_to_string(path).map_err(Error::io(path, "read"))?;
         text.parse().map_err(|problem: Error| Error::data(path, problem.to_string()))
     }
-
-    /// The model as any distribution.
-    pub fn density(&self) -> &dyn Density {
-        match self {
-            Self::Gaussian(density) => density,
-            Self::GaussianMixture(density) => density,
-            Self::StudentT(density) => density,
-            Self::Laplace(density) => density,
-            Self::Gamma(density) => density,
-            Self::GaussBernoulliRbm(density) => density,
-        }
-    }
 }
 
-impl std::str::FromStr for Model {
+impl std::str::FromStr for Distribution {
     type Err = Error;
 
     fn from_str(json: &str) -> Result<Self> {
@@ -279,7 +237,7 @@ impl std::str::FromStr for Model {
     }
 }
 
-impl TryFrom<Value> for Model {
+impl TryFrom<Value> for Distribution {
     type Error = Error;
 
     fn try_from(value: Value) -> Result<Self> {
@@ -352,9 +310,9 @@ mod tests {
     #[test]
     fn models_survive_the_round_trip() {
         for json in MODELS {
-            let model: Model = json.parse().expect(json);
+            let model: Distribution = json.parse().expect(json);
             assert_eq!(serde_json::to_string(&model).expect("JSON"), json);
-            assert_eq!(serde_json::from_str::<Model>(json).expect(json), model);
+            assert_eq!(serde_json::from_str::<Distribution>(json).expect(json), model);
         }
     }
 
@@ -416,7 +374,7 @@ mod tests {
                 "`degrees-of-freedom` is null; give a number",
             ),
         ] {
-            let problem = json.parse::<Model>().expect_err(json).to_string();
+            let problem = json.parse::<Distribution>().expect_err(json).to_string();
             assert!(problem.contains(words), "{json}: {problem}");
         }
     }
@@ -425,12 +383,12 @@ mod tests {
     fn files_are_named() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("model.json");
-        let missing = Model::read(&path).expect_err("nothing there");
+        let missing = Distribution::read(&path).expect_err("nothing there");
         assert!(missing.to_string().contains("model.json: cannot read"), "{missing}");
         fs::write(&path, MODELS[0]).expect("written");
-        assert_eq!(Model::read(&path).expect("a model").density().dimension(), 2);
+        assert_eq!(Distribution::read(&path).expect("a model").density().dimension(), 2);
         fs::write(&path, r#"{"family":"gamma","shape":[1,2],"scale":[1]}"#).expect("written");
-        let problem = Model::read(&path).expect_err("wrong");
+        let problem = Distribution::read(&path).expect_err("wrong");
         let words = "model.json: `scale` has 1 numbers, but the model needs 2";
         assert!(problem.to_string().contains(words), "{problem}");
         // The arguments were right.
@@ -439,14 +397,14 @@ mod tests {
 
     #[test]
     fn samples_of_another_dimension_are_refused() {
-        let model: Model = MODELS[0].parse().expect("a model");
+        let model: Distribution = MODELS[0].parse().expect("a model");
         let problem = Scored::new(model.density(), Sample::new(3, &[0.0; 6])).expect_err("wrong").to_string();
         assert!(problem.contains("the model has 2 dimensions, but the sample has 3 columns"), "{problem}");
     }
 
     #[test]
     fn scores_that_overflow_are_refused() {
-        let model: Model =
+        let model: Distribution =
             r#"{"family":"gaussian","mean":[0],"covariance":[1e-300]}"#.parse().expect("a model");
         let problem =
             Scored::new(model.density(), Sample::new(1, &[0.0, 1e200])).expect_err("wrong").to_string();
@@ -458,7 +416,7 @@ mod tests {
 
     #[test]
     fn scores_are_those_of_the_rows() {
-        let model: Model = MODELS[2].parse().expect("a model");
+        let model: Distribution = MODELS[2].parse().expect("a model");
         let values: Vec<f64> = (0..1000).map(|i| f64::from(i) / 100.0).collect();
         let scored = Scored::new(model.density(), Sample::new(1, &values)).expect("scores");
         assert_eq!(scored.points, values);

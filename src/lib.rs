@@ -10,6 +10,7 @@ pub mod density;
 pub mod engine;
 pub mod error;
 pub mod figure;
+pub mod files;
 pub mod kernel;
 pub mod measure;
 pub mod memory;

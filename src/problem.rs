@@ -151,112 +151,261 @@ const SUBSETS: [&[usize]; 6] = [&[1, 3, 5, 7, 9], &[0], &[2], &[4], &[6], &[8]];
 /// Kinds of digits.
 const CLASSES: usize = 10;
 
-/// What a problem is, apart from how it is drawn.
-struct Spec {
+/// Values of a parameter, and those that are possible in words.
+#[derive(Clone, Copy)]
+struct Range {
+    possible: fn(f64) -> bool,
+    words: &'static str,
+}
+
+const SHARE: Range = Range { possible: |t| t >= 0.0 && t <= 1.0, words: "a number from 0 to 1" };
+const COUNT: Range = Range { possible: count, words: "a whole number from 1 to 1000" };
+const POSITIVE: Range = Range { possible: |t| t > 0.0 && t.is_finite(), words: "a number above 0" };
+
+fn count(t: f64) -> bool {
+    t >= 1.0 && t.fract() == 0.0 && t <= 1000.0
+}
+
+/// One repetition, to be drawn.
+struct Draw<'a> {
+    parameter: f64,
+    /// Points of X and of Y.
+    sizes: [usize; 2],
+    of_x: Sequence,
+    of_y: Sequence,
+    digits: Option<&'a Digits>,
+}
+
+/// What a problem can be asked, its parameter, and how it is drawn.
+struct Facts {
+    problem: Problem,
     questions: &'static [Question],
     parameter: &'static str,
+    /// Values of the parameter for a power curve.
     defaults: &'static [f64],
     /// The parameter at which there is nothing to find.
     null: Option<f64>,
-    possible: fn(f64) -> bool,
-    /// What is possible, for messages.
-    range: &'static str,
+    range: Range,
+    draw: fn(&mut Draw<'_>) -> Result<[Table; 2]>,
 }
 
 const TWO_SAMPLE: &[Question] = &[Question::TwoSample];
 const FIT: &[Question] = &[Question::TwoSample, Question::Fit];
 const INDEPENDENCE: &[Question] = &[Question::Independence];
 
-fn share(t: f64) -> bool {
-    (0.0..=1.0).contains(&t)
-}
+/// All problems, in the order of [`Problem`].
+static FACTS: [Facts; 14] = [
+    Facts {
+        problem: Problem::PerturbedUniform,
+        questions: TWO_SAMPLE,
+        parameter: "amplitude",
+        defaults: &[0.0, 0.1, 0.2, 0.3, 0.4, 0.5],
+        null: Some(0.0),
+        range: SHARE,
+        draw: |draw| Ok(perturbed::<1>(BUMPS, draw.parameter * E, draw)),
+    },
+    Facts {
+        problem: Problem::PerturbedUniform2d,
+        questions: TWO_SAMPLE,
+        parameter: "amplitude",
+        defaults: &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
+        null: Some(0.0),
+        range: SHARE,
+        draw: |draw| Ok(perturbed::<2>(BUMPS, draw.parameter * E * E, draw)),
+    },
+    Facts {
+        problem: Problem::Perturbations,
+        questions: TWO_SAMPLE,
+        parameter: "perturbations",
+        defaults: &[1.0, 2.0, 3.0, 4.0],
+        null: None,
+        range: COUNT,
+        draw: |draw| Ok(perturbed::<1>(draw.parameter as usize, HEIGHTS[0] / draw.parameter, draw)),
+    },
+    Facts {
+        problem: Problem::Perturbations2d,
+        questions: TWO_SAMPLE,
+        parameter: "perturbations",
+        defaults: &[1.0, 2.0, 3.0],
+        null: None,
+        range: COUNT,
+        draw: |draw| Ok(perturbed::<2>(draw.parameter as usize, HEIGHTS[1] / draw.parameter, draw)),
+    },
+    Facts {
+        problem: Problem::Blobs,
+        questions: TWO_SAMPLE,
+        parameter: "ratio",
+        defaults: &[1.0, 2.0, 4.0, 6.0, 8.0, 10.0],
+        null: Some(1.0),
+        range: Range { possible: |r| r >= 1.0 && r.is_finite(), words: "a number from 1" },
+        draw: |draw| {
+            let correlation = (draw.parameter - 1.0) / (draw.parameter + 1.0);
+            Ok(draw.points(|of_x| blob(of_x, 0.0), |of_y| blob(of_y, correlation)))
+        },
+    },
+    Facts {
+        problem: Problem::Mixture,
+        questions: TWO_SAMPLE,
+        parameter: "sigma",
+        defaults: &[0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0],
+        null: Some(1.0),
+        range: POSITIVE,
+        draw: |draw| {
+            let sigma = draw.parameter;
+            Ok(draw.points(|of_x| far_apart(of_x, 1.0), |of_y| far_apart(of_y, sigma)))
+        },
+    },
+    Facts {
+        problem: Problem::MeanShift,
+        questions: FIT,
+        parameter: "delta",
+        defaults: &[0.0, 0.25, 0.5, 0.75, 1.0],
+        null: Some(0.0),
+        range: Range { possible: f64::is_finite, words: "a number" },
+        draw: |draw| {
+            let delta = draw.parameter;
+            Ok(shifted(draw, MEAN_DIMENSIONS, |z| z + delta))
+        },
+    },
+    Facts {
+        problem: Problem::VarianceShift,
+        questions: FIT,
+        parameter: "variance",
+        defaults: &[1.0, 1.5, 2.0, 3.0, 4.0],
+        null: Some(1.0),
+        range: POSITIVE,
+        draw: |draw| {
+            let variance = draw.parameter;
+            Ok(shifted(draw, VARIANCE_DIMENSIONS, |z| variance.sqrt() * z))
+        },
+    },
+    Facts {
+        problem: Problem::Laplace,
+        questions: FIT,
+        parameter: "d",
+        defaults: &[1.0, 2.0, 5.0, 10.0, 20.0],
+        null: None,
+        range: COUNT,
+        draw: |draw| {
+            let (d, [n, m]) = (draw.parameter as usize, draw.sizes);
+            let x = (0..n * d).map(|_| draw.of_x.normal_f64()).collect();
+            let y = (0..m * d).map(|_| laplace(&mut draw.of_y)).collect();
+            Ok([table(d, x), table(d, y)])
+        },
+    },
+    Facts {
+        problem: Problem::Rbm,
+        questions: &[Question::Fit, Question::TwoSample],
+        parameter: "sigma",
+        defaults: &[0.0, 0.01, 0.02, 0.03, 0.04],
+        null: Some(0.0),
+        range: Range { possible: |sigma| sigma >= 0.0 && sigma.is_finite(), words: "a number from 0" },
+        draw: |draw| {
+            let [p, q] = [rbm::machine(0.0)?, rbm::machine(draw.parameter)?];
+            let (x, y) = (p.draw(draw.sizes[0], &mut draw.of_x), q.draw(draw.sizes[1], &mut draw.of_y));
+            Ok([table(p.dimension(), x), table(q.dimension(), y)])
+        },
+    },
+    Facts {
+        problem: Problem::DigitSubsets,
+        questions: TWO_SAMPLE,
+        parameter: "subset",
+        defaults: &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+        null: Some(SUBSETS.len() as f64),
+        range: Range {
+            possible: |q| count(q) && q <= SUBSETS.len() as f64,
+            words: "a whole number from 1 to 6",
+        },
+        draw: |draw| {
+            let all: Vec<usize> = (0..CLASSES).collect();
+            let subset = SUBSETS[..draw.parameter as usize].concat();
+            let (digits, [n, m]) = (draw.digits(Problem::DigitSubsets)?, draw.sizes);
+            Ok([digits.draw(&mut draw.of_x, &all, n).0, digits.draw(&mut draw.of_y, &subset, m).0])
+        },
+    },
+    Facts {
+        problem: Problem::RotatedIca,
+        questions: INDEPENDENCE,
+        parameter: "angle",
+        defaults: &[0.0, FRAC_PI_4 / 8.0, FRAC_PI_4 / 4.0, FRAC_PI_4 / 2.0, FRAC_PI_4 * 0.75, FRAC_PI_4],
+        null: Some(0.0),
+        range: Range {
+            possible: |angle| angle >= 0.0 && angle <= FRAC_PI_4,
+            words: "a number from 0 to pi / 4 = 0.7853981633974483",
+        },
+        draw: |draw| {
+            let (sin, cos) = draw.parameter.sin_cos();
+            let half = 3f64.sqrt();
+            let n = draw.sizes[0];
+            let mut source = |_| [half * (2.0 * draw.of_x.uniform_f64() - 1.0), laplace(&mut draw.of_y)];
+            let sources: Vec<[f64; 2]> = (0..n).map(&mut source).collect();
+            Ok([
+                points(n, |i| [cos * sources[i][0] - sin * sources[i][1]]),
+                points(n, |i| [sin * sources[i][0] + cos * sources[i][1]]),
+            ])
+        },
+    },
+    Facts {
+        problem: Problem::PerturbedPair,
+        questions: INDEPENDENCE,
+        parameter: "amplitude",
+        defaults: &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
+        null: Some(0.0),
+        range: SHARE,
+        draw: |draw| {
+            let n = draw.sizes[0];
+            let density = Perturbed::<2>::new(&mut draw.of_y, BUMPS, draw.parameter * E * E);
+            let pairs: Vec<[f64; 2]> = (0..n).map(|_| density.draw(&mut draw.of_y)).collect();
+            Ok([0, 1].map(|which| points(n, |i| [pairs[i][which]])))
+        },
+    },
+    Facts {
+        problem: Problem::LabelNoise,
+        questions: INDEPENDENCE,
+        parameter: "share",
+        defaults: &[0.6, 0.7, 0.8, 0.9, 1.0],
+        null: Some(1.0),
+        range: SHARE,
+        draw: |draw| {
+            let all: Vec<usize> = (0..CLASSES).collect();
+            let digits = draw.digits(Problem::LabelNoise)?;
+            let (x, labels) = digits.draw(&mut draw.of_x, &all, draw.sizes[0]);
+            let noisy = |label: usize| {
+                // Both numbers are drawn in any case, so that the share changes no other label.
+                let (u, other) = (draw.of_y.uniform_f64(), draw.of_y.below(CLASSES as u32));
+                if u < draw.parameter { f64::from(other) } else { label as f64 }
+            };
+            Ok([x, table(1, labels.into_iter().map(noisy).collect())])
+        },
+    },
+];
 
-fn count(t: f64) -> bool {
-    t >= 1.0 && t.fract() == 0.0 && t <= 1000.0
-}
+impl<'a> Draw<'a> {
+    /// Points of X and of Y, one after another.
+    fn points<const D: usize>(
+        &mut self,
+        mut x: impl FnMut(&mut Sequence) -> [f64; D],
+        mut y: impl FnMut(&mut Sequence) -> [f64; D],
+    ) -> [Table; 2] {
+        let [n, m] = self.sizes;
+        [points(n, |_| x(&mut self.of_x)), points(m, |_| y(&mut self.of_y))]
+    }
 
-fn positive(t: f64) -> bool {
-    t > 0.0 && t.is_finite()
+    fn digits(&self, problem: Problem) -> Result<&'a Digits> {
+        self.digits.ok_or_else(|| {
+            Error::usage(format!(
+                "the problem `{}` is made of images of digits; give some, such as MNIST",
+                problem.name()
+            ))
+        })
+    }
 }
 
 impl Problem {
-    fn spec(self) -> Spec {
-        let spec = |questions, parameter, defaults, null, possible, range| Spec {
-            questions,
-            parameter,
-            defaults,
-            null,
-            possible,
-            range,
-        };
-        let unit = "a number from 0 to 1";
-        let counts = "a whole number from 1 to 1000";
-        let above = "a number above 0";
-        match self {
-            Self::PerturbedUniform => {
-                spec(TWO_SAMPLE, "amplitude", &[0.0, 0.1, 0.2, 0.3, 0.4, 0.5], Some(0.0), share, unit)
-            }
-            Self::PerturbedUniform2d => {
-                spec(TWO_SAMPLE, "amplitude", &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0], Some(0.0), share, unit)
-            }
-            Self::Perturbations => {
-                spec(TWO_SAMPLE, "perturbations", &[1.0, 2.0, 3.0, 4.0], None, count, counts)
-            }
-            Self::Perturbations2d => spec(TWO_SAMPLE, "perturbations", &[1.0, 2.0, 3.0], None, count, counts),
-            Self::Blobs => spec(
-                TWO_SAMPLE,
-                "ratio",
-                &[1.0, 2.0, 4.0, 6.0, 8.0, 10.0],
-                Some(1.0),
-                |r| r >= 1.0 && r.is_finite(),
-                "a number from 1",
-            ),
-            Self::Mixture => spec(
-                TWO_SAMPLE,
-                "sigma",
-                &[0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0],
-                Some(1.0),
-                positive,
-                above,
-            ),
-            Self::MeanShift => {
-                spec(FIT, "delta", &[0.0, 0.25, 0.5, 0.75, 1.0], Some(0.0), f64::is_finite, "a number")
-            }
-            Self::VarianceShift => {
-                spec(FIT, "variance", &[1.0, 1.5, 2.0, 3.0, 4.0], Some(1.0), positive, above)
-            }
-            Self::Laplace => spec(FIT, "d", &[1.0, 2.0, 5.0, 10.0, 20.0], None, count, counts),
-            Self::Rbm => spec(
-                &[Question::Fit, Question::TwoSample],
-                "sigma",
-                &[0.0, 0.01, 0.02, 0.03, 0.04],
-                Some(0.0),
-                |sigma| sigma >= 0.0 && sigma.is_finite(),
-                "a number from 0",
-            ),
-            Self::DigitSubsets => spec(
-                TWO_SAMPLE,
-                "subset",
-                &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
-                Some(SUBSETS.len() as f64),
-                |q| count(q) && q <= SUBSETS.len() as f64,
-                "a whole number from 1 to 6",
-            ),
-            Self::RotatedIca => spec(
-                INDEPENDENCE,
-                "angle",
-                &[0.0, FRAC_PI_4 / 8.0, FRAC_PI_4 / 4.0, FRAC_PI_4 / 2.0, FRAC_PI_4 * 0.75, FRAC_PI_4],
-                Some(0.0),
-                |angle| (0.0..=FRAC_PI_4).contains(&angle),
-                "a number from 0 to pi / 4 = 0.7853981633974483",
-            ),
-            Self::PerturbedPair => {
-                spec(INDEPENDENCE, "amplitude", &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0], Some(0.0), share, unit)
-            }
-            Self::LabelNoise => {
-                spec(INDEPENDENCE, "share", &[0.6, 0.7, 0.8, 0.9, 1.0], Some(1.0), share, unit)
-            }
-        }
+    fn facts(self) -> &'static Facts {
+        let facts = &FACTS[self as usize];
+        debug_assert_eq!(facts.problem, self, "facts in another order than the problems");
+        facts
     }
 
     /// Its name, as on the command line and in files.
@@ -266,22 +415,22 @@ impl Problem {
 
     /// What it can be asked.
     pub fn questions(self) -> &'static [Question] {
-        self.spec().questions
+        self.facts().questions
     }
 
     /// The name of its parameter.
     pub fn parameter(self) -> &'static str {
-        self.spec().parameter
+        self.facts().parameter
     }
 
     /// Values of the parameter for a power curve: those of the source, where it has them.
     pub fn defaults(self) -> &'static [f64] {
-        self.spec().defaults
+        self.facts().defaults
     }
 
     /// The value of the parameter at which there is nothing to find, if there is one: a test's level.
     pub fn null(self) -> Option<f64> {
-        self.spec().null
+        self.facts().null
     }
 
     /// Whether it is made of images, which [`Self::draw`] must be given.
@@ -305,15 +454,15 @@ impl Problem {
     /// # Errors
     /// If it is not.
     pub fn check(self, parameter: f64) -> Result<()> {
-        let spec = self.spec();
-        if (spec.possible)(parameter) {
+        let facts = self.facts();
+        if (facts.range.possible)(parameter) {
             return Ok(());
         }
         Err(Error::usage(format!(
             "the problem `{}` cannot have {} {parameter}; give {}",
             self.name(),
-            spec.parameter,
-            spec.range
+            facts.parameter,
+            facts.range.words
         )))
     }
 
@@ -338,80 +487,15 @@ impl Problem {
                 "the problem `{name}` cannot have a sample of no points; ask for at least one"
             ));
         }
-        if self.spec().questions == INDEPENDENCE && n != m {
+        if self.facts().questions == INDEPENDENCE && n != m {
             return wrong(format!(
                 "the problem `{name}` has pairs of X and Y, so there cannot be {n} of X and {m} of Y; ask for as many"
             ));
         }
-        let digits = || {
-            digits.ok_or_else(|| {
-                Error::usage(format!(
-                    "the problem `{name}` is made of images of digits; give some, such as MNIST"
-                ))
-            })
-        };
         let [of_x, of_y] =
-            &mut [Stream::ProblemX, Stream::ProblemY].map(|stream| Sequence::new(seed, stream, repetition));
-        let [x, y] = match self {
-            Self::PerturbedUniform => perturbed::<1>([of_x, of_y], [n, m], BUMPS, parameter * E),
-            Self::PerturbedUniform2d => perturbed::<2>([of_x, of_y], [n, m], BUMPS, parameter * E * E),
-            Self::Perturbations => {
-                perturbed::<1>([of_x, of_y], [n, m], parameter as usize, HEIGHTS[0] / parameter)
-            }
-            Self::Perturbations2d => {
-                perturbed::<2>([of_x, of_y], [n, m], parameter as usize, HEIGHTS[1] / parameter)
-            }
-            Self::Blobs => {
-                let correlation = (parameter - 1.0) / (parameter + 1.0);
-                [points(n, |_| blob(of_x, 0.0)), points(m, |_| blob(of_y, correlation))]
-            }
-            Self::Mixture => [points(n, |_| far_apart(of_x, 1.0)), points(m, |_| far_apart(of_y, parameter))],
-            Self::MeanShift => shifted([of_x, of_y], [n, m], MEAN_DIMENSIONS, |z| z + parameter),
-            Self::VarianceShift => {
-                shifted([of_x, of_y], [n, m], VARIANCE_DIMENSIONS, |z| parameter.sqrt() * z)
-            }
-            Self::Laplace => {
-                let d = parameter as usize;
-                let x = (0..n * d).map(|_| of_x.normal_f64()).collect();
-                let y = (0..m * d).map(|_| laplace(of_y)).collect();
-                [table(d, x), table(d, y)]
-            }
-            Self::Rbm => {
-                let [p, q] = [rbm::machine(0.0)?, rbm::machine(parameter)?];
-                [table(p.dimension(), p.draw(n, of_x)), table(q.dimension(), q.draw(m, of_y))]
-            }
-            Self::DigitSubsets => {
-                let all: Vec<usize> = (0..CLASSES).collect();
-                let subset = SUBSETS[..parameter as usize].concat();
-                let digits = digits()?;
-                [digits.draw(of_x, &all, n).0, digits.draw(of_y, &subset, m).0]
-            }
-            Self::RotatedIca => {
-                let (sin, cos) = parameter.sin_cos();
-                let half = 3f64.sqrt();
-                let sources: Vec<[f64; 2]> =
-                    (0..n).map(|_| [half * (2.0 * of_x.uniform_f64() - 1.0), laplace(of_y)]).collect();
-                [
-                    points(n, |i| [cos * sources[i][0] - sin * sources[i][1]]),
-                    points(n, |i| [sin * sources[i][0] + cos * sources[i][1]]),
-                ]
-            }
-            Self::PerturbedPair => {
-                let density = Perturbed::<2>::new(of_y, BUMPS, parameter * E * E);
-                let pairs: Vec<[f64; 2]> = (0..n).map(|_| density.draw(of_y)).collect();
-                [0, 1].map(|which| points(n, |i| [pairs[i][which]]))
-            }
-            Self::LabelNoise => {
-                let all: Vec<usize> = (0..CLASSES).collect();
-                let (x, labels) = digits()?.draw(of_x, &all, n);
-                let noisy = |label: usize| {
-                    // Both numbers are drawn in any case, so that the share changes no other label.
-                    let (u, other) = (of_y.uniform_f64(), of_y.below(CLASSES as u32));
-                    if u < parameter { f64::from(other) } else { label as f64 }
-                };
-                [x, table(1, labels.into_iter().map(noisy).collect())]
-            }
-        };
+            [Stream::ProblemX, Stream::ProblemY].map(|stream| Sequence::new(seed, stream, repetition));
+        let mut draw = Draw { parameter, sizes: [n, m], of_x, of_y, digits };
+        let [x, y] = (self.facts().draw)(&mut draw)?;
         Ok([Table { name: format!("{name}: X"), ..x }, Table { name: format!("{name}: Y"), ..y }])
     }
 }
@@ -427,25 +511,16 @@ fn points<const D: usize>(n: usize, point: impl FnMut(usize) -> [f64; D]) -> Tab
 }
 
 /// X uniform, Y with bumps.
-fn perturbed<const D: usize>(
-    [of_x, of_y]: [&mut Sequence; 2],
-    [n, m]: [usize; 2],
-    bumps: usize,
-    height: f64,
-) -> [Table; 2] {
-    let density = Perturbed::<D>::new(of_y, bumps, height);
-    [points(n, |_| [0.0; D].map(|_| of_x.uniform_f64())), points(m, |_| density.draw(of_y))]
+fn perturbed<const D: usize>(bumps: usize, height: f64, draw: &mut Draw<'_>) -> [Table; 2] {
+    let density = Perturbed::<D>::new(&mut draw.of_y, bumps, height);
+    draw.points(|of_x| [0.0; D].map(|_| of_x.uniform_f64()), |of_y| density.draw(of_y))
 }
 
 /// X ~ N(0, I), and Y with a changed first coordinate.
-fn shifted(
-    [of_x, of_y]: [&mut Sequence; 2],
-    [n, m]: [usize; 2],
-    d: usize,
-    change: impl Fn(f64) -> f64,
-) -> [Table; 2] {
+fn shifted(draw: &mut Draw<'_>, d: usize, change: impl Fn(f64) -> f64) -> [Table; 2] {
     let normals = |random: &mut Sequence, count| (0..count * d).map(|_| random.normal_f64()).collect();
-    let (x, mut y): (Vec<f64>, Vec<f64>) = (normals(of_x, n), normals(of_y, m));
+    let (x, mut y): (Vec<f64>, Vec<f64>) =
+        (normals(&mut draw.of_x, draw.sizes[0]), normals(&mut draw.of_y, draw.sizes[1]));
     for first in y.iter_mut().step_by(d) {
         *first = change(*first);
     }
@@ -512,6 +587,7 @@ mod tests {
             let name = problem.name();
             assert_eq!(serde_json::to_string(&problem).unwrap(), format!("\"{name}\""), "{problem:?}");
             assert_eq!(Problem::from_str(&name, false), Ok(problem), "{name}");
+            assert_eq!(problem.facts().problem, problem, "{name} has the facts of another");
         }
     }
 

@@ -194,13 +194,23 @@ impl Sequence {
         ((u64::from(self.word()) * u64::from(n)) >> 32) as u32
     }
 
-    /// `0..n` in random order (Fisher and Yates).
+    /// `0..n` in random order (Fisher and Yates, from the end).
     pub fn order(&mut self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
         for i in (1..n).rev() {
             order.swap(i, self.below(i as u32 + 1) as usize);
         }
         order
+    }
+
+    /// `count` different ones of `0..total` in random order (Fisher and Yates, from the front, as far as needed).
+    pub fn choice(&mut self, count: usize, total: usize) -> Vec<u32> {
+        let mut all: Vec<u32> = (0..total as u32).collect();
+        for i in 0..count {
+            all.swap(i, i + self.below((total - i) as u32) as usize);
+        }
+        all.truncate(count);
+        all
     }
 }
 

@@ -34,6 +34,11 @@ impl<'a> Sample<'a> {
         &self.values[i * self.d..][..self.d]
     }
 
+    /// Some of the points, one after another.
+    pub fn choice(&self, order: &[usize]) -> Vec<f64> {
+        order.iter().flat_map(|&i| self.point(i).iter().copied()).collect()
+    }
+
     /// The first `n` points.
     pub fn first(&self, n: usize) -> Self {
         Self { values: &self.values[..n * self.d], ..*self }

@@ -27,12 +27,14 @@ pub mod p_value;
 pub mod points;
 pub mod power;
 mod split;
+pub mod test;
 pub mod two_sample;
 pub mod witness;
 
 pub use crate::sample::Sample;
 pub use bandwidth::{Bandwidth, Rule};
-pub use two_sample::{Settings, TwoSample, two_sample};
+pub use test::{Common, Null, Outcome};
+pub use two_sample::{TwoSample, TwoSampleSettings, two_sample};
 
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;

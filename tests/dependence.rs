@@ -9,12 +9,11 @@ use elbo::engine::{Choice, Device};
 use elbo::error::Result as Outcome;
 use elbo::kernel::pairs::Family;
 use elbo::random::{Sequence, Stream};
-use elbo::statistic::aggregate;
-use elbo::statistic::closer::{self, Which, closer};
-use elbo::statistic::fit::{self, Candidate, better, fit};
-use elbo::statistic::independence::{self, independence};
-use elbo::statistic::two_sample::{Settings, two_sample};
-use elbo::statistic::{Bandwidth, KernelFunction, Sample, null};
+use elbo::statistic::aggregate::{self, AggregateSettings};
+use elbo::statistic::closer::{CloserSettings, Side, closer};
+use elbo::statistic::fit::{self, Candidate, FitSettings, better, fit};
+use elbo::statistic::independence::{IndependenceSettings, independence};
+use elbo::statistic::{Bandwidth, Common, KernelFunction, Null, Sample, TwoSampleSettings, null, two_sample};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::LazyLock;
 
@@ -164,11 +163,10 @@ fn hsic_is_the_trace_with_centring_matrices(device: &Device) -> Result<(), Faile
             Delta | Energy => Bandwidth::default(),
             _ => Bandwidth::Values(vec![1.5]),
         };
-        let settings = independence::Settings {
+        let settings = IndependenceSettings {
             families,
             bandwidths: families.map(bandwidth),
-            permutations: 19,
-            ..Default::default()
+            common: Common { permutations: 19, ..Common::default() },
         };
         let test = independence(device, samples, &settings, &mut |_| {})?;
         let [k, l] = [0, 1].map(|w| {
@@ -182,12 +180,12 @@ fn hsic_is_the_trace_with_centring_matrices(device: &Device) -> Result<(), Faile
         let what = format!("n {n}, {families:?}");
         near(
             &format!("{what}: biased"),
-            test.hsic_biased.unwrap_or(f64::NAN),
+            test.found.hsic_biased.unwrap_or(f64::NAN),
             trace(&k, &l, &identity),
             error,
         )?;
         for (draw, got) in test.draws.iter().enumerate() {
-            let order = null::order(n, settings.seed, draw + 1);
+            let order = null::order(n, settings.common.seed, draw + 1);
             // The variable with fewer coordinates is the one that is permuted.
             let want = if d < e { trace(&l, &k, &order) } else { trace(&k, &l, &order) };
             near(&format!("{what}: draw {draw}"), *got, want, error)?;
@@ -195,14 +193,14 @@ fn hsic_is_the_trace_with_centring_matrices(device: &Device) -> Result<(), Faile
         let [of_k, of_l] = [trace(&k, &k, &identity), trace(&l, &l, &identity)];
         near(
             &format!("{what}: CKA"),
-            test.cka.unwrap_or(f64::NAN),
+            test.found.cka.unwrap_or(f64::NAN),
             trace(&k, &l, &identity) / (of_k * of_l).sqrt(),
             1e-5,
         )?;
         if n <= 13 {
             near(
                 &format!("{what}: unbiased"),
-                test.hsic_unbiased.unwrap_or(f64::NAN),
+                test.found.hsic_unbiased.unwrap_or(f64::NAN),
                 mean_over_quadruples(&k, &l),
                 4.0 * error,
             )?;
@@ -229,26 +227,24 @@ fn wild_draws_are_those_of_plain_loops(device: &Device) -> Result<(), Failed> {
         }
         let samples = [Sample::new(d, &x), Sample::new(e, &y)];
         let width = |family: Family| if family.without_bandwidth() { 1.0 } else { 1.5 };
-        let settings = independence::Settings {
+        let settings = IndependenceSettings {
             families,
             bandwidths: families.map(|family| match family {
                 Family::Delta => Bandwidth::default(),
                 _ => Bandwidth::Values(vec![1.5]),
             }),
-            permutations: 9,
-            null: independence::Null::Wild,
-            ..Default::default()
+            common: Common { permutations: 9, null: Null::Wild, ..Common::default() },
         };
         let test = independence(device, samples, &settings, &mut |_| {})?;
         let [k, l] =
             [0, 1].map(|w| matrix(samples[w], &KernelFunction::new(families[w], width(families[w]))));
-        let order = Sequence::new(settings.seed, Stream::Bins, 2).order(n);
+        let order = Sequence::new(settings.common.seed, Stream::Bins, 2).order(n);
         let items = n / 2;
         let difference = |k: &Matrix, i: usize, j: usize| {
             let [a, b, c, d] = [order[i], order[j], order[i + items], order[j + items]];
             k[a][b] + k[c][d] - k[a][d] - k[c][b]
         };
-        let labels = null::rademacher(items, settings.seed, 10);
+        let labels = null::rademacher(items, settings.common.seed, 10);
         for draw in 0..10 {
             let sign =
                 |i: usize| if labels.words[i / 32 * 10 + draw] >> (i % 32) & 1 == 1 { 1.0 } else { -1.0 };
@@ -283,14 +279,19 @@ fn distance_correlation_is_that_of_its_definition(device: &Device) -> Result<(),
         a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| a * b).sum::<f64>() / 2500.0
     };
     let want = (mean(&a, &b) / (mean(&a, &a) * mean(&b, &b)).sqrt()).sqrt();
-    let test = independence(device, samples, &independence::Settings::default(), &mut |_| {})?;
-    near("distance correlation", test.distance_correlation.unwrap_or(f64::NAN), want, 1e-5)
+    let test = independence(device, samples, &IndependenceSettings::default(), &mut |_| {})?;
+    near("distance correlation", test.found.distance_correlation.unwrap_or(f64::NAN), want, 1e-5)
 }
 
 /// A model with a given mean and standard deviations.
 fn model(mean: &[f64], deviations: &[f64]) -> Gaussian {
     let variances: Vec<f64> = deviations.iter().map(|s| s * s).collect();
     Gaussian::new(mean.to_vec(), variances).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// The draws of tests of fit.
+fn wild() -> Common {
+    Common { null: Null::Wild, ..Common::default() }
 }
 
 fn candidate(density: &dyn Density) -> Candidate<'_> {
@@ -327,10 +328,10 @@ fn ksd_is_that_of_finite_differences(device: &Device) -> Result<(), Failed> {
         let sample = Sample::new(d, &x);
         let density = model(&vec![0.1; d], &vec![1.2; d]);
         let kernel = KernelFunction { bandwidths: vec![1.5, 3.0], ..KernelFunction::new(family, 1.0) };
-        let settings = fit::Settings {
+        let settings = FitSettings {
             family,
             bandwidth: Bandwidth::Values(kernel.bandwidths.clone()),
-            permutations: 19,
+            common: Common { permutations: 19, ..wild() },
             ..Default::default()
         };
         let test = fit(device, sample, candidate(&density), &settings, &mut |_| {})?;
@@ -350,10 +351,15 @@ fn ksd_is_that_of_finite_differences(device: &Device) -> Result<(), Failed> {
         let largest = u.iter().flatten().fold(0.0f64, |s, v| s.max(v.abs()));
         let error = 3e-6 * largest;
         let what = format!("n {n}, d {d}, {family:?}");
-        near(&format!("{what}: unbiased"), test.ksd2_unbiased, off / pairs, error)?;
+        near(&format!("{what}: unbiased"), test.found.ksd2_unbiased, off / pairs, error)?;
         let all: f64 = u.iter().flatten().sum();
-        near(&format!("{what}: biased"), test.ksd2_biased.unwrap_or(f64::NAN), all / (n * n) as f64, error)?;
-        let labels = null::rademacher(n, settings.seed, 20);
+        near(
+            &format!("{what}: biased"),
+            test.found.ksd2_biased.unwrap_or(f64::NAN),
+            all / (n * n) as f64,
+            error,
+        )?;
+        let labels = null::rademacher(n, settings.common.seed, 20);
         for (draw, got) in test.draws.iter().enumerate() {
             let sign =
                 |i: usize| if labels.words[i / 32 * 20 + draw + 1] >> (i % 32) & 1 == 1 { 1.0 } else { -1.0 };
@@ -373,13 +379,17 @@ fn the_difference_is_that_of_two_tests(device: &Device) -> Result<(), Failed> {
     let (z, a, b) = (normal(40, 50, 2, 0.0), normal(41, 40, 2, 0.2), normal(42, 70, 2, 0.5));
     let [z, a, b] = [&z, &a, &b].map(|values| Sample::new(2, values));
     let bandwidth = Bandwidth::Values(vec![1.0]);
-    let settings = closer::Settings { bandwidth: bandwidth.clone(), ..Default::default() };
+    let settings = CloserSettings { bandwidth: bandwidth.clone(), ..Default::default() };
     let test = closer(device, [z, a, b], &settings, &mut |_| {})?;
-    let settings = Settings { bandwidth, permutations: 1, ..Default::default() };
-    let mmd2 = |y| two_sample(device, [z, y], &settings, &mut |_| {}).map(|test| test.mmd2_unbiased);
-    near("MMD^2 to A", test.mmd2_a, mmd2(a)?, 1e-7)?;
-    near("MMD^2 to B", test.mmd2_b, mmd2(b)?, 1e-7)?;
-    near("difference", test.difference, test.mmd2_a - test.mmd2_b, 1e-12)
+    let settings = TwoSampleSettings {
+        bandwidth,
+        common: Common { permutations: 1, ..Common::default() },
+        ..Default::default()
+    };
+    let mmd2 = |y| two_sample(device, [z, y], &settings, &mut |_| {}).map(|test| test.found.mmd2_unbiased);
+    near("MMD^2 to A", test.found.mmd2_a, mmd2(a)?, 1e-7)?;
+    near("MMD^2 to B", test.found.mmd2_b, mmd2(b)?, 1e-7)?;
+    near("difference", test.found.difference, test.found.mmd2_a - test.found.mmd2_b, 1e-12)
 }
 
 /// E HSIC = 0 under independence, E KSD^2 = 0 under the model: within 4 standard errors.
@@ -391,20 +401,26 @@ fn unbiased_estimates_have_mean_zero(device: &Device) -> Result<(), Failed> {
     for repetition in 0..REPETITIONS {
         let (x, y) = (normal(1000 + 2 * repetition, 30, 1, 0.0), normal(1001 + 2 * repetition, 30, 2, 0.0));
         let one = Bandwidth::Values(vec![1.0]);
-        let settings = independence::Settings {
-            permutations: 1,
+        let settings = IndependenceSettings {
             bandwidths: [one.clone(), one.clone()],
+            common: Common { permutations: 1, ..Common::default() },
             ..Default::default()
         };
         let samples = [Sample::new(1, &x), Sample::new(2, &y)];
-        hsic.push(independence(device, samples, &settings, &mut |_| {})?.hsic_unbiased.unwrap_or(f64::NAN));
+        hsic.push(
+            independence(device, samples, &settings, &mut |_| {})?.found.hsic_unbiased.unwrap_or(f64::NAN),
+        );
         let mut random = Sequence::new(6, Stream::Data, repetition);
         let drawn = density.sample(30, &mut random).ok_or("the model can be drawn from")?;
         for family in [Family::Gaussian, Family::Imq] {
-            let settings =
-                fit::Settings { family, bandwidth: one.clone(), permutations: 1, ..Default::default() };
+            let settings = FitSettings {
+                family,
+                bandwidth: one.clone(),
+                common: Common { permutations: 1, ..wild() },
+                ..Default::default()
+            };
             let test = fit(device, Sample::new(1, &drawn), candidate(&density), &settings, &mut |_| {})?;
-            ksd.push(test.ksd2_unbiased);
+            ksd.push(test.found.ksd2_unbiased);
         }
     }
     for (name, values) in [("HSIC", hsic), ("KSD^2", ksd)] {
@@ -423,7 +439,7 @@ fn unbiased_estimates_have_mean_zero(device: &Device) -> Result<(), Failed> {
 /// about sqrt(2 / 1500) = 4 %; three of that.
 fn the_variance_of_a_difference_is_that_of_repetitions(device: &Device) -> Result<(), Failed> {
     const REPETITIONS: u32 = 1500;
-    let settings = closer::Settings { bandwidth: Bandwidth::Values(vec![1.0]), ..Default::default() };
+    let settings = CloserSettings { bandwidth: Bandwidth::Values(vec![1.0]), ..Default::default() };
     for (n, l, m, shifts) in [(20, 30, 25, [0.5, 0.8]), (25, 20, 40, [0.3, -0.3])] {
         let (mut differences, mut variances) = (Vec::new(), Vec::new());
         for repetition in 0..REPETITIONS {
@@ -433,8 +449,8 @@ fn the_variance_of_a_difference_is_that_of_repetitions(device: &Device) -> Resul
             let b = normal(seed + 2, m, 1, shifts[1]);
             let samples = [&z, &a, &b].map(|values| Sample::new(1, values));
             let test = closer(device, samples, &settings, &mut |_| {})?;
-            differences.push(test.difference);
-            variances.push(test.standard_error.powi(2));
+            differences.push(test.found.difference);
+            variances.push(test.found.standard_error.powi(2));
         }
         let count = f64::from(REPETITIONS);
         let mean = differences.iter().sum::<f64>() / count;
@@ -478,16 +494,14 @@ fn few(limits: [f64; 2]) -> (u32, [f64; 2]) {
 }
 
 fn level_of_independence(device: &Device) -> Result<(), Failed> {
-    use independence::Null::{Exact, Gamma, Wild};
+    use Null::{Exact, Gamma, Wild};
     for (null, limits) in [(Exact, EXACT), (Gamma, CAREFUL), (Wild, CAREFUL)] {
         rejections(&format!("independence, {null:?}"), LEVEL_REPETITIONS, limits, |repetition| {
             let x = normal(20_000 + 2 * repetition, 60, 2, 0.0);
             let y = normal(20_001 + 2 * repetition, 60, 1, 0.0);
-            let settings = independence::Settings {
-                null,
-                permutations: 199,
-                seed: u64::from(repetition),
+            let settings = IndependenceSettings {
                 bandwidths: [Bandwidth::Values(vec![1.5]), Bandwidth::Values(vec![1.0])],
+                common: Common { null, permutations: 199, seed: u64::from(repetition), ..Common::default() },
                 ..Default::default()
             };
             let samples = [Sample::new(2, &x), Sample::new(1, &y)];
@@ -504,11 +518,9 @@ fn level_of_fit(device: &Device) -> Result<(), Failed> {
         let mut random = Sequence::new(7, Stream::Data, repetition);
         let drawn = density.sample(60, &mut random).unwrap_or_default();
         let sample = Sample::new(2, &drawn);
-        let settings = fit::Settings {
-            null,
-            permutations: 199,
-            seed: u64::from(repetition),
+        let settings = FitSettings {
             bandwidth: kernel.clone(),
+            common: Common { null, permutations: 199, seed: u64::from(repetition), ..Common::default() },
             ..Default::default()
         };
         let fitted = refit.map(|refit| refit(sample, 0)).transpose()?;
@@ -516,26 +528,22 @@ fn level_of_fit(device: &Device) -> Result<(), Failed> {
         let candidate = Candidate { name: "model", density, refit };
         Ok(fit(device, sample, candidate, &settings, &mut |_| {})?.p.reject)
     };
-    rejections("fit, wild", LEVEL_REPETITIONS, CAREFUL, |repetition| {
-        test(fit::Null::Wild, repetition, None)
-    })?;
+    rejections("fit, wild", LEVEL_REPETITIONS, CAREFUL, |repetition| test(Null::Wild, repetition, None))?;
     let (repetitions, limits) = few(EXACT);
     rejections("fit, parametric", repetitions, limits, |repetition| {
-        test(fit::Null::Parametric, repetition, None)
+        test(Null::Parametric, repetition, None)
     })?;
     let refit = |sample: Sample<'_>, _: u64| -> Outcome<Box<dyn Density>> {
-        Ok(Box::new(mixtures::gaussian_mixture(sample, &mixtures::Settings::default())?.mixture))
+        Ok(Box::new(mixtures::gaussian_mixture(sample, &mixtures::MixtureSettings::default())?.mixture))
     };
     rejections("fit, parametric, fitted", repetitions, limits, |repetition| {
-        test(fit::Null::Parametric, repetition, Some(&refit))
+        test(Null::Parametric, repetition, Some(&refit))
     })?;
-    rejections("fit, wild, fitted", 400, [0.0, 0.02], |repetition| {
-        test(fit::Null::Wild, repetition, Some(&refit))
-    })
+    rejections("fit, wild, fitted", 400, [0.0, 0.02], |repetition| test(Null::Wild, repetition, Some(&refit)))
 }
 
 fn level_of_aggregated_tests(device: &Device) -> Result<(), Failed> {
-    use aggregate::{Combine, Null};
+    use aggregate::Combine;
     for (combine, null) in
         [Combine::Agg, Combine::Fuse].into_iter().flat_map(|how| [(how, Null::Exact), (how, Null::Wild)])
     {
@@ -546,14 +554,16 @@ fn level_of_aggregated_tests(device: &Device) -> Result<(), Failed> {
             |repetition| {
                 let x = normal(40_000 + 2 * repetition, 50, 2, 0.0);
                 let y = normal(40_001 + 2 * repetition, 50, 2, 0.0);
-                let settings = aggregate::Settings {
+                let settings = AggregateSettings {
                     families: vec![Family::Gaussian, Family::Laplace],
                     bandwidth: Some(Bandwidth::Values(vec![0.5, 1.0, 2.0])),
                     combine,
-                    null,
-                    permutations: 199,
-                    seed: u64::from(repetition),
-                    ..Default::default()
+                    common: Common {
+                        null,
+                        permutations: 199,
+                        seed: u64::from(repetition),
+                        ..Common::default()
+                    },
                 };
                 let samples = [Sample::new(2, &x), Sample::new(2, &y)];
                 Ok(aggregate::aggregate(device, samples, &settings, &mut |_| {})?.p.reject)
@@ -564,7 +574,7 @@ fn level_of_aggregated_tests(device: &Device) -> Result<(), Failed> {
 }
 
 fn level_of_aggregated_independence(device: &Device) -> Result<(), Failed> {
-    use independence::Null::{Exact, Wild};
+    use Null::{Exact, Wild};
     for null in [Exact, Wild] {
         rejections(
             &format!("aggregated independence, {null:?}"),
@@ -573,11 +583,14 @@ fn level_of_aggregated_independence(device: &Device) -> Result<(), Failed> {
             |repetition| {
                 let x = normal(50_000 + 2 * repetition, 50, 2, 0.0);
                 let y = normal(50_001 + 2 * repetition, 50, 1, 0.0);
-                let settings = independence::Settings {
-                    null,
-                    permutations: 199,
-                    seed: u64::from(repetition),
+                let settings = IndependenceSettings {
                     bandwidths: [Bandwidth::Values(vec![0.5, 2.0]), Bandwidth::Values(vec![0.3, 1.0])],
+                    common: Common {
+                        null,
+                        permutations: 199,
+                        seed: u64::from(repetition),
+                        ..Common::default()
+                    },
                     ..Default::default()
                 };
                 let samples = [Sample::new(2, &x), Sample::new(1, &y)];
@@ -589,7 +602,7 @@ fn level_of_aggregated_independence(device: &Device) -> Result<(), Failed> {
 }
 
 fn level_of_aggregated_fit(device: &Device) -> Result<(), Failed> {
-    use fit::Null::{Parametric, Wild};
+    use Null::{Parametric, Wild};
     let density = model(&[0.0, 1.0], &[1.0, 2.0]);
     let (repetitions, limits) = few(EXACT);
     for (null, repetitions, limits) in [(Wild, LEVEL_REPETITIONS, CAREFUL), (Parametric, repetitions, limits)]
@@ -597,12 +610,10 @@ fn level_of_aggregated_fit(device: &Device) -> Result<(), Failed> {
         rejections(&format!("aggregated fit, {null:?}"), repetitions, limits, |repetition| {
             let mut random = Sequence::new(8, Stream::Data, repetition);
             let drawn = density.sample(50, &mut random).unwrap_or_default();
-            let settings = fit::Settings {
+            let settings = FitSettings {
                 family: Family::Imq,
-                null,
-                permutations: 199,
-                seed: u64::from(repetition),
                 bandwidth: Bandwidth::Values(vec![0.3, 1.0, 3.0]),
+                common: Common { null, permutations: 199, seed: u64::from(repetition), ..Common::default() },
                 ..Default::default()
             };
             let sample = Sample::new(2, &drawn);
@@ -616,7 +627,7 @@ fn level_of_aggregated_fit(device: &Device) -> Result<(), Failed> {
 
 /// A and B on either side of Z, at the same distance, which is not 0.
 fn level_of_closer(device: &Device) -> Result<(), Failed> {
-    let settings = closer::Settings { bandwidth: Bandwidth::Values(vec![1.0]), ..Default::default() };
+    let settings = CloserSettings { bandwidth: Bandwidth::Values(vec![1.0]), ..Default::default() };
     rejections("closer", LEVEL_REPETITIONS, CAREFUL, |repetition| {
         let seed = 30_000 + 3 * repetition;
         let (z, a, b) =
@@ -630,8 +641,11 @@ fn level_of_closer(device: &Device) -> Result<(), Failed> {
 /// claimed as often as the level says, on both sides together.
 fn level_of_better(device: &Device) -> Result<(), Failed> {
     let models = [-0.5, 0.5].map(|mean| model(&[mean], &[1.0]));
-    let settings =
-        fit::Settings { bandwidth: Bandwidth::Values(vec![1.0]), permutations: 1, ..Default::default() };
+    let settings = FitSettings {
+        bandwidth: Bandwidth::Values(vec![1.0]),
+        common: Common { permutations: 1, ..wild() },
+        ..Default::default()
+    };
     rejections("better of two models", LEVEL_REPETITIONS, CAREFUL, |repetition| {
         let drawn = normal(70_000 + repetition, 100, 1, 0.0);
         let test = |model| fit(device, Sample::new(1, &drawn), candidate(model), &settings, &mut |_| {});
@@ -647,11 +661,10 @@ fn level_with_a_chosen_bandwidth(device: &Device) -> Result<(), Failed> {
         let (x, y) =
             (normal(50_000 + 2 * repetition, 60, 2, 0.0), normal(50_001 + 2 * repetition, 50, 2, 0.0));
         let samples = [Sample::new(2, &x), Sample::new(2, &y)];
-        let settings = Settings {
+        let settings = TwoSampleSettings {
             split: true,
-            permutations: 199,
-            seed: u64::from(repetition),
             bandwidth: bandwidth.clone(),
+            common: Common { permutations: 199, seed: u64::from(repetition), ..Common::default() },
             ..Default::default()
         };
         Ok(two_sample(device, samples, &settings, &mut |_| {})?.p.reject)
@@ -660,11 +673,10 @@ fn level_with_a_chosen_bandwidth(device: &Device) -> Result<(), Failed> {
     rejections("fit, chosen bandwidth", LEVEL_REPETITIONS, CAREFUL, |repetition| {
         let mut random = Sequence::new(8, Stream::Data, repetition);
         let drawn = density.sample(100, &mut random).unwrap_or_default();
-        let settings = fit::Settings {
+        let settings = FitSettings {
             split: true,
-            permutations: 199,
-            seed: u64::from(repetition),
             bandwidth: bandwidth.clone(),
+            common: Common { permutations: 199, seed: u64::from(repetition), ..wild() },
             ..Default::default()
         };
         Ok(fit(device, Sample::new(2, &drawn), candidate(&density), &settings, &mut |_| {})?.p.reject)
@@ -680,28 +692,45 @@ fn the_chosen_bandwidth_is_the_most_powerful(device: &Device) -> Result<(), Fail
     let (x, y) = (groups(70, 200, 0.3), groups(71, 200, 0.9));
     let samples = [Sample::new(1, &x), Sample::new(1, &y)];
     let run = |split| {
-        let settings = Settings { split, ..Default::default() };
+        let settings = TwoSampleSettings { split, ..Default::default() };
         two_sample(device, samples, &settings, &mut |_| {})
     };
     let (median, chosen) = (run(false)?, run(true)?);
-    if median.p.reject || !chosen.p.reject || chosen.bandwidths[0] > 0.1 * median.bandwidths[0] {
-        return Err(
-            format!("{:?} {:?} {:?} {:?}", median.p, median.bandwidths, chosen.p, chosen.bandwidths).into()
-        );
+    if median.p.reject
+        || !chosen.p.reject
+        || chosen.found.kernel.bandwidths[0] > 0.1 * median.found.kernel.bandwidths[0]
+    {
+        return Err(format!(
+            "{:?} {:?} {:?} {:?}",
+            median.p, median.found.kernel.bandwidths, chosen.p, chosen.found.kernel.bandwidths
+        )
+        .into());
     }
-    if [chosen.n, chosen.m] != [100, 100] || !chosen.bandwidth_rule.contains("of 11") {
-        return Err(format!("{} and {} points, {}", chosen.n, chosen.m, chosen.bandwidth_rule).into());
+    if [chosen.found.n, chosen.found.m] != [100, 100] || !chosen.found.kernel.bandwidth_rule.contains("of 11")
+    {
+        return Err(format!(
+            "{} and {} points, {}",
+            chosen.found.n, chosen.found.m, chosen.found.kernel.bandwidth_rule
+        )
+        .into());
     }
     // The model's groups are as wide as those of Y.
     let places: Vec<Vec<f64>> = (0..5).map(|i| vec![10.0 * f64::from(i)]).collect();
     let groups = GaussianMixture::new(vec![0.2; 5], places, vec![Covariance::Diagonal(vec![0.81]); 5])?;
     let run = |split| {
-        let settings = fit::Settings { split, ..Default::default() };
+        let settings = FitSettings { split, ..Default::default() };
         fit(device, samples[0], candidate(&groups), &settings, &mut |_| {})
     };
     let (median, chosen) = (run(false)?, run(true)?);
-    if !chosen.p.reject || chosen.bandwidths[0] > 0.2 * median.bandwidths[0] || chosen.n != 100 {
-        return Err(format!("{:?} {:?} {:?}", chosen.p, chosen.bandwidths, median.bandwidths).into());
+    if !chosen.p.reject
+        || chosen.found.kernel.bandwidths[0] > 0.2 * median.found.kernel.bandwidths[0]
+        || chosen.found.n != 100
+    {
+        return Err(format!(
+            "{:?} {:?} {:?}",
+            chosen.p, chosen.found.kernel.bandwidths, median.found.kernel.bandwidths
+        )
+        .into());
     }
     Ok(())
 }
@@ -712,7 +741,10 @@ fn what_is_there_is_found(device: &Device) -> Result<(), Failed> {
     let y: Vec<f64> = x.iter().zip(&noise).map(|(x, e)| x * x + 0.5 * e).collect();
     let samples = [Sample::new(1, &x), Sample::new(1, &y)];
     let exact = independence(device, samples, &Default::default(), &mut |_| {})?;
-    let gamma = independence::Settings { null: independence::Null::Gamma, ..Default::default() };
+    let gamma = IndependenceSettings {
+        common: Common { null: Null::Gamma, ..Common::default() },
+        ..Default::default()
+    };
     let gamma = independence(device, samples, &gamma, &mut |_| {})?;
     if exact.p.p_value > 0.001 || gamma.p.p_value > 1e-6 {
         return Err(format!("x and x^2: p {} and {}", exact.p.p_value, gamma.p.p_value).into());
@@ -735,7 +767,7 @@ fn what_is_there_is_found(device: &Device) -> Result<(), Failed> {
         &Default::default(),
         &mut |_| {},
     )?;
-    if test.closer != Some(Which::B) {
+    if test.found.closer != Some(Side::B) {
         return Err(format!("{test:?}").into());
     }
     Ok(())
@@ -747,22 +779,27 @@ fn each_kernel_of_an_aggregated_test_is_a_test_of_its_own(device: &Device) -> Re
     let samples = [Sample::new(2, &x), Sample::new(2, &y)];
     let bandwidth = Bandwidth::Values(vec![0.3, 1.0, 4.0]);
     let families = vec![Family::Laplace, Family::Gaussian];
-    let settings =
-        aggregate::Settings { families, bandwidth: Some(bandwidth), permutations: 199, ..Default::default() };
+    let settings = AggregateSettings {
+        families,
+        bandwidth: Some(bandwidth),
+        common: Common { permutations: 199, ..Common::default() },
+        ..Default::default()
+    };
     let test = aggregate::aggregate(device, samples, &settings, &mut |_| {})?;
-    if test.kernels.len() != 6 {
-        return Err(format!("{} kernels", test.kernels.len()).into());
+    if test.found.kernels.len() != 6 {
+        return Err(format!("{} kernels", test.found.kernels.len()).into());
     }
     let mut seen = std::collections::HashSet::new();
-    for row in &test.kernels {
-        let settings = Settings {
-            family: row.kernel,
-            bandwidth: Bandwidth::Values(vec![row.bandwidth]),
-            permutations: 199,
+    for row in &test.found.kernels {
+        let (family, bandwidth) = row.kernels[0];
+        let settings = TwoSampleSettings {
+            family,
+            bandwidth: Bandwidth::Values(vec![bandwidth]),
+            common: Common { permutations: 199, ..Common::default() },
             ..Default::default()
         };
         let alone = two_sample(device, samples, &settings, &mut |_| {})?;
-        near("MMD^2", row.mmd2, alone.statistic, 1e-12)?;
+        near("MMD^2", row.value, alone.statistic, 1e-12)?;
         near("p", row.p_value, alone.p.p_value, 1e-12)?;
         seen.insert(alone.p.exceedances);
     }
@@ -794,38 +831,33 @@ fn each_pair_of_kernels_is_a_test_of_independence_of_its_own(device: &Device) ->
     let y: Vec<f64> = (0..60).map(|i| 100.0 * (noise[i] + 0.4 * x[2 * i])).collect();
     let samples = [Sample::new(2, &x), Sample::new(1, &y)];
     let widths = [vec![0.4, 1.0, 3.0], vec![30.0, 120.0]];
-    for null in [independence::Null::Exact, independence::Null::Wild] {
-        let settings = |bandwidths: [Vec<f64>; 2]| independence::Settings {
+    for null in [Null::Exact, Null::Wild] {
+        let settings = |bandwidths: [Vec<f64>; 2]| IndependenceSettings {
             families: [Family::Gaussian, Family::Laplace],
             bandwidths: bandwidths.map(Bandwidth::Values),
-            permutations: 199,
-            null,
-            ..Default::default()
+            common: Common { permutations: 199, null, ..Common::default() },
         };
         let test =
             aggregate::independence::aggregate(device, samples, &settings(widths.clone()), &mut |_| {})?;
         let mut alone = Vec::new();
         for &a in &widths[0] {
             for &b in &widths[1] {
-                let row = &test.kernels[alone.len()];
-                let named = (row.kernel_x, row.bandwidth_x, row.kernel_y, row.bandwidth_y);
-                if named != (Family::Gaussian, a, Family::Laplace, b) {
-                    return Err(format!("row {} is {named:?}", alone.len()).into());
+                let row = &test.found.kernels[alone.len()];
+                if row.kernels != [(Family::Gaussian, a), (Family::Laplace, b)] {
+                    return Err(format!("row {} is {:?}", alone.len(), row.kernels).into());
                 }
                 let one = independence(device, samples, &settings([vec![a], vec![b]]), &mut |_| {})?;
                 alone.push((one.statistic, one.p.p_value));
             }
         }
-        let rows: Vec<_> = test.kernels.iter().map(|row| (row.hsic, row.p_value)).collect();
+        let rows: Vec<_> = test.found.kernels.iter().map(|row| (row.value, row.p_value)).collect();
         rows_are(&rows, &alone, 4)?;
-        if (test.p.null, test.p.permutations)
-            != (if null == independence::Null::Wild { "wild" } else { "exact" }, 199)
-        {
+        if (test.p.null, test.p.permutations) != (if null == Null::Wild { "wild" } else { "exact" }, 199) {
             return Err(format!("{:?}", test.p).into());
         }
     }
     // Labels have one kernel, numbers those that are asked for, from their own distances.
-    let settings = independence::Settings {
+    let settings = IndependenceSettings {
         families: [Family::Delta, Family::Gaussian],
         bandwidths: [Family::Delta, Family::Gaussian].map(aggregate::independence::bandwidths),
         ..Default::default()
@@ -833,9 +865,13 @@ fn each_pair_of_kernels_is_a_test_of_independence_of_its_own(device: &Device) ->
     let signs: Vec<f64> = x.iter().map(|x| x.signum()).collect();
     let samples = [Sample::new(2, &signs), Sample::new(1, &y)];
     let test = aggregate::independence::aggregate(device, samples, &settings, &mut |_| {})?;
-    let of_y = &test.y.bandwidths;
-    if test.kernels.len() != 5 || of_y[2] < 50.0 || of_y[4] != 4.0 * of_y[2] || of_y[0] != 0.25 * of_y[2] {
-        return Err(format!("{:?}", test.kernels).into());
+    let of_y = &test.found.y.kernel.bandwidths;
+    if test.found.kernels.len() != 5
+        || of_y[2] < 50.0
+        || of_y[4] != 4.0 * of_y[2]
+        || of_y[0] != 0.25 * of_y[2]
+    {
+        return Err(format!("{:?}", test.found.kernels).into());
     }
     Ok(())
 }
@@ -844,12 +880,11 @@ fn each_bandwidth_is_a_test_of_fit_of_its_own(device: &Device) -> Result<(), Fai
     let x = normal(86, 70, 2, 0.2);
     let (sample, density) = (Sample::new(2, &x), model(&[0.0, 0.0], &[1.0, 1.0]));
     let widths = vec![0.1, 0.5, 1.5, 6.0];
-    for null in [fit::Null::Wild, fit::Null::Parametric] {
-        let settings = |widths: Vec<f64>| fit::Settings {
+    for null in [Null::Wild, Null::Parametric] {
+        let settings = |widths: Vec<f64>| FitSettings {
             family: Family::Imq,
             bandwidth: Bandwidth::Values(widths),
-            permutations: 199,
-            null,
+            common: Common { permutations: 199, null, ..Common::default() },
             ..Default::default()
         };
         let candidate = candidate(&density);
@@ -858,13 +893,13 @@ fn each_bandwidth_is_a_test_of_fit_of_its_own(device: &Device) -> Result<(), Fai
         let mut alone = Vec::new();
         for &width in &widths {
             let one = fit(device, sample, candidate, &settings(vec![width]), &mut |_| {})?;
-            alone.push((one.ksd2_unbiased, one.p.p_value));
+            alone.push((one.found.ksd2_unbiased, one.p.p_value));
         }
-        let rows: Vec<_> = test.kernels.iter().map(|row| (row.ksd2, row.p_value)).collect();
+        let rows: Vec<_> = test.found.kernels.iter().map(|row| (row.value, row.p_value)).collect();
         rows_are(&rows, &alone, 3)?;
-        let named: Vec<f64> = test.kernels.iter().map(|row| row.bandwidth).collect();
-        if named != widths || test.name != "model" {
-            return Err(format!("{:?}", test.kernels).into());
+        let named: Vec<f64> = test.found.kernels.iter().map(|row| row.kernels[0].1).collect();
+        if named != widths || test.found.name != "model" {
+            return Err(format!("{:?}", test.found.kernels).into());
         }
     }
     Ok(())
@@ -879,13 +914,13 @@ fn tiny_bandwidths_lose_no_digits(device: &Device) -> Result<(), Failed> {
     let (sample, density) = (Sample::new(d, &x), model(&vec![0.0; d], &vec![1.0; d]));
     for exponent in [-20, -10, -5, 0] {
         let width = 6.0 * 2f64.powi(exponent);
-        let settings = fit::Settings {
+        let settings = FitSettings {
             family: Family::Imq,
             bandwidth: Bandwidth::Values(vec![width]),
-            permutations: 1,
+            common: Common { permutations: 1, ..wild() },
             ..Default::default()
         };
-        let got = fit(device, sample, candidate(&density), &settings, &mut |_| {})?.ksd2_unbiased;
+        let got = fit(device, sample, candidate(&density), &settings, &mut |_| {})?.found.ksd2_unbiased;
         let q = 1.0 / (width * width);
         let (mut sum, mut sizes) = (0.0, 0.0);
         for (i, j) in (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).filter(|(i, j)| i != j) {
@@ -912,20 +947,22 @@ fn small_scales_are_seen_by_many_kernels_alone(device: &Device) -> Result<(), Fa
     let x: Vec<f64> = (0..300).map(|_| random.uniform_f64()).collect();
     let y: Vec<f64> = x.iter().map(|x| (50.0 * x).sin() + 0.3 * random.normal_f64()).collect();
     let samples = [Sample::new(1, &x), Sample::new(1, &y)];
-    for null in [independence::Null::Exact, independence::Null::Wild] {
-        let settings = independence::Settings { null, ..Default::default() };
+    for null in [Null::Exact, Null::Wild] {
+        let settings =
+            IndependenceSettings { common: Common { null, ..Common::default() }, ..Default::default() };
         let median = independence(device, samples, &settings, &mut |_| {})?;
         let factors = Bandwidth::Rule(elbo::statistic::Rule::Median, vec![0.0625, 0.25, 1.0, 4.0]);
-        let settings = independence::Settings { bandwidths: [factors.clone(), factors], ..settings };
+        let settings = IndependenceSettings { bandwidths: [factors.clone(), factors], ..settings };
         let many = aggregate::independence::aggregate(device, samples, &settings, &mut |_| {})?;
-        let narrow = many.kernels.iter().filter(|row| row.reject == Some(true)).map(|row| row.bandwidth_x);
+        let narrow =
+            many.found.kernels.iter().filter(|row| row.reject == Some(true)).map(|row| row.kernels[0].1);
         let widest = narrow.fold(0.0, f64::max);
         if median.p.reject
             || !many.p.reject
-            || !(0.0..median.x.bandwidths[0]).contains(&widest)
+            || !(0.0..median.found.x.kernel.bandwidths[0]).contains(&widest)
             || widest == 0.0
         {
-            let message = format!("p {} and {}, {:?}", median.p.p_value, many.p.p_value, many.kernels);
+            let message = format!("p {} and {}, {:?}", median.p.p_value, many.p.p_value, many.found.kernels);
             return Err(message.into());
         }
     }
@@ -933,10 +970,10 @@ fn small_scales_are_seen_by_many_kernels_alone(device: &Device) -> Result<(), Fa
     let x: Vec<f64> = normal(87, 2000, 1, 0.0).into_iter().filter(|x| (20.0 * x).sin() > -0.7).collect();
     let (sample, density) = (Sample::new(1, &x), model(&[0.0], &[1.0]));
     let median = fit(device, sample, candidate(&density), &Default::default(), &mut |_| {})?;
-    let settings = fit::Settings { bandwidth: aggregate::fit::bandwidths(), ..Default::default() };
+    let settings = FitSettings { bandwidth: aggregate::fit::bandwidths(), ..Default::default() };
     let many = aggregate::fit::aggregate(device, sample, candidate(&density), &settings, &mut |_| {})?;
-    if median.p.reject || !many.p.reject || many.kernels.len() != 10 {
-        let message = format!("p {} and {}, {:?}", median.p.p_value, many.p.p_value, many.kernels);
+    if median.p.reject || !many.p.reject || many.found.kernels.len() != 10 {
+        let message = format!("p {} and {}, {:?}", median.p.p_value, many.p.p_value, many.found.kernels);
         return Err(message.into());
     }
     Ok(())
@@ -949,30 +986,46 @@ fn no_p_value_is_zero(device: &Device) -> Result<(), Failed> {
     let [x, y, twice] = [&x, &y, &twice].map(|values| Sample::new(1, values));
     let density = model(&[9.0], &[1.0]);
     let mut ps = Vec::new();
-    for null in [null::Null::Exact, null::Null::Binned, null::Null::Wild] {
-        let settings = Settings { null, permutations: 99, ..Default::default() };
+    for null in [Null::Exact, Null::Binned, Null::Wild] {
+        let settings = TwoSampleSettings {
+            common: Common { null, permutations: 99, ..Common::default() },
+            ..Default::default()
+        };
         ps.push(two_sample(device, [x, y], &settings, &mut |_| {})?.p);
     }
-    for null in [aggregate::Null::Exact, aggregate::Null::Wild] {
+    for null in [Null::Exact, Null::Wild] {
         for combine in [aggregate::Combine::Agg, aggregate::Combine::Fuse] {
-            let settings = aggregate::Settings { null, combine, permutations: 99, ..Default::default() };
+            let settings = AggregateSettings {
+                combine,
+                common: Common { null, permutations: 99, ..Common::default() },
+                ..Default::default()
+            };
             ps.push(aggregate::aggregate(device, [x, y], &settings, &mut |_| {})?.p);
         }
     }
-    for null in [independence::Null::Exact, independence::Null::Wild] {
-        let settings = independence::Settings { null, permutations: 99, ..Default::default() };
+    for null in [Null::Exact, Null::Wild] {
+        let settings = IndependenceSettings {
+            common: Common { null, permutations: 99, ..Common::default() },
+            ..Default::default()
+        };
         ps.push(independence(device, [x, twice], &settings, &mut |_| {})?.p);
         ps.push(aggregate::independence::aggregate(device, [x, twice], &settings, &mut |_| {})?.p);
     }
-    for null in [fit::Null::Wild, fit::Null::Parametric] {
-        let settings = fit::Settings { null, permutations: 99, ..Default::default() };
+    for null in [Null::Wild, Null::Parametric] {
+        let settings = FitSettings {
+            common: Common { null, permutations: 99, ..Common::default() },
+            ..Default::default()
+        };
         ps.push(fit(device, x, candidate(&density), &settings, &mut |_| {})?.p);
         ps.push(aggregate::fit::aggregate(device, x, candidate(&density), &settings, &mut |_| {})?.p);
     }
     for p in &ps {
         near(&format!("p, {}", p.null), p.p_value, 0.01, 1e-15)?;
     }
-    let settings = independence::Settings { null: independence::Null::Gamma, ..Default::default() };
+    let settings = IndependenceSettings {
+        common: Common { null: Null::Gamma, ..Common::default() },
+        ..Default::default()
+    };
     let gamma = independence(device, [x, twice], &settings, &mut |_| {})?.p;
     let closer = closer(device, [x, y, twice], &Default::default(), &mut |_| {})?.p;
     for p in [gamma, closer] {
@@ -989,9 +1042,13 @@ fn each_variable_has_its_own_bandwidth(device: &Device) -> Result<(), Failed> {
     let y: Vec<f64> = x.iter().map(|x| 1000.0 * x.abs()).collect();
     let samples = [Sample::new(1, &x), Sample::new(1, &y)];
     let test = independence(device, samples, &Default::default(), &mut |_| {})?;
-    let ratio = test.y.bandwidths[0] / test.x.bandwidths[0];
+    let ratio = test.found.y.kernel.bandwidths[0] / test.found.x.kernel.bandwidths[0];
     if !(100.0..1000.0).contains(&ratio) || !test.p.reject {
-        return Err(format!("bandwidths {:?} and {:?}", test.x.bandwidths, test.y.bandwidths).into());
+        return Err(format!(
+            "bandwidths {:?} and {:?}",
+            test.found.x.kernel.bandwidths, test.found.y.kernel.bandwidths
+        )
+        .into());
     }
     Ok(())
 }
@@ -1004,32 +1061,35 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
     };
     let (x, y) = (normal(60, 10, 1, 0.0), normal(61, 9, 1, 0.0));
     let [x, y] = [&x, &y].map(|values| Sample::new(1, values));
-    let independent = |samples, settings: &independence::Settings| {
+    let independent = |samples, settings: &IndependenceSettings| {
         independence(device, samples, settings, &mut |_| {}).map(|_| ())
     };
-    let defaults = independence::Settings::default();
+    let defaults = IndependenceSettings::default();
     refused("unequal n", independent([x, y], &defaults), "X has 10 rows and Y has 9")?;
     refused("three rows", independent([x.first(3), y.first(3)], &defaults), "at least 4")?;
     let (values, constant) = (normal(63, 10, 1, 0.0), [2.0; 10]);
     let (varied, constant) = (Sample::new(1, &values), Sample::new(1, &constant));
     refused("one class", independent([varied, constant], &defaults), "Y is the same in all 10 rows")?;
     refused("a constant", independent([constant, varied], &defaults), "X is the same in all 10 rows")?;
-    let gamma = independence::Settings {
-        null: independence::Null::Gamma,
+    let gamma = IndependenceSettings {
         families: [Family::Energy, Family::Gaussian],
+        common: Common { null: Null::Gamma, ..Common::default() },
         ..Default::default()
     };
     refused("energy and gamma", independent([x.first(9), y], &gamma), "bounded kernels")?;
-    let pairs = |samples, settings: &independence::Settings| {
+    let pairs = |samples, settings: &IndependenceSettings| {
         aggregate::independence::aggregate(device, samples, settings, &mut |_| {}).map(|_| ())
     };
     refused("many and gamma", pairs([x.first(9), y], &gamma), "needs draws")?;
     refused("many and unequal n", pairs([x, y], &defaults), "X has 10 rows and Y has 9")?;
-    let few = independence::Settings { permutations: 18, ..Default::default() };
+    let few = IndependenceSettings {
+        common: Common { permutations: 18, ..Common::default() },
+        ..Default::default()
+    };
     refused("few draws", pairs([x.first(9), y], &few), "use at least 19")?;
 
     let density = model(&[0.0, 0.0], &[1.0, 1.0]);
-    let fits = |sample, density: &dyn Density, settings: &fit::Settings| {
+    let fits = |sample, density: &dyn Density, settings: &FitSettings| {
         fit(device, sample, candidate(density), settings, &mut |_| {}).map(|_| ())
     };
     refused(
@@ -1037,33 +1097,38 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
         fits(x, &density, &Default::default()),
         "2 dimensions, but the sample has 1 columns",
     )?;
-    let laplace = fit::Settings { family: Family::Laplace, ..Default::default() };
+    let laplace = FitSettings { family: Family::Laplace, ..Default::default() };
     refused("laplace", fits(x, &model(&[0.0], &[1.0]), &laplace), "smooth kernel")?;
-    let given = fit::Settings { split: true, bandwidth: Bandwidth::Values(vec![1.0]), ..Default::default() };
+    let given = FitSettings { split: true, bandwidth: Bandwidth::Values(vec![1.0]), ..Default::default() };
     refused("one bandwidth to choose", fits(x, &model(&[0.0], &[1.0]), &given), "several bandwidths")?;
     let line = model(&[0.0], &[1.0]);
-    let many_fits = |settings: &fit::Settings| {
+    let many_fits = |settings: &FitSettings| {
         aggregate::fit::aggregate(device, x, candidate(&line), settings, &mut |_| {}).map(|_| ())
     };
     refused("many and laplace", many_fits(&laplace), "smooth kernel")?;
-    let few = fit::Settings { permutations: 18, ..Default::default() };
+    let few = FitSettings { common: Common { permutations: 18, ..wild() }, ..Default::default() };
     refused("few draws", many_fits(&few), "use at least 19")?;
     let gamma = elbo::density::Gamma::new(vec![2.0], vec![1.0])?;
     refused("outside of the support", fits(x, &gamma, &Default::default()), "density is zero there")?;
 
-    let alone = fit::Settings { budget: Some(2), null: fit::Null::Parametric, ..Default::default() };
+    let alone = FitSettings {
+        common: Common { budget: Some(2), null: Null::Parametric, ..Common::default() },
+        ..Default::default()
+    };
     refused("a budget of samples of the model", fits(x, &model(&[0.0], &[1.0]), &alone), "--null wild")?;
-    let budget = independence::Settings { budget: Some(2), ..Default::default() };
+    let budget = IndependenceSettings {
+        common: Common { budget: Some(2), ..Common::default() },
+        ..Default::default()
+    };
     refused("a budget of permutations", independent([x.first(9), y], &budget), "--null wild")?;
-    let none = aggregate::Settings {
-        budget: Some(0),
-        null: aggregate::Null::Wild,
+    let none = AggregateSettings {
         bandwidth: Some(Bandwidth::Values(vec![1.0])),
+        common: Common { budget: Some(0), null: Null::Wild, ..AggregateSettings::default().common },
         ..Default::default()
     };
     let outcome = aggregate::aggregate(device, [x.first(9), y], &none, &mut |_| {}).map(|_| ());
     refused("a budget of nothing", outcome, "at least 1")?;
-    let near = fit::Settings { budget: Some(2), ..Default::default() };
+    let near = FitSettings { common: Common { budget: Some(2), ..wild() }, ..Default::default() };
     let right = model(&[0.0], &[1.0]);
     let test = fit(device, x, candidate(&right), &near, &mut |_| {})?;
     refused("two models with a budget", better([&test, &test], 0.05).map(|_| ()), "all pairs")?;
@@ -1117,11 +1182,9 @@ fn a_budget_takes_near_pairs(device: &Device) -> Result<(), Failed> {
         let pairs = (1..=reach.min(n - 1)).map(|r| n - r).sum::<usize>() as f64;
 
         let density = model(&[0.1, 0.0], &[1.2, 1.0]);
-        let settings = fit::Settings {
+        let settings = FitSettings {
             bandwidth: one.clone(),
-            budget: Some(reach),
-            permutations: DRAWS - 1,
-            seed: 3,
+            common: Common { budget: Some(reach), permutations: DRAWS - 1, seed: 3, ..wild() },
             ..Default::default()
         };
         let test = fit(device, samples[0], candidate(&density), &settings, &mut |_| {})?;
@@ -1134,17 +1197,20 @@ fn a_budget_takes_near_pairs(device: &Device) -> Result<(), Failed> {
         let kernel = KernelFunction::new(Family::Gaussian, 1.5);
         let want = near_means(|i, j| stein(&kernel, item(i), item(j)), n, reach, 3, DRAWS);
         // The differences are good to about H^2 = 1e-6 of u, which is below 20 here.
-        check("fit", [vec![test.ksd2_unbiased], test.draws].concat(), want, 2e-5)?;
+        check("fit", [vec![test.found.ksd2_unbiased], test.draws].concat(), want, 2e-5)?;
         near("pairs of fit", test.pairs, pairs, 0.0)?;
 
         // One kernel: the statistic of the aggregated test is its p-value, and MMD^2 is in its row.
-        let settings = aggregate::Settings {
+        let settings = AggregateSettings {
             families: vec![Family::Laplace],
             bandwidth: Some(one.clone()),
-            null: aggregate::Null::Wild,
-            budget: Some(reach),
-            permutations: 39,
-            seed: 3,
+            common: Common {
+                null: Null::Wild,
+                budget: Some(reach),
+                permutations: 39,
+                seed: 3,
+                ..Common::default()
+            },
             ..Default::default()
         };
         let test = aggregate::aggregate(device, samples, &settings, &mut |_| {})?;
@@ -1159,22 +1225,27 @@ fn a_budget_takes_near_pairs(device: &Device) -> Result<(), Failed> {
         };
         let want = near_means(swapped, n, reach, 3, 40);
         // Values up to 2 with 24 bits.
-        near(&format!("MMD^2, n {n}"), test.kernels[0].mmd2, want[0], 4e-7)?;
+        near(&format!("MMD^2, n {n}"), test.found.kernels[0].value, want[0], 4e-7)?;
         let exceedances = want[1..].iter().filter(|v| **v >= want[0]).count();
-        near(&format!("p, n {n}"), test.kernels[0].p_value, (1 + exceedances) as f64 / 40.0, 1e-12)?;
+        near(&format!("p, n {n}"), test.found.kernels[0].p_value, (1 + exceedances) as f64 / 40.0, 1e-12)?;
         near("pairs of compare", test.pairs, 4.0 * pairs, 0.0)?;
 
-        let settings = independence::Settings {
+        let settings = IndependenceSettings {
             families: [Family::Gaussian, Family::Laplace],
             bandwidths: [one.clone(), one.clone()],
-            null: independence::Null::Wild,
-            budget: Some(reach),
-            permutations: DRAWS - 1,
-            seed: 3,
-            ..Default::default()
+            common: Common {
+                null: Null::Wild,
+                budget: Some(reach),
+                permutations: DRAWS - 1,
+                seed: 3,
+                ..Common::default()
+            },
         };
         let test = independence(device, samples, &settings, &mut |_| {})?;
-        if test.hsic_biased.is_some() || test.cka.is_some() || test.distance_correlation.is_some() {
+        if test.found.hsic_biased.is_some()
+            || test.found.cka.is_some()
+            || test.found.distance_correlation.is_some()
+        {
             return Err("an estimate from all pairs with a budget".into());
         }
         let (order, items) = (mixed(n, 3, 2), n / 2);
@@ -1201,16 +1272,17 @@ fn the_largest_budget_takes_all_pairs(device: &Device) -> Result<(), Failed> {
     let bandwidth = Bandwidth::Values(vec![2.0]);
     let density = model(&[0.1; 3], &[1.0; 3]);
     let ksd = |budget| -> Outcome<f64> {
-        let settings =
-            fit::Settings { bandwidth: bandwidth.clone(), budget, permutations: 1, ..Default::default() };
-        Ok(fit(device, samples[0], candidate(&density), &settings, &mut |_| {})?.ksd2_unbiased)
+        let settings = FitSettings {
+            bandwidth: bandwidth.clone(),
+            common: Common { budget, permutations: 1, ..wild() },
+            ..Default::default()
+        };
+        Ok(fit(device, samples[0], candidate(&density), &settings, &mut |_| {})?.found.ksd2_unbiased)
     };
     let hsic = |budget| -> Outcome<f64> {
-        let settings = independence::Settings {
+        let settings = IndependenceSettings {
             bandwidths: [bandwidth.clone(), bandwidth.clone()],
-            null: independence::Null::Wild,
-            budget,
-            permutations: 1,
+            common: Common { null: Null::Wild, budget, permutations: 1, ..Common::default() },
             ..Default::default()
         };
         Ok(independence(device, samples, &settings, &mut |_| {})?.statistic)
@@ -1239,13 +1311,16 @@ fn level_with_a_budget(device: &Device) -> Result<(), Failed> {
     for combine in [aggregate::Combine::Agg, aggregate::Combine::Fuse] {
         rejections(&format!("{combine:?} with a budget"), repetitions, limits, |repetition| {
             let [x, y] = samples(repetition);
-            let settings = aggregate::Settings {
+            let settings = AggregateSettings {
                 bandwidth: Some(bandwidth.clone()),
                 combine,
-                null: aggregate::Null::Wild,
-                budget: Some(REACH),
-                permutations: 199,
-                seed: u64::from(repetition),
+                common: Common {
+                    null: Null::Wild,
+                    budget: Some(REACH),
+                    permutations: 199,
+                    seed: u64::from(repetition),
+                    ..Common::default()
+                },
                 ..Default::default()
             };
             let samples = [Sample::new(2, &x), Sample::new(2, &y)];
@@ -1254,12 +1329,15 @@ fn level_with_a_budget(device: &Device) -> Result<(), Failed> {
     }
     rejections("independence with a budget", repetitions, limits, |repetition| {
         let [x, y] = samples(repetition);
-        let settings = independence::Settings {
+        let settings = IndependenceSettings {
             bandwidths: [bandwidth.clone(), bandwidth.clone()],
-            null: independence::Null::Wild,
-            budget: Some(REACH),
-            permutations: 199,
-            seed: u64::from(repetition),
+            common: Common {
+                null: Null::Wild,
+                budget: Some(REACH),
+                permutations: 199,
+                seed: u64::from(repetition),
+                ..Common::default()
+            },
             ..Default::default()
         };
         let samples = [Sample::new(2, &x), Sample::new(2, &y)];
@@ -1268,11 +1346,9 @@ fn level_with_a_budget(device: &Device) -> Result<(), Failed> {
     let density = model(&[0.0; 2], &[1.0; 2]);
     rejections("fit with a budget", repetitions, limits, |repetition| {
         let [x, _] = samples(repetition);
-        let settings = fit::Settings {
+        let settings = FitSettings {
             bandwidth: bandwidth.clone(),
-            budget: Some(REACH),
-            permutations: 199,
-            seed: u64::from(repetition),
+            common: Common { budget: Some(REACH), permutations: 199, seed: u64::from(repetition), ..wild() },
             ..Default::default()
         };
         Ok(fit(device, Sample::new(2, &x), candidate(&density), &settings, &mut |_| {})?.p.reject)

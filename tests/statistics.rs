@@ -12,9 +12,9 @@ use elbo::program::{Plan, Step};
 use elbo::random::{Sequence, Stream};
 use elbo::statistic::bandwidth::{Bandwidth, Rule, median_distance};
 use elbo::statistic::gram::{Extra, Gram, Labels};
-use elbo::statistic::null::{Null, permutations, signs};
-use elbo::statistic::two_sample::{Estimates, Settings, estimates, incomplete, two_sample};
-use elbo::statistic::{KernelFunction, Sample, witness};
+use elbo::statistic::null::{permutations, signs};
+use elbo::statistic::two_sample::{Estimates, TwoSampleSettings, estimates, incomplete, two_sample};
+use elbo::statistic::{Common, KernelFunction, Null, Outcome, Sample, TwoSample, witness};
 use libtest_mimic::{Arguments, Failed, Trial};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -239,13 +239,12 @@ fn labels_and_bins_are_those_of_plain_loops(device: &Device) -> Result<(), Faile
             Family::Energy => Bandwidth::default(),
             _ => Bandwidth::Values(kernel.bandwidths.clone()),
         };
-        let settings = Settings {
+        let settings = TwoSampleSettings {
             family: kernel.family,
             bandwidth,
             sum: !kernel.mean,
-            permutations: 37,
-            seed,
-            ..Settings::default()
+            common: Common { permutations: 37, seed, ..Common::default() },
+            ..TwoSampleSettings::default()
         };
         let test = two_sample(device, samples, &settings, &mut |_| {})?;
         let labels = permutations([n, m], seed, 0, 38);
@@ -260,7 +259,12 @@ fn labels_and_bins_are_those_of_plain_loops(device: &Device) -> Result<(), Faile
         // Wild: the first points of both samples, paired.
         let pairs = n.min(m);
         let paired = samples.map(|sample| sample.first(pairs));
-        let test = two_sample(device, paired, &Settings { null: Null::Wild, ..settings }, &mut |_| {})?;
+        let test = two_sample(
+            device,
+            paired,
+            &TwoSampleSettings { common: Common { null: Null::Wild, ..settings.common }, ..settings },
+            &mut |_| {},
+        )?;
         let (plain, labels) = (Plain::new(paired, &kernel), signs(pairs, seed, 0, 38));
         for b in 0..38 {
             let w = |i: usize| if label(&labels, pairs, i, b) { 1.0 } else { -1.0 };
@@ -432,10 +436,14 @@ fn medians_are_exact(device: &Device) -> Result<(), Failed> {
 /// Duplicates, constant coordinates, points that all coincide, kernels that are 0 or 1 everywhere.
 fn degenerate_samples(device: &Device) -> Result<(), Failed> {
     let test = |x: &[f64], y: &[f64], bandwidth: Bandwidth| {
-        let settings = Settings { bandwidth, permutations: 19, ..Settings::default() };
+        let settings = TwoSampleSettings {
+            bandwidth,
+            common: Common { permutations: 19, ..Common::default() },
+            ..TwoSampleSettings::default()
+        };
         two_sample(device, [Sample::new(2, x), Sample::new(2, y)], &settings, &mut |_| {})
     };
-    let warned = |result: &elbo::statistic::TwoSample, word: &str| {
+    let warned = |result: &Outcome<TwoSample>, word: &str| {
         assert!(
             result.warnings.iter().any(|w| w.contains(word)),
             "no warning of `{word}`: {:?}",
@@ -445,16 +453,13 @@ fn degenerate_samples(device: &Device) -> Result<(), Failed> {
     let constant = [3.0; 20];
     let same = test(&constant, &constant, Bandwidth::default())?;
     warned(&same, "coincide");
-    assert_eq!((same.mmd2_unbiased, same.p.p_value), (0.0, 1.0), "equal points do not differ");
+    assert_eq!((same.found.mmd2_unbiased, same.p.p_value), (0.0, 1.0), "equal points do not differ");
     // Three in four points coincide: the median distance is 0.
     let mostly: Vec<f64> = (0..40).map(|i| if i % 8 == 0 { f64::from(i) } else { 1.0 }).collect();
     let result = test(&mostly, &mostly, Bandwidth::default())?;
     warned(&result, "many points coincide");
-    assert!(
-        result.bandwidth_rule.starts_with("mean") && result.bandwidths[0] > 0.0,
-        "{}",
-        result.bandwidth_rule
-    );
+    let kernel = &result.found.kernel;
+    assert!(kernel.bandwidth_rule.starts_with("mean") && kernel.bandwidths[0] > 0.0, "{kernel:?}");
     let (x, y) = (normal(1, 10, 2, 0.0), normal(2, 12, 2, 0.0));
     warned(&test(&x, &y, Bandwidth::Values(vec![1e-3]))?, "nearly 0");
     warned(&test(&x, &y, Bandwidth::Values(vec![1e5]))?, "nearly 1");
@@ -465,7 +470,7 @@ fn degenerate_samples(device: &Device) -> Result<(), Failed> {
         test(&far(&x), &far(&y), Bandwidth::default())?,
         test(&near_by(&x), &near_by(&y), Bandwidth::default())?,
     ];
-    near("constant coordinate", a.mmd2_unbiased, b.mmd2_unbiased, 1e-12)?;
+    near("constant coordinate", a.found.mmd2_unbiased, b.found.mmd2_unbiased, 1e-12)?;
     assert_eq!(a.p.p_value, b.p.p_value, "constant coordinate");
     Ok(())
 }
@@ -473,12 +478,15 @@ fn degenerate_samples(device: &Device) -> Result<(), Failed> {
 fn the_same_bits_twice(device: &Device) -> Result<(), Failed> {
     let (x, y) = (normal(1, 300, 3, 0.0), normal(2, 270, 3, 0.1));
     let run = || {
-        let settings = Settings { permutations: 50, ..Settings::default() };
+        let settings = TwoSampleSettings {
+            common: Common { permutations: 50, ..Common::default() },
+            ..TwoSampleSettings::default()
+        };
         two_sample(device, [Sample::new(3, &x), Sample::new(3, &y)], &settings, &mut |_| {})
     };
     let (a, b) = (run()?, run()?);
-    assert_eq!(a.mmd2_unbiased.to_bits(), b.mmd2_unbiased.to_bits());
-    assert_eq!(a.variance.map(f64::to_bits), b.variance.map(f64::to_bits));
+    assert_eq!(a.found.mmd2_unbiased.to_bits(), b.found.mmd2_unbiased.to_bits());
+    assert_eq!(a.found.variance.map(f64::to_bits), b.found.variance.map(f64::to_bits));
     assert_eq!(
         a.draws.iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
         b.draws.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
@@ -568,7 +576,11 @@ fn level(device: &Device, null: Null, [n, m]: [usize; 2], bin: Option<usize>) ->
     let mut rejected = 0;
     for seed in 0..repetitions {
         let (x, y) = (normal(2 * seed, n, 2, 0.0), normal(2 * seed + 1, m + 1, 2, 0.0));
-        let settings = Settings { null, bin, permutations: 199, seed, ..Settings::default() };
+        let settings = TwoSampleSettings {
+            bin,
+            common: Common { null, permutations: 199, seed, ..Common::default() },
+            ..TwoSampleSettings::default()
+        };
         let samples = [Sample::new(2, &x), Sample::new(2, &y[..2 * m])];
         rejected += u32::from(two_sample(device, samples, &settings, &mut |_| {})?.p.reject);
     }
@@ -607,7 +619,10 @@ fn variance_is_that_of_repetitions(device: &Device) -> Result<(), Failed> {
 fn ties_count_as_exceedances(device: &Device) -> Result<(), Failed> {
     let x = [0.0, 1.0, 0.0, 1.0];
     let y = [1.0, 0.0, 1.0, 0.0];
-    let settings = Settings { permutations: 200, ..Settings::default() };
+    let settings = TwoSampleSettings {
+        common: Common { permutations: 200, ..Common::default() },
+        ..TwoSampleSettings::default()
+    };
     let result = two_sample(device, [Sample::new(1, &x), Sample::new(1, &y)], &settings, &mut |_| {})?;
     assert_eq!(result.p.p_value, 1.0, "equal samples are the least extreme labelling");
     assert!(result.p.p_standard_error == 0.0 && !result.p.reject);
@@ -620,8 +635,11 @@ fn sequential_decisions_are_those_of_all_draws(device: &Device) -> Result<(), Fa
         let shift = 0.02 * seed as f64;
         let (x, y) = (normal(2 * seed, 60, 1, 0.0), normal(2 * seed + 1, 50, 1, shift));
         let samples = [Sample::new(1, &x), Sample::new(1, &y)];
-        let all = Settings { permutations: 499, seed, ..Settings::default() };
-        let few = Settings { sequential: true, ..all.clone() };
+        let all = TwoSampleSettings {
+            common: Common { permutations: 499, seed, ..Common::default() },
+            ..TwoSampleSettings::default()
+        };
+        let few = TwoSampleSettings { sequential: true, ..all.clone() };
         let (all, few) = (
             two_sample(device, samples, &all, &mut |_| {})?,
             two_sample(device, samples, &few, &mut |_| {})?,
@@ -636,22 +654,52 @@ fn sequential_decisions_are_those_of_all_draws(device: &Device) -> Result<(), Fa
 
 fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
     let values = normal(1, 12, 2, 0.0);
-    let refused = |x: Sample<'_>, y: Sample<'_>, settings: Settings, word: &str| {
+    let refused = |x: Sample<'_>, y: Sample<'_>, settings: TwoSampleSettings, word: &str| {
         let error = two_sample(device, [x, y], &settings, &mut |_| {}).expect_err(word).to_string();
         assert!(error.contains(word), "{error}");
     };
     let (narrow, wide) = (Sample::new(1, &values), Sample::new(2, &values));
-    let settings = Settings::default;
+    let settings = TwoSampleSettings::default;
     let vast = [0.0, 1.0, 2.0, 1e200];
     refused(Sample::new(1, &vast), narrow, settings(), "too far for 32-bit");
     refused(narrow, wide, settings(), "columns");
     refused(wide.first(1), wide, settings(), "two of each");
-    refused(wide.first(5), wide, Settings { null: Null::Wild, ..settings() }, "one size");
-    refused(wide, wide, Settings { null: Null::Binned, bin: Some(6), ..settings() }, "bins");
-    refused(wide, wide, Settings { permutations: 0, ..settings() }, "permutation");
-    refused(wide, wide, Settings { alpha: 1.0, ..settings() }, "level");
-    refused(wide, wide, Settings { bandwidth: Bandwidth::Values(vec![-1.0]), ..settings() }, "bandwidth");
-    let energy = Settings { family: Family::Energy, bandwidth: Bandwidth::Values(vec![1.0]), ..settings() };
+    refused(
+        wide.first(5),
+        wide,
+        TwoSampleSettings { common: Common { null: Null::Wild, ..settings().common }, ..settings() },
+        "one size",
+    );
+    refused(
+        wide,
+        wide,
+        TwoSampleSettings {
+            bin: Some(6),
+            common: Common { null: Null::Binned, ..settings().common },
+            ..settings()
+        },
+        "bins",
+    );
+    refused(
+        wide,
+        wide,
+        TwoSampleSettings { common: Common { permutations: 0, ..settings().common }, ..settings() },
+        "permutation",
+    );
+    refused(
+        wide,
+        wide,
+        TwoSampleSettings { common: Common { alpha: 1.0, ..settings().common }, ..settings() },
+        "level",
+    );
+    refused(
+        wide,
+        wide,
+        TwoSampleSettings { bandwidth: Bandwidth::Values(vec![-1.0]), ..settings() },
+        "bandwidth",
+    );
+    let energy =
+        TwoSampleSettings { family: Family::Energy, bandwidth: Bandwidth::Values(vec![1.0]), ..settings() };
     refused(wide, wide, energy, "no bandwidth");
     for wrong in ["", "0", "-1", "nan", "medain", "median,mean", "1,median", "2*", "x*median"] {
         assert!(wrong.parse::<Bandwidth>().is_err(), "{wrong:?}");

@@ -1,10 +1,11 @@
 //! `elbo bandwidth`.
 
 use super::output::{json, note, result};
+use super::report::kernel_line;
 use super::sample::{KernelOptions, SAMPLES, same_columns, sample};
 use crate::error::Result;
-use crate::kernel::pairs::Family;
 use crate::statistic::Sample;
+use crate::statistic::test::NamedKernel;
 use clap::Args;
 use serde::Serialize;
 
@@ -18,7 +19,7 @@ use serde::Serialize;
 Examples:
   elbo bandwidth a.npy b.npy
   elbo bandwidth a.npy --kernel laplace --bandwidth mean"))]
-pub(super) struct BandwidthCommand {
+pub(super) struct BandwidthArgs {
     /// The first sample
     x: String,
     /// The second sample, if any
@@ -29,20 +30,19 @@ pub(super) struct BandwidthCommand {
 
 /// The JSON result.
 #[derive(Serialize)]
-struct Report<'a> {
+struct Chosen<'a> {
     n: usize,
     m: usize,
     d: usize,
-    kernel: Family,
-    bandwidths: &'a [f64],
-    bandwidth_rule: &'a str,
-    /// What coordinates are divided by first, with the rule median-per-feature.
+    #[serde(flatten)]
+    kernel: &'a NamedKernel,
+    /// The divisors of the coordinates, with the rule median-per-feature.
     per_feature: Option<&'a [f64]>,
     engine: &'static str,
     adapter: &'a str,
 }
 
-impl BandwidthCommand {
+impl BandwidthArgs {
     pub(super) fn run(&self) -> Result<()> {
         let tables = match &self.y {
             Some(y) => self.kernel.common.read([&self.x, y])?.to_vec(),
@@ -55,29 +55,22 @@ impl BandwidthCommand {
         let device = self.kernel.common.open()?;
         let none = Sample { d: x.columns, values: &[] };
         let samples = [sample(x), tables.get(1).map_or(none, sample)];
-        let KernelOptions { kernel, bandwidth, sum, common } = &self.kernel;
-        let resolved = bandwidth.resolve(&device, samples, *kernel, !sum, common.seed)?;
-        resolved.warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
+        let resolved = self.kernel.resolve(&device, samples)?;
+        let kernel = NamedKernel::from(&resolved);
+        let per_feature = resolved.kernel.coordinates.as_deref();
         if self.kernel.common.json {
-            return json(&Report {
+            return json(&Chosen {
                 n: samples[0].len(),
                 m: samples[1].len(),
                 d: x.columns,
-                kernel: *kernel,
-                bandwidths: &resolved.kernel.bandwidths,
-                bandwidth_rule: &resolved.rule,
-                per_feature: resolved.kernel.coordinates.as_deref(),
+                kernel: &kernel,
+                per_feature,
                 engine: device.info().engine,
                 adapter: &device.info().adapter,
             });
         }
-        match &resolved.kernel.coordinates {
-            Some(coordinates) => {
-                coordinates.iter().for_each(|b| result(format_args!("{b}")));
-            }
-            None => resolved.kernel.bandwidths.iter().for_each(|b| result(format_args!("{b}"))),
-        }
-        note(super::compare::kernel_line(*kernel, &resolved.kernel.bandwidths, &resolved.rule));
+        per_feature.unwrap_or(&kernel.bandwidths).iter().for_each(result);
+        note(kernel_line(&kernel));
         Ok(())
     }
 }

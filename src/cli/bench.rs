@@ -2,6 +2,7 @@
 
 use super::device::DeviceOptions;
 use super::output::{grouped, json, note, result, save, table};
+use super::report::nulls;
 use crate::data;
 use crate::engine::Device;
 use crate::error::Result;
@@ -9,7 +10,8 @@ use crate::measure::kernels::{self, Dispatch};
 use crate::measure::sums::{self, Permutations, Sum};
 use crate::measure::training::{self, Training};
 use crate::measure::{Ceiling, Measurement};
-use crate::statistic::null::Null;
+use crate::statistic::Null;
+use crate::statistic::two_sample::NULLS;
 use crate::train::Submissions;
 use crate::train::config::{Config, DATA};
 use clap::{Args, Subcommand};
@@ -116,6 +118,7 @@ fn optional<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
 /// whole permutation test, everything included. The ceiling is what the device's measured rates of multiplications
 /// with addition and of exponentials allow; MB are those of the engine's buffers.
 #[derive(Args)]
+#[command(mut_arg("null", |arg| nulls(arg, &NULLS)))]
 #[command(after_help = "Examples:
   elbo bench mmd
   elbo bench mmd --n 10000 --m 10000 --d 2,10 --permutations 1000 --engine gpu --json")]
@@ -133,7 +136,7 @@ struct BenchMmd {
     #[arg(long, default_value_t = 0, value_name = "B")]
     permutations: usize,
     /// How they are made
-    #[arg(long, default_value = "exact")]
+    #[arg(long)]
     null: Null,
     #[command(flatten)]
     run: BenchOptions,

@@ -1,31 +1,31 @@
 //! `elbo compare`.
 
-use super::aggregate::Output;
-use super::output::{grouped, json, note, result};
-use super::sample::{KernelOptions, NullPicture, PairBar, SAMPLES, halves, same_columns, sample};
-use crate::data::table::Table;
-use crate::engine::{Device, Info};
-use crate::error::{Error, Result};
+use super::output::{grouped, result, warn};
+use super::report::{
+    DrawOptions, Report, SMALLEST, VerdictOptions, Words, decision, kernel_line, nats, nulls, print_p_value,
+    print_rows, print_samples, watch,
+};
+use super::sample::{KernelOptions, SAMPLES, halves, same_columns, sample};
+use crate::engine::Device;
+use crate::error::Result;
 use crate::kernel::pairs::Family;
-use crate::statistic::aggregate::{self, Combine};
-use crate::statistic::features;
-use crate::statistic::neighbours::{self, Information};
-use crate::statistic::null::Null;
+use crate::statistic::aggregate::{Aggregate, AggregateSettings, Combine, aggregate};
+use crate::statistic::features::{Approximate, FeatureSettings, approximate};
+use crate::statistic::neighbours::{self, Information, NeighbourSettings};
 use crate::statistic::p_value::PValue;
-use crate::statistic::{Bandwidth, Settings, TwoSample, two_sample};
+use crate::statistic::two_sample::NULLS;
+use crate::statistic::{Bandwidth, Common, Null, Outcome, Sample, TwoSample, TwoSampleSettings, two_sample};
 use clap::Args;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// Exit code of `--check` when a test rejects its null.
-pub(super) const REJECTED: u8 = 3;
 
 /// Do two samples come from one distribution? The kernel two-sample test (MMD)
 ///
 /// The kernel matrix is never stored, so samples may be large. `--null binned` permutes bins of points: nearly as
 /// sharp, and with hardly more work than the estimate itself.
 #[derive(Args)]
+#[command(mut_arg("null", |arg| nulls(arg, &NULLS)))]
+#[command(mut_arg("check", |arg| arg.help("End with exit code 3 if the samples differ")))]
 #[command(after_help = format!("{SAMPLES}
 
 Examples:
@@ -37,28 +37,18 @@ Examples:
   elbo compare a.npy b.npy --features 500          millions of points: random features instead of the kernel
   elbo compare a.npy                               two random halves: should not differ
   elbo compare old.csv new.csv --check --json      exit code 3 if they differ"))]
-pub(super) struct Compare {
+pub(super) struct CompareArgs {
     /// The first sample
     x: String,
     /// The second sample; if there is none, two random halves of the first are compared
     y: Option<String>,
     #[command(flatten)]
     kernel: KernelOptions,
-    /// Draws under the null
-    #[arg(long, default_value_t = 999, value_name = "B")]
-    permutations: usize,
-    /// How they are made
-    #[arg(long, default_value = "exact")]
-    null: Null,
-    /// Use only about N R pairs, of items at most R apart in a random order: near-linear time, and less power
-    #[arg(long, value_name = "R")]
-    budget: Option<usize>,
+    #[command(flatten)]
+    draws: DrawOptions,
     /// Points of a bin of --null binned, instead of as many as make about 512 bins
     #[arg(long, value_name = "POINTS")]
     bin: Option<usize>,
-    /// Level of the test
-    #[arg(long, default_value_t = 0.05)]
-    alpha: f64,
     /// Stop when more permutations cannot change the decision
     #[arg(long)]
     sequential: bool,
@@ -78,151 +68,8 @@ pub(super) struct Compare {
     /// Estimate a divergence too: kl, KL(X || Y) in nats by nearest neighbours
     #[arg(long, value_name = "WHICH")]
     divergence: Option<Divergence>,
-    /// End with exit code 3 if the samples differ
-    #[arg(long)]
-    check: bool,
-    /// Directory for a picture of the null distribution, null.png
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-}
-
-/// The JSON result.
-#[derive(Serialize)]
-struct Report<'a> {
-    #[serde(flatten)]
-    test: &'a TwoSample,
-    /// KL(X || Y) in nats, if asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kl: Option<Information>,
-    engine: &'static str,
-    adapter: &'a str,
-    pairs_per_second: f64,
-}
-
-impl Compare {
-    pub(super) fn run(&self) -> Result<ExitCode> {
-        let settings = Settings {
-            family: self.kernel.kernel,
-            bandwidth: self.kernel.bandwidth.clone(),
-            sum: self.kernel.sum,
-            split: self.split,
-            permutations: self.permutations,
-            null: self.null,
-            bin: self.bin,
-            alpha: self.alpha,
-            sequential: self.sequential,
-            seed: self.kernel.common.seed,
-        };
-        settings.check()?;
-        if self.budget.is_some() && self.aggregate.is_none() {
-            return Err(Error::usage(
-                "--budget is for aggregated tests of two samples; add --aggregate agg --null wild",
-            ));
-        }
-        let features = self.features.map(|count| self.features_settings(count)).transpose()?;
-        let [x, y] = match &self.y {
-            Some(y) => self.kernel.common.read([&self.x, y])?,
-            None => self.kernel.common.read([&self.x]).map(|[x]| halves(&x, self.kernel.common.seed))?,
-        };
-        same_columns([&x, &y])?;
-        let device = self.kernel.common.open()?;
-        let to = Output { json: self.kernel.common.json, check: self.check, out: self.out.as_deref() };
-        if let Some(settings) = features {
-            return super::features::run(&device, [&x, &y], &settings, &to);
-        }
-        if let Some(combine) = self.aggregate {
-            return self.run_aggregate(&device, [&x, &y], combine, &to);
-        }
-        let divergence = self.divergence.map(|Divergence::Kl| {
-            let settings = neighbours::Settings { seed: settings.seed, ..neighbours::Settings::default() };
-            neighbours::divergence([sample(&x), sample(&y)], &settings)
-        });
-        let divergence = divergence.transpose()?;
-        let bar = PairBar::new("comparing");
-        let test = two_sample(&device, [sample(&x), sample(&y)], &settings, &mut |done| bar.set(done))?;
-        bar.finish();
-        test.warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
-        if let Some(directory) = &self.out {
-            let null = NullPicture {
-                title: &format!("Do {} and {} differ?", x.name, y.name),
-                statistic: match self.null {
-                    Null::Wild => "MMD² (without pairs of one index)",
-                    Null::Exact | Null::Binned => "MMD² (unbiased)",
-                },
-                decision: &decision(&test.p),
-                p: &test.p,
-                observed: test.statistic,
-            };
-            null.save(directory, "null.png", &test.draws)?;
-        }
-        if self.kernel.common.json {
-            let Info { engine, adapter, .. } = device.info();
-            let pairs_per_second = test.pairs / test.seconds;
-            json(&Report { test: &test, kl: divergence, engine, adapter, pairs_per_second })?;
-        } else {
-            self.print(&test, [&x.name, &y.name]);
-            if let Some(kl) = divergence {
-                result(format_args!(
-                    "KL         {}; from X to Y, by nearest neighbours (k = {})",
-                    nats(&kl),
-                    kl.k
-                ));
-                result("           Biased, the more the higher the dimension, and may be negative: no test.");
-            }
-        }
-        Ok(if self.check && test.p.reject { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
-    }
-}
-
-impl Compare {
-    /// The settings of a test with random features.
-    fn features_settings(&self, features: usize) -> Result<features::Settings> {
-        if self.null != Null::Exact {
-            return Err(Error::usage(format!(
-                "--features has no {} null; use --null exact, which is fast with features",
-                self.null.name()
-            )));
-        }
-        let settings = features::Settings {
-            family: self.kernel.kernel,
-            bandwidth: self.kernel.bandwidth.clone(),
-            sum: self.kernel.sum,
-            features,
-            permutations: self.permutations,
-            alpha: self.alpha,
-            seed: self.kernel.common.seed,
-        };
-        settings.check()?;
-        Ok(settings)
-    }
-
-    fn run_aggregate(
-        &self,
-        device: &Device,
-        tables: [&Table; 2],
-        combine: Combine,
-        to: &Output<'_>,
-    ) -> Result<ExitCode> {
-        let null = match self.null {
-            Null::Exact => aggregate::Null::Exact,
-            Null::Wild => aggregate::Null::Wild,
-            Null::Binned => {
-                return Err(Error::usage("--aggregate has no binned null; use --null exact or --null wild"));
-            }
-        };
-        let given = self.kernel.bandwidth != Bandwidth::default();
-        let settings = aggregate::Settings {
-            families: self.kernels.clone(),
-            bandwidth: given.then(|| self.kernel.bandwidth.clone()),
-            combine,
-            permutations: self.permutations,
-            null,
-            budget: self.budget,
-            alpha: self.alpha,
-            seed: self.kernel.common.seed,
-        };
-        super::aggregate::run(device, tables, &settings, to)
-    }
+    #[command(flatten)]
+    verdict: VerdictOptions,
 }
 
 /// A divergence that can be estimated.
@@ -232,68 +79,184 @@ enum Divergence {
     Kl,
 }
 
-/// An estimate in nats with its standard error.
-pub(super) fn nats(information: &Information) -> String {
-    let error = information.standard_error.map_or(String::new(), |error| format!(" +- {error:.3}"));
-    format!("{:.3}{error} nats", information.nats)
+/// A test with its settings.
+enum Method {
+    OneKernel(TwoSampleSettings),
+    ManyKernels(AggregateSettings),
+    Features(FeatureSettings),
 }
 
-/// The decision in words.
-pub(super) fn decision(p: &PValue) -> String {
-    if p.reject {
-        format!("the samples differ (p <= {})", p.alpha)
-    } else {
-        format!("no difference was found (p > {}); this does not prove that there is none", p.alpha)
-    }
+/// The JSON result with one kernel.
+#[derive(Serialize)]
+struct Compared<'a> {
+    #[serde(flatten)]
+    test: &'a Outcome<TwoSample>,
+    /// KL(X || Y) in nats, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kl: Option<&'a Information>,
 }
 
-/// The kernel with its bandwidths and where they come from.
-pub(super) fn kernel_line(family: Family, bandwidths: &[f64], rule: &str) -> String {
-    let name = match family {
-        Family::Gaussian => "gaussian, sigma",
-        Family::Laplace => "laplace, b",
-        Family::Imq => "inverse multiquadric, b",
-        Family::Energy => return "energy distance".into(),
-        Family::Delta => return "delta: 1 for equal values".into(),
-    };
-    let values: Vec<String> = bandwidths.iter().map(|b| format!("{b:.4}")).collect();
-    format!("{name} = {} ({rule})", values.join(", "))
-}
-
-impl Compare {
-    fn print(&self, test: &TwoSample, [x, y]: [&str; 2]) {
-        let p = &test.p;
-        result(format_args!("X          {x}: {} points, d = {}", grouped(test.n as f64), test.d));
-        result(format_args!("Y          {y}: {} points", grouped(test.m as f64)));
-        result(format_args!(
-            "kernel     {}",
-            kernel_line(test.kernel, &test.bandwidths, &test.bandwidth_rule)
-        ));
-        let interval = test.confidence_interval.map_or(String::new(), |[low, high]| {
-            format!(" ({:.0} % interval {low:.3e} to {high:.3e})", 100.0 * (1.0 - p.alpha))
-        });
-        result(format_args!("MMD^2      {:.4e} unbiased{interval}", test.mmd2_unbiased));
-        result(format_args!("           {:.4e} biased, the mean over all pairs", test.mmd2_biased));
-        let bins = test.bin.map_or(String::new(), |bin| format!(" of bins of {bin} points"));
-        let draws = match self.null {
-            Null::Wild => format!("{} wild bootstrap draws", p.permutations),
-            Null::Exact | Null::Binned => format!("{} permutations{bins}", p.permutations),
+impl CompareArgs {
+    pub(super) fn run(&self) -> Result<ExitCode> {
+        let KernelOptions { common: options, .. } = &self.kernel;
+        let method = self.method()?;
+        let [x, y] = match &self.y {
+            Some(y) => options.read([&self.x, y])?,
+            None => options.read([&self.x]).map(|[x]| halves(&x, options.seed))?,
         };
-        result(format_args!(
-            "p-value    {:.4} +- {:.4}: {} of {draws} reach the observed value",
-            p.p_value, p.p_standard_error, p.exceedances
-        ));
-        result(format_args!("decision   {}", decision(p)));
-        if test.mmd2_unbiased < 0.0 {
-            result(
-                "           A negative estimate is no mistake: without a difference, the unbiased estimate scatters \
-                 around 0.",
-            );
+        same_columns([&x, &y])?;
+        let device = options.open()?;
+        let (samples, names) = ([sample(&x), sample(&y)], [&x.name[..], &y.name]);
+        match method {
+            Method::OneKernel(settings) => self.one_kernel(&device, samples, names, &settings),
+            Method::ManyKernels(settings) => self.many_kernels(&device, samples, names, &settings),
+            Method::Features(settings) => self.features(&device, samples, names, &settings),
         }
-        result(format_args!(
-            "time       {:.2} s, {} pairs of points a second",
-            test.seconds,
-            grouped(test.pairs / test.seconds)
-        ));
     }
+
+    /// The test that is asked for, if its settings are possible.
+    fn method(&self) -> Result<Method> {
+        let KernelOptions { kernel: family, bandwidth, sum, common: options } = &self.kernel;
+        let (family, bandwidth, sum) = (*family, bandwidth.clone(), *sum);
+        let DrawOptions { permutations, null, budget } = self.draws;
+        let common = Common { permutations, null, budget, alpha: self.verdict.alpha, seed: options.seed };
+        if let Some(combine) = self.aggregate {
+            let given = bandwidth != Bandwidth::default();
+            let bandwidth = given.then_some(bandwidth);
+            let settings = AggregateSettings { families: self.kernels.clone(), bandwidth, combine, common };
+            settings.check()?;
+            Ok(Method::ManyKernels(settings))
+        } else if let Some(features) = self.features {
+            let settings = FeatureSettings { family, bandwidth, sum, features, common };
+            settings.check()?;
+            Ok(Method::Features(settings))
+        } else {
+            let Self { split, bin, sequential, .. } = *self;
+            let settings = TwoSampleSettings { family, bandwidth, sum, split, bin, sequential, common };
+            settings.check()?;
+            Ok(Method::OneKernel(settings))
+        }
+    }
+
+    fn one_kernel(
+        &self,
+        device: &Device,
+        samples: [Sample<'_>; 2],
+        names: [&str; 2],
+        settings: &TwoSampleSettings,
+    ) -> Result<ExitCode> {
+        let kl = self.divergence.map(|Divergence::Kl| {
+            let seed = settings.common.seed;
+            neighbours::divergence(samples, &NeighbourSettings { seed, ..NeighbourSettings::default() })
+        });
+        let kl = kl.transpose()?;
+        let test = watch("comparing", |progress| two_sample(device, samples, settings, progress))?;
+        warn(&test.warnings);
+        let wild = settings.common.null == Null::Wild;
+        let statistic = if wild { "MMD² (without pairs of one index)" } else { "MMD² (unbiased)" };
+        let words = words(names, statistic, &test.p);
+        let report = Report::new(device, self.kernel.common.json, &self.verdict);
+        report.picture(&test, &words, "null.png")?;
+        let compared = Compared { test: &test, kl: kl.as_ref() };
+        report.end(&compared, Some(test.pairs / test.seconds), test.p.reject, || {
+            print(&test, names, &words.decision, wild);
+            if let Some(kl) = &kl {
+                let nats = nats(kl);
+                result(format_args!("KL         {nats}; from X to Y, by nearest neighbours (k = {})", kl.k));
+                result("           Biased, the more the higher the dimension, and may be negative: no test.");
+            }
+        })
+    }
+
+    fn many_kernels(
+        &self,
+        device: &Device,
+        samples: [Sample<'_>; 2],
+        names: [&str; 2],
+        settings: &AggregateSettings,
+    ) -> Result<ExitCode> {
+        let test = watch("comparing", |progress| aggregate(device, samples, settings, progress))?;
+        warn(&test.warnings);
+        let statistic = match settings.combine {
+            Combine::Agg => SMALLEST,
+            Combine::Fuse => "soft maximum of normalised MMD²",
+        };
+        let words = words(names, statistic, &test.p);
+        let report = Report::new(device, self.kernel.common.json, &self.verdict);
+        report.picture(&test, &words, "null.png")?;
+        report.end(&test, Some(test.pairs / test.seconds), test.p.reject, || {
+            let Aggregate { n, m, d, kernels, bandwidth_rule, .. } = &test.found;
+            print_samples(names, [*n, *m], *d);
+            result(format_args!("bandwidths {bandwidth_rule}"));
+            print_rows(&test, kernels, &["kernel", "MMD^2"], "differs", &words.decision);
+        })
+    }
+
+    fn features(
+        &self,
+        device: &Device,
+        samples: [Sample<'_>; 2],
+        names: [&str; 2],
+        settings: &FeatureSettings,
+    ) -> Result<ExitCode> {
+        let test = watch("comparing", |progress| approximate(device, samples, settings, progress))?;
+        warn(&test.warnings);
+        let count = grouped(test.found.features as f64);
+        let statistic = format!("MMD² (unbiased, {count} random features)");
+        let words = words(names, &statistic, &test.p);
+        // Features and draws are on the CPU wherever the bandwidth was found.
+        let report = Report::on_cpu(self.kernel.common.json, &self.verdict);
+        report.picture(&test, &words, "null.png")?;
+        report.end(&test, None, test.p.reject, || print_approximate(&test, names, &words.decision))
+    }
+}
+
+fn words<'a>([x, y]: [&str; 2], statistic: &'a str, p: &PValue) -> Words<'a> {
+    let decision = decision(p, "the samples differ", "no difference was found");
+    Words { question: format!("Do {x} and {y} differ?"), statistic, decision }
+}
+
+fn print(test: &Outcome<TwoSample>, names: [&str; 2], decision: &str, wild: bool) {
+    let Outcome { found, p, .. } = test;
+    print_samples(names, [found.n, found.m], found.d);
+    result(format_args!("kernel     {}", kernel_line(&found.kernel)));
+    let interval = found.confidence_interval.map_or(String::new(), |[low, high]| {
+        format!(" ({:.0} % interval {low:.3e} to {high:.3e})", 100.0 * (1.0 - p.alpha))
+    });
+    result(format_args!("MMD^2      {:.4e} unbiased{interval}", found.mmd2_unbiased));
+    result(format_args!("           {:.4e} biased, the mean over all pairs", found.mmd2_biased));
+    let draws = match found.bin {
+        Some(bin) => format!("permutations of bins of {bin} points"),
+        None if wild => "wild bootstrap draws".into(),
+        None => "permutations".into(),
+    };
+    print_p_value(p, format_args!("{draws} reach the observed value"));
+    result(format_args!("decision   {decision}"));
+    if found.mmd2_unbiased < 0.0 {
+        result(
+            "           A negative estimate is no mistake: without a difference, the unbiased estimate scatters \
+             around 0.",
+        );
+    }
+    let speed = grouped(test.pairs / test.seconds);
+    result(format_args!("time       {:.2} s, {speed} pairs of points a second", test.seconds));
+}
+
+fn print_approximate(test: &Outcome<Approximate>, names: [&str; 2], decision: &str) {
+    let found = &test.found;
+    print_samples(names, [found.n, found.m], found.d);
+    result(format_args!("kernel     {}", kernel_line(&found.kernel)));
+    result(format_args!(
+        "features   {}: an approximation; each kernel value has a standard error of at most {:.2e}",
+        grouped(found.features as f64),
+        found.kernel_standard_error
+    ));
+    result(format_args!(
+        "MMD^2      {:.4e} +- {:.1e} unbiased, by the features",
+        found.mmd2_unbiased, found.mmd2_standard_error
+    ));
+    result(format_args!("           {:.4e} biased", found.mmd2_biased));
+    print_p_value(&test.p, "permutations reach the observed value");
+    result(format_args!("decision   {decision}"));
+    result(format_args!("time       {:.2} s", test.seconds));
 }

@@ -1,28 +1,34 @@
 //! `elbo fit`.
 
-use super::aggregate::{only_agg, print_fit, save_fit};
-use super::compare::{REJECTED, kernel_line};
-use super::output::{grouped, json, note, result};
-use super::sample::{CommonOptions, NullPicture, PairBar, SAMPLES, sample};
-use crate::data::table::Table;
-use crate::density::{Density, Model, fit as mixtures};
-use crate::engine::{Device, Info};
+use super::output::{grouped, note, result, warn};
+use super::report::{
+    DrawOptions, Report, SMALLEST, VerdictOptions, Words, decision, kernel_line, nulls, print_p_value,
+    print_rows, watch,
+};
+use super::sample::{CommonOptions, SAMPLES, sample};
+use crate::density::{Density, Distribution, fit as mixtures};
+use crate::engine::Device;
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
-use crate::statistic::aggregate::{self, Combine};
-use crate::statistic::fit::{Better, Candidate, Fit as Test, Null, Refit, Settings, better, fit};
+use crate::statistic::aggregate::{self, Combine, fit::AggregateFit};
+use crate::statistic::fit::{Better, Candidate, Fit, FitSettings, NULLS, Refit, better, fit};
 use crate::statistic::p_value::PValue;
-use crate::statistic::{Bandwidth, Sample};
+use crate::statistic::{Bandwidth, Common, Null, Outcome, Sample};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+const PICTURES: &str = "Directory for a picture of the null distribution of each model, NAME.png";
 
 /// Does a sample come from a model? And which of two models fits better? The kernel Stein discrepancy (KSD)
 ///
 /// A model is a JSON file, or `--fit gaussian:K`: a mixture of K Gaussians fitted to the sample. A fitted model needs
 /// `--null parametric` for an exact level: the default finds a misfit less often than it should.
 #[derive(Args)]
+#[command(mut_arg("null", |arg| nulls(arg, &NULLS)))]
+#[command(mut_arg("check", |arg| arg.help("End with exit code 3 if a model does not fit")))]
+#[command(mut_arg("out", |arg| arg.help(PICTURES)))]
 #[command(after_help = format!("{SAMPLES}
 
 Models:
@@ -39,7 +45,7 @@ Examples:
   elbo fit x.csv --model a.json --model b.json --json
   elbo fit x.npy --model normal.json --kernel imq --aggregate agg    ten bandwidths in one test
   elbo fit x.csv --fit gaussian:2 --null parametric --permutations 199"))]
-pub(super) struct Fit {
+pub(super) struct FitArgs {
     /// The sample
     x: String,
     /// A model file; two of them are compared
@@ -58,60 +64,42 @@ pub(super) struct Fit {
     /// given, or of 1/32 to 32 times a rule
     #[arg(long, conflicts_with_all = ["fit", "aggregate"])]
     split: bool,
-    /// Draws under the null
-    #[arg(long, default_value_t = 999, value_name = "B")]
-    permutations: usize,
-    /// How they are made
-    #[arg(long, default_value = "wild")]
-    null: Null,
-    /// Use only about N R pairs, of items at most R apart in a random order: near-linear time, and less power
-    #[arg(long, value_name = "R")]
-    budget: Option<usize>,
-    /// Level of the test
-    #[arg(long, default_value_t = 0.05)]
-    alpha: f64,
+    #[command(flatten)]
+    draws: DrawOptions,
     /// Test with many bandwidths at once: those of --bandwidth, or 2^i times the median with i = -5 to 4. Two models are
     /// then not compared
     #[arg(long, value_name = "agg")]
     aggregate: Option<Combine>,
-    /// End with exit code 3 if a model does not fit
-    #[arg(long)]
-    check: bool,
-    /// Directory for a picture of the null distribution of each model, NAME.png
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    verdict: VerdictOptions,
     #[command(flatten)]
     common: CommonOptions,
 }
 
 /// The JSON result.
 #[derive(Serialize)]
-struct Report<'a> {
-    models: &'a [Test],
+struct Fits<'a> {
+    models: &'a [Outcome<Fit>],
     /// The name of the better model, if the relative test rejects that both fit equally well.
     better: Option<&'a str>,
     relative: Option<&'a Better>,
-    engine: &'static str,
-    adapter: &'a str,
 }
 
 /// The JSON result with many bandwidths.
 #[derive(Serialize)]
-struct AggregateReport<'a> {
-    models: &'a [aggregate::fit::Aggregate],
-    engine: &'static str,
-    adapter: &'a str,
+struct AggregateFits<'a> {
+    models: &'a [Outcome<AggregateFit>],
 }
 
 /// A model of the command line.
-struct Named {
+struct NamedModel {
     name: String,
-    model: Model,
+    model: Distribution,
     /// K, if it was fitted.
     components: Option<usize>,
 }
 
-impl Named {
+impl NamedModel {
     /// How it was fitted, if it was.
     fn refit(&self) -> Option<Box<Refit<'static>>> {
         let components = self.components?;
@@ -119,147 +107,149 @@ impl Named {
             Ok(Box::new(fitted(sample, components, seed)?.mixture))
         }))
     }
-
-    fn candidate<'a>(&'a self, refit: Option<&'a Refit<'a>>) -> Candidate<'a> {
-        Candidate { name: &self.name, density: self.model.density(), refit }
-    }
-
-    /// Of the picture of its test.
-    fn title_and_file(&self, sample: &str) -> [String; 2] {
-        [format!("Does {sample} come from {}?", self.name), format!("{}.png", self.name.replace(':', "-"))]
-    }
 }
 
 /// A mixture fitted to a sample.
 fn fitted(sample: Sample<'_>, components: usize, seed: u64) -> Result<mixtures::Fitted> {
-    mixtures::gaussian_mixture(
-        sample,
-        &mixtures::Settings { components, seed, ..mixtures::Settings::default() },
-    )
+    let settings = mixtures::MixtureSettings { components, seed, ..mixtures::MixtureSettings::default() };
+    mixtures::gaussian_mixture(sample, &settings)
 }
 
-impl Fit {
+impl FitArgs {
     pub(super) fn run(&self) -> Result<ExitCode> {
-        let settings = Settings {
-            family: self.kernel,
-            bandwidth: self.bandwidth.clone(),
-            split: self.split,
-            permutations: self.permutations,
-            null: self.null,
-            budget: self.budget,
-            alpha: self.alpha,
-            seed: self.common.seed,
-        };
-        match self.aggregate {
-            None => settings.check()?,
-            Some(combine) => {
-                only_agg(combine)?;
-                aggregate::fit::check_settings(&settings)?;
-            }
-        }
-        if self.split && self.model.len() > 1 {
-            return Err(Error::usage(
-                "--split would choose another bandwidth for each model, and they could not be compared; give one --model",
-            ));
-        }
-        if self.model.len() + self.fit.len() == 0 || self.model.len() + self.fit.len() > 2 {
-            return Err(Error::usage("give one or two models: --model FILE.json or --fit gaussian:K"));
-        }
-        if self.budget.is_some() && self.aggregate.is_none() && self.model.len() + self.fit.len() > 1 {
-            return Err(Error::usage(
-                "two models are compared by all pairs; leave out --budget, or give one model",
-            ));
-        }
+        let settings = self.settings()?;
         let components = self.fit.iter().map(|text| components(text)).collect::<Result<Vec<_>>>()?;
         let [table] = self.common.read([&self.x])?;
         let x = sample(&table);
         let models = self.models(x, &components)?;
         let device = self.common.open()?;
-        if self.aggregate.is_some() {
-            return self.run_aggregate(&device, &table, &models, settings);
+        match self.aggregate {
+            None => self.one_kernel(&device, &table.name, x, &models, &settings),
+            Some(_) => self.many_kernels(&device, &table.name, x, &models, &settings),
         }
-        let mut tests = Vec::new();
-        for model in &models {
-            let bar = PairBar::new("fit");
-            let refit = model.refit();
-            let test = fit(&device, x, model.candidate(refit.as_deref()), &settings, &mut |d| bar.set(d))?;
-            bar.finish();
-            self.warn(model, &test.warnings);
-            if let Some(directory) = &self.out {
-                let [title, file] = model.title_and_file(&table.name);
-                let (statistic, observed) = ("KSD² (unbiased)", test.ksd2_unbiased);
-                let decision = decision(&test.p);
-                let null =
-                    NullPicture { title: &title, statistic, decision: &decision, p: &test.p, observed };
-                null.save(directory, &file, &test.draws)?;
-            }
-            tests.push(test);
-        }
-        let relative = if let [a, b] = &tests[..] { Some(better([a, b], self.alpha)?) } else { None };
-        if self.common.json {
-            let Info { engine, adapter, .. } = device.info();
-            let better = relative.as_ref().and_then(|relative| relative.better.as_deref());
-            json(&Report { models: &tests, better, relative: relative.as_ref(), engine, adapter })?;
-        } else {
-            print(&table.name, &tests, relative.as_ref(), self.alpha);
-        }
-        let misfit = tests.iter().any(|test| test.p.reject);
-        Ok(if self.check && misfit { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
     }
 
-    /// The same with many bandwidths.
-    fn run_aggregate(
-        &self,
-        device: &Device,
-        table: &Table,
-        models: &[Named],
-        settings: Settings,
-    ) -> Result<ExitCode> {
+    /// The settings, if they are possible.
+    fn settings(&self) -> Result<FitSettings> {
+        let DrawOptions { permutations, null, budget } = self.draws;
+        let common = Common { permutations, null, budget, alpha: self.verdict.alpha, seed: self.common.seed };
         let given = self.bandwidth != Bandwidth::default();
-        let settings =
-            if given { settings } else { Settings { bandwidth: aggregate::fit::bandwidths(), ..settings } };
-        let mut tests = Vec::new();
-        for model in models {
-            let bar = PairBar::new("fit");
-            let refit = model.refit();
-            let candidate = model.candidate(refit.as_deref());
-            let test =
-                aggregate::fit::aggregate(device, sample(table), candidate, &settings, &mut |d| bar.set(d))?;
-            bar.finish();
-            self.warn(model, &test.warnings);
-            if let Some(directory) = &self.out {
-                let [title, file] = model.title_and_file(&table.name);
-                save_fit(&test, &title, directory, &file)?;
+        let bandwidth = match self.aggregate {
+            Some(_) if !given => aggregate::fit::bandwidths(),
+            _ => self.bandwidth.clone(),
+        };
+        let settings = FitSettings { family: self.kernel, bandwidth, split: self.split, common };
+        match self.aggregate {
+            None => settings.check()?,
+            Some(combine) => {
+                combine.only_agg()?;
+                aggregate::fit::check_settings(&settings)?;
             }
-            tests.push(test);
         }
-        if self.common.json {
-            let Info { engine, adapter, .. } = device.info();
-            json(&AggregateReport { models: &tests, engine, adapter })?;
-        } else {
-            print_fit(&table.name, &tests);
-        }
-        let misfit = tests.iter().any(|test| test.p.reject);
-        Ok(if self.check && misfit { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
-    }
-
-    /// What a user should know of a test.
-    fn warn(&self, model: &Named, warnings: &[String]) {
-        warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
-        if model.components.is_some() && self.null == Null::Wild {
-            note(format_args!(
-                "note: {} was fitted to this sample, so its p-value is too large; --null parametric mends that",
-                model.name
+        let models = self.model.len() + self.fit.len();
+        if self.split && self.model.len() > 1 {
+            return Err(Error::usage(
+                "--split would choose another bandwidth for each model, and they could not be compared; give one --model",
             ));
         }
+        if models == 0 || models > 2 {
+            return Err(Error::usage("give one or two models: --model FILE.json or --fit gaussian:K"));
+        }
+        if budget.is_some() && self.aggregate.is_none() && models > 1 {
+            return Err(Error::usage(
+                "two models are compared by all pairs; leave out --budget, or give one model",
+            ));
+        }
+        Ok(settings)
+    }
+
+    fn one_kernel(
+        &self,
+        device: &Device,
+        name: &str,
+        x: Sample<'_>,
+        models: &[NamedModel],
+        settings: &FitSettings,
+    ) -> Result<ExitCode> {
+        let test = |candidate: Candidate<'_>, progress: &mut dyn FnMut(f64)| {
+            fit(device, x, candidate, settings, progress)
+        };
+        let report = Report::new(device, self.common.json, &self.verdict);
+        let tests = self.each(&report, name, "KSD² (unbiased)", models, test)?;
+        let alpha = settings.common.alpha;
+        let relative = if let [a, b] = &tests[..] { Some(better([a, b], alpha)?) } else { None };
+        let better = relative.as_ref().and_then(|relative| relative.better.as_deref());
+        let fits = Fits { models: &tests, better, relative: relative.as_ref() };
+        let reject = tests.iter().any(|test| test.p.reject);
+        report.end(&fits, None, reject, || print(name, &tests, relative.as_ref(), alpha))
+    }
+
+    fn many_kernels(
+        &self,
+        device: &Device,
+        name: &str,
+        x: Sample<'_>,
+        models: &[NamedModel],
+        settings: &FitSettings,
+    ) -> Result<ExitCode> {
+        let test = |candidate: Candidate<'_>, progress: &mut dyn FnMut(f64)| {
+            aggregate::fit::aggregate(device, x, candidate, settings, progress)
+        };
+        let report = Report::new(device, self.common.json, &self.verdict);
+        let tests = self.each(&report, name, SMALLEST, models, test)?;
+        let reject = tests.iter().any(|test| test.p.reject);
+        report.end(&AggregateFits { models: &tests }, None, reject, || {
+            for test in &tests {
+                let found = &test.found;
+                result(format_args!(
+                    "X          {name}: {} points, d = {}",
+                    grouped(found.n as f64),
+                    found.d
+                ));
+                result(format_args!("model      {}", found.name));
+                result(format_args!("bandwidths {}", found.bandwidth_rule));
+                let header = ["kernel", "KSD^2"];
+                print_rows(test, &found.kernels, &header, "does not fit", &decided(&test.p));
+            }
+        })
+    }
+
+    /// Tests each model, with its warnings and its picture.
+    fn each<T>(
+        &self,
+        report: &Report<'_>,
+        name: &str,
+        statistic: &str,
+        models: &[NamedModel],
+        test: impl Fn(Candidate<'_>, &mut dyn FnMut(f64)) -> Result<Outcome<T>>,
+    ) -> Result<Vec<Outcome<T>>> {
+        let mut tests = Vec::new();
+        for model in models {
+            let refit = model.refit();
+            let candidate =
+                Candidate { name: &model.name, density: model.model.density(), refit: refit.as_deref() };
+            let test = watch("fit", |progress| test(candidate, progress))?;
+            warn(&test.warnings);
+            if model.components.is_some() && self.draws.null == Null::Wild {
+                note(format_args!(
+                    "note: {} was fitted to this sample, so its p-value is too large; --null parametric mends that",
+                    model.name
+                ));
+            }
+            let question = format!("Does {name} come from {}?", model.name);
+            let words = Words { question, statistic, decision: decided(&test.p) };
+            report.picture(&test, &words, &format!("{}.png", model.name.replace(':', "-")))?;
+            tests.push(test);
+        }
+        Ok(tests)
     }
 
     /// The models, read or fitted.
-    fn models(&self, x: Sample<'_>, components: &[usize]) -> Result<Vec<Named>> {
+    fn models(&self, x: Sample<'_>, components: &[usize]) -> Result<Vec<NamedModel>> {
         let mut models = Vec::new();
         for path in &self.model {
             let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-            models.push(Named { name, model: Model::read(path)?, components: None });
+            models.push(NamedModel { name, model: Distribution::read(path)?, components: None });
         }
         for (&components, text) in components.iter().zip(&self.fit) {
             let fitted = fitted(x, components, self.common.seed)?;
@@ -267,8 +257,8 @@ impl Fit {
                 "{text}: ln likelihood {:.3} after {} steps",
                 fitted.ln_likelihood, fitted.iterations
             ));
-            let model = Model::GaussianMixture(fitted.mixture);
-            models.push(Named { name: text.clone(), model, components: Some(components) });
+            let model = Distribution::GaussianMixture(fitted.mixture);
+            models.push(NamedModel { name: text.clone(), model, components: Some(components) });
         }
         Ok(models)
     }
@@ -282,33 +272,23 @@ fn components(text: &str) -> Result<usize> {
     count.parse().ok().filter(|&k: &usize| k > 0).ok_or_else(wrong)
 }
 
-/// The decision in words.
-pub(super) fn decision(p: &PValue) -> String {
-    if p.reject {
-        format!("the sample does not come from this model (p <= {})", p.alpha)
-    } else {
-        format!("no misfit was found (p > {}); this does not prove that there is none", p.alpha)
-    }
+fn decided(p: &PValue) -> String {
+    decision(p, "the sample does not come from this model", "no misfit was found")
 }
 
-fn print(name: &str, tests: &[Test], relative: Option<&Better>, alpha: f64) {
-    if let [test, ..] = tests {
-        result(format_args!("X          {name}: {} points, d = {}", grouped(test.n as f64), test.d));
-        let kernel = kernel_line(test.kernel, &test.bandwidths, &test.bandwidth_rule);
-        result(format_args!("kernel     {kernel}"));
+fn print(name: &str, tests: &[Outcome<Fit>], relative: Option<&Better>, alpha: f64) {
+    if let [Outcome { found, .. }, ..] = tests {
+        result(format_args!("X          {name}: {} points, d = {}", grouped(found.n as f64), found.d));
+        result(format_args!("kernel     {}", kernel_line(&found.kernel)));
     }
-    for test in tests {
-        let p = &test.p;
-        result(format_args!("model      {}", test.name));
-        let rest = test
+    for Outcome { found, p, .. } in tests {
+        result(format_args!("model      {}", found.name));
+        let rest = found
             .ksd2_biased
             .map_or(", from a part of all pairs".into(), |biased| format!(", {biased:.4e} biased"));
-        result(format_args!("KSD^2      {:.4e} unbiased{rest}", test.ksd2_unbiased));
-        result(format_args!(
-            "p-value    {:.4} +- {:.4}: {} of {} {} bootstrap draws reach the observed value",
-            p.p_value, p.p_standard_error, p.exceedances, p.permutations, p.null
-        ));
-        result(format_args!("decision   {}", decision(p)));
+        result(format_args!("KSD^2      {:.4e} unbiased{rest}", found.ksd2_unbiased));
+        print_p_value(p, format_args!("{} bootstrap draws reach the observed value", p.null));
+        result(format_args!("decision   {}", decided(p)));
     }
     if let Some(relative) = relative {
         let words = match &relative.better {

@@ -1,21 +1,22 @@
 //! `elbo independence`.
 
-use super::aggregate::{Output, only_agg, run_independence};
-use super::compare::{REJECTED, kernel_line, nats};
-use super::output::{grouped, json, note, result};
-use super::sample::{CommonOptions, NullPicture, PairBar, SAMPLES, sample};
+use super::output::{grouped, note, result, warn};
+use super::report::{
+    DrawOptions, Report, SMALLEST, VerdictOptions, Words, decision, kernel_line, nats, nulls, print_p_value,
+    print_rows, watch,
+};
+use super::sample::{CommonOptions, SAMPLES, sample};
 use crate::data::table::Table;
-use crate::engine::Info;
+use crate::engine::Device;
 use crate::error::Result;
 use crate::kernel::pairs::Family;
-use crate::statistic::Bandwidth;
 use crate::statistic::aggregate::{self, Combine};
-use crate::statistic::independence::{Independence as Test, Null, Settings, independence};
-use crate::statistic::neighbours::{self, Information};
+use crate::statistic::independence::{Independence, IndependenceSettings, NULLS, Variable, independence};
+use crate::statistic::neighbours::{self, Information, NeighbourSettings};
 use crate::statistic::p_value::PValue;
+use crate::statistic::{Bandwidth, Common, Null, Outcome};
 use clap::Args;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Are two variables independent, and how strongly do they depend? The kernel independence test (HSIC)
@@ -23,6 +24,8 @@ use std::process::ExitCode;
 /// Row i of X and row i of Y are one observation. Each variable has its own kernel and bandwidth. With
 /// `--kernel-y delta`, Y holds labels: one a line in a .csv file, words or numbers, or the labels of MNIST's files.
 #[derive(Args)]
+#[command(mut_arg("null", |arg| nulls(arg, &NULLS)))]
+#[command(mut_arg("check", |arg| arg.help("End with exit code 3 if the variables depend on each other")))]
 #[command(after_help = format!("{SAMPLES}
 
 Examples:
@@ -31,7 +34,7 @@ Examples:
   elbo independence x.csv y.csv --bandwidth-x 0.5 --bandwidth-y median --permutations 9999
   elbo independence x.npy y.npy --aggregate agg     five bandwidths of X with five of Y, in one test
   elbo independence x.npy y.npy --null wild --check                         for a hundred thousand rows"))]
-pub(super) struct Independence {
+pub(super) struct IndependenceArgs {
     /// The first variable
     x: String,
     /// The second variable
@@ -48,18 +51,8 @@ pub(super) struct Independence {
     /// Bandwidth of Y
     #[arg(long, value_name = "B|RULE")]
     bandwidth_y: Option<Bandwidth>,
-    /// Draws under the null
-    #[arg(long, default_value_t = 999, value_name = "B")]
-    permutations: usize,
-    /// How they are made
-    #[arg(long, default_value = "exact")]
-    null: Null,
-    /// Use only about N R pairs, of items at most R apart in a random order: near-linear time, and less power
-    #[arg(long, value_name = "R")]
-    budget: Option<usize>,
-    /// Level of the test
-    #[arg(long, default_value_t = 0.05)]
-    alpha: f64,
+    #[command(flatten)]
+    draws: DrawOptions,
     /// Test with many bandwidths at once: each of X, those of --bandwidth or c times the median with c = 1/4, 1/2, 1, 2,
     /// 4, with each of Y
     #[arg(long, value_name = "agg", conflicts_with = "information")]
@@ -67,26 +60,19 @@ pub(super) struct Independence {
     /// Estimate the mutual information of many rows too, not only of up to 5000
     #[arg(long)]
     information: bool,
-    /// End with exit code 3 if the variables depend on each other
-    #[arg(long)]
-    check: bool,
-    /// Directory for a picture of the null distribution, null.png
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    verdict: VerdictOptions,
     #[command(flatten)]
     common: CommonOptions,
 }
 
 /// The JSON result.
 #[derive(Serialize)]
-struct Report<'a> {
+struct Related<'a> {
     #[serde(flatten)]
-    test: &'a Test,
-    engine: &'static str,
-    adapter: &'a str,
-    pairs_per_second: f64,
+    test: &'a Outcome<Independence>,
     /// In nats; null for many rows unless asked for, or where rows coincide.
-    mutual_information: Option<Information>,
+    mutual_information: Option<&'a Information>,
 }
 
 /// Rows up to which mutual information is estimated without being asked for: it takes longer than the test in high
@@ -96,85 +82,82 @@ const FEW_ROWS: usize = 5000;
 /// Beyond so many columns, estimates by nearest neighbours are far too small.
 const MANY_COLUMNS: usize = 10;
 
-impl Independence {
+impl IndependenceArgs {
     pub(super) fn run(&self) -> Result<ExitCode> {
-        let families = [self.kernel, self.kernel_y.unwrap_or(self.kernel)];
-        // What has no bandwidth ignores the default.
-        let of_x =
-            if families[0].without_bandwidth() { Bandwidth::default() } else { self.bandwidth.clone() };
-        let of_y = match &self.bandwidth_y {
-            None if families[1].without_bandwidth() => Bandwidth::default(),
-            own => own.clone().unwrap_or_else(|| self.bandwidth.clone()),
-        };
-        let settings = Settings {
-            families,
-            bandwidths: [of_x, of_y],
-            permutations: self.permutations,
-            null: self.null,
-            budget: self.budget,
-            alpha: self.alpha,
-            seed: self.common.seed,
-        };
-        let settings = match self.aggregate {
-            None => settings,
+        let settings = self.settings();
+        match self.aggregate {
+            None => settings.check()?,
             Some(combine) => {
-                only_agg(combine)?;
-                self.many(settings)
+                combine.only_agg()?;
+                aggregate::independence::check_settings(&settings)?;
             }
-        };
-        if self.aggregate.is_some() {
-            aggregate::independence::check_settings(&settings)?;
-        } else {
-            settings.check()?;
         }
-        let labels = families.map(|family| family == Family::Delta);
+        let labels = settings.families.map(|family| family == Family::Delta);
         let [x, y] = self.common.read_together([&self.x, &self.y], labels)?;
         let device = self.common.open()?;
-        if self.aggregate.is_some() {
-            let to = Output { json: self.common.json, check: self.check, out: self.out.as_deref() };
-            return run_independence(&device, [&x, &y], &settings, &to);
+        match self.aggregate {
+            None => self.one_pair(&device, [&x, &y], &settings),
+            Some(_) => self.many_pairs(&device, [&x, &y], &settings),
         }
-        let bar = PairBar::new("permuting");
-        let test = independence(&device, [sample(&x), sample(&y)], &settings, &mut |done| bar.set(done))?;
-        bar.finish();
-        test.warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
-        let information = self.information(&families, [&x, &y]);
-        if let Some(directory) = &self.out
-            && !test.draws.is_empty()
-        {
-            let title = format!("Do {} and {} depend on each other?", x.name, y.name);
-            let statistic = if self.null == Null::Wild { "HSIC of paired rows" } else { "HSIC (biased)" };
-            let observed = test.statistic;
-            let decision = decision(&test.p);
-            let null = NullPicture { title: &title, statistic, decision: &decision, p: &test.p, observed };
-            null.save(directory, "null.png", &test.draws)?;
-        }
-        if self.common.json {
-            let Info { engine, adapter, .. } = device.info();
-            let pairs_per_second = test.pairs / test.seconds;
-            json(&Report {
-                test: &test,
-                engine,
-                adapter,
-                pairs_per_second,
-                mutual_information: information,
-            })?;
-        } else {
-            print(&test, [&x.name, &y.name], information.as_ref());
-        }
-        Ok(if self.check && test.p.reject { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
     }
-}
 
-impl Independence {
-    /// The settings with an aggregated test's bandwidths where none were given.
-    fn many(&self, settings: Settings) -> Settings {
+    fn settings(&self) -> IndependenceSettings {
+        let families = [self.kernel, self.kernel_y.unwrap_or(self.kernel)];
+        let own = [None, self.bandwidth_y.clone()];
         let given = self.bandwidth != Bandwidth::default();
-        let [x, y] = settings.families.map(aggregate::independence::bandwidths);
-        let [of_x, of_y] = settings.bandwidths;
-        let bandwidths =
-            [if given { of_x } else { x }, if given || self.bandwidth_y.is_some() { of_y } else { y }];
-        Settings { bandwidths, ..settings }
+        let bandwidths = [0, 1].map(|which| match (&own[which], families[which]) {
+            (Some(own), _) => own.clone(),
+            // A kernel without a bandwidth ignores the default.
+            (None, family) if family.without_bandwidth() => Bandwidth::default(),
+            (None, family) if self.aggregate.is_some() && !given => {
+                aggregate::independence::bandwidths(family)
+            }
+            (None, _) => self.bandwidth.clone(),
+        });
+        let DrawOptions { permutations, null, budget } = self.draws;
+        let common = Common { permutations, null, budget, alpha: self.verdict.alpha, seed: self.common.seed };
+        IndependenceSettings { families, bandwidths, common }
+    }
+
+    fn one_pair(
+        &self,
+        device: &Device,
+        [x, y]: [&Table; 2],
+        settings: &IndependenceSettings,
+    ) -> Result<ExitCode> {
+        let samples = [sample(x), sample(y)];
+        let test = watch("permuting", |progress| independence(device, samples, settings, progress))?;
+        warn(&test.warnings);
+        let information = self.information(&settings.families, [x, y]);
+        let wild = settings.common.null == Null::Wild;
+        let statistic = if wild { "HSIC of paired rows" } else { "HSIC (biased)" };
+        let words = words([x, y], statistic, &test.p);
+        let report = Report::new(device, self.common.json, &self.verdict);
+        report.picture(&test, &words, "null.png")?;
+        let related = Related { test: &test, mutual_information: information.as_ref() };
+        report.end(&related, Some(test.pairs / test.seconds), test.p.reject, || {
+            print(&test, [x, y], information.as_ref(), &words.decision);
+        })
+    }
+
+    fn many_pairs(
+        &self,
+        device: &Device,
+        [x, y]: [&Table; 2],
+        settings: &IndependenceSettings,
+    ) -> Result<ExitCode> {
+        let samples = [sample(x), sample(y)];
+        let aggregate = aggregate::independence::aggregate;
+        let test = watch("permuting", |progress| aggregate(device, samples, settings, progress))?;
+        warn(&test.warnings);
+        let words = words([x, y], SMALLEST, &test.p);
+        let report = Report::new(device, self.common.json, &self.verdict);
+        report.picture(&test, &words, "null.png")?;
+        report.end(&test, Some(test.pairs / test.seconds), test.p.reject, || {
+            let found = &test.found;
+            print_variables([x, y], [&found.x, &found.y], found.n);
+            print_rows(&test, &found.kernels, &["kernel of X", "of Y", "HSIC"], "depend", &words.decision);
+        })
     }
 
     /// I(X; Y) by nearest neighbours, where that is possible.
@@ -182,7 +165,7 @@ impl Independence {
         if x.rows > FEW_ROWS && !self.information {
             return None;
         }
-        let settings = neighbours::Settings { seed: self.common.seed, ..neighbours::Settings::default() };
+        let settings = NeighbourSettings { seed: self.common.seed, ..NeighbourSettings::default() };
         let numbers = |table: &Table| table.values.iter().map(|&v| v.to_bits()).collect::<Vec<u64>>();
         // Equal labels become equal numbers.
         let labels = |table: &Table| {
@@ -206,53 +189,52 @@ impl Independence {
     }
 }
 
-/// The decision in words.
-pub(super) fn decision(p: &PValue) -> String {
-    if p.reject {
-        format!("the variables depend on each other (p <= {})", p.alpha)
-    } else {
-        format!("no dependence was found (p > {}); this does not prove that there is none", p.alpha)
-    }
+fn words<'a>([x, y]: [&Table; 2], statistic: &'a str, p: &PValue) -> Words<'a> {
+    let decision = decision(p, "the variables depend on each other", "no dependence was found");
+    Words { question: format!("Do {} and {} depend on each other?", x.name, y.name), statistic, decision }
 }
 
-fn print(test: &Test, names: [&str; 2], information: Option<&Information>) {
-    for (letter, name, of) in [("X", names[0], &test.x), ("Y", names[1], &test.y)] {
-        let kernel = kernel_line(of.kernel, &of.bandwidths, &of.bandwidth_rule);
-        result(format_args!("{letter}          {name}: d = {}; {kernel}", of.d));
+fn print_variables(tables: [&Table; 2], variables: [&Variable; 2], n: usize) {
+    for ((letter, table), variable) in ["X", "Y"].into_iter().zip(tables).zip(variables) {
+        let kernel = kernel_line(&variable.kernel);
+        result(format_args!("{letter}          {}: d = {}; {kernel}", table.name, variable.d));
     }
-    result(format_args!("rows       {}", grouped(test.n as f64)));
-    if let Some((biased, unbiased)) = test.hsic_biased.zip(test.hsic_unbiased) {
+    result(format_args!("rows       {}", grouped(n as f64)));
+}
+
+fn print(
+    test: &Outcome<Independence>,
+    tables: [&Table; 2],
+    information: Option<&Information>,
+    decision: &str,
+) {
+    let Outcome { found, p, .. } = test;
+    print_variables(tables, [&found.x, &found.y], found.n);
+    if let Some((biased, unbiased)) = found.hsic_biased.zip(found.hsic_unbiased) {
         result(format_args!("HSIC       {biased:.4e} biased, {unbiased:.4e} unbiased"));
     } else {
         result(format_args!("HSIC       {:.4e}, of paired rows, from a part of all pairs", test.statistic));
     }
     let distance =
-        test.distance_correlation.map_or(String::new(), |d| format!("; distance correlation {d:.3}"));
-    if let Some(cka) = test.cka {
+        found.distance_correlation.map_or(String::new(), |d| format!("; distance correlation {d:.3}"));
+    if let Some(cka) = found.cka {
         result(format_args!("strength   CKA {cka:.4}{distance} (0 to 1, above 0 also by chance)"));
     }
     if let Some(information) = information {
         let caveat =
-            if test.x.d.max(test.y.d) > MANY_COLUMNS { "; too small in so many dimensions" } else { "" };
+            if found.x.d.max(found.y.d) > MANY_COLUMNS { "; too small in so many dimensions" } else { "" };
         result(format_args!(
             "           mutual information {}, by nearest neighbours (k = {}){caveat}",
             nats(information),
             information.k
         ));
     }
-    let p = &test.p;
     if test.draws.is_empty() {
         result(format_args!("p-value    {:.3e}, by a gamma distribution", p.p_value));
     } else {
-        result(format_args!(
-            "p-value    {:.4} +- {:.4}: {} of {} draws ({}) reach the observed value",
-            p.p_value, p.p_standard_error, p.exceedances, p.permutations, p.null
-        ));
+        print_p_value(p, format_args!("draws ({}) reach the observed value", p.null));
     }
-    result(format_args!("decision   {}", decision(p)));
-    result(format_args!(
-        "time       {:.2} s, {} kernel values a second",
-        test.seconds,
-        grouped(test.pairs / test.seconds)
-    ));
+    result(format_args!("decision   {decision}"));
+    let speed = grouped(test.pairs / test.seconds);
+    result(format_args!("time       {:.2} s, {speed} kernel values a second", test.seconds));
 }

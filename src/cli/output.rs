@@ -22,19 +22,25 @@ pub(super) fn note(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// What a user should know.
+pub(super) fn warn(warnings: &[String]) {
+    warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
+}
+
 /// One JSON object, the last line of stdout.
 pub(super) fn json(value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string(value)
-        .map_err(|e| Error::usage(format!("the result cannot be written as JSON: {e}")))?;
-    result(text);
+    result(to_json(value)?);
     Ok(())
 }
 
-/// The same JSON object as a file.
+fn to_json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|e| Error::usage(format!("the result cannot be written as JSON: {e}")))
+}
+
+/// One JSON object as a file.
 pub(super) fn save(value: &impl Serialize, path: &Path) -> Result<()> {
-    let text = serde_json::to_string(value)
-        .map_err(|e| Error::usage(format!("the result cannot be written as JSON: {e}")))?;
-    std::fs::write(path, text + "\n").map_err(Error::io(path, "write"))
+    std::fs::write(path, to_json(value)? + "\n").map_err(Error::io(path, "write"))
 }
 
 /// A number with thousands separated, such as 1,234,567.

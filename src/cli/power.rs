@@ -2,7 +2,7 @@
 
 use super::device::{check_adapter, engine_line, open};
 use super::output::{json, note, table};
-use super::sample::PairBar;
+use super::report::watch;
 use crate::data;
 use crate::engine::{Choice, Device};
 use crate::error::{Error, Result};
@@ -10,15 +10,12 @@ use crate::kernel::pairs::Family;
 use crate::picture::{Chart, Panel, Series, Style};
 use crate::problem::{Digits, Problem, Question};
 use crate::statistic::Bandwidth;
-use crate::statistic::power::{Experiment, Options, Power as Point, Test, TestName};
-use clap::{Args, ValueEnum};
-use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use crate::statistic::power::{Experiment, PowerLog, Rate, TESTS, TestKind};
+use crate::statistic::test::KernelChoice;
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// The files of the output directory.
 const LOG: &str = "power.jsonl";
@@ -41,12 +38,12 @@ const PICTURE: &str = "power.png";
   elbo power rotated-ica --kernel laplace --bandwidth 0.5*median
   elbo power blobs --parameters 1,1.5,2 --repetitions 1000 --json
   elbo power digit-subsets --data mnist            a directory with MNIST's files")]
-pub(super) struct Power {
+pub(super) struct PowerArgs {
     /// The problem
     problem: Problem,
     /// The test; if not given, one that suits the problem
-    #[arg(long)]
-    test: Option<TestName>,
+    #[arg(long, value_parser = kinds())]
+    test: Option<&'static TestKind>,
     /// Values of the problem's parameter, instead of its own
     #[arg(long, value_delimiter = ',', allow_negative_numbers = true, value_name = "LIST")]
     parameters: Vec<f64>,
@@ -94,11 +91,16 @@ pub(super) struct Power {
     json: bool,
 }
 
+fn kinds() -> impl TypedValueParser<Value = &'static TestKind> {
+    let values = TESTS.iter().map(|kind| PossibleValue::new(kind.name).help(kind.help));
+    PossibleValuesParser::new(values).try_map(|name| TestKind::named(&name).ok_or("no test has this name"))
+}
+
 /// All that the outcome of a repetition depends on: the first line of the log.
 #[derive(Serialize)]
-struct Settings<'a> {
+struct Setup<'a> {
     problem: Problem,
-    test: TestName,
+    test: &'static TestKind,
     n: usize,
     m: usize,
     permutations: usize,
@@ -111,56 +113,34 @@ struct Settings<'a> {
     engine: &'static str,
 }
 
-/// One repetition: a further line of the log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Line {
-    parameter: f64,
-    repetition: u32,
-    p_value: f64,
-    reject: bool,
-    seconds: f64,
-}
-
 /// The JSON result.
 #[derive(Serialize)]
-struct Report<'a> {
+struct Curve<'a> {
     #[serde(flatten)]
-    settings: &'a Settings<'a>,
+    setup: &'a Setup<'a>,
     parameter: &'static str,
     adapter: &'a str,
-    results: &'a [Point],
+    results: &'a [Rate],
     out: &'a Path,
 }
 
-impl Power {
+impl PowerArgs {
     pub(super) fn run(&self) -> Result<()> {
-        let (name, m) = self.check()?;
-        let options = Options {
-            kernels: self.kernel.clone(),
-            bandwidth: self.bandwidth.clone(),
-            permutations: self.permutations,
-            alpha: self.alpha,
-        };
-        let test = Test::new(name, &options)?;
-        let mut parameters = if self.parameters.is_empty() {
-            self.problem.defaults().to_vec()
-        } else {
-            self.parameters.clone()
-        };
-        parameters.iter().try_for_each(|&parameter| self.problem.check(parameter))?;
-        parameters.sort_by(f64::total_cmp);
-        parameters.dedup();
-
+        let (kind, m) = self.check()?;
+        let (permutations, alpha) = (self.permutations, self.alpha);
+        let (kernels, bandwidth) = (self.kernel.clone(), self.bandwidth.clone());
+        let test = kind.test(&KernelChoice { kernels, bandwidth, permutations, alpha })?;
+        let parameters = self.parameters()?;
         let device = open(self.engine, self.adapter.as_deref(), false)?;
         note(engine_line(device.info()));
-        let kernels = test.kernels().to_vec();
-        let settings = Settings {
+        let kernels = test.families().to_vec();
+        let setup = Setup {
             problem: self.problem,
-            test: name,
+            test: kind,
             n: self.n,
             m,
-            permutations: self.permutations,
-            alpha: self.alpha,
+            permutations,
+            alpha,
             kernels: &kernels,
             bandwidth: self.bandwidth.as_ref().map(ToString::to_string),
             seed: self.seed,
@@ -168,51 +148,51 @@ impl Power {
             engine: device.info().engine,
         };
         let out = self.out.clone().unwrap_or_else(|| Path::new("power").join(self.problem.name()));
-        let mut log = Log::open(&out.join(LOG), &settings, self.force)?;
-        let experiment = Experiment {
-            problem: self.problem,
-            test,
-            sizes: [self.n, m],
-            seed: self.seed,
-            digits: self.digits()?,
-        };
+        let mut log = PowerLog::open(&out.join(LOG), &setup, self.force)?;
+        let (problem, sizes, seed) = (self.problem, [self.n, m], self.seed);
+        let experiment = Experiment { problem, test, sizes, seed, digits: self.digits()? };
         self.repeat(&experiment, &device, &parameters, &mut log)?;
 
-        let points: Vec<Point> = parameters.iter().map(|&p| log.point(p, self.repetitions)).collect();
-        write_table(&out.join(TABLE), &points)?;
-        self.draw(&out.join(PICTURE), &settings, &points)?;
+        let results: Vec<Rate> = parameters.iter().map(|&p| log.rate(p, self.repetitions)).collect();
+        write_table(&out.join(TABLE), &results)?;
+        self.draw(&out.join(PICTURE), &setup, &results)?;
         if self.json {
-            let parameter = self.problem.parameter();
-            let adapter = &device.info().adapter;
-            return json(&Report { settings: &settings, parameter, adapter, results: &points, out: &out });
+            let (parameter, adapter) = (self.problem.parameter(), &device.info().adapter);
+            return json(&Curve { setup: &setup, parameter, adapter, results: &results, out: &out });
         }
-        print(self.problem, &points);
+        print(self.problem, &results);
         Ok(())
     }
 
+    /// The values of the problem's parameter, from small to large.
+    fn parameters(&self) -> Result<Vec<f64>> {
+        let given = if self.parameters.is_empty() { self.problem.defaults() } else { &self.parameters };
+        let mut parameters = given.to_vec();
+        parameters.iter().try_for_each(|&parameter| self.problem.check(parameter))?;
+        parameters.sort_by(f64::total_cmp);
+        parameters.dedup();
+        Ok(parameters)
+    }
+
     /// The test and the points of Y, if they are possible together with the problem.
-    fn check(&self) -> Result<(TestName, usize)> {
+    fn check(&self) -> Result<(&'static TestKind, usize)> {
         check_adapter(self.engine, self.adapter.as_deref())?;
-        let name = self.test.unwrap_or_else(|| TestName::of(self.problem));
+        let kind = self.test.unwrap_or_else(|| TestKind::of(self.problem));
         let problem = self.problem.name();
-        if !self.problem.questions().contains(&name.question()) {
-            let others: Vec<&str> = TestName::value_variants()
-                .iter()
-                .filter(|other| self.problem.questions().contains(&other.question()))
-                .map(|other| other.name())
-                .collect();
+        if !self.problem.questions().contains(&kind.question) {
+            let suits = |other: &&TestKind| self.problem.questions().contains(&other.question);
+            let others: Vec<&str> = TESTS.iter().filter(suits).map(|other| other.name).collect();
             return Err(Error::usage(format!(
                 "the test `{}` does not suit the problem `{problem}`; use --test {}",
-                name.name(),
+                kind.name,
                 others.join(" or ")
             )));
         }
         let m = self.m.unwrap_or(self.n);
-        if name.question() != Question::TwoSample && m != self.n {
+        if kind.question != Question::TwoSample && m != self.n {
             return Err(Error::usage(format!(
                 "the test `{}` has one sample of {} points, not of {m} too; leave out --m",
-                name.name(),
-                self.n
+                kind.name, self.n
             )));
         }
         match (&self.data, self.problem.needs_digits()) {
@@ -222,7 +202,7 @@ impl Power {
             (Some(data), false) => Err(Error::usage(format!(
                 "the problem `{problem}` is not made of images; leave out --data {data}"
             ))),
-            _ => Ok((name, m)),
+            _ => Ok((kind, m)),
         }
     }
 
@@ -239,50 +219,32 @@ impl Power {
         experiment: &Experiment,
         device: &Device,
         parameters: &[f64],
-        log: &mut Log,
+        log: &mut PowerLog,
     ) -> Result<()> {
-        let missing: Vec<(f64, u32)> = parameters
-            .iter()
-            .flat_map(|&parameter| (0..self.repetitions).map(move |repetition| (parameter, repetition)))
-            .filter(|&(parameter, repetition)| log.find(parameter, repetition).is_none())
-            .collect();
+        let missing = log.missing(parameters, self.repetitions);
         let total = parameters.len() * self.repetitions as usize;
-        let mut done = total - missing.len();
-        if done > 0 {
-            note(format_args!("{done} of {total} repetitions are there already"));
+        let before = total - missing.len();
+        if before > 0 {
+            note(format_args!("{before} of {total} repetitions are there already"));
         }
-        // Small samples have too little work for all threads in one repetition; a GPU works on one at a time.
-        let together = if matches!(device, Device::Cpu(_)) { rayon::current_num_threads() } else { 1 };
-        let bar = PairBar::new("repeating");
-        for chunk in missing.chunks(together) {
-            bar.set(done as f64 / total as f64);
-            let start = Instant::now();
-            let ps = chunk
-                .par_iter()
-                .map(|&(parameter, repetition)| experiment.repeat(device, parameter, repetition))
-                .collect::<Result<Vec<_>>>()?;
-            let seconds = start.elapsed().as_secs_f64() / chunk.len() as f64;
-            for (&(parameter, repetition), p) in chunk.iter().zip(ps) {
-                log.add(Line { parameter, repetition, p_value: p.p_value, reject: p.reject, seconds })?;
-            }
-            done += chunk.len();
-        }
-        bar.finish();
-        Ok(())
+        watch("repeating", |progress| {
+            let mut count = |done: usize| progress((before + done) as f64 / total as f64);
+            log.run(experiment, device, &missing, &mut count)
+        })
     }
 
-    fn draw(&self, path: &Path, settings: &Settings<'_>, points: &[Point]) -> Result<()> {
-        let series = |name: String, style, y: &dyn Fn(&Point) -> f64| Series {
+    fn draw(&self, path: &Path, setup: &Setup<'_>, rates: &[Rate]) -> Result<()> {
+        let series = |name: String, style, y: &dyn Fn(&Rate) -> f64| Series {
             name,
-            points: points.iter().map(|point| [point.parameter, y(point)]).collect(),
+            points: rates.iter().map(|rate| [rate.parameter, y(rate)]).collect(),
             style,
         };
-        let Settings { n, m, permutations, alpha, .. } = settings;
+        let Setup { n, m, permutations, alpha, .. } = setup;
         let panel = Panel {
             x: self.problem.parameter().into(),
             y: "rejection rate".into(),
             series: vec![
-                series(settings.test.name().into(), Style::Marked, &|point| point.rejection_rate),
+                series(setup.test.name.into(), Style::Marked, &|rate| rate.rejection_rate),
                 series(format!("alpha = {alpha}"), Style::Dashed, &|_| *alpha),
             ],
             floor: Some(0.0),
@@ -290,7 +252,7 @@ impl Power {
             ..Panel::default()
         };
         let sizes = if m == n { format!("n = m = {n}") } else { format!("n = {n}, m = {m}") };
-        let sizes = if settings.test.question() == Question::TwoSample { sizes } else { format!("n = {n}") };
+        let sizes = if setup.test.question == Question::TwoSample { sizes } else { format!("n = {n}") };
         let chart = Chart {
             title: format!("How often is {} rejected?", self.problem.name()),
             panels: vec![panel],
@@ -303,142 +265,25 @@ impl Power {
     }
 }
 
-fn print(problem: Problem, points: &[Point]) {
-    let cells = |point: &Point| {
+fn print(problem: Problem, rates: &[Rate]) {
+    let cells = |rate: &Rate| {
         vec![
-            point.parameter.to_string(),
-            format!("{:.3}", point.rejection_rate),
-            format!("{:.3}", point.standard_error),
-            point.rejections.to_string(),
-            point.repetitions.to_string(),
-            format!("{:.2}", point.seconds),
+            rate.parameter.to_string(),
+            format!("{:.3}", rate.rejection_rate),
+            format!("{:.3}", rate.standard_error),
+            rate.rejections.to_string(),
+            rate.repetitions.to_string(),
+            format!("{:.2}", rate.seconds),
         ]
     };
-    let rows: Vec<Vec<String>> = points.iter().map(cells).collect();
+    let rows: Vec<Vec<String>> = rates.iter().map(cells).collect();
     let header = ["rejection rate", "standard error", "rejections", "repetitions", "seconds"];
     table(&[&[problem.parameter()][..], &header].concat(), &rows);
 }
 
-fn write_table(path: &Path, points: &[Point]) -> Result<()> {
+fn write_table(path: &Path, rates: &[Rate]) -> Result<()> {
     let wrong = |error: csv::Error| Error::run(path, format!("cannot write: {error}"));
     let mut writer = csv::Writer::from_path(path).map_err(wrong)?;
-    points.iter().try_for_each(|point| writer.serialize(point)).map_err(wrong)?;
+    rates.iter().try_for_each(|rate| writer.serialize(rate)).map_err(wrong)?;
     writer.flush().map_err(Error::io(path, "write"))
-}
-
-/// The finished repetitions, in a file with a line for each after that of the settings.
-struct Log {
-    path: PathBuf,
-    /// What a new file begins with.
-    header: String,
-    /// By parameter, and by repetition.
-    lines: Vec<(f64, BTreeMap<u32, Line>)>,
-    /// Open once there is something to write: what fails before leaves no file.
-    file: Option<File>,
-}
-
-impl Log {
-    /// What is there, with `force` nothing.
-    ///
-    /// # Errors
-    /// If it has other settings, or is no log.
-    fn open(path: &Path, settings: &Settings<'_>, force: bool) -> Result<Self> {
-        let wrong = |e: serde_json::Error| Error::run(path, e.to_string());
-        let header = serde_json::to_string(settings).map_err(wrong)?;
-        let empty = Self { path: path.into(), header: header + "\n", lines: Vec::new(), file: None };
-        if force || !path.exists() {
-            return Ok(empty);
-        }
-        let text = fs::read_to_string(path).map_err(Error::io(path, "read"))?;
-        // A kill may have left half a line at the end.
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let mut lines = text[..whole].lines().enumerate();
-        let Some((_, first)) = lines.next() else { return Ok(empty) };
-        same_settings(path, first, &empty.header)?;
-        let mut log = empty;
-        for (number, line) in lines {
-            let line = serde_json::from_str(line).map_err(|e| {
-                Error::run(path, format!("line {}: {e}; use --force to begin anew", number + 1))
-            })?;
-            log.insert(line);
-        }
-        let file = OpenOptions::new().append(true).open(path).map_err(Error::io(path, "open"))?;
-        file.set_len(whole as u64).map_err(Error::io(path, "write"))?;
-        log.file = Some(file);
-        Ok(log)
-    }
-
-    /// Where the repetitions of a parameter are.
-    fn place(&self, parameter: f64) -> Option<usize> {
-        // A number read from JSON may be off in its last bit.
-        let same = |other: f64| (other - parameter).abs() <= 4.0 * f64::EPSILON * parameter.abs();
-        self.lines.iter().position(|(other, _)| same(*other))
-    }
-
-    fn find(&self, parameter: f64, repetition: u32) -> Option<&Line> {
-        self.place(parameter).and_then(|place| self.lines[place].1.get(&repetition))
-    }
-
-    fn insert(&mut self, line: Line) {
-        let place = self.place(line.parameter).unwrap_or_else(|| {
-            self.lines.push((line.parameter, BTreeMap::new()));
-            self.lines.len() - 1
-        });
-        self.lines[place].1.insert(line.repetition, line);
-    }
-
-    fn point(&self, parameter: f64, repetitions: u32) -> Point {
-        let line = |repetition| self.find(parameter, repetition).map(|line| (line.reject, line.seconds));
-        Point::new(parameter, &(0..repetitions).filter_map(line).collect::<Vec<_>>())
-    }
-
-    fn add(&mut self, line: Line) -> Result<()> {
-        let path = &self.path;
-        let text = serde_json::to_string(&line).map_err(|e| Error::run(path, e.to_string()))? + "\n";
-        let write =
-            |mut file: &File, text: &str| file.write_all(text.as_bytes()).map_err(Error::io(path, "write"));
-        match &self.file {
-            Some(file) => write(file, &text)?,
-            None => {
-                if let Some(directory) = path.parent() {
-                    fs::create_dir_all(directory).map_err(Error::io(directory, "create"))?;
-                }
-                let file = File::create(path).map_err(Error::io(path, "create"))?;
-                write(&file, &self.header)?;
-                write(&file, &text)?;
-                self.file = Some(file);
-            }
-        }
-        self.insert(line);
-        Ok(())
-    }
-}
-
-/// Whether the first line of a log has the settings of this call.
-fn same_settings(path: &Path, found: &str, wanted: &str) -> Result<()> {
-    type Fields = serde_json::Map<String, serde_json::Value>;
-    let no_log = || {
-        let problem = "the first line has no settings; choose another --out, or --force to overwrite it";
-        Error::run(path, problem)
-    };
-    let fields = |text: &str| serde_json::from_str::<Fields>(text).map_err(|_| no_log());
-    let (found, wanted) = (fields(found)?, fields(wanted)?);
-    let differing: Vec<String> = wanted
-        .iter()
-        .filter(|(name, value)| found.get(*name) != Some(*value))
-        .map(|(name, value)| match found.get(name) {
-            Some(there) => format!("{name} {there} instead of {value}"),
-            None => format!("no {name}"),
-        })
-        .collect();
-    if differing.is_empty() {
-        return Ok(());
-    }
-    Err(Error::run(
-        path,
-        format!(
-            "the results there have {}; choose another --out, or --force to begin anew",
-            differing.join(" and ")
-        ),
-    ))
 }

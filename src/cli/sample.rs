@@ -1,7 +1,7 @@
 //! Samples named on the command line, and what all tests of samples share.
 
 use super::device::{check_adapter, engine_line, open};
-use super::output::note;
+use super::output::{note, warn};
 use super::source::Source;
 use crate::data::Images;
 use crate::data::format;
@@ -9,13 +9,10 @@ use crate::data::table::Table;
 use crate::engine::{Choice, Device};
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
-use crate::picture;
 use crate::random::{Sequence, Stream};
-use crate::statistic::p_value::PValue;
+use crate::statistic::bandwidth::Resolved;
 use crate::statistic::{Bandwidth, Sample};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
 use std::path::Path;
 
 pub(super) use crate::data::format::SAMPLES;
@@ -40,6 +37,15 @@ pub(super) struct KernelOptions {
     pub(super) sum: bool,
     #[command(flatten)]
     pub(super) common: CommonOptions,
+}
+
+impl KernelOptions {
+    /// The kernel with its bandwidths; says what a user should know.
+    pub(super) fn resolve(&self, device: &Device, samples: [Sample<'_>; 2]) -> Result<Resolved> {
+        let resolved = self.bandwidth.resolve(device, samples, self.kernel, !self.sum, self.common.seed)?;
+        warn(&resolved.warnings);
+        Ok(resolved)
+    }
 }
 
 /// Options of all commands that read samples.
@@ -154,12 +160,7 @@ fn rows(table: &Table, name: String, order: &[usize]) -> Table {
 
 /// All rows of a table in random order.
 fn shuffled(table: &Table, seed: u64, which: u32) -> Vec<usize> {
-    let mut random = Sequence::new(seed, Stream::Subsample, which + 1);
-    let mut order: Vec<usize> = (0..table.rows).collect();
-    for i in (1..order.len()).rev() {
-        order.swap(i, random.below(i as u32 + 1) as usize);
-    }
-    order
+    Sequence::new(seed, Stream::Subsample, which + 1).order(table.rows)
 }
 
 /// Warns of columns with one value only, as a wrong export has them.
@@ -224,67 +225,6 @@ pub(super) fn same_columns([x, y]: [&Table; 2]) -> Result<()> {
             shape(x)
         ),
     ))
-}
-
-/// The picture of a null distribution with the observed value.
-pub(super) struct NullPicture<'a> {
-    pub(super) title: &'a str,
-    pub(super) statistic: &'a str,
-    pub(super) decision: &'a str,
-    pub(super) p: &'a PValue,
-    pub(super) observed: f64,
-}
-
-impl NullPicture<'_> {
-    /// Draws it into a directory, which is made if need be.
-    pub(super) fn save(&self, directory: &Path, file: &str, draws: &[f64]) -> Result<()> {
-        std::fs::create_dir_all(directory).map_err(Error::io(directory, "create"))?;
-        let path = directory.join(file);
-        let mut sorted = draws.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let beyond = ((1.0 - self.p.alpha) * sorted.len() as f64) as usize;
-        let error = match self.p.p_standard_error {
-            0.0 => String::new(),
-            error => format!(" ± {error:.4}"),
-        };
-        picture::NullHistogram {
-            title: self.title,
-            remark: &format!("p = {:.4}{error}: {}", self.p.p_value, self.decision),
-            statistic: self.statistic,
-            draws,
-            observed: self.observed,
-            threshold: sorted.get(beyond).copied(),
-        }
-        .save(&path)?;
-        note(format_args!("picture: {}", path.display()));
-        Ok(())
-    }
-}
-
-/// A progress bar for a pass over pairs; nothing where nobody watches.
-pub(super) struct PairBar(ProgressBar);
-
-impl PairBar {
-    /// Steps of the bar.
-    const PARTS: u64 = 1000;
-
-    pub(super) fn new(what: &'static str) -> Self {
-        let watched = std::io::stderr().is_terminal();
-        let target = if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let style = ProgressStyle::with_template("{msg} {bar:28} {percent} %  {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::with_draw_target(Some(Self::PARTS), target).with_style(style);
-        Self(bar.with_message(what))
-    }
-
-    /// Shows a fraction.
-    pub(super) fn set(&self, done: f64) {
-        self.0.set_position((done * Self::PARTS as f64) as u64);
-    }
-
-    pub(super) fn finish(&self) {
-        self.0.finish_and_clear();
-    }
 }
 
 #[cfg(test)]

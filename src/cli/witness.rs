@@ -1,13 +1,13 @@
 //! `elbo witness`.
 
-use super::compare::kernel_line;
-use super::output::{grouped, json, note, result, table};
-use super::sample::{KernelOptions, PairBar, SAMPLES, same_columns, sample};
+use super::output::{json, result, table};
+use super::report::{kernel_line, print_samples, watch};
+use super::sample::{KernelOptions, SAMPLES, same_columns, sample};
 use crate::data::table::Table;
 use crate::engine::Device;
 use crate::error::{Error, Result};
-use crate::kernel::pairs::Family;
 use crate::picture::{Curve, ImageShape, Plane, Sheet, SheetRow};
+use crate::statistic::test::NamedKernel;
 use crate::statistic::{KernelFunction, Sample, witness};
 use clap::Args;
 use serde::Serialize;
@@ -37,7 +37,7 @@ const IMAGES: usize = 12;
 Examples:
   elbo witness a.csv b.csv
   elbo witness mnist:test run:runs/001 --out where"))]
-pub(super) struct Witness {
+pub(super) struct WitnessArgs {
     /// The first sample
     x: String,
     /// The second sample
@@ -51,13 +51,12 @@ pub(super) struct Witness {
 
 /// The JSON result.
 #[derive(Serialize)]
-struct Report<'a> {
+struct Found<'a> {
     n: usize,
     m: usize,
     d: usize,
-    kernel: Family,
-    bandwidths: &'a [f64],
-    bandwidth_rule: &'a str,
+    #[serde(flatten)]
+    kernel: &'a NamedKernel,
     /// Where there is most of X beyond Y.
     more_of_x: Vec<Place>,
     /// Where there is most of Y beyond X.
@@ -77,54 +76,36 @@ struct Place {
     witness: f64,
 }
 
-impl Witness {
+impl WitnessArgs {
     pub(super) fn run(&self) -> Result<()> {
         let [x, y] = self.kernel.common.read([&self.x, &self.y])?;
         same_columns([&x, &y])?;
         let device = self.kernel.common.open()?;
         let samples = [sample(&x), sample(&y)];
-        let KernelOptions { kernel, bandwidth, sum, common } = &self.kernel;
-        let resolved = bandwidth.resolve(&device, samples, *kernel, !sum, common.seed)?;
-        resolved.warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
-        let bar = PairBar::new("witness");
+        let resolved = self.kernel.resolve(&device, samples)?;
         let [at_x, at_y] =
-            witness::at_samples(&device, samples, &resolved.kernel, &mut |done| bar.set(done))?;
-        bar.finish();
+            watch("witness", |progress| witness::at_samples(&device, samples, &resolved.kernel, progress))?;
         std::fs::create_dir_all(&self.out).map_err(Error::io(&self.out, "create"))?;
         let (csv, png) = (self.out.join("witness.csv"), self.out.join("witness.png"));
         write_values(&csv, [&at_x, &at_y])?;
         let drawn = draw(&device, [&x, &y], &resolved.kernel, [&at_x, &at_y], &png)?;
 
-        let mut places: Vec<Place> = at_x
-            .iter()
-            .enumerate()
-            .map(|(index, &witness)| Place { sample: "x", index, witness })
-            .chain(at_y.iter().enumerate().map(|(index, &witness)| Place { sample: "y", index, witness }))
-            .collect();
-        places.sort_by(|a, b| b.witness.total_cmp(&a.witness));
-        let few = places.len().min(5);
-        let (more_of_x, mut more_of_y) = (places[..few].to_vec(), places[places.len() - few..].to_vec());
-        more_of_y.reverse();
+        let [more_of_x, more_of_y] = extremes(&at_x, &at_y);
+        let kernel = NamedKernel::from(&resolved);
         if self.kernel.common.json {
-            return json(&Report {
+            return json(&Found {
                 n: x.rows,
                 m: y.rows,
                 d: x.columns,
-                kernel: *kernel,
-                bandwidths: &resolved.kernel.bandwidths,
-                bandwidth_rule: &resolved.rule,
+                kernel: &kernel,
                 more_of_x,
                 more_of_y,
                 engine: device.info().engine,
                 adapter: &device.info().adapter,
             });
         }
-        result(format_args!("X          {}: {} points, d = {}", x.name, grouped(x.rows as f64), x.columns));
-        result(format_args!("Y          {}: {} points", y.name, grouped(y.rows as f64)));
-        result(format_args!(
-            "kernel     {}",
-            kernel_line(*kernel, &resolved.kernel.bandwidths, &resolved.rule)
-        ));
+        print_samples([&x.name, &y.name], [x.rows, y.rows], x.columns);
+        result(format_args!("kernel     {}", kernel_line(&kernel)));
         let rows = |places: &[Place], what: &str| -> Vec<Vec<String>> {
             let row = |p: &Place| {
                 let name = if p.sample == "x" { &x.name } else { &y.name };
@@ -140,7 +121,21 @@ impl Witness {
     }
 }
 
-/// One line a point.
+/// The points with the largest values of the witness function, and those with the smallest.
+fn extremes(at_x: &[f64], at_y: &[f64]) -> [Vec<Place>; 2] {
+    let places = |sample, values: &[f64]| -> Vec<Place> {
+        values.iter().enumerate().map(|(index, &witness)| Place { sample, index, witness }).collect()
+    };
+    let mut places = [places("x", at_x), places("y", at_y)].concat();
+    places.sort_by(|a, b| b.witness.total_cmp(&a.witness));
+    let few = places.len().min(5);
+    let mut last = places[places.len() - few..].to_vec();
+    last.reverse();
+    places.truncate(few);
+    [places, last]
+}
+
+/// One line per point.
 fn write_values(path: &Path, [x, y]: [&[f64]; 2]) -> Result<()> {
     let mut text = String::from("sample,point,witness\n");
     for (name, values) in [("x", x), ("y", y)] {
@@ -156,70 +151,74 @@ fn draw(
     device: &Device,
     [x, y]: [&Table; 2],
     kernel: &KernelFunction,
-    [at_x, at_y]: [&[f64]; 2],
+    values: [&[f64]; 2],
     path: &Path,
 ) -> Result<bool> {
     let title = format!("Where {} and {} differ", x.name, y.name);
-    let samples = [sample(x), sample(y)];
-    let range = |f: usize| {
-        let values = samples.iter().flat_map(|s| (0..s.len()).map(move |i| s.point(i)[f]));
-        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        let margin = MARGIN * (high - low).max(f64::MIN_POSITIVE);
-        [low - margin, high + margin]
+    let at = |points: &[f64]| {
+        let points = Sample::new(x.columns, points);
+        witness::at(device, [sample(x), sample(y)], kernel, points, &mut |_| {})
     };
-    let at =
-        |points: &[f64]| witness::at(device, samples, kernel, Sample::new(x.columns, points), &mut |_| {});
     match (x.image, x.columns) {
         (Some([height, width]), _) => {
-            let sheet = Sheet {
-                title,
-                rows: image_rows([x, y], [at_x, at_y]),
-                shape: ImageShape { height, width, channels: 1 },
-                group: 2,
-                caption: "left to right: the most extreme values of the witness function first".into(),
-                ..Sheet::default()
-            };
+            let rows = image_rows([x, y], values);
+            let caption = "left to right: the most extreme values of the witness function first".into();
+            let shape = ImageShape { height, width, channels: 1 };
+            let sheet = Sheet { title, rows, shape, group: 2, caption, ..Sheet::default() };
             sheet.save(path)?;
         }
-        (None, 1) => {
-            let [low, high] = range(0);
-            let grid: Vec<f64> =
-                (0..CURVE).map(|i| low + (high - low) * i as f64 / (CURVE - 1) as f64).collect();
-            let values = at(&grid)?;
-            Curve {
-                title: &title,
-                names: [&x.name, &y.name],
-                x: &x.values,
-                y: &y.values,
-                grid: &grid,
-                values: &values,
-            }
-            .save(path)?;
-        }
-        (None, 2) => {
-            let [[left, right], [bottom, top]] = [range(0), range(1)];
-            let cell = |i: usize, low: f64, high: f64| low + (high - low) * (i as f64 + 0.5) / PLANE as f64;
-            let grid: Vec<f64> = (0..PLANE * PLANE)
-                .flat_map(|i| [cell(i % PLANE, left, right), cell(i / PLANE, bottom, top)])
-                .collect();
-            let values = at(&grid)?;
-            let points =
-                |t: &Table| -> Vec<[f64; 2]> { t.values.chunks_exact(2).map(|p| [p[0], p[1]]).collect() };
-            Plane {
-                title: &title,
-                names: [&x.name, &y.name],
-                x: &points(x),
-                y: &points(y),
-                low: [left, bottom],
-                high: [right, top],
-                columns: PLANE,
-                values: &values,
-            }
-            .save(path)?;
-        }
+        (None, 1) => draw_curve(&title, [x, y], at, path)?,
+        (None, 2) => draw_plane(&title, [x, y], at, path)?,
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// The least and the largest value of a column in both samples, with a margin.
+fn range(tables: [&Table; 2], column: usize) -> [f64; 2] {
+    let values = tables.into_iter().flat_map(|table| (0..table.rows).map(move |i| table.row(i)[column]));
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    let margin = MARGIN * (high - low).max(f64::MIN_POSITIVE);
+    [low - margin, high + margin]
+}
+
+fn draw_curve(
+    title: &str,
+    [x, y]: [&Table; 2],
+    at: impl Fn(&[f64]) -> Result<Vec<f64>>,
+    path: &Path,
+) -> Result<()> {
+    let [low, high] = range([x, y], 0);
+    let grid: Vec<f64> = (0..CURVE).map(|i| low + (high - low) * i as f64 / (CURVE - 1) as f64).collect();
+    let values = at(&grid)?;
+    let names = [&x.name[..], &y.name];
+    Curve { title, names, x: &x.values, y: &y.values, grid: &grid, values: &values }.save(path)
+}
+
+fn draw_plane(
+    title: &str,
+    [x, y]: [&Table; 2],
+    at: impl Fn(&[f64]) -> Result<Vec<f64>>,
+    path: &Path,
+) -> Result<()> {
+    let [[left, right], [bottom, top]] = [0, 1].map(|column| range([x, y], column));
+    let cell = |i: usize, low: f64, high: f64| low + (high - low) * (i as f64 + 0.5) / PLANE as f64;
+    let grid: Vec<f64> = (0..PLANE * PLANE)
+        .flat_map(|i| [cell(i % PLANE, left, right), cell(i / PLANE, bottom, top)])
+        .collect();
+    let values = at(&grid)?;
+    let points = |t: &Table| -> Vec<[f64; 2]> { t.values.chunks_exact(2).map(|p| [p[0], p[1]]).collect() };
+    Plane {
+        title,
+        names: [&x.name, &y.name],
+        x: &points(x),
+        y: &points(y),
+        low: [left, bottom],
+        high: [right, top],
+        columns: PLANE,
+        values: &values,
+    }
+    .save(path)
 }
 
 /// Of each sample, the images where there is most of X, and those where there is most of Y.

@@ -21,7 +21,7 @@ use crate::random::{Sequence, Stream};
 use crate::sample::Sample;
 use rayon::prelude::*;
 
-/// Sums are made in at most this many parts, the same for any number of threads.
+/// PartSums are made in at most this many parts, the same for any number of threads.
 const PARTS: usize = 64;
 
 /// Fewest points of a part: smaller ones cost more than they bring.
@@ -32,7 +32,7 @@ const LEAST_SHARE: f64 = 1e-12;
 
 /// What fit is wanted.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct MixtureSettings {
     /// K.
     pub components: usize,
     /// Starts, of which the best counts.
@@ -48,7 +48,7 @@ pub struct Settings {
     pub floor: f64,
 }
 
-impl Default for Settings {
+impl Default for MixtureSettings {
     fn default() -> Self {
         Self { components: 1, starts: 10, seed: 0, iterations: 1000, tolerance: 1e-7, floor: 1e-6 }
     }
@@ -75,7 +75,7 @@ pub struct Fitted {
 ///
 /// # Errors
 /// If the settings make no sense, there are fewer different points than components, or a column is constant.
-pub fn gaussian_mixture(sample: Sample<'_>, settings: &Settings) -> Result<Fitted> {
+pub fn gaussian_mixture(sample: Sample<'_>, settings: &MixtureSettings) -> Result<Fitted> {
     settings.check()?;
     let (d, n) = (sample.d, sample.len());
     if n < settings.components.max(2) {
@@ -90,9 +90,9 @@ pub fn gaussian_mixture(sample: Sample<'_>, settings: &Settings) -> Result<Fitte
     let points = units.standardised(sample);
     // One component has one start only: all points are its own.
     let starts = if settings.components == 1 { 1 } else { settings.starts };
-    let mut best: Option<Run> = None;
+    let mut best: Option<Start> = None;
     for start in 0..starts {
-        let run = Run::new(&points, d, settings, start as u32)?;
+        let run = Start::new(&points, d, settings, start as u32)?;
         if best.as_ref().is_none_or(|best| run.last() > best.last()) {
             best = Some(run);
         }
@@ -111,7 +111,7 @@ pub fn gaussian_mixture(sample: Sample<'_>, settings: &Settings) -> Result<Fitte
     })
 }
 
-impl Settings {
+impl MixtureSettings {
     fn check(&self) -> Result<()> {
         if self.components == 0 || self.starts == 0 {
             return Err(Error::usage("a fit needs at least one component and one start"));
@@ -239,7 +239,7 @@ fn raise(mut covariance: Vec<f64>, d: usize, floor: f64) -> Result<Raised> {
 
 /// What the E step sums for the M step.
 #[derive(Clone)]
-struct Sums {
+struct PartSums {
     ln_likelihood: f64,
     /// n_k: `(K)`.
     mass: Vec<f64>,
@@ -249,7 +249,7 @@ struct Sums {
     second: Vec<f64>,
 }
 
-impl Sums {
+impl PartSums {
     fn zero(count: usize, d: usize) -> Self {
         let [mass, first, second] = [count, count * d, count * d * d].map(|length| vec![0.0; length]);
         Self { ln_likelihood: 0.0, mass, first, second }
@@ -288,11 +288,11 @@ struct State {
 
 impl State {
     /// The start number `start` of a seed.
-    fn new(points: &[f64], d: usize, settings: &Settings, start: u32) -> Result<Self> {
+    fn new(points: &[f64], d: usize, settings: &MixtureSettings, start: u32) -> Result<Self> {
         let n = points.len() / d;
         let mut random = Sequence::new(settings.seed, Stream::Centres, start);
         let centres = plus_plus(points, d, settings.components, &mut random)?;
-        let mut sums = Sums::zero(centres.len(), d);
+        let mut sums = PartSums::zero(centres.len(), d);
         let mut residual = vec![0.0; d];
         for x in points.chunks(d) {
             let nearest = nearest(x, &centres);
@@ -319,17 +319,17 @@ impl State {
     }
 
     /// The E step.
-    fn expect(&self, points: &[f64], d: usize) -> Sums {
+    fn expect(&self, points: &[f64], d: usize) -> PartSums {
         let n = points.len() / d;
         let part = n.div_ceil(PARTS).max(LEAST_PART);
-        let parts: Vec<Sums> =
+        let parts: Vec<PartSums> =
             points.par_chunks(part * d).map(|points| self.expect_part(points, d)).collect();
-        parts.iter().fold(Sums::zero(self.components.len(), d), Sums::plus)
+        parts.iter().fold(PartSums::zero(self.components.len(), d), PartSums::plus)
     }
 
-    fn expect_part(&self, points: &[f64], d: usize) -> Sums {
+    fn expect_part(&self, points: &[f64], d: usize) -> PartSums {
         let count = self.components.len();
-        let mut sums = Sums::zero(count, d);
+        let mut sums = PartSums::zero(count, d);
         let (mut residuals, mut parts) = (vec![0.0; count * d], vec![0.0; count]);
         for x in points.chunks(d) {
             let each = self.components.iter().zip(residuals.chunks_mut(d)).zip(&mut parts);
@@ -347,7 +347,7 @@ impl State {
     }
 
     /// The M step.
-    fn maximise(&self, sums: &Sums, d: usize, n: usize, floor: f64) -> Result<Self> {
+    fn maximise(&self, sums: &PartSums, d: usize, n: usize, floor: f64) -> Result<Self> {
         let components = self.components.iter().enumerate().map(|(k, old)| {
             let mass = sums.mass[k];
             if mass < LEAST_SHARE * n as f64 {
@@ -386,14 +386,14 @@ impl State {
 }
 
 /// Steps from one start.
-struct Run {
+struct Start {
     state: State,
     history: Vec<f64>,
     converged: bool,
 }
 
-impl Run {
-    fn new(points: &[f64], d: usize, settings: &Settings, start: u32) -> Result<Self> {
+impl Start {
+    fn new(points: &[f64], d: usize, settings: &MixtureSettings, start: u32) -> Result<Self> {
         let n = points.len() / d;
         let mut run =
             Self { state: State::new(points, d, settings, start)?, history: Vec::new(), converged: false };
@@ -474,8 +474,8 @@ mod tests {
         }
     }
 
-    fn settings(components: usize) -> Settings {
-        Settings { components, ..Settings::default() }
+    fn settings(components: usize) -> MixtureSettings {
+        MixtureSettings { components, ..MixtureSettings::default() }
     }
 
     /// Three components far apart, in units that differ by a million.
@@ -568,7 +568,7 @@ mod tests {
         .expect("a mixture");
         let mut values = draws(&overlapping, 500);
         for floor in [1e-6, 0.3] {
-            let settings = Settings { starts: 3, iterations: 300, floor, ..settings(4) };
+            let settings = MixtureSettings { starts: 3, iterations: 300, floor, ..settings(4) };
             let fitted = gaussian_mixture(Sample::new(3, &values), &settings).expect("a fit");
             assert!(fitted.history.len() > 20, "{floor}: {} steps", fitted.iterations);
             for (step, pair) in fitted.history.windows(2).enumerate() {
@@ -614,8 +614,9 @@ mod tests {
     #[test]
     fn the_seed_decides() {
         let values = draws(&separated(), 700);
-        let fit =
-            |seed| gaussian_mixture(Sample::new(2, &values), &Settings { seed, starts: 2, ..settings(4) });
+        let fit = |seed| {
+            gaussian_mixture(Sample::new(2, &values), &MixtureSettings { seed, starts: 2, ..settings(4) })
+        };
         let [a, b, c] = [1, 1, 2].map(|seed| fit(seed).expect("a fit"));
         assert_eq!(a.mixture, b.mixture);
         assert_eq!(a.history, b.history);
@@ -625,7 +626,8 @@ mod tests {
     #[test]
     fn more_starts_are_never_worse() {
         let values = draws(&separated(), 400);
-        let fit = |starts| gaussian_mixture(Sample::new(2, &values), &Settings { starts, ..settings(5) });
+        let fit =
+            |starts| gaussian_mixture(Sample::new(2, &values), &MixtureSettings { starts, ..settings(5) });
         let [one, many] = [1, 8].map(|starts| fit(starts).expect("a fit").ln_likelihood);
         assert!(many >= one, "{many} after eight starts, {one} after one");
     }
@@ -645,13 +647,17 @@ mod tests {
     #[test]
     fn impossible_fits_are_refused() {
         let good = [0.0, 1.0, 1.0, 3.0, 2.0, 2.0];
-        let problem = |values: &[f64], settings: Settings| {
+        let problem = |values: &[f64], settings: MixtureSettings| {
             gaussian_mixture(Sample::new(2, values), &settings).expect_err("impossible").to_string()
         };
         for (values, settings, words) in [
             (&good[..], settings(0), "at least one component and one start"),
-            (&good, Settings { starts: 0, ..settings(1) }, "at least one component and one start"),
-            (&good, Settings { floor: 0.0, ..settings(1) }, "the floor is 0; give a number between 0 and 1"),
+            (&good, MixtureSettings { starts: 0, ..settings(1) }, "at least one component and one start"),
+            (
+                &good,
+                MixtureSettings { floor: 0.0, ..settings(1) },
+                "the floor is 0; give a number between 0 and 1",
+            ),
             (&good, settings(4), "a sample of 3 points is too small for a mixture of 4 components"),
             (&good[..2], settings(1), "a sample of 1 points is too small"),
             (&[0.0, 1.0, 2.0, 1.0], settings(1), "column 1 (counted from 0) is 1 in all rows"),

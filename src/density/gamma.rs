@@ -8,6 +8,7 @@
 //! The score is that of y = ln x, with the density p(x) x: for shapes up to 1, p(x) does not vanish at 0, as a
 //! Stein discrepancy asks, while the density of y vanishes at both ends.
 
+use super::fields::{Fields, numbers};
 use super::{Coordinates, Density, ZeroDensity, check_positive, draw};
 use crate::error::Result;
 use crate::random::Sequence;
@@ -21,6 +22,12 @@ pub struct Gamma {
 }
 
 impl Gamma {
+    pub(super) const FIELDS: &'static [&'static str] = &["shape", "scale"];
+
+    pub(super) fn read(fields: &Fields) -> Result<Self> {
+        Self::new(fields.get("shape", numbers)?, fields.get("scale", numbers)?)
+    }
+
     /// The distribution with shapes `(d)` and scales `(d)`: means shape * scale, variances shape * scale^2.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! s(x)    = -C^-1 r
 //! ```
 
+use super::fields::{Fields, covariance, numbers};
 use super::matrix::{Covariance, Factor};
 use super::{Density, LN_TWO_PI, ZeroDensity, check_numbers, draw};
 use crate::error::Result;
@@ -24,6 +25,12 @@ pub struct Gaussian {
 }
 
 impl Gaussian {
+    pub(super) const FIELDS: &'static [&'static str] = &["mean", "covariance"];
+
+    pub(super) fn read(fields: &Fields) -> Result<Self> {
+        Self::new(fields.get("mean", numbers)?, fields.get("covariance", covariance)?)
+    }
+
     /// The distribution of a mean `(d)` and a covariance `(d, d)`.
     ///
     /// # Errors

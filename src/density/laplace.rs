@@ -7,6 +7,7 @@
 //!
 //! The density has a kink at the location, where the score is taken as 0: draws meet it with probability 0.
 
+use super::fields::{Fields, numbers};
 use super::{Density, ZeroDensity, check_numbers, check_positive, draw};
 use crate::error::Result;
 use crate::random::Sequence;
@@ -20,6 +21,12 @@ pub struct Laplace {
 }
 
 impl Laplace {
+    pub(super) const FIELDS: &'static [&'static str] = &["location", "scale"];
+
+    pub(super) fn read(fields: &Fields) -> Result<Self> {
+        Self::new(fields.get("location", numbers)?, fields.get("scale", numbers)?)
+    }
+
     /// The distribution with locations `(d)` and scales `(d)`; the variances are 2 scale^2.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 //!
 //! The weights r come from logarithms, so the score is right far from all components, where p underflows.
 
+use super::fields::{Fields, covariance, list, numbers};
 use super::matrix::Covariance;
 use super::{Density, Gaussian, ZeroDensity, check_positive, draw, ln_sum_exp};
 use crate::error::{Error, Result};
@@ -25,6 +26,14 @@ pub struct GaussianMixture {
 }
 
 impl GaussianMixture {
+    pub(super) const FIELDS: &'static [&'static str] = &["weights", "means", "covariances"];
+
+    pub(super) fn read(fields: &Fields) -> Result<Self> {
+        let means = fields.get("means", |value, name| list(value, name, numbers))?;
+        let covariances = fields.get("covariances", |value, name| list(value, name, covariance))?;
+        Self::new(fields.get("weights", numbers)?, means, covariances)
+    }
+
     /// The mixture with weights `(K)`, means `(K, d)` and covariances `(K, d, d)`.
     ///
     /// # Errors

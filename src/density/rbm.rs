@@ -11,6 +11,7 @@
 //! goodness-of-fit tests", ICML 2016; joint densities are also published with B/2 in the place of B, beside this
 //! score). Z has 2^h terms: it is computed where h is small.
 
+use super::fields::{Fields, list, numbers};
 use super::{Density, LN_TWO_PI, ZeroDensity, check_numbers, ln_sum_exp};
 use crate::error::{Error, Result};
 use crate::numeric::sigmoid;
@@ -45,6 +46,13 @@ pub struct GaussBernoulliRbm {
 }
 
 impl GaussBernoulliRbm {
+    pub(super) const FIELDS: &'static [&'static str] = &["B", "b", "c"];
+
+    pub(super) fn read(fields: &Fields) -> Result<Self> {
+        let weights = fields.get("B", |value, name| list(value, name, numbers))?;
+        Self::new(weights, fields.get("b", numbers)?, fields.get("c", numbers)?)
+    }
+
     /// The machine with weights B `(d, h)` and biases b `(d)` and c `(h)`.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 //! with the scale matrix C, which is not the covariance: that is nu/(nu - 2) C for nu > 2 (Kotz and Nadarajah,
 //! "Multivariate t distributions and their applications", 2004). Coordinates are dependent even where C is diagonal.
 
+use super::fields::{Fields, covariance, number, numbers};
 use super::matrix::{Covariance, Factor};
 use super::{Density, ZeroDensity, check_numbers, draw};
 use crate::error::{Error, Result};
@@ -29,6 +30,13 @@ pub struct StudentT {
 }
 
 impl StudentT {
+    pub(super) const FIELDS: &'static [&'static str] = &["location", "scale", "degrees-of-freedom"];
+
+    pub(super) fn read(fields: &Fields) -> Result<Self> {
+        let (location, scale) = (fields.get("location", numbers)?, fields.get("scale", covariance)?);
+        Self::new(location, scale, fields.get("degrees-of-freedom", number)?)
+    }
+
     /// The distribution with a location `(d)`, a scale matrix `(d, d)` and its degrees of freedom.
     ///
     /// # Errors

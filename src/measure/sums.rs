@@ -10,9 +10,8 @@ use crate::kernel::pairs::{Family, Form};
 use crate::memory::Memory;
 use crate::random::{Sequence, Stream};
 use crate::statistic::gram::{Extra, Pass};
-use crate::statistic::null::Null;
 use crate::statistic::points::Points;
-use crate::statistic::{Bandwidth, KernelFunction, Sample, Settings, two_sample};
+use crate::statistic::{Bandwidth, Common, KernelFunction, Null, Sample, TwoSampleSettings, two_sample};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -76,16 +75,15 @@ pub fn measure(
         add("product", time, Some(ceiling.multiply_adds / d as f64), None);
     }
     if let Some(Permutations { count, null }) = test {
-        let settings = Settings {
+        let settings = TwoSampleSettings {
             bandwidth: Bandwidth::Values(kernel.bandwidths),
-            permutations: count,
-            null,
-            ..Settings::default()
+            common: Common { permutations: count, null, ..Common::default() },
+            ..TwoSampleSettings::default()
         };
         let mut bytes = 0;
         let time = repeat("test", || {
             let test = two_sample(device, samples, &settings, &mut |_| {})?;
-            bytes = test.bytes;
+            bytes = test.found.bytes;
             Ok(test.pairs)
         })?;
         add("test", time, None, Some(bytes));

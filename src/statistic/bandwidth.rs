@@ -189,15 +189,12 @@ impl Bandwidth {
 fn pool([x, y]: [Sample<'_>; 2], seed: u64) -> Vec<f64> {
     let total = x.len() + y.len();
     let point = |i: usize| if i < x.len() { x.point(i) } else { y.point(i - x.len()) };
-    let mut order: Vec<usize> = (0..total).collect();
-    if total > MOST {
-        let mut random = Sequence::new(seed, Stream::Subsample, 0);
-        for i in 0..MOST {
-            order.swap(i, i + random.below((total - i) as u32) as usize);
-        }
-        order.truncate(MOST);
-    }
-    order.into_iter().flat_map(|i| point(i).iter().copied()).collect()
+    let order = if total > MOST {
+        Sequence::new(seed, Stream::Subsample, 0).choice(MOST, total)
+    } else {
+        (0..total as u32).collect()
+    };
+    order.into_iter().flat_map(|i| point(i as usize).iter().copied()).collect()
 }
 
 /// The median distance over all pairs of different points, by radix selection on an engine: three counts of one

@@ -11,7 +11,8 @@
 //! K_ZB, which share the points of Z.
 
 use super::gram::{Extra, Gram};
-use super::p_value::{PValue, half_normal, normal_tail};
+use super::p_value::{PValue, half_normal, normal_p_value};
+use super::test::{NamedKernel, Outcome};
 use super::two_sample::{covariance, cross_variance, estimates, own_variance};
 use super::{Bandwidth, Sample};
 use crate::engine::Device;
@@ -23,9 +24,9 @@ use std::time::Instant;
 /// Fewest points of a sample: the variance needs four.
 const LEAST_POINTS: usize = 4;
 
-/// What test is wanted.
+/// Settings of the relative test.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct CloserSettings {
     /// The kernel's family.
     pub family: Family,
     /// Its bandwidths; a rule is applied to the three samples together.
@@ -36,7 +37,7 @@ pub struct Settings {
     pub seed: u64,
 }
 
-impl Default for Settings {
+impl Default for CloserSettings {
     fn default() -> Self {
         Self { family: Family::Gaussian, bandwidth: Bandwidth::default(), alpha: 0.05, seed: 0 }
     }
@@ -46,24 +47,22 @@ impl Default for Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "their names say all")]
-pub enum Which {
+pub enum Side {
     A,
     B,
 }
 
-/// The result of a relative test.
+/// The result of a relative test: its p-value is two-sided, by the normal distribution; its statistic is |difference|,
+/// and quantiles of that under the null take the place of draws.
 #[derive(Clone, Debug, Serialize)]
 pub struct Closer {
     /// Points of Z, A, B.
     pub counts: [usize; 3],
     /// Coordinates.
     pub d: usize,
-    /// The kernel's family.
-    pub kernel: Family,
-    /// Its bandwidths.
-    pub bandwidths: Vec<f64>,
-    /// Where they come from.
-    pub bandwidth_rule: String,
+    /// The kernel.
+    #[serde(flatten)]
+    pub kernel: NamedKernel,
     /// Unbiased estimate of MMD^2 between Z and A.
     pub mmd2_a: f64,
     /// Between Z and B.
@@ -72,18 +71,8 @@ pub struct Closer {
     pub difference: f64,
     /// Of the difference.
     pub standard_error: f64,
-    /// Two-sided, by the normal distribution.
-    #[serde(flatten)]
-    pub p: PValue,
     /// The closer one, if the test rejects that both are equally close.
-    pub closer: Option<Which>,
-    /// Quantiles of |difference| under the null, in the place of draws.
-    #[serde(skip)]
-    pub draws: Vec<f64>,
-    /// Seconds for everything.
-    pub seconds: f64,
-    /// What a user should know.
-    pub warnings: Vec<String>,
+    pub closer: Option<Side>,
 }
 
 /// Whether A or B is closer to Z.
@@ -95,11 +84,54 @@ pub struct Closer {
 pub fn closer(
     device: &Device,
     [z, a, b]: [Sample<'_>; 3],
-    settings: &Settings,
+    settings: &CloserSettings,
     progress: &mut dyn FnMut(f64),
-) -> Result<Closer> {
+) -> Result<Outcome<Closer>> {
     let start = Instant::now();
     super::p_value::check(1, settings.alpha)?;
+    check_samples([z, a, b])?;
+    let others = [a.values, b.values].concat();
+    let pooled = [z, Sample::new(z.d, &others)];
+    let resolved = settings.bandwidth.resolve(device, pooled, settings.family, true, settings.seed)?;
+    let kernel = &resolved.kernel;
+    let mut pass = |sample, first: f64| {
+        Gram::new(device, [z, sample], kernel, &Extra::Squares, false, &mut |done| {
+            progress(0.5 * (first + done));
+        })
+    };
+    let (of_a, of_b) = (pass(a, 0.0)?, pass(b, 1.0)?);
+    let [mmd2_a, mmd2_b] = [&of_a, &of_b].map(|gram| estimates(gram, kernel).unbiased);
+    let difference = mmd2_a - mmd2_b;
+    let variance = variance(&of_a, &of_b);
+    let standard_error = variance.max(0.0).sqrt();
+    let kernel = NamedKernel::from(&resolved);
+    let mut warnings = resolved.warnings;
+    if standard_error == 0.0 {
+        warnings.push(
+            "the variance of the difference was not estimated above 0: A and B hardly differ, or the samples are \
+             too small; no decision is made"
+                .into(),
+        );
+    }
+    let p = PValue::exact(normal_p_value(difference, standard_error), "normal", settings.alpha);
+    let nearer = if difference < 0.0 { Side::A } else { Side::B };
+    let found = Closer {
+        counts: [z.len(), a.len(), b.len()],
+        d: z.d,
+        kernel,
+        mmd2_a,
+        mmd2_b,
+        difference,
+        standard_error,
+        closer: p.reject.then_some(nearer),
+    };
+    let values = std::iter::once(difference.abs()).chain(half_normal(standard_error)).collect();
+    let pairs = of_a.evaluations + of_b.evaluations;
+    Ok(Outcome { warnings, ..Outcome::new(start, p, values, pairs, found) })
+}
+
+/// Whether three samples have the same columns, and enough points.
+fn check_samples([z, a, b]: [Sample<'_>; 3]) -> Result<()> {
     for (name, sample) in [("REAL", z), ("A", a), ("B", b)] {
         if sample.d != z.d {
             return Err(Kind::Samples(format!(
@@ -116,49 +148,7 @@ pub fn closer(
             .into());
         }
     }
-    let others = [a.values, b.values].concat();
-    let pooled = [z, Sample::new(z.d, &others)];
-    let resolved = settings.bandwidth.resolve(device, pooled, settings.family, true, settings.seed)?;
-    let kernel = &resolved.kernel;
-    let mut pass = |sample, first: f64| {
-        Gram::new(device, [z, sample], kernel, &Extra::Squares, false, &mut |done| {
-            progress(0.5 * (first + done));
-        })
-    };
-    let (of_a, of_b) = (pass(a, 0.0)?, pass(b, 1.0)?);
-    let [mmd2_a, mmd2_b] = [&of_a, &of_b].map(|gram| estimates(gram, kernel).unbiased);
-    let difference = mmd2_a - mmd2_b;
-    let variance = variance(&of_a, &of_b);
-    let mut warnings = resolved.warnings.clone();
-    let standard_error = variance.max(0.0).sqrt();
-    let p_value = if standard_error > 0.0 {
-        2.0 * normal_tail((difference / standard_error).abs())
-    } else {
-        warnings.push(
-            "the variance of the difference was not estimated above 0: A and B hardly differ, or the samples are \
-             too small; no decision is made"
-                .into(),
-        );
-        1.0
-    };
-    let p = PValue::exact(p_value, "normal", settings.alpha);
-    let nearer = if difference < 0.0 { Which::A } else { Which::B };
-    Ok(Closer {
-        counts: [z.len(), a.len(), b.len()],
-        d: z.d,
-        kernel: settings.family,
-        bandwidths: kernel.bandwidths.clone(),
-        bandwidth_rule: resolved.rule,
-        mmd2_a,
-        mmd2_b,
-        difference,
-        standard_error,
-        closer: p.reject.then_some(nearer),
-        p,
-        draws: half_normal(standard_error),
-        seconds: start.elapsed().as_secs_f64(),
-        warnings,
-    })
+    Ok(())
 }
 
 /// Unbiased variance of the difference, from the sums over Z and A and over Z and B.

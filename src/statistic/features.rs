@@ -24,8 +24,8 @@
 //! two shared cores of an Intel Xeon, the bandwidth included. The level of the test is exact whatever the features
 //! are, as they do not depend on which point is in which sample; what an approximation may cost is power.
 
-use super::p_value::{self, PValue};
-use super::two_sample::{check_samples, collapse};
+use super::test::{Common, NamedKernel, Null, Outcome};
+use super::two_sample::{check_no_budget, check_samples, collapse};
 use super::{Bandwidth, KernelFunction, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
@@ -268,9 +268,9 @@ fn centre([x, y]: [Sample<'_>; 2]) -> Vec<f64> {
     mean.iter().map(|sum| sum / total).collect()
 }
 
-/// What test is wanted.
+/// Settings of the test with random features.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct FeatureSettings {
     /// The kernel's family: gaussian, laplace or imq.
     pub family: Family,
     /// Its bandwidths.
@@ -279,40 +279,36 @@ pub struct Settings {
     pub sum: bool,
     /// D, at least two.
     pub features: usize,
-    /// Draws under the null: permutations of the points.
-    pub permutations: usize,
-    /// Level of the test.
-    pub alpha: f64,
-    /// Seed of features, permutations and subsamples.
-    pub seed: u64,
+    /// Draws, level and seed: permutations, of all points.
+    pub common: Common,
 }
 
-impl Default for Settings {
+impl Default for FeatureSettings {
     fn default() -> Self {
-        Self {
-            family: Family::Gaussian,
-            bandwidth: Bandwidth::default(),
-            sum: false,
-            features: 100,
-            permutations: 999,
-            alpha: 0.05,
-            seed: 0,
-        }
+        let (family, bandwidth) = (Family::Gaussian, Bandwidth::default());
+        Self { family, bandwidth, sum: false, features: 100, common: Common::default() }
     }
 }
 
-impl Settings {
+impl FeatureSettings {
     /// Whether the settings alone are possible.
     ///
     /// # Errors
     /// If no draws or fewer than two features are wanted, the kernel has no features, or the level makes no sense.
     pub fn check(&self) -> Result<()> {
-        p_value::check(self.permutations, self.alpha)?;
+        check_no_budget(&self.common)?;
+        if self.common.null != Null::Exact {
+            return Err(Error::usage(format!(
+                "--features has no {} null; use --null exact, which is fast with features",
+                self.common.null.name()
+            )));
+        }
+        self.common.check("--features", &[(Null::Exact, "")])?;
         check(self.family, self.features)
     }
 }
 
-/// The result of a two-sample test with random features.
+/// The result of a two-sample test with random features; its statistic is the unbiased estimate.
 #[derive(Clone, Debug, Serialize)]
 pub struct Approximate {
     /// Points of X.
@@ -321,12 +317,9 @@ pub struct Approximate {
     pub m: usize,
     /// Coordinates.
     pub d: usize,
-    /// The kernel's family.
-    pub kernel: Family,
-    /// Its bandwidths.
-    pub bandwidths: Vec<f64>,
-    /// Where they come from.
-    pub bandwidth_rule: String,
+    /// The kernel.
+    #[serde(flatten)]
+    pub kernel: NamedKernel,
     /// D, random frequencies.
     pub features: usize,
     /// Standard error of k(x, z) by the features, for the worst x and z.
@@ -337,18 +330,6 @@ pub struct Approximate {
     pub mmd2_biased: f64,
     /// Standard error of the unbiased estimate beside that with the kernel itself.
     pub mmd2_standard_error: f64,
-    /// The p-value.
-    #[serde(flatten)]
-    pub p: PValue,
-    /// What the draws are compared with: the unbiased estimate.
-    pub statistic: f64,
-    /// Seconds for everything.
-    pub seconds: f64,
-    /// The statistic under the null: one a draw.
-    #[serde(skip)]
-    pub draws: Vec<f64>,
-    /// What a user should know.
-    pub warnings: Vec<String>,
 }
 
 /// Whether two samples come from one distribution, in time linear in the number of points; the device is used for
@@ -361,50 +342,44 @@ pub struct Approximate {
 pub fn approximate(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
-    settings: &Settings,
+    settings: &FeatureSettings,
     progress: &mut dyn FnMut(f64),
-) -> Result<Approximate> {
+) -> Result<Outcome<Approximate>> {
     let start = Instant::now();
     settings.check()?;
     check_samples([x, y])?;
-    let resolved =
-        settings.bandwidth.resolve(device, [x, y], settings.family, !settings.sum, settings.seed)?;
+    let Common { permutations, seed, .. } = settings.common;
+    let resolved = settings.bandwidth.resolve(device, [x, y], settings.family, !settings.sum, seed)?;
     let kernel = &resolved.kernel;
-    let features = Features::new(kernel, x.d, settings.features, settings.seed)?;
+    let features = Features::new(kernel, x.d, settings.features, seed)?;
     let counts = [x.len(), y.len()];
-    let sums = Sums::new(&features, [x, y], settings.seed, settings.permutations + 1, progress);
+    let sums = FeatureSums::new(&features, [x, y], seed, permutations + 1, progress);
     check_finite(&sums.all)?;
     let [a, b] = sums.means(counts, 0);
     let estimate = features.estimate([&a, &b], counts);
-    let statistics: Vec<f64> = (0..=settings.permutations)
+    let values: Vec<f64> = (0..=permutations)
         .into_par_iter()
         .map(|draw| {
             let [a, b] = sums.means(counts, draw);
             unbiased([&a, &b], counts, features.at_zero)
         })
         .collect();
-    let (statistic, draws) = (statistics[0], statistics[1..].to_vec());
-    let p = PValue::of_draws(statistic, &draws, TIE * features.at_zero, "exact", settings.alpha);
-    let mut warnings = resolved.warnings;
-    warnings.extend(collapse(kernel, mean_of_some([x, y], kernel)));
-    Ok(Approximate {
+    let p = settings.common.p_value(&values, TIE * features.at_zero);
+    let found = Approximate {
         n: x.len(),
         m: y.len(),
         d: x.d,
-        kernel: settings.family,
-        bandwidths: kernel.bandwidths.clone(),
-        bandwidth_rule: resolved.rule,
+        kernel: NamedKernel::from(&resolved),
         features: features.count(),
         kernel_standard_error: features.standard_error(),
         mmd2_unbiased: estimate.unbiased,
         mmd2_biased: estimate.biased,
         mmd2_standard_error: estimate.standard_error,
-        p,
-        statistic,
-        seconds: start.elapsed().as_secs_f64(),
-        draws,
-        warnings,
-    })
+    };
+    let collapse = collapse(kernel, mean_of_some([x, y], kernel));
+    let mut warnings = resolved.warnings;
+    warnings.extend(collapse);
+    Ok(Outcome { warnings, ..Outcome::new(start, p, values, 0.0, found) })
 }
 
 /// Mean of k itself over pairs in and between the samples, one or two a point: features cannot tell 0 from 1 / N.
@@ -444,15 +419,15 @@ impl Walk {
     }
 }
 
-/// Sums of phi under all draws.
-struct Sums {
+/// FeatureSums of phi under all draws.
+struct FeatureSums {
     /// Over the points that a draw calls X: `(draws, 2 D)`; draw 0 is what was observed.
     chosen: Vec<f64>,
     /// Over all points: `(2 D)`.
     all: Vec<f64>,
 }
 
-impl Sums {
+impl FeatureSums {
     fn new(
         features: &Features,
         [x, y]: [Sample<'_>; 2],
@@ -705,7 +680,7 @@ mod tests {
         let features = Features::new(&KernelFunction::new(Family::Laplace, 1.0), d, 7, 10).expect("features");
         let pooled = [&x[..], &y[..]].concat();
         let mut last = 0.0;
-        let sums = Sums::new(&features, samples, 11, draws, &mut |done| last = done);
+        let sums = FeatureSums::new(&features, samples, 11, draws, &mut |done| last = done);
         assert_eq!(last, 1.0, "progress ends at the end");
         let mut seen = Vec::new();
         for draw in 0..draws {
@@ -739,7 +714,11 @@ mod tests {
         let rejections = |mean: f64, repetitions: u64| {
             let rejects = |seed| {
                 let (x, y) = (normal(20, 2, 0.0, 2 * seed), normal(30, 2, mean, 2 * seed + 1));
-                let settings = Settings { features: 10, permutations: 99, seed, ..Settings::default() };
+                let settings = FeatureSettings {
+                    features: 10,
+                    common: Common { permutations: 99, seed, ..Common::default() },
+                    ..FeatureSettings::default()
+                };
                 let samples = [Sample::new(2, &x), Sample::new(2, &y)];
                 approximate(&device, samples, &settings, &mut |_| {}).expect("a test").p.reject
             };
@@ -755,7 +734,11 @@ mod tests {
     #[test]
     fn a_result_has_the_same_bits_on_any_number_of_threads() {
         let (x, y) = (normal(700, 3, 0.0, 1), normal(600, 3, 0.1, 2));
-        let settings = Settings { features: 33, permutations: 150, ..Settings::default() };
+        let settings = FeatureSettings {
+            features: 33,
+            common: Common { permutations: 150, ..Common::default() },
+            ..FeatureSettings::default()
+        };
         let results = [1, 2, 5].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             let samples = [Sample::new(3, &x), Sample::new(3, &y)];
@@ -780,19 +763,32 @@ mod tests {
         let (x, wide) = (normal(4, 2, 0.0, 1), normal(4, 3, 0.0, 2));
         let (x, wide) = (Sample::new(2, &x), Sample::new(3, &wide));
         let huge = [0.0, 1e308, -1e308, 1.0];
-        let given =
-            Settings { bandwidth: Bandwidth::Values(vec![1.0]), permutations: 9, ..Settings::default() };
+        let given = FeatureSettings {
+            bandwidth: Bandwidth::Values(vec![1.0]),
+            common: Common { permutations: 9, ..Common::default() },
+            ..FeatureSettings::default()
+        };
         let negative = Bandwidth::Values(vec![-1.0]);
         for (samples, settings, code, expected) in [
             ([x, wide], given.clone(), 1, "X has 2 columns and Y has 3"),
             ([x, x.first(1)], given.clone(), 1, "at least two of each"),
             ([x, Sample::new(2, &huge)], given.clone(), 1, "too large"),
-            ([x, x], Settings { features: 1, ..given.clone() }, 2, "at least 2"),
-            ([x, x], Settings { family: Family::Energy, ..given.clone() }, 2, "the energy kernel"),
-            ([x, x], Settings { family: Family::Delta, ..given.clone() }, 2, "the delta kernel"),
-            ([x, x], Settings { bandwidth: negative, ..given.clone() }, 2, "a bandwidth of -1"),
-            ([x, x], Settings { permutations: 0, ..given.clone() }, 2, "at least one permutation"),
-            ([x, x], Settings { alpha: 1.0, ..given.clone() }, 2, "between 0 and 1"),
+            ([x, x], FeatureSettings { features: 1, ..given.clone() }, 2, "at least 2"),
+            ([x, x], FeatureSettings { family: Family::Energy, ..given.clone() }, 2, "the energy kernel"),
+            ([x, x], FeatureSettings { family: Family::Delta, ..given.clone() }, 2, "the delta kernel"),
+            ([x, x], FeatureSettings { bandwidth: negative, ..given.clone() }, 2, "a bandwidth of -1"),
+            (
+                [x, x],
+                FeatureSettings { common: Common { permutations: 0, ..given.common }, ..given.clone() },
+                2,
+                "at least one permutation",
+            ),
+            (
+                [x, x],
+                FeatureSettings { common: Common { alpha: 1.0, ..given.common }, ..given.clone() },
+                2,
+                "between 0 and 1",
+            ),
         ] {
             let error = approximate(&cpu(), samples, &settings, &mut |_| {}).expect_err(expected);
             assert!(error.to_string().contains(expected), "{error}");
@@ -811,10 +807,11 @@ mod tests {
     fn equal_points_tie_and_a_blind_kernel_warns() {
         let same = [1.0; 8];
         let samples = [Sample::new(2, &same), Sample::new(2, &same)];
-        let test = approximate(&cpu(), samples, &Settings::default(), &mut |_| {}).expect("a test");
+        let test = approximate(&cpu(), samples, &FeatureSettings::default(), &mut |_| {}).expect("a test");
         assert_eq!(test.p.p_value, 1.0, "{test:?}");
         let (x, y) = (normal(50, 2, 0.0, 1), normal(50, 2, 0.0, 2));
-        let settings = Settings { bandwidth: Bandwidth::Values(vec![1e-4]), ..Settings::default() };
+        let settings =
+            FeatureSettings { bandwidth: Bandwidth::Values(vec![1e-4]), ..FeatureSettings::default() };
         let samples = [Sample::new(2, &x), Sample::new(2, &y)];
         let test = approximate(&cpu(), samples, &settings, &mut |_| {}).expect("a test");
         assert!(test.warnings.iter().any(|warning| warning.contains("nearly 0")), "{:?}", test.warnings);

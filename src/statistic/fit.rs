@@ -19,9 +19,10 @@
 use super::bandwidth::Resolved;
 use super::gram::{Extra, Gram, Labels, Pass, grams};
 use super::null;
-use super::p_value::{self, PValue, TIE, normal_tail};
+use super::p_value::{PValue, TIE, normal_p_value};
 use super::points::Points;
 use super::split;
+use super::test::{Common, KernelChoice, NamedKernel, Null, Outcome, Test, Trial};
 use super::two_sample::mixed;
 use super::{Bandwidth, KernelFunction, Sample};
 use crate::density::{Density, Scored};
@@ -33,59 +34,29 @@ use crate::random::{Sequence, Stream};
 use serde::Serialize;
 use std::time::Instant;
 
-/// How the null distribution is made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Null {
-    /// Random signs: one pass for all draws
-    #[default]
-    Wild,
-    /// Samples of the model, fitted again if it was fitted
-    Parametric,
-}
+/// The nulls of the test of fit.
+pub(crate) const NULLS: [(Null, &str); 2] = [
+    (Null::Wild, "Random signs: one pass for all draws"),
+    (Null::Parametric, "Samples of the model, fitted again if it was fitted"),
+];
 
-impl Null {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Wild => "wild",
-            Self::Parametric => "parametric",
-        }
-    }
-}
-
-/// What test is wanted.
+/// Settings of the test of fit.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct FitSettings {
     /// The kernel's family: gaussian or inverse multiquadric.
     pub family: Family,
     /// Its bandwidths.
     pub bandwidth: Bandwidth,
     /// Choose one of them by half of the points, and test with the other half.
     pub split: bool,
-    /// Draws under the null.
-    pub permutations: usize,
-    /// How they are made.
-    pub null: Null,
-    /// Take only pairs of items at most this far apart in a random order, about n R of them instead of n^2 / 2: near-linear
-    /// time, at some loss of power. With the wild bootstrap only.
-    pub budget: Option<usize>,
-    /// Level of the test.
-    pub alpha: f64,
-    /// Seed of the draws, and of the order with a budget.
-    pub seed: u64,
+    /// Draws, level and seed.
+    pub common: Common,
 }
 
-impl Default for Settings {
+impl Default for FitSettings {
     fn default() -> Self {
-        Self {
-            family: Family::Gaussian,
-            bandwidth: Bandwidth::default(),
-            split: false,
-            permutations: 999,
-            null: Null::Wild,
-            budget: None,
-            alpha: 0.05,
-            seed: 0,
-        }
+        let common = Common { null: Null::Wild, ..Common::default() };
+        Self { family: Family::default(), bandwidth: Bandwidth::default(), split: false, common }
     }
 }
 
@@ -106,7 +77,7 @@ pub struct Candidate<'a> {
     pub refit: Option<&'a Refit<'a>>,
 }
 
-/// The result of a goodness-of-fit test.
+/// The result of a goodness-of-fit test; its statistic is the unbiased estimate.
 #[derive(Clone, Debug, Serialize)]
 pub struct Fit {
     /// The model.
@@ -115,34 +86,16 @@ pub struct Fit {
     pub n: usize,
     /// Coordinates.
     pub d: usize,
-    /// The kernel's family.
-    pub kernel: Family,
-    /// Its bandwidths.
-    pub bandwidths: Vec<f64>,
-    /// Where they come from.
-    pub bandwidth_rule: String,
-    /// Unbiased estimate of KSD^2: what the draws are compared with. With a budget the mean over the pairs taken.
+    /// The kernel.
+    #[serde(flatten)]
+    pub kernel: NamedKernel,
+    /// Unbiased estimate of KSD^2; with a budget the mean over the pairs taken.
     pub ksd2_unbiased: f64,
     /// Biased estimate from all pairs, never negative; none with a budget.
     pub ksd2_biased: Option<f64>,
-    /// How far apart the items of a pair were at most, if not all pairs were taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub budget: Option<usize>,
-    /// The p-value.
-    #[serde(flatten)]
-    pub p: PValue,
-    /// Seconds for everything.
-    pub seconds: f64,
-    /// Values of the Stein kernel computed.
-    pub pairs: f64,
-    /// The statistic under the null: one a draw.
-    #[serde(skip)]
-    pub draws: Vec<f64>,
     /// Row sums of the Stein kernel, without its diagonal.
     #[serde(skip)]
     pub rows: Vec<f64>,
-    /// What a user should know.
-    pub warnings: Vec<String>,
 }
 
 /// Which of two models fits better.
@@ -158,7 +111,7 @@ pub struct Better {
     pub better: Option<String>,
 }
 
-impl Settings {
+impl FitSettings {
     /// Whether the settings alone are possible.
     ///
     /// # Errors
@@ -172,8 +125,7 @@ impl Settings {
         if self.split {
             split::candidates(&self.bandwidth, self.family)?;
         }
-        null::check_budget(self.budget, self.null == Null::Wild)?;
-        p_value::check(self.permutations, self.alpha)
+        self.common.check("the test of fit", &NULLS)
     }
 }
 
@@ -187,9 +139,9 @@ pub fn fit(
     device: &Device,
     sample: Sample<'_>,
     candidate: Candidate<'_>,
-    settings: &Settings,
+    settings: &FitSettings,
     progress: &mut dyn FnMut(f64),
-) -> Result<Fit> {
+) -> Result<Outcome<Fit>> {
     let start = Instant::now();
     settings.check()?;
     if settings.split {
@@ -198,31 +150,24 @@ pub fn fit(
     let stein = Stein::new(device, sample, candidate, settings)?;
     let kernel = &stein.resolved.kernel;
     let drawn = stein.draws(device, candidate, std::slice::from_ref(kernel), settings, progress)?;
-    let Some(Drawn { mut values, tie, rows, evaluations }) = drawn.into_iter().next() else {
+    let Some(KsdDraws { values, tie, rows, evaluations }) = drawn.into_iter().next() else {
         return Err(Error::usage("give at least one bandwidth"));
     };
-    let draws = values.split_off(1);
+    let budget = settings.common.budget;
     let (n, pairs) = (stein.n() as f64, stein.pairs());
-    Ok(Fit {
+    let biased = || (values[0] * pairs + stein.diagonal(kernel)) / (n * n);
+    let found = Fit {
         name: candidate.name.into(),
         n: stein.n(),
         d: stein.scored.d,
-        kernel: settings.family,
-        bandwidths: kernel.bandwidths.clone(),
+        kernel: NamedKernel::from(&stein.resolved),
         ksd2_unbiased: values[0],
-        ksd2_biased: settings
-            .budget
-            .is_none()
-            .then(|| (values[0] * pairs + stein.diagonal(kernel)) / (n * n)),
-        budget: settings.budget,
-        p: PValue::of_draws(values[0], &draws, tie, settings.null.name(), settings.alpha),
-        seconds: start.elapsed().as_secs_f64(),
-        pairs: evaluations,
-        draws,
+        ksd2_biased: budget.is_none().then(biased),
         rows,
-        bandwidth_rule: stein.resolved.rule,
-        warnings: stein.resolved.warnings,
-    })
+    };
+    let p = settings.common.p_value(&values, tie);
+    let warnings = stein.resolved.warnings;
+    Ok(Outcome { budget, warnings, ..Outcome::new(start, p, values, evaluations, found) })
 }
 
 /// The test of half of the points, with the bandwidth that the other half chose.
@@ -230,9 +175,9 @@ fn with_chosen_bandwidth(
     device: &Device,
     sample: Sample<'_>,
     candidate: Candidate<'_>,
-    settings: &Settings,
+    settings: &FitSettings,
     progress: &mut dyn FnMut(f64),
-) -> Result<Fit> {
+) -> Result<Outcome<Fit>> {
     let start = Instant::now();
     if candidate.refit.is_some() {
         return Err(Error::usage(format!(
@@ -240,7 +185,7 @@ fn with_chosen_bandwidth(
             candidate.name
         )));
     }
-    let Settings { family, seed, .. } = *settings;
+    let (family, seed) = (settings.family, settings.common.seed);
     let halves = split::halves(sample, seed, 0)?;
     let [choosing, testing] = [0, 1].map(|which| Sample::new(sample.d, &halves[which]));
     let scored = Scored::new(candidate.density, choosing)?;
@@ -248,19 +193,17 @@ fn with_chosen_bandwidth(
     let stein = Points::stein(points, &scored.scores)?;
     let criterion = |kernel: &KernelFunction| {
         let gram = Pass::new(device, &stein, kernel, &Extra::None, false)?.run(&mut |_| {})?;
-        Ok(split::of_rows(&gram.k.iter().map(|k| k[0]).collect::<Vec<f64>>()))
+        Ok(split::of_rows(&rows(&gram)))
     };
     let samples = [points, points.first(0)];
     let chosen = split::choose(device, samples, family, &settings.bandwidth, seed, criterion)?;
     let bandwidth = Bandwidth::Values(chosen.kernel.bandwidths);
-    let settings = Settings { bandwidth, split: false, ..settings.clone() };
-    let test = fit(device, testing, candidate, &settings, progress)?;
-    Ok(Fit {
-        bandwidth_rule: chosen.rule,
-        warnings: [chosen.warnings, test.warnings].concat(),
-        seconds: start.elapsed().as_secs_f64(),
-        ..test
-    })
+    let settings = FitSettings { bandwidth, split: false, ..settings.clone() };
+    let mut test = fit(device, testing, candidate, &settings, progress)?;
+    test.found.kernel.bandwidth_rule = chosen.rule;
+    test.warnings.splice(0..0, chosen.warnings);
+    test.seconds = start.elapsed().as_secs_f64();
+    Ok(test)
 }
 
 /// A sample with its scores, and the bandwidths for it.
@@ -269,8 +212,8 @@ pub(super) struct Stein {
     pub(super) resolved: Resolved,
 }
 
-/// What a kernel gives.
-pub(super) struct Drawn {
+/// KSD^2 with one kernel.
+pub(super) struct KsdDraws {
     /// KSD^2, unbiased: of the sample, and then the draws.
     pub(super) values: Vec<f64>,
     /// Values that differ by less are equal.
@@ -286,7 +229,7 @@ impl Stein {
         device: &Device,
         sample: Sample<'_>,
         candidate: Candidate<'_>,
-        settings: &Settings,
+        settings: &FitSettings,
     ) -> Result<Self> {
         if sample.len() < 2 {
             let message = format!("the sample has {} rows; the test needs at least two", sample.len());
@@ -295,7 +238,8 @@ impl Stein {
         let scored = Scored::new(candidate.density, sample)?;
         let points = Sample::new(scored.d, &scored.points);
         let samples = [points, points.first(0)];
-        let resolved = settings.bandwidth.resolve(device, samples, settings.family, true, settings.seed)?;
+        let resolved =
+            settings.bandwidth.resolve(device, samples, settings.family, true, settings.common.seed)?;
         if resolved.kernel.coordinates.is_some() {
             return Err(Error::usage(
                 "a Stein discrepancy takes one bandwidth for all columns; use --bandwidth median",
@@ -320,12 +264,13 @@ impl Stein {
         device: &Device,
         candidate: Candidate<'_>,
         kernels: &[KernelFunction],
-        settings: &Settings,
+        settings: &FitSettings,
         progress: &mut dyn FnMut(f64),
-    ) -> Result<Vec<Drawn>> {
-        let mut drawn = match settings.null {
-            Null::Wild => self.wild(device, kernels, settings, progress)?,
-            Null::Parametric => self.parametric(device, candidate, kernels, settings, progress)?,
+    ) -> Result<Vec<KsdDraws>> {
+        let common = &settings.common;
+        let mut drawn = match common.null {
+            Null::Parametric => self.parametric(device, candidate, kernels, common, progress)?,
+            _ => self.wild(device, kernels, common, progress)?,
         };
         for (drawn, kernel) in drawn.iter_mut().zip(kernels) {
             drawn.tie = TIE * self.diagonal(kernel) / self.n() as f64;
@@ -338,29 +283,25 @@ impl Stein {
         &self,
         device: &Device,
         kernels: &[KernelFunction],
-        settings: &Settings,
+        common: &Common,
         progress: &mut dyn FnMut(f64),
-    ) -> Result<Vec<Drawn>> {
-        let labels = null::rademacher(self.n(), settings.seed, settings.permutations + 1);
+    ) -> Result<Vec<KsdDraws>> {
+        let labels = null::rademacher(self.n(), common.seed, common.permutations + 1);
         let [points, scores] =
             [&self.scored.points, &self.scored.scores].map(|values| Sample::new(self.scored.d, values));
-        let stein = match settings.budget {
+        let stein = match common.budget {
             None => Points::stein(points, scores.values)?,
             // Near pairs must be a random choice: files are often in some order.
             Some(_) => {
-                let [points, scores] = [points, scores].map(|values| mixed(values, settings.seed, MIXED));
-                Points::stein(Sample::new(self.scored.d, &points), &scores)?.within(settings.budget)
+                let [points, scores] = [points, scores].map(|values| mixed(values, common.seed, MIXED));
+                Points::stein(Sample::new(self.scored.d, &points), &scores)?.within(common.budget)
             }
         };
         let all: Vec<&KernelFunction> = kernels.iter().collect();
         let drawn = |gram: Gram| {
             let pairs = 2.0 * gram.evaluations;
-            let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
-            let sum: f64 = rows.iter().sum();
-            let dots = null::dot(&labels, self.n(), &rows);
-            let values =
-                gram.forms.iter().zip(dots).map(|(q, l)| (4.0 * q - 4.0 * l + sum) / pairs).collect();
-            Drawn { values, tie: 0.0, rows, evaluations: gram.evaluations }
+            let values = null::signed_sums(&gram, &labels).map(|sum| sum / pairs).collect();
+            KsdDraws { values, tie: 0.0, rows: rows(&gram), evaluations: gram.evaluations }
         };
         Ok(grams(device, &stein, &all, &[], &labels, progress)?.into_iter().map(drawn).collect())
     }
@@ -371,10 +312,10 @@ impl Stein {
         device: &Device,
         candidate: Candidate<'_>,
         kernels: &[KernelFunction],
-        settings: &Settings,
+        common: &Common,
         progress: &mut dyn FnMut(f64),
-    ) -> Result<Vec<Drawn>> {
-        // Forms are not wanted, but go with many kernels in a pass.
+    ) -> Result<Vec<KsdDraws>> {
+        // A pass of many kernels computes forms; they are ignored here.
         let none = Labels { draws: 1, words: vec![0; self.n().div_ceil(BITS)] };
         let all: Vec<&KernelFunction> = kernels.iter().collect();
         let run = |scored: &Scored| {
@@ -386,28 +327,28 @@ impl Stein {
                 _ => grams(device, &points, &all, &[], &none, &mut |_| {})?,
             };
             let drawn = |gram: Gram| {
-                let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
+                let rows = rows(&gram);
                 let values = vec![rows.iter().sum::<f64>() / self.pairs()];
-                Drawn { values, tie: 0.0, rows, evaluations: gram.evaluations }
+                KsdDraws { values, tie: 0.0, rows, evaluations: gram.evaluations }
             };
-            Ok::<Vec<Drawn>, Error>(grams.into_iter().map(drawn).collect())
+            Ok::<Vec<KsdDraws>, Error>(grams.into_iter().map(drawn).collect())
         };
         let mut all_drawn = run(&self.scored)?;
-        for draw in 1..=settings.permutations {
-            let mut random = Sequence::new(settings.seed, Stream::Parametric, draw as u32);
+        for draw in 1..=common.permutations {
+            let mut random = Sequence::new(common.seed, Stream::Parametric, draw as u32);
             let drawn = candidate.density.sample(self.n(), &mut random).ok_or_else(|| {
                 Error::usage(format!("{} cannot be drawn from; use --null wild", candidate.name))
             })?;
             let sample = Sample::new(candidate.density.dimension(), &drawn);
             let scored = match candidate.refit {
                 None => Scored::new(candidate.density, sample)?,
-                Some(refit) => Scored::new(&*refit(sample, settings.seed)?, sample)?,
+                Some(refit) => Scored::new(&*refit(sample, common.seed)?, sample)?,
             };
             for (all, drawn) in all_drawn.iter_mut().zip(run(&scored)?) {
                 all.evaluations += drawn.evaluations;
                 all.values.extend(drawn.values);
             }
-            progress(draw as f64 / settings.permutations as f64);
+            progress(draw as f64 / common.permutations as f64);
         }
         Ok(all_drawn)
     }
@@ -423,6 +364,11 @@ impl Stein {
     }
 }
 
+/// Row sums of one class of points.
+fn rows(gram: &Gram) -> Vec<f64> {
+    gram.k.iter().map(|k| k[0]).collect()
+}
+
 /// Which of two tested models fits better: the difference of two KSD^2 of the same points and the same kernel is
 /// itself a mean over pairs, and normal for many points (Jitkrittum, Kanagawa, Sangkloy, Hays, Schölkopf, Gretton,
 /// "Informative features for model comparison", NeurIPS 2018). Its variance is that of the first order,
@@ -430,13 +376,17 @@ impl Stein {
 ///
 /// # Errors
 /// If the two were not tested on the same points with the same kernel, by all pairs.
-pub fn better([first, second]: [&Fit; 2], alpha: f64) -> Result<Better> {
+pub fn better([first, second]: [&Outcome<Fit>; 2], alpha: f64) -> Result<Better> {
     if first.budget.or(second.budget).is_some() {
         return Err(Error::usage(
             "two models are compared by all pairs; leave out --budget, or give one model",
         ));
     }
-    if first.n != second.n || first.kernel != second.kernel || first.bandwidths != second.bandwidths {
+    let [first, second] = [&first.found, &second.found];
+    if first.n != second.n
+        || first.kernel.family != second.kernel.family
+        || first.kernel.bandwidths != second.kernel.bandwidths
+    {
         return Err(Error::usage(
             "two models can be compared with the same kernel and bandwidth only; give --bandwidth a number",
         ));
@@ -447,8 +397,7 @@ pub fn better([first, second]: [&Fit; 2], alpha: f64) -> Result<Better> {
     let difference = differences.iter().sum::<f64>() / n;
     let spread = differences.iter().map(|v| (v - difference).powi(2)).sum::<f64>() / (n - 1.0);
     let standard_error = (4.0 * spread / n).sqrt();
-    let p_value =
-        if standard_error > 0.0 { 2.0 * normal_tail((difference / standard_error).abs()) } else { 1.0 };
+    let p_value = normal_p_value(difference, standard_error);
     let nearer = if difference < 0.0 { first } else { second };
     Ok(Better {
         difference,
@@ -456,4 +405,39 @@ pub fn better([first, second]: [&Fit; 2], alpha: f64) -> Result<Better> {
         p_value,
         better: (p_value <= alpha).then(|| nearer.name.clone()),
     })
+}
+
+impl<'a> From<&Trial<'a>> for Candidate<'a> {
+    fn from(trial: &Trial<'a>) -> Self {
+        Self { name: "the problem's model", density: trial.model, refit: None }
+    }
+}
+
+impl From<&KernelChoice> for FitSettings {
+    fn from(choice: &KernelChoice) -> Self {
+        let own = Self::default();
+        let bandwidth = choice.bandwidth.clone().unwrap_or_default();
+        Self { family: choice.family(), bandwidth, common: choice.common(own.common), ..own }
+    }
+}
+
+impl Test for FitSettings {
+    fn check(&self) -> Result<()> {
+        self.check()
+    }
+
+    fn families(&self) -> &[Family] {
+        std::slice::from_ref(&self.family)
+    }
+
+    fn words(&self) -> String {
+        let Self { family, bandwidth, split, common } = self;
+        let rule = if *split { "the best of many multiples".into() } else { format!("rule `{bandwidth}`") };
+        format!("{family:?}, {rule}, {:?}, {} draws", common.null, common.permutations)
+    }
+
+    fn p_value(&self, device: &Device, trial: &Trial<'_>) -> Result<PValue> {
+        let settings = Self { common: Common { seed: trial.seed, ..self.common }, ..self.clone() };
+        Ok(fit(device, trial.samples[1], trial.into(), &settings, &mut |_| {})?.p)
+    }
 }

@@ -25,8 +25,9 @@
 use super::bandwidth::Resolved;
 use super::gram::{Extra, Gram, Orders, Pass, grams};
 use super::null;
-use super::p_value::{self, PValue, TIE, gamma_tail};
+use super::p_value::{PValue, TIE, gamma_tail};
 use super::points::Points;
+use super::test::{Common, KernelChoice, NamedKernel, Null, Outcome, Test, Trial};
 use super::{Bandwidth, KernelFunction, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
@@ -42,96 +43,54 @@ const MOST_WORDS: usize = 16 << 20;
 /// Fewest points: the unbiased estimate divides by n - 3.
 const LEAST_POINTS: usize = 4;
 
-/// How the null distribution is made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Null {
-    /// Permute one variable: exact level
-    #[default]
-    Exact,
-    /// A gamma distribution with the null's first two moments: no draws
-    Gamma,
-    /// Random signs of pairs of rows (wild bootstrap): one pass for all draws, for many points; sees less
-    Wild,
-}
+/// The nulls of the independence test.
+pub(crate) const NULLS: [(Null, &str); 3] = [
+    (Null::Exact, "Permute one variable: exact level"),
+    (Null::Gamma, "A gamma distribution with the null's first two moments: no draws"),
+    (
+        Null::Wild,
+        "Random signs of pairs of rows (wild bootstrap): one pass for all draws, for many points; sees less",
+    ),
+];
 
-impl Null {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Gamma => "gamma",
-            Self::Wild => "wild",
-        }
-    }
-}
-
-/// What test is wanted; X's before Y's.
-#[derive(Clone, Debug)]
-pub struct Settings {
+/// Settings of the independence test; X's before Y's.
+#[derive(Clone, Debug, Default)]
+pub struct IndependenceSettings {
     /// The families of the kernels.
     pub families: [Family; 2],
     /// Their bandwidths.
     pub bandwidths: [Bandwidth; 2],
-    /// Draws under the null.
-    pub permutations: usize,
-    /// How they are made.
-    pub null: Null,
-    /// Take only pairs of items at most this far apart in a random order, about n R of them instead of n^2 / 2: near-linear
-    /// time, at some loss of power. With the wild bootstrap only.
-    pub budget: Option<usize>,
-    /// Level of the test.
-    pub alpha: f64,
-    /// Seed of permutations and subsamples.
-    pub seed: u64,
+    /// Draws, level and seed.
+    pub common: Common,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            families: [Family::Gaussian; 2],
-            bandwidths: [Bandwidth::default(), Bandwidth::default()],
-            permutations: 999,
-            null: Null::Exact,
-            budget: None,
-            alpha: 0.05,
-            seed: 0,
-        }
-    }
-}
-
-/// A kernel as a result names it.
+/// A variable in a result.
 #[derive(Clone, Debug, Serialize)]
-pub struct Named {
-    /// Coordinates of the variable.
+pub struct Variable {
+    /// Its coordinates.
     pub d: usize,
-    /// The family.
-    pub kernel: Family,
-    /// Its bandwidths.
-    pub bandwidths: Vec<f64>,
-    /// Where they come from.
-    pub bandwidth_rule: String,
+    /// Its kernel.
+    #[serde(flatten)]
+    pub kernel: NamedKernel,
 }
 
-impl Named {
+impl Variable {
     pub(super) fn new(sample: Sample<'_>, resolved: &Resolved) -> Self {
-        Self {
-            d: sample.d,
-            kernel: resolved.kernel.family,
-            bandwidths: resolved.kernel.bandwidths.clone(),
-            bandwidth_rule: resolved.rule.clone(),
-        }
+        Self { d: sample.d, kernel: resolved.into() }
     }
 }
 
-/// The result of an independence test.
+/// The result of an independence test; its statistic is the biased estimate, or for the wild bootstrap that of paired
+/// rows. With a budget there are no estimates, which are from all pairs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Independence {
     /// Points.
     pub n: usize,
     /// The kernel of X.
-    pub x: Named,
+    pub x: Variable,
     /// The kernel of Y.
-    pub y: Named,
-    /// Biased estimate of HSIC, never negative; like the next ones from all pairs, and none with a budget.
+    pub y: Variable,
+    /// Biased estimate of HSIC, never negative.
     pub hsic_biased: Option<f64>,
     /// Unbiased estimate.
     pub hsic_unbiased: Option<f64>,
@@ -139,23 +98,6 @@ pub struct Independence {
     pub cka: Option<f64>,
     /// Distance correlation, from 0 to 1; of labels there is none.
     pub distance_correlation: Option<f64>,
-    /// How far apart the items of a pair were at most, if not all pairs were taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub budget: Option<usize>,
-    /// The p-value.
-    #[serde(flatten)]
-    pub p: PValue,
-    /// Seconds for everything.
-    pub seconds: f64,
-    /// Kernel values computed.
-    pub pairs: f64,
-    /// What the draws are compared with: the biased estimate, or for the wild bootstrap that of paired rows.
-    pub statistic: f64,
-    /// The statistic under the null: one a draw.
-    #[serde(skip)]
-    pub draws: Vec<f64>,
-    /// What a user should know.
-    pub warnings: Vec<String>,
 }
 
 /// Whether two variables, row by row observed together, are independent.
@@ -167,94 +109,100 @@ pub struct Independence {
 pub fn independence(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
-    settings: &Settings,
+    settings: &IndependenceSettings,
     progress: &mut dyn FnMut(f64),
-) -> Result<Independence> {
+) -> Result<Outcome<Independence>> {
     let start = Instant::now();
     settings.check()?;
-    check([x, y])?;
-    let resolve = |which: usize, sample: Sample<'_>| {
-        let family = settings.families[which];
-        settings.bandwidths[which].resolve(device, [sample, sample.first(0)], family, true, settings.seed)
-    };
-    let resolved = [resolve(0, x)?, resolve(1, y)?];
+    check_samples([x, y])?;
+    let resolved = resolve(device, [x, y], settings)?;
     let mut warnings: Vec<String> = resolved.iter().flat_map(|r| r.warnings.clone()).collect();
     let kernels = [&resolved[0].kernel, &resolved[1].kernel];
-    let draws = if settings.null == Null::Exact { settings.permutations + 1 } else { 1 };
-    let wild = settings.null == Null::Wild;
-    let mut own_progress = |done: f64| progress(if wild { 0.5 * done } else { done });
+    let Common { permutations, null, budget, alpha, seed } = settings.common;
+    let draws = if null == Null::Exact { permutations + 1 } else { 1 };
+    let wild = null == Null::Wild;
+    let mut first_part = |done: f64| progress(if wild { 0.5 * done } else { done });
     // With a budget nothing may take all pairs.
-    let complete = settings.budget.is_none();
-    let sums = complete
-        .then(|| Sums::new(device, [x, y], kernels, settings.seed, draws, &mut own_progress))
-        .transpose()?;
+    let sums = match budget {
+        None => Some(HsicSums::new(device, [x, y], kernels, seed, draws, &mut first_part)?),
+        Some(_) => None,
+    };
     let (mut values, mut pairs, mut tie) =
         sums.as_ref().map_or_else(Default::default, |sums| (sums.biased(), sums.evaluations, sums.tie()));
-    let observed = values.first().copied();
-    let own = sums.as_ref().map(|sums| [sums.own(0), sums.own(1)]);
-    for (name, own) in ["X", "Y"].into_iter().zip(own.into_iter().flatten()) {
-        if own < TIE {
-            warnings.push(format!(
-                "the kernel of {name} is nearly the same between all points: the variable is constant, or its \
-                 bandwidth far too large or small"
-            ));
-        }
-    }
+    let mut found = Independence::new([x, y], &resolved, sums.as_ref(), &values);
+    warnings.extend(sums.as_ref().into_iter().flat_map(HsicSums::constant));
     if wild {
-        let mut wild_progress = |done: f64| progress(if complete { 0.5 + 0.5 * done } else { done });
-        let drawn = wild_draws(device, [x, y], &[kernels], settings, &mut wild_progress)?.swap_remove(0);
+        let mut last_part = |done: f64| progress(if budget.is_none() { 0.5 + 0.5 * done } else { done });
+        let drawn = wild_draws(device, [x, y], &[kernels], settings, &mut last_part)?.swap_remove(0);
         values = drawn.values;
         pairs += drawn.evaluations;
-        if !complete {
+        if budget.is_some() {
             tie = TIE * drawn.size;
         }
     }
-    let statistic = values[0];
-    let p = match (settings.null, &sums) {
+    let p = match (null, &sums) {
         (Null::Gamma, Some(sums)) => {
-            let p = gamma(sums, [x, y], kernels, statistic);
-            PValue::exact(p, settings.null.name(), settings.alpha)
+            PValue::exact(gamma(sums, [x, y], kernels, values[0]), null.name(), alpha)
         }
-        _ => PValue::of_draws(statistic, &values[1..], tie, settings.null.name(), settings.alpha),
+        _ => settings.common.p_value(&values, tie),
     };
-    let labels = settings.families.contains(&Family::Delta);
-    let distance_correlation =
-        (complete && !labels).then(|| distance_correlation(device, [x, y], settings.seed)).transpose()?;
-    Ok(Independence {
-        n: x.len(),
-        x: Named::new(x, &resolved[0]),
-        y: Named::new(y, &resolved[1]),
-        hsic_biased: observed,
-        hsic_unbiased: sums.as_ref().map(Sums::unbiased),
-        cka: observed.zip(own).map(|(both, [x, y])| normalised(both, x, y)),
-        distance_correlation,
-        budget: settings.budget,
-        p,
-        seconds: start.elapsed().as_secs_f64(),
-        pairs,
-        statistic,
-        draws: values.split_off(1),
-        warnings,
-    })
+    if budget.is_none() && !settings.families.contains(&Family::Delta) {
+        found.distance_correlation = Some(distance_correlation(device, [x, y], seed)?);
+    }
+    Ok(Outcome { budget, warnings, ..Outcome::new(start, p, values, pairs, found) })
 }
 
-impl Settings {
+impl Independence {
+    /// With the estimates from all pairs, if those were taken; the first of the `values` is the biased one.
+    fn new(
+        [x, y]: [Sample<'_>; 2],
+        resolved: &[Resolved; 2],
+        sums: Option<&HsicSums>,
+        values: &[f64],
+    ) -> Self {
+        Self {
+            n: x.len(),
+            x: Variable::new(x, &resolved[0]),
+            y: Variable::new(y, &resolved[1]),
+            hsic_biased: values.first().copied(),
+            hsic_unbiased: sums.map(HsicSums::unbiased),
+            cka: sums.map(|sums| normalised(values[0], sums.own(0), sums.own(1))),
+            distance_correlation: None,
+        }
+    }
+}
+
+impl IndependenceSettings {
     /// Whether the settings alone are possible.
     ///
     /// # Errors
     /// If no draws are wanted, or the level makes no sense.
     pub fn check(&self) -> Result<()> {
-        if self.null == Null::Gamma && self.families.contains(&Family::Energy) {
+        if self.common.null == Null::Gamma && self.families.contains(&Family::Energy) {
             return Err(Error::usage(
                 "the gamma approximation is for bounded kernels; use --null exact with energy",
             ));
         }
-        null::check_budget(self.budget, self.null == Null::Wild)?;
-        p_value::check(self.permutations, self.alpha)
+        self.common.check("the independence test", &NULLS)
     }
 }
 
-pub(super) fn check([x, y]: [Sample<'_>; 2]) -> Result<()> {
+/// The kernels of both variables with their bandwidths.
+pub(super) fn resolve(
+    device: &Device,
+    samples: [Sample<'_>; 2],
+    settings: &IndependenceSettings,
+) -> Result<[Resolved; 2]> {
+    let of = |which: usize| {
+        let (sample, family) = (samples[which], settings.families[which]);
+        let pooled = [sample, sample.first(0)];
+        settings.bandwidths[which].resolve(device, pooled, family, true, settings.common.seed)
+    };
+    Ok([of(0)?, of(1)?])
+}
+
+/// Whether rows of two variables can be one observation, and neither variable is constant.
+pub(super) fn check_samples([x, y]: [Sample<'_>; 2]) -> Result<()> {
     let wrong = |message: String| Err(Kind::Samples(message).into());
     if x.len() != y.len() {
         return wrong(format!(
@@ -278,7 +226,7 @@ pub(super) fn check([x, y]: [Sample<'_>; 2]) -> Result<()> {
     Ok(())
 }
 
-/// What the wild bootstrap gives.
+/// Draws of the wild bootstrap.
 pub(super) struct WildDraws {
     /// The statistic of paired rows with the signs of each draw.
     pub(super) values: Vec<f64>,
@@ -293,26 +241,23 @@ pub(super) fn wild_draws(
     device: &Device,
     samples: [Sample<'_>; 2],
     kernels: &[[&KernelFunction; 2]],
-    settings: &Settings,
+    settings: &IndependenceSettings,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Vec<WildDraws>> {
     // Files are often in some order; pairs must be a random choice.
-    let order = Sequence::new(settings.seed, Stream::Bins, 2).order(samples[0].len());
-    let mixed = samples
-        .map(|sample| -> Vec<f64> { order.iter().flat_map(|&i| sample.point(i).iter().copied()).collect() });
+    let Common { permutations, budget, seed, .. } = settings.common;
+    let order = Sequence::new(seed, Stream::Bins, 2).order(samples[0].len());
+    let mixed = samples.map(|sample| sample.choice(&order));
     let [x, y] = [0, 1].map(|which| Sample::new(samples[which].d, &mixed[which]));
-    let points = Points::dependence(x, y, kernels[0])?.within(settings.budget);
+    let points = Points::dependence(x, y, kernels[0])?.within(budget);
     let items = points.counts[0];
-    let labels = null::rademacher(items, settings.seed, settings.permutations + 1);
+    let labels = null::rademacher(items, seed, permutations + 1);
     let [of_x, of_y]: [Vec<&KernelFunction>; 2] =
         [0, 1].map(|which| kernels.iter().map(|pair| pair[which]).collect());
     let drawn = |(gram, other): (Gram, &&KernelFunction)| {
-        let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
-        let sum: f64 = rows.iter().sum();
         let pairs = 2.0 * gram.evaluations;
         let scale = other.weight() / pairs;
-        let dots = null::dot(&labels, items, &rows);
-        let values = gram.forms.iter().zip(dots).map(|(q, l)| scale * (4.0 * (q - l) + sum)).collect();
+        let values = null::signed_sums(&gram, &labels).map(|sum| scale * sum).collect();
         let squares = gram.k2.iter().map(|k| k[0]).sum::<f64>();
         let size = other.weight() * (squares / pairs).sqrt();
         WildDraws { values, size, evaluations: 8.0 * gram.evaluations }
@@ -330,18 +275,18 @@ fn normalised(both: f64, x: f64, y: f64) -> f64 {
 /// Distance correlation of two variables.
 fn distance_correlation(device: &Device, samples: [Sample<'_>; 2], seed: u64) -> Result<f64> {
     let energy = KernelFunction::new(Family::Energy, 1.0);
-    let sums = Sums::new(device, samples, [&energy; 2], seed, 1, &mut |_| {})?;
+    let sums = HsicSums::new(device, samples, [&energy; 2], seed, 1, &mut |_| {})?;
     Ok(normalised(sums.biased()[0], sums.own(0), sums.own(1)).sqrt())
 }
 
 /// The sums that all estimates are made of. Row sums leave the diagonal out.
-pub(super) struct Sums {
+pub(super) struct HsicSums {
     n: usize,
     /// k(x, x) and l(y, y).
     at_zero: [f64; 2],
     /// Row sums of K and of L.
     rows: [Vec<f64>; 2],
-    /// Sums over i != j of K^2 and of L^2.
+    /// HsicSums over i != j of K^2 and of L^2.
     squares: [f64; 2],
     /// Of each draw: sum over i != j of K L.
     products: Vec<f64>,
@@ -350,7 +295,7 @@ pub(super) struct Sums {
     pub(super) evaluations: f64,
 }
 
-impl Sums {
+impl HsicSums {
     pub(super) fn new(
         device: &Device,
         samples: [Sample<'_>; 2],
@@ -425,6 +370,18 @@ impl Sums {
         (product - 2.0 / n * row_product + s * t / (n * n)) / (n * n)
     }
 
+    /// Warnings of kernels that see no structure.
+    fn constant(&self) -> impl Iterator<Item = String> {
+        let constant = |(which, _): &(usize, &&str)| self.own(*which) < TIE;
+        let warning = |(_, name): (usize, &&str)| {
+            format!(
+                "the kernel of {name} is nearly the same between all points: the variable is constant, or its \
+                 bandwidth far too large or small"
+            )
+        };
+        ["X", "Y"].iter().enumerate().filter(constant).map(warning)
+    }
+
     /// Values of HSIC that differ by less are equal.
     pub(super) fn tie(&self) -> f64 {
         TIE * (self.mean(0) * self.mean(1)).abs()
@@ -459,7 +416,7 @@ fn dot<'a>(k: &'a [f64], l: &'a [f64]) -> impl Fn(&[u32]) -> f64 + Sync + Send +
 
 /// The p-value by the gamma distribution with the null's mean and variance (Gretton et al. 2007, section 3), for
 /// n HSIC biased. O(n^2) in f64 on the CPU.
-fn gamma(sums: &Sums, samples: [Sample<'_>; 2], kernels: [&KernelFunction; 2], observed: f64) -> f64 {
+fn gamma(sums: &HsicSums, samples: [Sample<'_>; 2], kernels: [&KernelFunction; 2], observed: f64) -> f64 {
     let n = sums.n as f64;
     // Entries of H K H: less the means of their row and column, plus the mean of all.
     let means = [0, 1].map(|which| -> Vec<f64> {
@@ -479,4 +436,35 @@ fn gamma(sums: &Sums, samples: [Sample<'_>; 2], kernels: [&KernelFunction; 2], o
     let mean = (k * l + x * y - x * l - y * k) / n;
     let (shape, scale) = (mean * mean / variance, n * variance / mean);
     gamma_tail(shape, n * observed / scale)
+}
+
+impl From<&KernelChoice> for IndependenceSettings {
+    fn from(choice: &KernelChoice) -> Self {
+        let families = choice.families();
+        // A kernel without a bandwidth leaves it to the other one.
+        let bandwidth = |family: Family| {
+            choice.bandwidth.clone().filter(|_| !family.without_bandwidth()).unwrap_or_default()
+        };
+        let common = choice.common(Common::default());
+        Self { families, bandwidths: families.map(bandwidth), common }
+    }
+}
+
+impl Test for IndependenceSettings {
+    fn check(&self) -> Result<()> {
+        self.check()
+    }
+
+    fn families(&self) -> &[Family] {
+        &self.families
+    }
+
+    fn words(&self) -> String {
+        format!("{self:?}")
+    }
+
+    fn p_value(&self, device: &Device, trial: &Trial<'_>) -> Result<PValue> {
+        let settings = Self { common: Common { seed: trial.seed, ..self.common }, ..self.clone() };
+        Ok(independence(device, trial.samples, &settings, &mut |_| {})?.p)
+    }
 }

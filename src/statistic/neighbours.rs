@@ -59,14 +59,14 @@ const LEAST_OF_PART: usize = 4;
 
 /// What estimate is wanted.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Settings {
+pub struct NeighbourSettings {
     /// Which neighbour, from 1: more neighbours give less variance and more bias.
     pub k: usize,
     /// Seed of the parts that the standard error is found from.
     pub seed: u64,
 }
 
-impl Default for Settings {
+impl Default for NeighbourSettings {
     /// k = 3: Kraskov et al. 2004 recommend 2 to 4 for mutual information. For the KL of Gaussians too, most of the
     /// variance of k = 1 is gone by then, and the bias only grows after it.
     fn default() -> Self {
@@ -93,7 +93,7 @@ pub struct Information {
 /// # Errors
 /// If X has fewer than k + 1 points or Y fewer than k, their columns differ, or points coincide so often that a
 /// k-th nearest one is at distance 0.
-pub fn divergence([x, y]: [Sample<'_>; 2], settings: &Settings) -> Result<Information> {
+pub fn divergence([x, y]: [Sample<'_>; 2], settings: &NeighbourSettings) -> Result<Information> {
     if x.d != y.d {
         return wrong(format!(
             "X has {} columns and Y has {}; both samples must have the same ones",
@@ -115,7 +115,7 @@ pub fn divergence([x, y]: [Sample<'_>; 2], settings: &Settings) -> Result<Inform
 /// # Errors
 /// If X and Y have different numbers of points or fewer than k + 1, all points of one are equal, or so many pairs
 /// coincide that a k-th nearest one is at distance 0.
-pub fn mutual_information([x, y]: [Sample<'_>; 2], settings: &Settings) -> Result<Information> {
+pub fn mutual_information([x, y]: [Sample<'_>; 2], settings: &NeighbourSettings) -> Result<Information> {
     let k = neighbours(settings)?;
     paired(x, y.len(), "points")?;
     enough("X", x, k + 1, k)?;
@@ -135,7 +135,7 @@ pub fn mutual_information([x, y]: [Sample<'_>; 2], settings: &Settings) -> Resul
 pub fn mutual_information_with_labels(
     x: Sample<'_>,
     labels: &[u32],
-    settings: &Settings,
+    settings: &NeighbourSettings,
 ) -> Result<Information> {
     let k = neighbours(settings)?;
     paired(x, labels.len(), "labels")?;
@@ -153,7 +153,7 @@ fn wrong<T>(message: String) -> Result<T> {
 }
 
 /// k, checked.
-fn neighbours(settings: &Settings) -> Result<usize> {
+fn neighbours(settings: &NeighbourSettings) -> Result<usize> {
     match settings.k {
         0 => wrong("the 0th nearest neighbour is the point itself; use k = 1 or more, 3 is usual".into()),
         k => Ok(k),
@@ -229,7 +229,7 @@ fn chosen(values: &[f64], d: usize, rows: &[usize]) -> Vec<f64> {
 
 /// An estimate from all rows of one or two samples, and its standard error from parts of them.
 fn estimate(
-    settings: &Settings,
+    settings: &NeighbourSettings,
     counts: [usize; 2],
     of: impl Fn([&[usize]; 2]) -> Result<f64>,
 ) -> Result<Information> {
@@ -370,8 +370,8 @@ mod tests {
         [Sample::new(d, x), Sample::new(d, y)]
     }
 
-    fn settings(k: usize) -> Settings {
-        Settings { k, seed: 0 }
+    fn settings(k: usize) -> NeighbourSettings {
+        NeighbourSettings { k, seed: 0 }
     }
 
     /// Abramowitz and Stegun, table 6.3.
@@ -406,14 +406,14 @@ mod tests {
             [(100, 100, 1, 0.01), (500, 4000, 1, 0.01), (20_000, 5_000, 1, 0.002), (10_000, 10_000, 3, 0.03)]
         {
             let (points, truth) = gaussians([n, m], d, 3);
-            let got = divergence(samples(d, &points), &Settings::default()).unwrap().nats;
+            let got = divergence(samples(d, &points), &NeighbourSettings::default()).unwrap().nats;
             let deviation = 1.5 * ((1.0 / n as f64 + 1.0 / m as f64) / 2.0).sqrt();
             let error = got - truth;
             assert!(error.abs() < 4.0 * deviation + bias, "n {n}, m {m}, d {d}: {got} for {truth}");
         }
         // Equal distributions: 4 standard deviations again, and no bias, by symmetry.
         let same = [normals(4000, 8), normals(4000, 9)];
-        let got = divergence(samples(2, &same), &Settings::default()).unwrap().nats;
+        let got = divergence(samples(2, &same), &NeighbourSettings::default()).unwrap().nats;
         assert!(got.abs() < 4.0 * 1.5 / 2000f64.sqrt(), "{got} between samples of one distribution");
     }
 
@@ -422,7 +422,7 @@ mod tests {
     fn mutual_information_of_correlated_gaussians_is_the_known_one() {
         for (n, rho) in [(300, 0.6), (5000, 0.6), (5000, 0.95), (5000, -0.3), (5000, 0.0)] {
             let (points, truth) = correlated(n, rho, 5);
-            let got = mutual_information(samples(1, &points), &Settings::default()).unwrap().nats;
+            let got = mutual_information(samples(1, &points), &NeighbourSettings::default()).unwrap().nats;
             let bound = 4.0 * 1.25 / (n as f64).sqrt();
             assert!((got - truth).abs() < bound, "n {n}, rho {rho}: {got} for {truth}");
         }
@@ -434,7 +434,8 @@ mod tests {
         let n = 4000;
         let ([x, y], truth) = correlated(n, 0.8, 1);
         let wide: Vec<f64> = x.iter().zip(normals(n, 77)).flat_map(|(x, z)| [*x, z]).collect();
-        let got = mutual_information([Sample::new(2, &wide), Sample::new(1, &y)], &Settings::default());
+        let got =
+            mutual_information([Sample::new(2, &wide), Sample::new(1, &y)], &NeighbourSettings::default());
         let got = got.unwrap().nats;
         assert!((got - truth).abs() < 4.0 * 1.25 / (n as f64).sqrt() + 0.02, "{got} for {truth}");
     }
@@ -507,7 +508,8 @@ mod tests {
             let truth: f64 = (-500..5000).map(integrand).sum();
             let x: Vec<f64> =
                 normals(n, 4).iter().zip(&labels).map(|(z, &c)| z + f64::from(c) * step).collect();
-            let got = mutual_information_with_labels(Sample::new(1, &x), &labels, &Settings::default());
+            let got =
+                mutual_information_with_labels(Sample::new(1, &x), &labels, &NeighbourSettings::default());
             let got = got.unwrap().nats;
             assert!((got - truth).abs() < 4.0 * 1.25 / (n as f64).sqrt(), "step {step}: {got} for {truth}");
             if step == 40.0 {
@@ -528,9 +530,9 @@ mod tests {
             let points = [change(&points[0]), change(&points[1])];
             let [x, y] = samples(d, &points);
             [
-                divergence([x, y], &Settings::default()).unwrap().nats,
-                mutual_information([x, y], &Settings::default()).unwrap().nats,
-                mutual_information_with_labels(x, labels, &Settings::default()).unwrap().nats,
+                divergence([x, y], &NeighbourSettings::default()).unwrap().nats,
+                mutual_information([x, y], &NeighbourSettings::default()).unwrap().nats,
+                mutual_information_with_labels(x, labels, &NeighbourSettings::default()).unwrap().nats,
             ]
         };
         let units = |values: &[f64]| {
@@ -550,7 +552,7 @@ mod tests {
             }
         }
         let [x, y] = samples(2, &points);
-        let swapped = mutual_information([y, x], &Settings::default()).unwrap().nats;
+        let swapped = mutual_information([y, x], &NeighbourSettings::default()).unwrap().nats;
         assert!((swapped - plain[1]).abs() < 1e-12, "{swapped} is not {}", plain[1]);
     }
 
@@ -562,18 +564,18 @@ mod tests {
         let estimates: [fn(u64) -> Information; 3] = [
             |seed| {
                 let (points, _) = gaussians([600, 500], 1, seed);
-                divergence(samples(1, &points), &Settings { k: 3, seed }).unwrap()
+                divergence(samples(1, &points), &NeighbourSettings { k: 3, seed }).unwrap()
             },
             |seed| {
                 let (points, _) = correlated(600, 0.6, seed);
-                mutual_information(samples(1, &points), &Settings { k: 3, seed }).unwrap()
+                mutual_information(samples(1, &points), &NeighbourSettings { k: 3, seed }).unwrap()
             },
             |seed| {
                 let mut random = Sequence::new(seed, Stream::Data, 1);
                 let labels: Vec<u32> = (0..600).map(|_| random.below(3)).collect();
                 let x: Vec<f64> = labels.iter().map(|&c| f64::from(c) + random.normal_f64()).collect();
                 let x = Sample::new(1, &x);
-                mutual_information_with_labels(x, &labels, &Settings { k: 3, seed }).unwrap()
+                mutual_information_with_labels(x, &labels, &NeighbourSettings { k: 3, seed }).unwrap()
             },
         ];
         for (which, of) in estimates.iter().enumerate() {

@@ -10,52 +10,19 @@
 //! The smaller one, because T - 2 l + q is the difference of large numbers, and is divided by the square of the
 //! larger size.
 
-use super::gram::Labels;
-use crate::error::{Error, Result};
+use super::gram::{Gram, Labels};
 use crate::kernel::pair_forms::BITS;
 use crate::random::{Sequence, Stream};
 use multiversion::multiversion;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-
-/// How draws under the null are made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Null {
-    /// Permute the points: exact level.
-    #[default]
-    Exact,
-    /// Permute bins of points: exact level too, and hardly more work than the estimate itself
-    Binned,
-    /// Swap pairs of points at random, for samples of one size (wild bootstrap)
-    Wild,
-}
-
-impl Null {
-    /// Its name, as on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Binned => "binned",
-            Self::Wild => "wild",
-        }
-    }
-}
 
 /// Which `count` of `total` things are chosen: draw `draw` of a seed; the first ones in draw 0, which is what was
 /// observed.
 fn choose(count: usize, total: usize, seed: u64, draw: usize) -> Vec<u32> {
-    let mut all: Vec<u32> = (0..total as u32).collect();
-    if draw > 0 {
-        // The first part of a Fisher-Yates shuffle.
-        let mut random = Sequence::new(seed, Stream::Permutation, draw as u32);
-        for i in 0..count {
-            let j = i + random.below((total - i) as u32) as usize;
-            all.swap(i, j);
-        }
+    if draw == 0 {
+        return (0..count as u32).collect();
     }
-    all.truncate(count);
-    all
+    Sequence::new(seed, Stream::Permutation, draw as u32).choice(count, total)
 }
 
 /// A random order of n things: draw `draw` of a seed; draw 0 leaves them as they are.
@@ -94,17 +61,6 @@ pub fn rademacher(n: usize, seed: u64, draws: usize) -> Labels {
     })
 }
 
-/// Whether the statistic may be made of fewer pairs.
-pub(super) fn check_budget(budget: Option<usize>, wild: bool) -> Result<()> {
-    match budget {
-        Some(0) => Err(Error::usage("a budget of 0 takes no pairs; use at least 1")),
-        Some(_) if !wild => {
-            Err(Error::usage("only random signs go with a budget of pairs; use --null wild with --budget"))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Packs label vectors: `label(draw, set)` calls `set` for each point whose label is 1.
 fn labels(
     [n, m]: [usize; 2],
@@ -141,6 +97,14 @@ pub(super) fn dot(labels: &Labels, n: usize, r: &[f64]) -> Vec<f64> {
         add_selected(points, words, &mut sums);
     }
     sums
+}
+
+/// The sum over pairs of different items, with the signs 2 a - 1 of each label vector.
+pub(super) fn signed_sums(gram: &Gram, labels: &Labels) -> impl Iterator<Item = f64> {
+    let rows: Vec<f64> = gram.k.iter().map(|k| k[0]).collect();
+    let sum: f64 = rows.iter().sum();
+    let dots = dot(labels, rows.len(), &rows);
+    gram.forms.iter().zip(dots).map(move |(q, l)| 4.0 * (q - l) + sum)
 }
 
 /// Adds `points[p]` to each sum whose word has bit p.

@@ -66,8 +66,13 @@ pub(super) fn check(permutations: usize, alpha: f64) -> Result<()> {
 }
 
 /// P(N(0, 1) >= z).
-pub(super) fn normal_tail(z: f64) -> f64 {
+fn normal_tail(z: f64) -> f64 {
     0.5 * libm::erfc(z / std::f64::consts::SQRT_2)
+}
+
+/// The two-sided p-value of a normal estimate of 0; 1 if its standard error was not estimated above 0.
+pub(super) fn normal_p_value(estimate: f64, standard_error: f64) -> f64 {
+    if standard_error > 0.0 { 2.0 * normal_tail((estimate / standard_error).abs()) } else { 1.0 }
 }
 
 /// P(Gamma(shape, 1) >= x): the regularised upper incomplete gamma function, by its series below shape + 1 and by

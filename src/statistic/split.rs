@@ -40,8 +40,7 @@ pub(super) fn halves(sample: Sample<'_>, seed: u64, which: u32) -> Result<[Vec<f
     }
     let order = Sequence::new(seed, Stream::Split, which).order(n);
     let (choose, test) = order.split_at(n / 2);
-    let points = |order: &[usize]| order.iter().flat_map(|&i| sample.point(i).iter().copied()).collect();
-    Ok([points(choose), points(test)])
+    Ok([sample.choice(choose), sample.choice(test)])
 }
 
 /// What to choose from: several bandwidths as they are, a single multiple of a rule with larger and smaller ones.

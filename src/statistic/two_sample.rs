@@ -12,9 +12,10 @@
 //! Gretton, Borgwardt, Rasch, Schölkopf, Smola, "A kernel two-sample test", JMLR 2012.
 
 use super::gram::{Extra, Gram, Labels};
-use super::null::{self, Null};
-use super::p_value::{self, PValue, TIE, normal_quantile};
+use super::null;
+use super::p_value::{PValue, TIE, normal_quantile};
 use super::split;
+use super::test::{Common, KernelChoice, NamedKernel, Null, Outcome, Test, Trial};
 use super::{Bandwidth, KernelFunction, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
@@ -23,10 +24,17 @@ use crate::random::{Sequence, Stream};
 use serde::Serialize;
 use std::time::Instant;
 
+/// The nulls of the two-sample test.
+pub(crate) const NULLS: [(Null, &str); 3] = [
+    (Null::Exact, "Permute the points: exact level"),
+    (Null::Binned, "Permute bins of points: exact level too, and hardly more work than the estimate itself"),
+    (Null::Wild, "Swap pairs of points at random, for samples of one size (wild bootstrap)"),
+];
+
 /// A mean kernel value this close to 0 or 1 means that the kernel sees no structure.
 const COLLAPSED: f64 = 1e-6;
 
-/// Draws between two looks at the decision, with [`Settings::sequential`].
+/// Draws between two looks at the decision, with [`TwoSampleSettings::sequential`].
 const LOOK: usize = 100;
 
 /// About how many bins the binned null makes of both samples.
@@ -35,9 +43,9 @@ const BINS: usize = 512;
 /// Bins of a sample that the binned null needs at least, for enough different permutations.
 const LEAST_BINS: usize = 8;
 
-/// What test is wanted.
-#[derive(Clone, Debug)]
-pub struct Settings {
+/// Settings of the two-sample test.
+#[derive(Clone, Debug, Default)]
+pub struct TwoSampleSettings {
     /// The kernel's family.
     pub family: Family,
     /// Its bandwidths.
@@ -47,35 +55,12 @@ pub struct Settings {
     /// Several bandwidths: choose one by half of the points, and test with the other half. A single multiple of a rule
     /// becomes eleven.
     pub split: bool,
-    /// Draws under the null.
-    pub permutations: usize,
-    /// How they are made.
-    pub null: Null,
     /// Points of a bin of [`Null::Binned`], instead of a number that makes about 512 bins.
     pub bin: Option<usize>,
-    /// Level of the test.
-    pub alpha: f64,
     /// Stop drawing when the decision is certain.
     pub sequential: bool,
-    /// Seed of permutations and subsamples.
-    pub seed: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            family: Family::Gaussian,
-            bandwidth: Bandwidth::default(),
-            sum: false,
-            split: false,
-            permutations: 999,
-            null: Null::Exact,
-            bin: None,
-            alpha: 0.05,
-            sequential: false,
-            seed: 0,
-        }
-    }
+    /// Draws, level and seed; a budget is for [aggregated tests](super::aggregate) only.
+    pub common: Common,
 }
 
 /// The estimates of MMD^2.
@@ -92,7 +77,8 @@ pub struct Estimates {
     pub mean_kernel: f64,
 }
 
-/// The result of a two-sample test.
+/// The result of a two-sample test; its statistic is the unbiased estimate, or for the wild bootstrap the one without
+/// k(`x_i`, `y_i`).
 #[derive(Clone, Debug, Serialize)]
 pub struct TwoSample {
     /// Points of X.
@@ -101,12 +87,9 @@ pub struct TwoSample {
     pub m: usize,
     /// Coordinates.
     pub d: usize,
-    /// The kernel's family.
-    pub kernel: Family,
-    /// Its bandwidths.
-    pub bandwidths: Vec<f64>,
-    /// Where they come from.
-    pub bandwidth_rule: String,
+    /// The kernel.
+    #[serde(flatten)]
+    pub kernel: NamedKernel,
     /// Unbiased estimate of MMD^2.
     pub mmd2_unbiased: f64,
     /// Biased estimate, the lecture's formula.
@@ -121,28 +104,13 @@ pub struct TwoSample {
     pub confidence_interval: Option<[f64; 2]>,
     /// Mean kernel value over pairs of different points.
     pub mean_kernel: f64,
-    /// The p-value.
-    #[serde(flatten)]
-    pub p: PValue,
     /// Points of a bin, for the binned null.
     pub bin: Option<usize>,
-    /// Seconds for everything.
-    pub seconds: f64,
-    /// Kernel values computed.
-    pub pairs: f64,
     /// Bytes of the engine's buffers.
     pub bytes: usize,
     /// How distances were computed.
     #[serde(skip)]
     pub form: Form,
-    /// The statistic under the null: one a draw.
-    #[serde(skip)]
-    pub draws: Vec<f64>,
-    /// What the draws are compared with: the unbiased estimate, or for the wild bootstrap the one without
-    /// k(`x_i`, `y_i`).
-    pub statistic: f64,
-    /// What a user should know.
-    pub warnings: Vec<String>,
 }
 
 /// Whether two samples come from one distribution.
@@ -154,126 +122,131 @@ pub struct TwoSample {
 pub fn two_sample(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
-    settings: &Settings,
+    settings: &TwoSampleSettings,
     progress: &mut dyn FnMut(f64),
-) -> Result<TwoSample> {
+) -> Result<Outcome<TwoSample>> {
     let start = Instant::now();
-    check([x, y], settings)?;
+    settings.check()?;
+    check_samples([x, y])?;
+    if settings.common.null == Null::Wild {
+        check_sizes([x, y])?;
+    }
     if settings.split {
         return with_chosen_bandwidth(device, [x, y], settings, progress);
     }
-    let (d, total) = (x.d, x.len() + y.len());
+    let Common { permutations, null, alpha, seed, .. } = settings.common;
+    let total = x.len() + y.len();
     let mut warnings = Vec::new();
-    let bin =
-        (settings.null == Null::Binned).then(|| bin_size([x.len(), y.len()], settings.bin)).transpose()?;
-    // The points of a bin must be a random choice: files are often in some order.
-    let mixed = bin.map(|_| [mixed(x, settings.seed, 0), mixed(y, settings.seed, 1)]);
-    let [x, y] = match (&mixed, bin) {
-        (Some([x, y]), Some(bin)) => {
-            [x, y].map(|values| Sample::new(d, values)).map(|sample| sample.first(sample.len() / bin * bin))
-        }
-        _ => [x, y],
+    let bins = (null == Null::Binned).then(|| bins([x, y], settings)).transpose()?;
+    let [x, y] = match &bins {
+        Some((_, values)) => [0, 1].map(|which| Sample::new(x.d, &values[which])),
+        None => [x, y],
     };
     let left_out = total - x.len() - y.len();
     if left_out > 0 {
         warnings.push(format!("{left_out} points that fill no whole bin are left out"));
     }
-    let resolved =
-        settings.bandwidth.resolve(device, [x, y], settings.family, !settings.sum, settings.seed)?;
+    let resolved = settings.bandwidth.resolve(device, [x, y], settings.family, !settings.sum, seed)?;
     let kernel = &resolved.kernel;
-    warnings.extend(resolved.warnings);
-
-    let drawn = match settings.null {
-        Null::Binned => binned_draws(device, [x, y], kernel, settings, bin.unwrap_or(1), progress)?,
-        Null::Exact | Null::Wild => label_draws(device, [x, y], kernel, settings, progress)?,
+    let bin = bins.as_ref().map(|(bin, _)| *bin);
+    let (gram, values) = match bin {
+        Some(bin) => binned_draws(device, [x, y], kernel, settings, bin, progress)?,
+        None => label_draws(device, [x, y], kernel, settings, progress)?,
     };
-    let Drawn { gram, statistic, draws, stopped } = drawn;
     let estimates = estimates(&gram, kernel);
-    if stopped {
+    let named = NamedKernel::from(&resolved);
+    warnings.extend(resolved.warnings);
+    let draws = values.len() - 1;
+    if draws < permutations {
         warnings.push(format!(
-            "stopped after {} of {} permutations: the decision at level {} is certain",
-            draws.len(),
-            settings.permutations,
-            settings.alpha
+            "stopped after {draws} of {permutations} permutations: the decision at level {alpha} is certain"
         ));
     }
     warnings.extend(collapse(kernel, estimates.mean_kernel));
-    let tie = TIE * estimates.mean_kernel.abs();
-    let p = PValue::of_draws(statistic, &draws, tie, settings.null.name(), settings.alpha);
-    let (mmd2_linear, linear_standard_error) = linear([x, y], kernel);
-    let known = estimates.variance.is_finite();
-    let reach = normal_quantile(settings.alpha) * estimates.variance.max(0.0).sqrt();
-    Ok(TwoSample {
-        n: x.len(),
-        m: y.len(),
-        d: x.d,
-        kernel: settings.family,
-        bandwidths: kernel.bandwidths.clone(),
-        bandwidth_rule: resolved.rule,
-        mmd2_unbiased: estimates.unbiased,
-        mmd2_biased: estimates.biased,
-        mmd2_linear,
-        linear_standard_error,
-        variance: known.then_some(estimates.variance),
-        confidence_interval: known.then_some([estimates.unbiased - reach, estimates.unbiased + reach]),
-        mean_kernel: estimates.mean_kernel,
-        p,
-        bin,
-        seconds: start.elapsed().as_secs_f64(),
-        pairs: gram.evaluations,
-        bytes: gram.bytes,
-        form: gram.form,
-        draws,
-        statistic,
-        warnings,
-    })
+    let p = settings.common.p_value(&values, TIE * estimates.mean_kernel.abs());
+    let found = TwoSample::new([x, y], kernel, named, &estimates, &gram, alpha);
+    Ok(Outcome { warnings, ..Outcome::new(start, p, values, gram.evaluations, TwoSample { bin, ..found }) })
+}
+
+impl TwoSample {
+    fn new(
+        samples: [Sample<'_>; 2],
+        kernel: &KernelFunction,
+        named: NamedKernel,
+        estimates: &Estimates,
+        gram: &Gram,
+        alpha: f64,
+    ) -> Self {
+        let [n, m] = samples.map(|sample| sample.len());
+        let (mmd2_linear, linear_standard_error) = linear(samples, kernel);
+        let known = estimates.variance.is_finite();
+        let reach = normal_quantile(alpha) * estimates.variance.max(0.0).sqrt();
+        Self {
+            n,
+            m,
+            d: samples[0].d,
+            kernel: named,
+            mmd2_unbiased: estimates.unbiased,
+            mmd2_biased: estimates.biased,
+            mmd2_linear,
+            linear_standard_error,
+            variance: known.then_some(estimates.variance),
+            confidence_interval: known.then_some([estimates.unbiased - reach, estimates.unbiased + reach]),
+            mean_kernel: estimates.mean_kernel,
+            bin: None,
+            bytes: gram.bytes,
+            form: gram.form,
+        }
+    }
 }
 
 /// The test of half of the points, with the bandwidth that the other half chose.
 fn with_chosen_bandwidth(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
-    settings: &Settings,
+    settings: &TwoSampleSettings,
     progress: &mut dyn FnMut(f64),
-) -> Result<TwoSample> {
+) -> Result<Outcome<TwoSample>> {
     let start = Instant::now();
-    let Settings { family, seed, .. } = *settings;
+    let (family, seed) = (settings.family, settings.common.seed);
     let [of_x, of_y] = [split::halves(x, seed, 0)?, split::halves(y, seed, 1)?];
     let half = |which: usize| [Sample::new(x.d, &of_x[which]), Sample::new(y.d, &of_y[which])];
     let criterion = |kernel: &KernelFunction| split::of_two_samples(device, half(0), kernel);
     let chosen = split::choose(device, half(0), family, &settings.bandwidth, seed, criterion)?;
     let bandwidth = Bandwidth::Values(chosen.kernel.bandwidths);
-    let settings = Settings { bandwidth, split: false, ..settings.clone() };
-    let test = two_sample(device, half(1), &settings, progress)?;
-    Ok(TwoSample {
-        bandwidth_rule: chosen.rule,
-        warnings: [chosen.warnings, test.warnings].concat(),
-        seconds: start.elapsed().as_secs_f64(),
-        ..test
-    })
+    let settings = TwoSampleSettings { bandwidth, split: false, ..settings.clone() };
+    let mut test = two_sample(device, half(1), &settings, progress)?;
+    test.found.kernel.bandwidth_rule = chosen.rule;
+    test.warnings.splice(0..0, chosen.warnings);
+    test.seconds = start.elapsed().as_secs_f64();
+    Ok(test)
 }
 
-impl Settings {
+impl TwoSampleSettings {
     /// Whether the settings alone are possible.
     ///
     /// # Errors
     /// If no draws are wanted, or the level or a bandwidth makes no sense.
     pub fn check(&self) -> Result<()> {
-        p_value::check(self.permutations, self.alpha)?;
+        Common { budget: None, ..self.common }.check("the two-sample test", &NULLS)?;
         if self.bin == Some(0) {
             return Err(Error::usage("a bin has at least one point"));
         }
         if self.split {
             split::candidates(&self.bandwidth, self.family)?;
         }
-        Ok(())
+        check_no_budget(&self.common)
     }
 }
 
-fn check([x, y]: [Sample<'_>; 2], settings: &Settings) -> Result<()> {
-    settings.check()?;
-    check_samples([x, y])?;
-    if settings.null == Null::Wild { check_sizes([x, y]) } else { Ok(()) }
+/// Tests of two samples with one kernel take all pairs.
+pub(super) fn check_no_budget(common: &Common) -> Result<()> {
+    match common.budget {
+        Some(_) => Err(Error::usage(
+            "--budget is for aggregated tests of two samples; add --aggregate agg --null wild",
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Whether the points of two samples can be paired.
@@ -303,8 +276,19 @@ pub(super) fn check_samples([x, y]: [Sample<'_>; 2]) -> Result<()> {
 
 /// The points of a sample in random order.
 pub(super) fn mixed(sample: Sample<'_>, seed: u64, which: u32) -> Vec<f64> {
-    let order = Sequence::new(seed, Stream::Bins, which).order(sample.len());
-    order.into_iter().flat_map(|i| sample.point(i).iter().copied()).collect()
+    sample.choice(&Sequence::new(seed, Stream::Bins, which).order(sample.len()))
+}
+
+/// The points of a bin, and whole bins of both samples in random order: files are often in some order.
+fn bins(samples: [Sample<'_>; 2], settings: &TwoSampleSettings) -> Result<(usize, [Vec<f64>; 2])> {
+    let bin = bin_size(samples.map(|sample| sample.len()), settings.bin)?;
+    let values = [0, 1].map(|which| {
+        let sample = samples[which];
+        let mut values = mixed(sample, settings.common.seed, which as u32);
+        values.truncate(sample.len() / bin * bin * sample.d);
+        values
+    });
+    Ok((bin, values))
 }
 
 /// Points of a bin: as asked for, or so that there are about [`BINS`] bins; beyond a block, whole blocks.
@@ -342,58 +326,46 @@ pub(super) fn collapse(kernel: &KernelFunction, mean: f64) -> Option<String> {
     }
 }
 
-/// What the null's pass over the pairs gives.
-struct Drawn {
-    gram: Gram,
-    statistic: f64,
-    draws: Vec<f64>,
-    stopped: bool,
-}
+/// The pass over the pairs that gave the statistic, and the statistic with its draws.
+type Draws = (Gram, Vec<f64>);
 
 /// The statistics of label vectors: exact permutations or wild signs.
 fn label_draws(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
     kernel: &KernelFunction,
-    settings: &Settings,
+    settings: &TwoSampleSettings,
     progress: &mut dyn FnMut(f64),
-) -> Result<Drawn> {
+) -> Result<Draws> {
+    let Common { permutations, null, seed, .. } = settings.common;
     let counts = [x.len(), y.len()];
-    let wild = settings.null == Null::Wild;
-    let trace = if wild { cross_trace([x, y], kernel) } else { 0.0 };
-    let make = |first, draws| {
-        if wild {
-            null::signs(counts[0], settings.seed, first, draws)
-        } else {
-            null::permutations(counts, settings.seed, first, draws)
-        }
-    };
-    let mut values: Vec<f64> = Vec::with_capacity(settings.permutations + 1);
-    let total = settings.permutations + 1;
+    let trace = (null == Null::Wild).then(|| cross_trace([x, y], kernel));
+    let total = permutations + 1;
+    let mut values: Vec<f64> = Vec::with_capacity(total);
     loop {
         let first = values.len();
         let draws = if settings.sequential { LOOK.min(total - first) } else { total };
-        let labels = make(first, draws);
+        let labels = match null {
+            Null::Wild => null::signs(counts[0], seed, first, draws),
+            _ => null::permutations(counts, seed, first, draws),
+        };
         let share = draws as f64 / total as f64;
         let mut part = |done: f64| progress(first as f64 / total as f64 + share * done);
         let gram = Gram::new(device, [x, y], kernel, &Extra::Forms(&labels), false, &mut part)?;
-        values.extend(statistics(&gram, &labels, wild.then_some(trace)));
-        let statistic = values[0];
+        values.extend(statistics(&gram, &labels, trace));
         let tie = TIE * estimates(&gram, kernel).mean_kernel.abs();
-        let exceedances = values[1..].iter().filter(|v| **v >= statistic - tie).count();
-        let decided = certain(exceedances, values.len() - 1, settings);
-        if values.len() == total || decided {
-            let stopped = values.len() < total;
-            return Ok(Drawn { gram, statistic, draws: values.split_off(1), stopped });
+        let exceedances = values[1..].iter().filter(|v| **v >= values[0] - tie).count();
+        if values.len() == total || certain(exceedances, values.len() - 1, &settings.common) {
+            return Ok((gram, values));
         }
     }
 }
 
 /// Whether the remaining draws cannot change the decision.
-fn certain(exceedances: usize, drawn: usize, settings: &Settings) -> bool {
-    let total = settings.permutations;
+fn certain(exceedances: usize, drawn: usize, common: &Common) -> bool {
+    let total = common.permutations;
     let p = |b: usize| (1 + b) as f64 / (1 + total) as f64;
-    p(exceedances) > settings.alpha || p(exceedances + total - drawn) <= settings.alpha
+    p(exceedances) > common.alpha || p(exceedances + total - drawn) <= common.alpha
 }
 
 /// MMD^2 of each label vector: see [`super::null`]; with `trace`, the sum of k(`x_i`, `y_i`), the one-sample form
@@ -420,19 +392,17 @@ fn binned_draws(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
     kernel: &KernelFunction,
-    settings: &Settings,
+    settings: &TwoSampleSettings,
     bin: usize,
     progress: &mut dyn FnMut(f64),
-) -> Result<Drawn> {
+) -> Result<Draws> {
+    let Common { permutations, seed, .. } = settings.common;
     let gram = Gram::new(device, [x, y], kernel, &Extra::Bins(bin), false, progress)?;
     let total: f64 = gram.k.iter().map(|k| k[0] + k[1]).sum();
     let counts = [x.len(), y.len()];
-    let forms =
-        null::binned(counts.map(|count| count / bin), &gram.bins, settings.seed, settings.permutations + 1);
+    let forms = null::binned(counts.map(|count| count / bin), &gram.bins, seed, permutations + 1);
     let value = |[q, l]: [f64; 2]| split(counts.map(|count| count as f64), q, l, total);
-    let mut values: Vec<f64> = forms.into_iter().map(value).collect();
-    let draws = values.split_off(1);
-    Ok(Drawn { gram, statistic: values[0], draws, stopped: false })
+    Ok((gram, forms.into_iter().map(value).collect()))
 }
 
 /// Sum of k(`x_i`, `y_i`).
@@ -543,17 +513,44 @@ pub fn incomplete(gram: &Gram, [x, y]: [Sample<'_>; 2], kernel: &KernelFunction)
     (own - 2.0 * cross) / (n * (n - 1.0))
 }
 
+impl From<&KernelChoice> for TwoSampleSettings {
+    fn from(choice: &KernelChoice) -> Self {
+        let bandwidth = choice.bandwidth.clone().unwrap_or_default();
+        let common = choice.common(Common::default());
+        Self { family: choice.family(), bandwidth, common, ..Self::default() }
+    }
+}
+
+impl Test for TwoSampleSettings {
+    fn check(&self) -> Result<()> {
+        self.check()
+    }
+
+    fn families(&self) -> &[Family] {
+        std::slice::from_ref(&self.family)
+    }
+
+    fn words(&self) -> String {
+        format!("Rule `{}`, {} permutations", self.bandwidth, self.common.permutations)
+    }
+
+    fn p_value(&self, device: &Device, trial: &Trial<'_>) -> Result<PValue> {
+        let settings = Self { common: Common { seed: trial.seed, ..self.common }, ..self.clone() };
+        Ok(two_sample(device, trial.samples, &settings, &mut |_| {})?.p)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_decision_is_certain_only_if_no_draw_can_change_it() {
-        let settings = Settings { permutations: 99, ..Settings::default() };
+        let common = Common { permutations: 99, ..Common::default() };
         for (exceedances, drawn, expected) in
             [(0, 50, false), (5, 10, true), (4, 98, false), (4, 99, true), (0, 95, true)]
         {
-            assert_eq!(certain(exceedances, drawn, &settings), expected, "{exceedances} of {drawn}");
+            assert_eq!(certain(exceedances, drawn, &common), expected, "{exceedances} of {drawn}");
         }
     }
 }

@@ -15,12 +15,15 @@
 //! set do both at once, and give a p-value.
 
 use crate::error::{Error, Result};
-use crate::statistic::p_value::{self, PValue, TIE};
+use crate::kernel::pairs::Family;
+use crate::statistic::KernelFunction;
+use crate::statistic::p_value::{PValue, TIE};
+use crate::statistic::test::{Common, Nulls};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// How the kernels are combined.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Combine {
     /// The smallest p-value of all kernels, corrected for their number: says which kernels see something
@@ -30,9 +33,22 @@ pub enum Combine {
     Fuse,
 }
 
-/// The same with what it needs to know.
+impl Combine {
+    /// Independence and fit can be aggregated by `agg` only.
+    ///
+    /// # Errors
+    /// If it is another.
+    pub fn only_agg(self) -> Result<()> {
+        match self {
+            Self::Agg => Ok(()),
+            Self::Fuse => Err(Error::usage("--aggregate fuse is for two samples; use --aggregate agg")),
+        }
+    }
+}
+
+/// A combination with the numbers that it needs.
 #[derive(Clone, Copy)]
-pub(super) enum How<'a> {
+pub(super) enum Scaled<'a> {
     Agg,
     Fuse {
         lambda: f64,
@@ -41,70 +57,97 @@ pub(super) enum How<'a> {
     },
 }
 
-/// A kernel that takes part.
-pub(super) struct Member {
+/// A kernel that takes part, or a pair of them.
+pub(super) struct Member<'a> {
+    /// One, or that of X and that of Y.
+    pub(super) kernels: Vec<&'a KernelFunction>,
     /// Its statistic: what was observed, and then the draws.
     pub(super) values: Vec<f64>,
     /// Values that differ by less are equal.
     pub(super) tie: f64,
 }
 
-/// What a kernel alone says.
-pub(super) struct Alone {
-    pub(super) value: f64,
-    pub(super) p_value: f64,
-    /// Whether it would be enough to reject in the combined test; only with [`How::Agg`].
-    pub(super) reject: Option<bool>,
+/// What one kernel alone says, or one pair of kernels.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Family and bandwidth of the kernel, or of X's and of Y's.
+    pub kernels: Vec<(Family, f64)>,
+    /// The name of its statistic in JSON: `mmd2`, `hsic` or `ksd2`.
+    pub value_name: &'static str,
+    /// Its statistic.
+    pub value: f64,
+    /// Of a test with this kernel alone.
+    pub p_value: f64,
+    /// Whether this kernel would be enough to reject in the combined test: its p-value is small for the number of
+    /// kernels that were tried. Only with [`Combine::Agg`].
+    pub reject: Option<bool>,
 }
 
-/// What all together say.
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let suffixes = if self.kernels.len() == 1 { &[""][..] } else { &["_x", "_y"] };
+        let mut map = serializer.serialize_map(None)?;
+        for (suffix, (family, bandwidth)) in suffixes.iter().zip(&self.kernels) {
+            map.serialize_entry(&format!("kernel{suffix}"), family)?;
+            map.serialize_entry(&format!("bandwidth{suffix}"), bandwidth)?;
+        }
+        map.serialize_entry(self.value_name, &self.value)?;
+        map.serialize_entry("p_value", &self.p_value)?;
+        map.serialize_entry("reject", &self.reject)?;
+        map.end()
+    }
+}
+
+/// All kernels together.
 pub(super) struct Combined {
-    pub(super) statistic: f64,
     pub(super) p: PValue,
-    /// One a kernel.
-    pub(super) alone: Vec<Alone>,
-    /// The statistic under the null: one a draw.
-    pub(super) draws: Vec<f64>,
+    /// One per kernel.
+    pub(super) rows: Vec<Row>,
+    /// The combined statistic, and then its draws.
+    pub(super) values: Vec<f64>,
 }
 
 /// Combines kernels whose values come from the same draws, at least one of them.
-pub(super) fn combine(members: &[Member], how: How<'_>, null: &'static str, alpha: f64) -> Combined {
+pub(super) fn combine(
+    members: &[Member<'_>],
+    scaled: Scaled<'_>,
+    value_name: &'static str,
+    common: &Common,
+) -> Combined {
     let total = members[0].values.len();
     let ranks: Vec<Vec<f64>> =
         members.par_iter().map(|member| p_values(&member.values, member.tie)).collect();
-    let combined: Vec<f64> = match how {
-        How::Agg => (0..total).map(|b| -ranks.iter().map(|p| p[b]).fold(f64::INFINITY, f64::min)).collect(),
-        How::Fuse { lambda, scales } => {
+    let values: Vec<f64> = match scaled {
+        Scaled::Agg => {
+            (0..total).map(|b| -ranks.iter().map(|p| p[b]).fold(f64::INFINITY, f64::min)).collect()
+        }
+        Scaled::Fuse { lambda, scales } => {
             let of = |b: usize| members.iter().zip(scales).map(move |(m, s)| m.values[b] * lambda / s);
             (0..total).map(|b| soft_maximum(of(b), lambda)).collect()
         }
     };
-    let tie = match how {
+    let tie = match scaled {
         // Counts divided by one number: equal or a draw apart.
-        How::Agg => 0.5 / total as f64,
-        How::Fuse { .. } => TIE * combined.iter().fold(0.0f64, |most, t| most.max(t.abs())),
+        Scaled::Agg => 0.5 / total as f64,
+        Scaled::Fuse { .. } => TIE * values.iter().fold(0.0f64, |most, t| most.max(t.abs())),
     };
     // The largest p-value of a kernel with which the whole would still reject.
-    let most = largest_rejected(&combined, alpha);
-    let alone = |(member, ranks): (&Member, &Vec<f64>)| Alone {
+    let most = largest_rejected(&values, common.alpha);
+    let row = |(member, ranks): (&Member<'_>, &Vec<f64>)| Row {
+        kernels: member.kernels.iter().map(|kernel| (kernel.family, kernel.bandwidths[0])).collect(),
+        value_name,
         value: member.values[0],
         p_value: ranks[0],
-        reject: matches!(how, How::Agg).then(|| most.is_some_and(|most| ranks[0] <= most + tie)),
+        reject: matches!(scaled, Scaled::Agg).then(|| most.is_some_and(|most| ranks[0] <= most + tie)),
     };
-    Combined {
-        statistic: combined[0],
-        p: PValue::of_draws(combined[0], &combined[1..], tie, null, alpha),
-        alone: members.iter().zip(&ranks).map(alone).collect(),
-        draws: combined[1..].to_vec(),
-    }
+    let rows = members.iter().zip(&ranks).map(row).collect();
+    Combined { p: common.p_value(&values, tie), rows, values }
 }
 
-/// Whether draws and a level are possible.
-///
-/// # Errors
-/// If no draws are wanted or too few to reject, or the level is not between 0 and 1.
-pub(super) fn check(permutations: usize, alpha: f64) -> Result<()> {
-    p_value::check(permutations, alpha)?;
+/// Refuses settings that are not possible, or have too few draws to reject.
+pub(super) fn check(common: &Common, test: &str, nulls: &Nulls) -> Result<()> {
+    common.check(test, nulls)?;
+    let Common { permutations, alpha, .. } = *common;
     if 1.0 / (1 + permutations) as f64 > alpha {
         return Err(Error::usage(format!(
             "{permutations} permutations cannot reject at level {alpha}; use at least {}",
@@ -134,8 +177,8 @@ fn soft_maximum(values: impl Iterator<Item = f64> + Clone, lambda: f64) -> f64 {
 }
 
 /// The largest p-value of one kernel with which the minimum over all would be rejected, if any is.
-fn largest_rejected(combined: &[f64], alpha: f64) -> Option<f64> {
-    let mut smallest: Vec<f64> = combined.iter().map(|t| -t).collect();
+fn largest_rejected(values: &[f64], alpha: f64) -> Option<f64> {
+    let mut smallest: Vec<f64> = values.iter().map(|t| -t).collect();
     smallest.sort_by(f64::total_cmp);
     let total = smallest.len() as f64;
     // With a minimum of v, the p-value is the share of draws with one of v or less.
@@ -173,20 +216,21 @@ mod tests {
     fn each_kernel_has_its_own_p_value_and_decision() {
         // The observed value is the 1st, 20th and 90th largest of 100, of values of quite different sizes.
         let member = |rank: usize, scale: f64| Member {
+            kernels: Vec::new(),
             values: (0..100)
                 .map(|b| scale * if b == 0 { 100.5 - rank as f64 } else { f64::from(b) })
                 .collect(),
             tie: 0.0,
         };
         let members = [member(20, 1.0), member(1, 1e-6), member(90, 1e3)];
-        let Combined { p, alone, draws, statistic } = combine(&members, How::Agg, "exact", 0.05);
-        assert_eq!(alone.iter().map(|a| a.p_value).collect::<Vec<_>>(), [0.2, 0.01, 0.9]);
+        let Combined { p, rows, values } = combine(&members, Scaled::Agg, "", &Common::default());
+        assert_eq!(rows.iter().map(|row| row.p_value).collect::<Vec<_>>(), [0.2, 0.01, 0.9]);
         assert_eq!(
-            alone.iter().map(|a| a.reject).collect::<Vec<_>>(),
+            rows.iter().map(|row| row.reject).collect::<Vec<_>>(),
             [Some(false), Some(true), Some(false)]
         );
-        assert_eq!(alone[2].value, members[2].values[0]);
-        assert_eq!((statistic, draws.len(), p.permutations, p.null), (-0.01, 99, 99, "exact"));
+        assert_eq!(rows[2].value, members[2].values[0]);
+        assert_eq!((values[0], values.len(), p.permutations, p.null), (-0.01, 100, 99, "exact"));
         // Draw 99 is the largest of the two other kernels, 0.01 too.
         assert_eq!((p.exceedances, p.p_value, p.reject), (1, 0.02, true));
     }

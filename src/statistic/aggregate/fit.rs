@@ -4,13 +4,14 @@
 //! are those of [`fit`](mod@super::super::fit), whose settings are used: random signs, or samples of the model, each of
 //! which gives one value for every kernel. A model that was fitted to the same sample needs the latter here too.
 
-use super::combine::{self, Combined, How, Member, combine};
+use super::combine::{Combined, Member, Row, Scaled, check, combine};
 use super::each;
 use crate::engine::Device;
 use crate::error::Result;
 use crate::kernel::pairs::Family;
-use crate::statistic::fit::{Candidate, Settings, Stein};
+use crate::statistic::fit::{Candidate, FitSettings, KsdDraws, NULLS, Stein};
 use crate::statistic::p_value::PValue;
+use crate::statistic::test::{Common, KernelChoice, Outcome, Test, Trial};
 use crate::statistic::{Bandwidth, Rule, Sample};
 use serde::Serialize;
 use std::time::Instant;
@@ -23,25 +24,9 @@ pub fn bandwidths() -> Bandwidth {
     Bandwidth::Rule(Rule::Median, EXPONENTS.map(|i| 2f64.powi(i)).collect())
 }
 
-/// What one kernel alone says.
+/// The result of an aggregated test of goodness of fit; its statistic is minus the smallest p-value of a kernel.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
-    /// The family.
-    pub kernel: Family,
-    /// The bandwidth.
-    pub bandwidth: f64,
-    /// KSD^2, unbiased; with a budget the mean over the pairs taken.
-    pub ksd2: f64,
-    /// Of a test with this kernel alone.
-    pub p_value: f64,
-    /// Whether this kernel would be enough to reject in the combined test: its p-value is small for the number of
-    /// kernels that were tried.
-    pub reject: Option<bool>,
-}
-
-/// The result of an aggregated test of goodness of fit.
-#[derive(Clone, Debug, Serialize)]
-pub struct Aggregate {
+pub struct AggregateFit {
     /// The model.
     pub name: String,
     /// Points.
@@ -50,34 +35,17 @@ pub struct Aggregate {
     pub d: usize,
     /// Where the bandwidths come from.
     pub bandwidth_rule: String,
-    /// The statistic: minus the smallest p-value of a kernel.
-    pub statistic: f64,
-    /// The p-value.
-    #[serde(flatten)]
-    pub p: PValue,
-    /// How far apart the items of a pair were at most, if not all pairs were taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub budget: Option<usize>,
-    /// One a kernel.
+    /// One per kernel: KSD^2 is unbiased; with a budget the mean over the pairs taken.
     pub kernels: Vec<Row>,
-    /// Seconds for everything.
-    pub seconds: f64,
-    /// Values of the Stein kernel computed.
-    pub pairs: f64,
-    /// The statistic under the null: one a draw.
-    #[serde(skip)]
-    pub draws: Vec<f64>,
-    /// What a user should know.
-    pub warnings: Vec<String>,
 }
 
 /// Whether the settings alone are possible.
 ///
 /// # Errors
 /// If there are too few draws to reject, or the kernel makes no sense.
-pub fn check_settings(settings: &Settings) -> Result<()> {
+pub fn check_settings(settings: &FitSettings) -> Result<()> {
     settings.check()?;
-    combine::check(settings.permutations, settings.alpha)
+    check(&settings.common, "an aggregated test", &NULLS)
 }
 
 /// Whether a sample comes from a model: each bandwidth of the settings is a kernel of its own.
@@ -90,38 +58,60 @@ pub fn aggregate(
     device: &Device,
     sample: Sample<'_>,
     candidate: Candidate<'_>,
-    settings: &Settings,
+    settings: &FitSettings,
     progress: &mut dyn FnMut(f64),
-) -> Result<Aggregate> {
+) -> Result<Outcome<AggregateFit>> {
     let start = Instant::now();
     check_settings(settings)?;
     let stein = Stein::new(device, sample, candidate, settings)?;
     let kernels = each(&stein.resolved.kernel);
     let drawn = stein.draws(device, candidate, &kernels, settings, progress)?;
     let pairs = drawn.iter().map(|drawn| drawn.evaluations).sum();
-    let members: Vec<Member> =
-        drawn.into_iter().map(|drawn| Member { values: drawn.values, tie: drawn.tie }).collect();
-    let Combined { statistic, p, alone, draws } =
-        combine(&members, How::Agg, settings.null.name(), settings.alpha);
-    let rows = kernels.iter().zip(alone).map(|(kernel, alone)| Row {
-        kernel: kernel.family,
-        bandwidth: kernel.bandwidths[0],
-        ksd2: alone.value,
-        p_value: alone.p_value,
-        reject: alone.reject,
-    });
-    Ok(Aggregate {
+    let member = |(drawn, kernel)| {
+        let KsdDraws { values, tie, .. } = drawn;
+        Member { kernels: vec![kernel], values, tie }
+    };
+    let members: Vec<Member<'_>> = drawn.into_iter().zip(&kernels).map(member).collect();
+    let Combined { p, rows, values } = combine(&members, Scaled::Agg, "ksd2", &settings.common);
+    let found = AggregateFit {
         name: candidate.name.into(),
         n: stein.n(),
         d: stein.scored.d,
-        bandwidth_rule: stein.resolved.rule.clone(),
-        statistic,
-        p,
-        budget: settings.budget,
-        kernels: rows.collect(),
-        seconds: start.elapsed().as_secs_f64(),
-        pairs,
-        draws,
-        warnings: stein.resolved.warnings,
-    })
+        bandwidth_rule: stein.resolved.rule,
+        kernels: rows,
+    };
+    let (budget, warnings) = (settings.common.budget, stein.resolved.warnings);
+    Ok(Outcome { budget, warnings, ..Outcome::new(start, p, values, pairs, found) })
+}
+
+/// The test with many bandwidths, as [`power`](mod@super::super::power) repeats it.
+#[derive(Clone, Debug)]
+pub struct ManyFits(pub FitSettings);
+
+impl From<&KernelChoice> for ManyFits {
+    fn from(choice: &KernelChoice) -> Self {
+        let bandwidth = choice.bandwidth.clone().unwrap_or_else(bandwidths);
+        Self(FitSettings { bandwidth, ..choice.into() })
+    }
+}
+
+impl Test for ManyFits {
+    fn check(&self) -> Result<()> {
+        check_settings(&self.0)
+    }
+
+    fn families(&self) -> &[Family] {
+        std::slice::from_ref(&self.0.family)
+    }
+
+    fn words(&self) -> String {
+        let FitSettings { family, common, .. } = &self.0;
+        format!("Agg, {family:?}, {:?}, {} draws", common.null, common.permutations)
+    }
+
+    fn p_value(&self, device: &Device, trial: &Trial<'_>) -> Result<PValue> {
+        let common = Common { seed: trial.seed, ..self.0.common };
+        let settings = FitSettings { common, ..self.0.clone() };
+        Ok(aggregate(device, trial.samples[1], trial.into(), &settings, &mut |_| {})?.p)
+    }
 }

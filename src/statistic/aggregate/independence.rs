@@ -5,15 +5,18 @@
 //! permutations it is the biased estimate of HSIC. Both are those of [`independence`](mod@super::super::independence),
 //! whose settings and draws are used.
 
-use super::combine::{self, Combined, How, Member, combine};
+use super::combine::{Combined, Member, Row, Scaled, check, combine};
 use super::each;
 use crate::engine::Device;
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
 use crate::statistic::gram::{Extra, Gram};
-use crate::statistic::independence::{Named, Null, Settings, Sums, check, wild_draws};
+use crate::statistic::independence::{
+    HsicSums, IndependenceSettings, NULLS, Variable, check_samples, resolve, wild_draws,
+};
 use crate::statistic::p_value::{PValue, TIE};
-use crate::statistic::{Bandwidth, KernelFunction, Rule, Sample, null};
+use crate::statistic::test::{Common, KernelChoice, Null, Outcome, Test, Trial};
+use crate::statistic::{Bandwidth, KernelFunction, Rule, Sample};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -29,66 +32,28 @@ pub fn bandwidths(family: Family) -> Bandwidth {
     }
 }
 
-/// What one pair of kernels alone says.
+/// The result of an aggregated independence test; its statistic is minus the smallest p-value of a pair of kernels.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
-    /// The family of X's kernel.
-    pub kernel_x: Family,
-    /// Its bandwidth.
-    pub bandwidth_x: f64,
-    /// The family of Y's kernel.
-    pub kernel_y: Family,
-    /// Its bandwidth.
-    pub bandwidth_y: f64,
-    /// HSIC: the biased estimate, or for the wild bootstrap that of paired rows.
-    pub hsic: f64,
-    /// Of a test with these kernels alone.
-    pub p_value: f64,
-    /// Whether they would be enough to reject in the combined test: their p-value is small for the number of pairs that
-    /// were tried.
-    pub reject: Option<bool>,
-}
-
-/// The result of an aggregated independence test.
-#[derive(Clone, Debug, Serialize)]
-pub struct Aggregate {
+pub struct AggregateIndependence {
     /// Points.
     pub n: usize,
     /// The kernels of X.
-    pub x: Named,
+    pub x: Variable,
     /// The kernels of Y.
-    pub y: Named,
-    /// The statistic: minus the smallest p-value of a pair.
-    pub statistic: f64,
-    /// The p-value.
-    #[serde(flatten)]
-    pub p: PValue,
-    /// How far apart the items of a pair were at most, if not all pairs were taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub budget: Option<usize>,
-    /// One a pair.
+    pub y: Variable,
+    /// One per pair: HSIC is the biased estimate, or for the wild bootstrap that of paired rows.
     pub kernels: Vec<Row>,
-    /// Seconds for everything.
-    pub seconds: f64,
-    /// Kernel values computed.
-    pub pairs: f64,
-    /// The statistic under the null: one a draw.
-    #[serde(skip)]
-    pub draws: Vec<f64>,
-    /// What a user should know.
-    pub warnings: Vec<String>,
 }
 
 /// Whether the settings alone are possible.
 ///
 /// # Errors
 /// If there are too few draws to reject, or the null has none.
-pub fn check_settings(settings: &Settings) -> Result<()> {
-    if settings.null == Null::Gamma {
+pub fn check_settings(settings: &IndependenceSettings) -> Result<()> {
+    if settings.common.null == Null::Gamma {
         return Err(Error::usage("an aggregated test needs draws; use --null exact or --null wild"));
     }
-    null::check_budget(settings.budget, settings.null == Null::Wild)?;
-    combine::check(settings.permutations, settings.alpha)
+    check(&settings.common, "an aggregated test", &NULLS)
 }
 
 /// Whether two variables, row by row observed together, are independent: each bandwidth of the settings is a kernel of
@@ -101,67 +66,58 @@ pub fn check_settings(settings: &Settings) -> Result<()> {
 pub fn aggregate(
     device: &Device,
     samples: [Sample<'_>; 2],
-    settings: &Settings,
+    settings: &IndependenceSettings,
     progress: &mut dyn FnMut(f64),
-) -> Result<Aggregate> {
+) -> Result<Outcome<AggregateIndependence>> {
     let start = Instant::now();
     check_settings(settings)?;
-    check(samples)?;
-    let resolve = |which: usize| {
-        let (sample, family) = (samples[which], settings.families[which]);
-        settings.bandwidths[which].resolve(device, [sample, sample.first(0)], family, true, settings.seed)
-    };
-    let resolved = [resolve(0)?, resolve(1)?];
+    check_samples(samples)?;
+    let resolved = resolve(device, samples, settings)?;
     let [of_x, of_y] = resolved.each_ref().map(|resolved| each(&resolved.kernel));
     let both: Vec<[&KernelFunction; 2]> =
         of_x.iter().flat_map(|k| of_y.iter().map(move |l| [k, l])).collect();
     let mut pairs = 0.0;
     let mut members = Vec::with_capacity(both.len());
-    match settings.null {
-        Null::Wild => {
-            // With a budget nothing may take all pairs.
-            let complete = settings.budget.is_none();
-            let mut means = [Vec::new(), Vec::new()];
-            for (which, kernels) in [&of_x, &of_y].into_iter().enumerate() {
-                for kernel in kernels.iter().filter(|_| complete) {
-                    means[which].push(mean(device, samples[which], kernel)?);
-                }
-            }
-            let means: Vec<f64> = means[0].iter().flat_map(|a| means[1].iter().map(move |b| a * b)).collect();
-            let drawn = wild_draws(device, samples, &both, settings, progress)?;
-            for (index, drawn) in drawn.into_iter().enumerate() {
-                pairs += drawn.evaluations;
-                let size = means.get(index).map_or(drawn.size, |mean| mean.abs());
-                members.push(Member { values: drawn.values, tie: TIE * size });
-            }
+    if settings.common.null == Null::Wild {
+        let means = means(device, samples, [&of_x, &of_y], settings)?;
+        let drawn = wild_draws(device, samples, &both, settings, progress)?;
+        for (index, drawn) in drawn.into_iter().enumerate() {
+            pairs += drawn.evaluations;
+            let size = means.get(index).map_or(drawn.size, |mean| mean.abs());
+            members.push(Member { kernels: both[index].to_vec(), values: drawn.values, tie: TIE * size });
         }
-        Null::Exact | Null::Gamma => {
-            for (index, kernels) in both.iter().enumerate() {
-                let mut part = |done: f64| progress((index as f64 + done) / both.len() as f64);
-                let draws = settings.permutations + 1;
-                let sums = Sums::new(device, samples, *kernels, settings.seed, draws, &mut part)?;
-                pairs += sums.evaluations;
-                members.push(Member { values: sums.biased(), tie: sums.tie() });
-            }
+    } else {
+        for (index, kernels) in both.iter().enumerate() {
+            let mut part = |done: f64| progress((index as f64 + done) / both.len() as f64);
+            let draws = settings.common.permutations + 1;
+            let sums = HsicSums::new(device, samples, *kernels, settings.common.seed, draws, &mut part)?;
+            pairs += sums.evaluations;
+            members.push(Member { kernels: kernels.to_vec(), values: sums.biased(), tie: sums.tie() });
         }
     }
-    let Combined { statistic, p, alone, draws } =
-        combine(&members, How::Agg, settings.null.name(), settings.alpha);
-    let rows = both.iter().zip(alone).map(|([k, l], alone)| Row {
-        kernel_x: k.family,
-        bandwidth_x: k.bandwidths[0],
-        kernel_y: l.family,
-        bandwidth_y: l.bandwidths[0],
-        hsic: alone.value,
-        p_value: alone.p_value,
-        reject: alone.reject,
-    });
-    let kernels = rows.collect();
+    let Combined { p, rows, values } = combine(&members, Scaled::Agg, "hsic", &settings.common);
+    let [x, y] = [0, 1].map(|which| Variable::new(samples[which], &resolved[which]));
+    let found = AggregateIndependence { n: samples[0].len(), x, y, kernels: rows };
     let warnings = resolved.iter().flat_map(|resolved| resolved.warnings.clone()).collect();
-    let [x, y] = [0, 1].map(|which| Named::new(samples[which], &resolved[which]));
-    let seconds = start.elapsed().as_secs_f64();
-    let (n, budget) = (samples[0].len(), settings.budget);
-    Ok(Aggregate { n, x, y, statistic, p, budget, kernels, seconds, pairs, draws, warnings })
+    let budget = settings.common.budget;
+    Ok(Outcome { budget, warnings, ..Outcome::new(start, p, values, pairs, found) })
+}
+
+/// The product of the kernels' means for each pair of them; none with a budget, where nothing may take all pairs.
+fn means(
+    device: &Device,
+    samples: [Sample<'_>; 2],
+    kernels: [&[KernelFunction]; 2],
+    settings: &IndependenceSettings,
+) -> Result<Vec<f64>> {
+    if settings.common.budget.is_some() {
+        return Ok(Vec::new());
+    }
+    let of = |which: usize| -> Result<Vec<f64>> {
+        kernels[which].iter().map(|kernel| mean(device, samples[which], kernel)).collect()
+    };
+    let (of_x, of_y) = (of(0)?, of(1)?);
+    Ok(of_x.iter().flat_map(|a| of_y.iter().map(move |b| a * b)).collect())
 }
 
 /// The mean of a kernel over all pairs of different points.
@@ -169,4 +125,39 @@ fn mean(device: &Device, sample: Sample<'_>, kernel: &KernelFunction) -> Result<
     let gram = Gram::new(device, [sample, sample.first(0)], kernel, &Extra::None, false, &mut |_| {})?;
     let n = sample.len() as f64;
     Ok(gram.k.iter().map(|k| k[0]).sum::<f64>() / (n * (n - 1.0)))
+}
+
+/// The test with many pairs of kernels, as [`power`](mod@super::super::power) repeats it.
+#[derive(Clone, Debug)]
+pub struct ManyPairs(pub IndependenceSettings);
+
+impl From<&KernelChoice> for ManyPairs {
+    fn from(choice: &KernelChoice) -> Self {
+        let settings = IndependenceSettings::from(choice);
+        Self(match choice.bandwidth {
+            Some(_) => settings,
+            None => IndependenceSettings { bandwidths: settings.families.map(bandwidths), ..settings },
+        })
+    }
+}
+
+impl Test for ManyPairs {
+    fn check(&self) -> Result<()> {
+        check_settings(&self.0)
+    }
+
+    fn families(&self) -> &[Family] {
+        &self.0.families
+    }
+
+    fn words(&self) -> String {
+        let IndependenceSettings { families, common, .. } = &self.0;
+        format!("Agg, {families:?}, {:?}, {} draws", common.null, common.permutations)
+    }
+
+    fn p_value(&self, device: &Device, trial: &Trial<'_>) -> Result<PValue> {
+        let common = Common { seed: trial.seed, ..self.0.common };
+        let settings = IndependenceSettings { common, ..self.0.clone() };
+        Ok(aggregate(device, trial.samples, &settings, &mut |_| {})?.p)
+    }
 }

@@ -1,0 +1,220 @@
+//! How the result of a test leaves a command: warnings, a picture of the null distribution, JSON or text, an exit code.
+
+use super::output::{grouped, json, note, result, table};
+use crate::engine::{Device, Info};
+use crate::error::{Error, Result};
+use crate::kernel::pairs::Family;
+use crate::picture;
+use crate::statistic::aggregate::Row;
+use crate::statistic::neighbours::Information;
+use crate::statistic::p_value::PValue;
+use crate::statistic::test::{NamedKernel, Null, Nulls, Outcome};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use std::fmt::Display;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Exit code of `--check` when a test rejects its null.
+const REJECTED: u8 = 3;
+
+/// The statistic of an aggregated test, in pictures.
+pub(super) const SMALLEST: &str = "minus the smallest p-value of a kernel";
+
+/// Options of the draws under the null; a test's command names its nulls: see [`nulls`].
+#[derive(Args)]
+pub(super) struct DrawOptions {
+    /// Draws under the null
+    #[arg(long, default_value_t = 999, value_name = "B")]
+    pub(super) permutations: usize,
+    /// How they are made
+    #[arg(long)]
+    pub(super) null: Null,
+    /// Use only about N R pairs, of items at most R apart in a random order: near-linear time, and less power
+    #[arg(long, value_name = "R")]
+    pub(super) budget: Option<usize>,
+}
+
+/// Options of all tests; a test's command says what `--check` means there.
+#[derive(Args)]
+pub(super) struct VerdictOptions {
+    /// Level of the test
+    #[arg(long, default_value_t = 0.05)]
+    pub(super) alpha: f64,
+    /// End with exit code 3 if the test rejects
+    #[arg(long)]
+    check: bool,
+    /// Directory for a picture of the null distribution, null.png
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Lets `--null` be one of a test's nulls, the first if it is not given.
+pub(super) fn nulls(arg: clap::Arg, nulls: &'static Nulls) -> clap::Arg {
+    let values = nulls.iter().map(|(null, help)| PossibleValue::new(null.name()).help(*help));
+    let parser = PossibleValuesParser::new(values);
+    arg.default_value(nulls[0].0.name()).value_parser(parser.try_map(|name| name.parse::<Null>()))
+}
+
+/// A progress bar for a pass over pairs; nothing where nobody watches.
+pub(super) fn watch<T>(label: &'static str, work: impl FnOnce(&mut dyn FnMut(f64)) -> T) -> T {
+    const PARTS: f64 = 1000.0;
+    let watched = std::io::stderr().is_terminal();
+    let target = if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let style = ProgressStyle::with_template("{msg} {bar:28} {percent} %  {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::with_draw_target(Some(PARTS as u64), target).with_style(style).with_message(label);
+    let outcome = work(&mut |done| bar.set_position((done * PARTS) as u64));
+    bar.finish_and_clear();
+    outcome
+}
+
+/// Where a result goes, and where it comes from.
+pub(super) struct Report<'a> {
+    engine: &'static str,
+    adapter: Option<&'a str>,
+    json: bool,
+    verdict: &'a VerdictOptions,
+}
+
+/// A result as JSON.
+#[derive(Serialize)]
+struct Computed<'a, T> {
+    #[serde(flatten)]
+    result: &'a T,
+    engine: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adapter: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairs_per_second: Option<f64>,
+}
+
+/// A test's question, statistic and decision in words.
+pub(super) struct Words<'a> {
+    pub(super) question: String,
+    pub(super) statistic: &'a str,
+    pub(super) decision: String,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(device: &'a Device, json: bool, verdict: &'a VerdictOptions) -> Self {
+        let Info { engine, adapter, .. } = device.info();
+        Self { engine, adapter: Some(adapter), json, verdict }
+    }
+
+    /// For tests that compute on the CPU whatever the device is.
+    pub(super) fn on_cpu(json: bool, verdict: &'a VerdictOptions) -> Self {
+        Self { engine: "cpu", adapter: None, json, verdict }
+    }
+
+    /// Draws the null distribution with the observed value, if a directory for it is given and there are draws.
+    pub(super) fn picture<T>(&self, test: &Outcome<T>, words: &Words<'_>, file: &str) -> Result<()> {
+        let Some(directory) = self.verdict.out.as_deref().filter(|_| !test.draws.is_empty()) else {
+            return Ok(());
+        };
+        std::fs::create_dir_all(directory).map_err(Error::io(directory, "create"))?;
+        let path = directory.join(file);
+        let mut sorted = test.draws.clone();
+        sorted.sort_by(f64::total_cmp);
+        let PValue { p_value, p_standard_error, alpha, .. } = test.p;
+        let beyond = ((1.0 - alpha) * sorted.len() as f64) as usize;
+        let error =
+            if p_standard_error == 0.0 { String::new() } else { format!(" ± {p_standard_error:.4}") };
+        picture::NullHistogram {
+            title: &words.question,
+            remark: &format!("p = {p_value:.4}{error}: {}", words.decision),
+            statistic: words.statistic,
+            draws: &test.draws,
+            observed: test.statistic,
+            threshold: sorted.get(beyond).copied(),
+        }
+        .save(&path)?;
+        note(format_args!("picture: {}", path.display()));
+        Ok(())
+    }
+
+    /// Prints JSON or text; the exit code says whether a test rejects, if that is asked for.
+    pub(super) fn end<T: Serialize>(
+        &self,
+        outcome: &T,
+        pairs_per_second: Option<f64>,
+        reject: bool,
+        print: impl FnOnce(),
+    ) -> Result<ExitCode> {
+        if self.json {
+            let Self { engine, adapter, .. } = *self;
+            json(&Computed { result: outcome, engine, adapter, pairs_per_second })?;
+        } else {
+            print();
+        }
+        Ok(if self.verdict.check && reject { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
+    }
+}
+
+/// The decision in words: what a rejection means, and what is said without one.
+pub(super) fn decision(p: &PValue, rejection: &str, nothing: &str) -> String {
+    if p.reject {
+        format!("{rejection} (p <= {})", p.alpha)
+    } else {
+        format!("{nothing} (p > {}); this does not prove that there is none", p.alpha)
+    }
+}
+
+/// Two samples and their numbers of points.
+pub(super) fn print_samples([x, y]: [&str; 2], [n, m]: [usize; 2], d: usize) {
+    result(format_args!("X          {x}: {} points, d = {d}", grouped(n as f64)));
+    result(format_args!("Y          {y}: {} points", grouped(m as f64)));
+}
+
+/// The p-value by draws; `rest` says which draws reach what.
+pub(super) fn print_p_value(p: &PValue, rest: impl Display) {
+    result(format_args!(
+        "p-value    {:.4} +- {:.4}: {} of {} {rest}",
+        p.p_value, p.p_standard_error, p.exceedances, p.permutations
+    ));
+}
+
+/// The kernels of an aggregated test with their own p-values, the combined one, the decision and the time; `word` says
+/// that a kernel rejects.
+pub(super) fn print_rows<T>(test: &Outcome<T>, rows: &[Row], header: &[&str], word: &str, decision: &str) {
+    let cells = |row: &Row| {
+        let names = row.kernels.iter().map(|&(family, bandwidth)| kernel_name(family, &[bandwidth]));
+        let word = if row.reject == Some(true) { word } else { "" };
+        let numbers = [format!("{:.4e}", row.value), format!("{:.4}", row.p_value), word.into()];
+        names.chain(numbers).collect()
+    };
+    let header = [header, &["p alone", "in the combined test"]].concat();
+    table(&header, &rows.iter().map(cells).collect::<Vec<_>>());
+    let draws = format!("draws ({})", test.p.null);
+    print_p_value(&test.p, draws + " reach the observed value of all kernels together");
+    result(format_args!("decision   {decision}"));
+    result(format_args!("time       {:.2} s", test.seconds));
+}
+
+/// A kernel with its bandwidths.
+fn kernel_name(family: Family, bandwidths: &[f64]) -> String {
+    let name = match family {
+        Family::Gaussian => "gaussian, sigma",
+        Family::Laplace => "laplace, b",
+        Family::Imq => "inverse multiquadric, b",
+        Family::Energy => return "energy distance".into(),
+        Family::Delta => return "delta: 1 for equal values".into(),
+    };
+    let values: Vec<String> = bandwidths.iter().map(|b| format!("{b:.4}")).collect();
+    format!("{name} = {}", values.join(", "))
+}
+
+/// A kernel with its bandwidths and where they come from.
+pub(super) fn kernel_line(kernel: &NamedKernel) -> String {
+    let name = kernel_name(kernel.family, &kernel.bandwidths);
+    if kernel.family.without_bandwidth() { name } else { format!("{name} ({})", kernel.bandwidth_rule) }
+}
+
+/// An estimate in nats with its standard error.
+pub(super) fn nats(information: &Information) -> String {
+    let error = information.standard_error.map_or(String::new(), |error| format!(" +- {error:.3}"));
+    format!("{:.3}{error} nats", information.nats)
+}
