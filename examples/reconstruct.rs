@@ -6,7 +6,7 @@
 //!
 //! The file may come from here or from PyTorch; `benches/peers/check_torch.py` compares the two.
 
-use elbo::checkpoint;
+use elbo::checkpoint::State;
 use elbo::engine::{Choice, Device};
 use elbo::error::{Error, Result};
 use elbo::train::config::Config;
@@ -21,8 +21,8 @@ fn main() -> Result<()> {
     let [model, images] = &arguments[..] else {
         return Err(Error::usage("usage: reconstruct MODEL.safetensors digits|sprites|PATH"));
     };
-    let model = checkpoint::load_model(Path::new(model))?;
-    let architecture = &model.architecture;
+    let state = State::read_model(Path::new(model))?;
+    let architecture = &state.architecture;
     let config = Config {
         data: images.clone(),
         hidden: architecture.hidden.clone(),
@@ -33,7 +33,7 @@ fn main() -> Result<()> {
     };
     let dataset = config.dataset()?;
     let device = Device::open(Choice::Auto, None)?;
-    let mut session = Session::new(&device, &config, &dataset, &model)?;
+    let mut session = Session::new(&device, &config, &dataset, &state)?;
 
     // The mean of q(z | x), decoded: the mean of p(x | z).
     let codes = session.encode(Split::Test, IMAGES)?;

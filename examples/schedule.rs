@@ -13,10 +13,9 @@ use elbo::error::Result;
 use elbo::model::LikelihoodName;
 use elbo::picture::{Chart, Panel, Series};
 use elbo::train::config::Config;
-use elbo::train::initial_checkpoint;
-use elbo::train::objective::Objective;
+use elbo::train::objective::ObjectiveName;
 use elbo::train::schedule::Schedule;
-use elbo::train::session::Session;
+use elbo::train::session::{Session, initial_state};
 use std::path::PathBuf;
 
 const STEPS: u64 = 600;
@@ -40,14 +39,14 @@ fn main() -> Result<()> {
     println!("{:<10} {:>6} {:>8} {:>8}", "beta", "step", "beta", "KL");
     for (name, beta) in [("linear", linear), ("geometric", geometric)] {
         let config = Config {
-            objective: Objective::BetaVae,
+            objective: ObjectiveName::BetaVae,
             beta: Some(beta.clone()),
             likelihood: LikelihoodName::Bernoulli,
             latent: 10,
             steps: Some(STEPS),
             ..Config::default()
         };
-        let (start, _) = initial_checkpoint(&config, &digits);
+        let start = initial_state(&config, &digits);
         let losses = Session::new(&device, &config, &digits, &start)?.train(0..STEPS)?;
 
         let of_steps = |value: &dyn Fn(u64) -> f64| Series {

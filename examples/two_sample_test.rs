@@ -9,7 +9,7 @@
 
 use elbo::engine::{Choice, Device};
 use elbo::error::Result;
-use elbo::picture::Null;
+use elbo::picture::NullHistogram;
 use elbo::random::{Sequence, Stream};
 use elbo::statistic::{Sample, TwoSampleSettings, two_sample};
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     println!("MMD^2 = {:.5}, {result}", test.found.mmd2_unbiased);
 
     let path = PathBuf::from(std::env::args_os().nth(1).unwrap_or(".".into())).join("two_sample_test.png");
-    Null {
+    NullHistogram {
         title: "Independent against correlated coordinates",
         remark: &result,
         statistic: "MMD² (unbiased)",

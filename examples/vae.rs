@@ -11,8 +11,7 @@ use elbo::engine::{Choice, Device};
 use elbo::error::Result;
 use elbo::figure::{self, Figure};
 use elbo::train::config::Config;
-use elbo::train::initial_checkpoint;
-use elbo::train::session::{Session, Split};
+use elbo::train::session::{Session, Split, initial_state};
 use elbo::{data, train::metrics::Metrics};
 use std::path::PathBuf;
 
@@ -24,7 +23,7 @@ fn main() -> Result<()> {
     let config = Config { steps: Some(STEPS), ..Config::default() };
     let digits = data::load(&config.data, config.seed)?;
     let device = Device::open(Choice::Auto, None)?;
-    let (start, _) = initial_checkpoint(&config, &digits);
+    let start = initial_state(&config, &digits);
     let mut vae = Session::new(&device, &config, &digits, &start)?;
 
     for done in (0..STEPS).step_by(REPORT as usize) {

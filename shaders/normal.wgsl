@@ -1,6 +1,8 @@
 // z[r, j] ~ N(0, 1)        z: (R, M)
 //
 // One thread per pair of columns; a workgroup row per row.
+//
+// with: random, step
 
 struct Params {
     columns: u32,

@@ -2,6 +2,8 @@
 // x[i] = 2^-x[i]               (EXPONENTIALS true)        `rounds` times; x: (n), n a multiple of 16 THREADS
 //
 // A thread has four vectors, whose operations do not wait for each other, and no memory in between.
+//
+// with: exponential
 
 struct Params {
     rounds: u32,

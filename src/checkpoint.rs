@@ -24,15 +24,21 @@ const METADATA_KEY: &str = "elbo";
 /// How many checkpoints a run keeps.
 const KEPT: usize = 2;
 
-/// A trained model as it stands in a file.
+/// A model and how far it is trained: what a run starts with and goes on from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Model {
-    /// Sizes of the layers, from the shapes in the file.
+pub struct State {
+    /// Sizes of the layers.
     pub architecture: Architecture,
-    /// The weights.
-    pub parameters: Parameters,
-    /// What the file says of itself; none in a file from elsewhere.
+    /// What the model file says of itself; none in a file from elsewhere.
     pub about: Option<About>,
+    /// The weights.
+    pub theta: Parameters,
+    /// Adam's mean of gradients.
+    pub m: Parameters,
+    /// Adam's mean of squared gradients.
+    pub v: Parameters,
+    /// The part that is no tensor.
+    pub progress: Progress,
 }
 
 /// What cannot be told from the shapes.
@@ -57,18 +63,7 @@ fn grey() -> usize {
 }
 
 /// Where training stands.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Optimizer {
-    /// Adam's mean of gradients.
-    pub m: Parameters,
-    /// Adam's mean of squared gradients.
-    pub v: Parameters,
-    /// What changes with the step.
-    pub progress: Progress,
-}
-
-/// The part of [`Optimizer`] that is no tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Key of all random numbers.
     pub seed: u64,
@@ -79,27 +74,76 @@ pub struct Progress {
     pub step: u64,
 }
 
-/// Writes checkpoint `checkpoints/STEP` of a run directory and removes all but the last two.
-pub fn save(run: &Path, model: &Model, optimizer: &Optimizer) -> Result<()> {
-    let checkpoints = run.join("checkpoints");
-    let step = optimizer.progress.step;
-    let (temporary, target) = (checkpoints.join(format!(".{step}.tmp")), checkpoints.join(step.to_string()));
-    fs::create_dir_all(&temporary).map_err(Error::io(&temporary, "create"))?;
-    let layers = model.architecture.layers();
-    write_tensors(&temporary.join(MODEL_FILE), &[("", &model.parameters)], &layers, model.about.as_ref())?;
-    let moments = [("m.", &optimizer.m), ("v.", &optimizer.v)];
-    write_tensors(&temporary.join(OPTIMIZER_FILE), &moments, &layers, Some(&optimizer.progress))?;
-    if target.exists() {
-        // Equal runs give equal bytes: what is there already is this checkpoint.
-        fs::remove_dir_all(&temporary).map_err(Error::io(&temporary, "remove"))?;
-    } else {
-        fs::rename(&temporary, &target).map_err(Error::io(&target, "create"))?;
+impl State {
+    /// Before the first step: weights as PyTorch draws them, by `seed`; no moments.
+    pub fn initial(architecture: Architecture, about: About, seed: u64) -> Self {
+        let theta = Parameters::initial(&architecture, seed);
+        Self {
+            progress: Progress { seed, ..Progress::default() },
+            ..Self::new(architecture, Some(about), theta)
+        }
     }
-    for old in list(run)?.iter().rev().skip(KEPT) {
-        let old = checkpoints.join(old.to_string());
-        fs::remove_dir_all(&old).map_err(Error::io(&old, "remove"))?;
+
+    fn new(architecture: Architecture, about: Option<About>, theta: Parameters) -> Self {
+        let zeros = theta.zeros_like();
+        Self { architecture, about, theta, m: zeros.clone(), v: zeros, progress: Progress::default() }
     }
-    Ok(())
+
+    /// Reads a model file, from a checkpoint of ours or from PyTorch.
+    pub fn read_model(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
+        let (tensors, about) = parse(path, &bytes)?;
+        let architecture = architecture(path, &tensors)?;
+        let layers = architecture.layers();
+        let expected = 2 * layers.len();
+        if tensors.len() != expected {
+            let problem =
+                format!("has {} tensors, expected the {expected} of {}", tensors.len(), names(&layers));
+            return Err(Error::run(path, problem));
+        }
+        let theta = read_tensors(path, &tensors, "", &layers)?;
+        Ok(Self::new(architecture, about, theta))
+    }
+
+    /// Reads the last checkpoint of a run directory.
+    pub fn read(run: &Path) -> Result<Self> {
+        let directory = last(run)?;
+        let model = Self::read_model(&directory.join(MODEL_FILE))?;
+        let path = directory.join(OPTIMIZER_FILE);
+        let bytes = fs::read(&path).map_err(Error::io(&path, "read"))?;
+        let (tensors, progress) = parse(&path, &bytes)?;
+        let layers = model.architecture.layers();
+        Ok(Self {
+            progress: progress.ok_or_else(|| Error::run(&path, "does not say which step it belongs to"))?,
+            m: read_tensors(&path, &tensors, "m.", &layers)?,
+            v: read_tensors(&path, &tensors, "v.", &layers)?,
+            ..model
+        })
+    }
+
+    /// Writes checkpoint `checkpoints/STEP` of a run directory and removes all but the last two.
+    pub fn write(&self, run: &Path) -> Result<()> {
+        let checkpoints = run.join("checkpoints");
+        let step = self.progress.step;
+        let (temporary, target) =
+            (checkpoints.join(format!(".{step}.tmp")), checkpoints.join(step.to_string()));
+        fs::create_dir_all(&temporary).map_err(Error::io(&temporary, "create"))?;
+        let layers = self.architecture.layers();
+        write_tensors(&temporary.join(MODEL_FILE), &[("", &self.theta)], &layers, self.about.as_ref())?;
+        let moments = [("m.", &self.m), ("v.", &self.v)];
+        write_tensors(&temporary.join(OPTIMIZER_FILE), &moments, &layers, Some(&self.progress))?;
+        if target.exists() {
+            // Equal runs give equal bytes: what is there already is this checkpoint.
+            fs::remove_dir_all(&temporary).map_err(Error::io(&temporary, "remove"))?;
+        } else {
+            fs::rename(&temporary, &target).map_err(Error::io(&target, "create"))?;
+        }
+        for old in list(run)?.iter().rev().skip(KEPT) {
+            let old = checkpoints.join(old.to_string());
+            fs::remove_dir_all(&old).map_err(Error::io(&old, "remove"))?;
+        }
+        Ok(())
+    }
 }
 
 /// The steps of a run's checkpoints, in order.
@@ -125,34 +169,6 @@ pub fn last(run: &Path) -> Result<PathBuf> {
         Some(step) => Ok(run.join("checkpoints").join(step.to_string())),
         None => Err(Error::run(run, "has no checkpoint; train it again with --force")),
     }
-}
-
-/// Reads a model file, from a checkpoint of ours or from PyTorch.
-pub fn load_model(path: &Path) -> Result<Model> {
-    let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
-    let (tensors, about) = parse(path, &bytes)?;
-    let architecture = architecture(path, &tensors)?;
-    let layers = architecture.layers();
-    let expected = 2 * layers.len();
-    if tensors.len() != expected {
-        let problem = format!("has {} tensors, expected the {expected} of {}", tensors.len(), names(&layers));
-        return Err(Error::run(path, problem));
-    }
-    let parameters = read_tensors(path, &tensors, "", &layers)?;
-    Ok(Model { architecture, parameters, about })
-}
-
-/// Reads the moments of a checkpoint whose model has this architecture.
-pub fn load_optimizer(path: &Path, architecture: &Architecture) -> Result<Optimizer> {
-    let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
-    let (tensors, progress) = parse(path, &bytes)?;
-    let layers = architecture.layers();
-    let progress = progress.ok_or_else(|| Error::run(path, "does not say which step it belongs to"))?;
-    Ok(Optimizer {
-        m: read_tensors(path, &tensors, "m.", &layers)?,
-        v: read_tensors(path, &tensors, "v.", &layers)?,
-        progress,
-    })
 }
 
 /// Weight and bias of each layer, row-major, under PyTorch's names.

@@ -5,12 +5,12 @@ mod bench;
 mod closer;
 mod compare;
 mod data;
+mod device;
 mod devices;
 mod draw;
 mod evaluate;
 mod fit;
 mod independence;
-mod kernels;
 mod output;
 mod power;
 mod program;
@@ -23,6 +23,9 @@ mod witness;
 use crate::error::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Learn distributions (variational auto-encoders) and compare them (MMD) on any GPU, or on none.
 #[derive(Parser)]
@@ -49,7 +52,7 @@ enum Command {
     Resume(train::Resume),
     Evaluate(evaluate::Evaluate),
     Draw(draw::Draw),
-    Program(Box<program::Program>),
+    Program(Box<program::ProgramCommand>),
     Compare(Box<compare::CompareArgs>),
     Witness(Box<witness::WitnessArgs>),
     Independence(Box<independence::IndependenceArgs>),
@@ -64,11 +67,7 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    // The error is that a subscriber is set already, in a program that uses this as a library.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_env("ELBO_LOG"))
-        .with_writer(std::io::stderr)
-        .try_init();
+    log();
     match run(Arguments::parse().command) {
         Ok(code) => code,
         Err(error) => {
@@ -76,6 +75,19 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// What drivers and libraries say goes to stderr, as far as `ELBO_LOG` asks for it.
+fn log() {
+    let asked = std::env::var("ELBO_LOG").unwrap_or_default();
+    let targets = asked.parse().unwrap_or_else(|error| {
+        output::note(format_args!("warning: ELBO_LOG={asked}: {error}; give a level, or TARGET=LEVEL,..."));
+        Targets::default()
+    });
+    let targets = if asked.is_empty() { Targets::new().with_default(LevelFilter::ERROR) } else { targets };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // The error is that a subscriber is set already, in a program that uses this as a library.
+    let _ = tracing_subscriber::registry().with(lines).with(targets).try_init();
 }
 
 fn run(command: Command) -> Result<ExitCode> {

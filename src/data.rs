@@ -1,16 +1,19 @@
 //! Data sets: images as bytes with labels, from files or drawn on the spot; and samples: points as numbers.
 
 pub mod digits;
+pub mod format;
 pub mod idx;
+mod npy;
 pub mod numpy;
 pub mod sprites;
 pub mod table;
+
+pub use format::load;
 
 use crate::error::{Error, Result};
 use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
 use std::borrow::Cow;
-use std::path::Path;
 
 /// Images of one size, with labels.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,30 +136,6 @@ impl Dataset {
             });
         }
         Ok(())
-    }
-}
-
-/// What `--data` can be, for messages.
-const SOURCES: &str = "`digits`, `sprites`, `sprites:colour`, a .npz or .npy file of images, or a directory \
-                       with the four files of MNIST";
-
-/// Loads the data set that `--data` names: `digits`, `sprites`, `sprites:colour`, a directory of IDX files
-/// ([`idx::directory`]), or a file of NumPy's ([`numpy::file`]).
-///
-/// The built-in ones are drawn from `seed`, and a file is split by it.
-pub fn load(name: &str, seed: u64) -> Result<Dataset> {
-    let path = Path::new(name);
-    match name {
-        "digits" => Ok(digits::dataset(seed)),
-        "sprites" => Ok(sprites::dataset(seed, false)),
-        "sprites:colour" => Ok(sprites::dataset(seed, true)),
-        _ if numpy::is_numpy(path) && !path.is_dir() => numpy::file(path, seed),
-        _ => match name.split_once(':') {
-            Some((data @ ("digits" | "sprites"), option)) if !path.exists() => {
-                Err(Error::usage(format!("--data {name}: `{data}` has no option `{option}`; give {SOURCES}")))
-            }
-            _ => idx::directory(path),
-        },
     }
 }
 

@@ -169,7 +169,7 @@ impl Scored {
 }
 
 /// How a family is read.
-struct Family {
+struct FamilyReader {
     name: &'static str,
     fields: &'static [&'static str],
     read: fn(&Fields) -> Result<Distribution>,
@@ -189,7 +189,7 @@ macro_rules! families {
             )*
         }
 
-        const FAMILIES: &[Family] = &[$(Family {
+        const FAMILIES: &[FamilyReader] = &[$(FamilyReader {
             name: $name,
             fields: $family::FIELDS,
             read: |fields| $family::read(fields).map(Distribution::$family),

@@ -1,4 +1,4 @@
-//! What to decode and how to lay it out, for each picture of a run.
+//! The pictures of a run: what is decoded for each, and how it is laid out.
 
 mod curves;
 mod images;
@@ -9,7 +9,7 @@ pub use plane::scatter_beside;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::train::config::Config;
-use crate::train::run::{Line, Run};
+use crate::train::run::{LogLine, Run};
 use crate::train::session::Session;
 use std::path::{Path, PathBuf};
 
@@ -43,71 +43,44 @@ pub enum Figure {
     All,
 }
 
-/// What a picture needs besides a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Needs {
-    Nothing,
-    /// Two latent dimensions.
-    Plane,
-    /// What a run logged.
-    Log,
+/// The function that draws a figure into a file, by what it is drawn from.
+#[derive(Clone, Copy)]
+enum Drawing {
+    Model(fn(&Path, &mut Session, &Dataset) -> Result<()>),
+    /// A model with two latent dimensions.
+    Plane(fn(&Path, &mut Session, &Dataset) -> Result<()>),
+    Log(fn(&Path, &Session, &Dataset, RunLog<'_>) -> Result<()>),
 }
 
+/// All figures but [`Figure::All`], with their files.
+const FIGURES: &[(Figure, &str, Drawing)] = &[
+    (Figure::Losses, "losses.png", Drawing::Log(curves::losses)),
+    (Figure::Reconstructions, "reconstructions.png", Drawing::Model(images::reconstructions)),
+    (Figure::Samples, "samples.png", Drawing::Model(images::samples)),
+    (Figure::Manifold, "manifold.png", Drawing::Plane(plane::manifold)),
+    (Figure::Scatter, "scatter.png", Drawing::Plane(plane::scatter)),
+    (Figure::Story, "story.png", Drawing::Plane(plane::story)),
+    (Figure::Interpolation, "interpolation.png", Drawing::Model(images::interpolation)),
+    (Figure::Traversal, "traversal.png", Drawing::Model(images::traversal)),
+    (Figure::Kl, "kl.png", Drawing::Log(curves::kl)),
+    (Figure::Decomposition, "decomposition.png", Drawing::Log(curves::decomposition)),
+    (Figure::Schedule, "schedule.png", Drawing::Log(curves::schedule)),
+];
+
 impl Figure {
-    const EACH: [Self; 11] = [
-        Self::Losses,
-        Self::Reconstructions,
-        Self::Samples,
-        Self::Manifold,
-        Self::Scatter,
-        Self::Story,
-        Self::Interpolation,
-        Self::Traversal,
-        Self::Kl,
-        Self::Decomposition,
-        Self::Schedule,
-    ];
-
-    fn file(self) -> &'static str {
-        match self {
-            Self::Losses => "losses.png",
-            Self::Reconstructions => "reconstructions.png",
-            Self::Samples => "samples.png",
-            Self::Manifold => "manifold.png",
-            Self::Scatter => "scatter.png",
-            Self::Story => "story.png",
-            Self::Interpolation => "interpolation.png",
-            Self::Traversal => "traversal.png",
-            Self::Kl => "kl.png",
-            Self::Decomposition => "decomposition.png",
-            Self::Schedule => "schedule.png",
-            Self::All => unreachable!("`all` is no file of its own"),
-        }
-    }
-
-    fn needs(self) -> Needs {
-        match self {
-            Self::Losses | Self::Kl | Self::Decomposition | Self::Schedule => Needs::Log,
-            Self::Manifold | Self::Scatter | Self::Story => Needs::Plane,
-            Self::Reconstructions | Self::Samples | Self::Interpolation | Self::Traversal | Self::All => {
-                Needs::Nothing
-            }
-        }
-    }
-
     /// Whether it is drawn from what a run logged, which a model file has not.
     pub fn needs_run(self) -> bool {
-        self.needs() == Needs::Log
+        FIGURES.iter().any(|&(figure, _, drawing)| figure == self && matches!(drawing, Drawing::Log(_)))
     }
 }
 
 /// What a run says of itself.
 #[derive(Clone, Copy)]
-pub struct Log<'a> {
+pub struct RunLog<'a> {
     /// Its settings.
     pub config: &'a Config,
     /// Its `metrics.jsonl`.
-    pub lines: &'a [Line],
+    pub lines: &'a [LogLine],
 }
 
 /// Draws a figure, or with [`Figure::All`] each that applies, into `directory`; returns the files.
@@ -121,51 +94,38 @@ pub fn draw(
     directory: &Path,
     session: &mut Session,
     dataset: &Dataset,
-    log: Option<Log<'_>>,
+    log: Option<RunLog<'_>>,
 ) -> Result<Vec<PathBuf>> {
     let latent = session.model().config.architecture.latent;
-    let obstacle = |figure: Figure| match figure.needs() {
-        Needs::Log if log.is_none() => Some("needs a run directory, which has what was logged".to_owned()),
-        Needs::Plane if latent != 2 => {
-            Some(format!("needs a model with --latent 2; this one has {latent} latent dimensions"))
-        }
-        _ => None,
-    };
-    if let Some(problem) = obstacle(figure) {
-        return Err(Error::run(directory, format!("this picture {problem}")));
-    }
-    // A schedule that nothing changes is drawn only when asked for.
-    let dull = |figure: Figure| {
-        figure == Figure::Schedule && !log.is_some_and(|log| curves::has_schedule(log.config))
-    };
-    let figures: Vec<Figure> = match figure {
-        Figure::All => {
-            Figure::EACH.into_iter().filter(|&figure| obstacle(figure).is_none() && !dull(figure)).collect()
-        }
-        one => vec![one],
-    };
     let mut files = Vec::new();
-    for figure in figures {
-        let path = directory.join(figure.file());
-        match (figure, log) {
-            (Figure::Reconstructions, _) => images::reconstructions(&path, session, dataset)?,
-            (Figure::Samples, _) => images::samples(&path, session, dataset)?,
-            (Figure::Manifold, _) => plane::manifold(&path, session, dataset)?,
-            (Figure::Scatter, _) => plane::scatter(&path, session, dataset)?,
-            (Figure::Story, _) => plane::story(&path, session, dataset)?,
-            (Figure::Interpolation, _) => images::interpolation(&path, session, dataset)?,
-            (Figure::Traversal, _) => images::traversal(&path, session, dataset)?,
-            (Figure::Losses, Some(log)) => curves::losses(&path, session, dataset, log)?,
-            (Figure::Kl, Some(log)) => curves::kl(&path, dataset, log)?,
-            (Figure::Decomposition, Some(log)) => curves::decomposition(&path, dataset, log)?,
-            (Figure::Schedule, Some(log)) => curves::schedule(&path, dataset, log)?,
-            (Figure::All, _) => unreachable!("`all` was resolved above"),
-            (_, None) => unreachable!("it was checked that there is a log"),
+    for &(one, file, drawing) in FIGURES.iter().filter(|row| [row.0, Figure::All].contains(&figure)) {
+        let path = directory.join(file);
+        match (drawing, log) {
+            // A schedule that nothing changes is drawn only when asked for.
+            (Drawing::Log(_), Some(log))
+                if figure == Figure::All && one == Figure::Schedule && !curves::has_schedule(log.config) =>
+            {
+                continue;
+            }
+            (Drawing::Log(draw), Some(log)) => draw(&path, session, dataset, log)?,
+            (Drawing::Model(draw), _) => draw(&path, session, dataset)?,
+            (Drawing::Plane(draw), _) if latent == 2 => draw(&path, session, dataset)?,
+            _ if figure == Figure::All => continue,
+            (Drawing::Log(_), None) => {
+                let problem = "this picture needs a run directory, which has what was logged";
+                return Err(Error::run(directory, problem));
+            }
+            (Drawing::Plane(_), _) => {
+                let problem = format!(
+                    "this picture needs a model with --latent 2; this one has {latent} latent dimensions"
+                );
+                return Err(Error::run(directory, problem));
+            }
         }
         files.push(path);
         // The codes that a run logged are those of its own data.
         let own = log.filter(|log| log.config.data == session.settings().data);
-        if let (Figure::Story, Some(log)) = (figure, own) {
+        if let (Figure::Story, Some(log)) = (one, own) {
             let animation = directory.join("story.gif");
             files.extend(plane::animation(&animation, dataset, log)?.map(|()| animation));
         }
@@ -181,5 +141,17 @@ pub fn draw_run(
     dataset: &Dataset,
 ) -> Result<Vec<PathBuf>> {
     let (config, lines) = (Run::config(run)?.complete(), Run::lines(run)?);
-    draw(figure, &Run::pictures(run)?, session, dataset, Some(Log { config: &config, lines: &lines }))
+    draw(figure, &Run::pictures(run)?, session, dataset, Some(RunLog { config: &config, lines: &lines }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    #[test]
+    fn every_figure_has_a_row() {
+        let rows: Vec<Figure> = FIGURES.iter().map(|row| row.0).chain([Figure::All]).collect();
+        assert_eq!(rows, Figure::value_variants());
+    }
 }

@@ -1,33 +1,27 @@
-//! The kernels. Each lives in one place: `shaders/NAME.wgsl`, `src/kernel/NAME.rs`, one line in [`ALL`].
+//! The kernels. Each lives in one place: `shaders/FOLDER/NAME.wgsl`, `src/kernel/FOLDER/NAME.rs`, one line in [`ALL`].
 
-pub mod backward_input;
-pub mod backward_latent;
-pub mod backward_weights;
-pub mod baseline;
-pub mod block_totals;
-pub mod fold_forms;
-pub mod fold_sums;
-pub mod gather;
-pub mod image_loss;
-pub mod latent;
-pub mod linear;
-pub mod mixture;
-pub mod mixture_gradient;
+/// The source of a kernel: its own file of `shaders`, then the library files that it names in its line `// with: ..`.
+macro_rules! wgsl {
+    ($own:literal $(, $library:literal)*) => {
+        concat!(
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $own, ".wgsl"))
+            $(, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/lib/", $library, ".wgsl")))*
+        )
+    };
+}
+
+mod codes;
+mod dense;
+mod images;
 pub mod normal;
-pub mod pair_forms;
-pub mod pair_gradient;
-pub mod pair_histogram;
-pub mod pair_products;
-pub mod pair_sums;
 pub mod pairs;
-pub mod prior_mmd;
 pub mod probe;
-mod product;
-pub mod reconstruction;
-pub mod render;
-pub mod scale;
-pub mod sigma;
-mod sparse;
+mod words;
+
+pub use codes::*;
+pub use dense::*;
+pub use images::*;
+pub use pairs::{fold, pair_forms, pair_gradient, pair_histogram, pair_products, pair_sums};
 
 use crate::program::Spec;
 
@@ -45,9 +39,7 @@ pub const ALL: &[&Spec] = &[
     &pair_sums::SPEC,
     &pair_forms::SPEC,
     &pair_products::SPEC,
-    &fold_sums::SPEC,
-    &fold_forms::SPEC,
-    &block_totals::SPEC,
+    &fold::SPEC,
     &pair_histogram::SPEC,
     &pair_gradient::SPEC,
     &prior_mmd::SPEC,

@@ -9,7 +9,7 @@
 //! A training step goes down this list and back up, and each weight gradient is followed by Adam in the same
 //! kernel. A layer's input gradient is taken before its weights change.
 //!
-//! What is minimised is `reconstruction + w KL + e term`: [`Objective`] says which kernels that takes, and w and e
+//! What is minimised is `reconstruction + w KL + e term`: [`Regularizer`] says which kernels that takes, and w and e
 //! are numbers of the step.
 
 mod parameters;
@@ -123,7 +123,7 @@ impl LikelihoodName {
 
 /// What a training step minimises besides the reconstruction. The weights come with each step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Objective {
+pub struct Regularizer {
     /// How the KL term is estimated.
     pub kl: KlEstimate,
     /// Whether the KL is held at a capacity instead of minimised.
@@ -171,7 +171,7 @@ pub enum Origin {
 
 /// Everything that decides which kernels run.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct ModelConfig {
     /// Sizes of the layers.
     pub architecture: Architecture,
     /// Where images come from.
@@ -180,8 +180,8 @@ pub struct Config {
     pub likelihood: Likelihood,
     /// How the likelihood's sigma changes with training, if it does: `likelihood` then has sigma = 1.
     pub adaptive_sigma: Option<Mode>,
-    /// What is minimised.
-    pub objective: Objective,
+    /// What is minimised besides the reconstruction.
+    pub regularizer: Regularizer,
     /// The optimiser.
     pub adam: Adam,
     /// B, images of a training step.
@@ -283,7 +283,7 @@ pub struct AdaptiveSigma {
 #[derive(Clone, Debug)]
 pub struct Model {
     /// What it was made from.
-    pub config: Config,
+    pub config: ModelConfig,
     /// All buffers and programs.
     pub plan: Arc<Plan>,
     /// The parameters, encoder first.
@@ -318,7 +318,7 @@ const DECODER_BATCH: usize = 100;
 
 impl Model {
     /// Plans training, evaluation and generation.
-    pub fn new(config: Config) -> Result<Self> {
+    pub fn new(config: ModelConfig) -> Result<Self> {
         let mut plan = Plan::default();
         let layers = config
             .architecture
@@ -370,7 +370,7 @@ impl Model {
 
 /// Adds programs to a plan.
 struct Build<'a> {
-    config: &'a Config,
+    config: &'a ModelConfig,
     layers: &'a [LayerBuffers],
     geometry: Option<BufferId>,
     plan: &'a mut Plan,
@@ -428,7 +428,7 @@ impl Build<'_> {
 
     /// Images, encoder, sample.
     fn encode(&mut self, name: &str, rows: Rows, stream: Stream, slots: usize) -> Result<Encoded> {
-        let Config { architecture, objective, .. } = self.config;
+        let ModelConfig { architecture, regularizer, .. } = self.config;
         let (latent, batch) = (architecture.latent, rows.batch);
         let program = self.plan.program(name);
         let x = self.batch(program, rows)?;
@@ -441,8 +441,8 @@ impl Build<'_> {
         let noise = plan.buffer("noise", batch * latent);
         let z = plan.buffer("z", batch * latent);
         let kl_ring = plan.buffer("kl_ring", slots * Latent::parts(batch, latent));
-        let stream = objective.noise.then_some(stream);
-        let kernel = Latent { batch, inputs: last.layer.inputs, latent, slots, stream, kl: objective.kl };
+        let stream = regularizer.noise.then_some(stream);
+        let kernel = Latent { batch, inputs: last.layer.inputs, latent, slots, stream, kl: regularizer.kl };
         let buffers = [
             ("h", inputs[inputs.len() - 1]),
             ("theta", last.theta),
@@ -459,7 +459,7 @@ impl Build<'_> {
     fn forward(&mut self, name: &str, rows: Rows, stream: Stream, slots: usize) -> Result<Forward> {
         let Encoded { program, batch, x, mut inputs, stats, noise, z, kl_ring } =
             self.encode(name, rows, stream, slots)?;
-        let Config { architecture, likelihood, .. } = self.config;
+        let ModelConfig { architecture, likelihood, .. } = self.config;
         let (dimension, plan) = (architecture.dimension, &mut *self.plan);
         let (last, hidden) =
             self.layers[architecture.encoder().len()..].split_last().expect("a decoder has layers");
@@ -477,11 +477,11 @@ impl Build<'_> {
 
     /// The objective's further term: its gradient for [`BackwardLatent`], and the ring of its value.
     fn term(&mut self, pass: &Pass) -> Result<(BufferId, Option<BufferId>)> {
-        let Config { ref architecture, objective, .. } = *self.config;
+        let ModelConfig { ref architecture, regularizer, .. } = *self.config;
         let (latent, plan) = (architecture.latent, &mut *self.plan);
         let Pass { program, batch, slots, stats, z, .. } = *pass;
-        let numbers = batch * latent * objective.term.gradient().parts();
-        Ok(match objective.term {
+        let numbers = batch * latent * regularizer.term.gradient().parts();
+        Ok(match regularizer.term {
             Term::None => (plan.unused(), None),
             Term::PriorMmd { h, draws } => {
                 let gradient = plan.buffer("dmmd", numbers);
@@ -554,7 +554,7 @@ impl Build<'_> {
 
     /// Forward, then every layer backwards, from the output to the first.
     fn train(&mut self, data: BufferId) -> Result<(Pass, Option<AdaptiveSigma>)> {
-        let Config { ref architecture, objective, adam, batch, train_images, .. } = *self.config;
+        let ModelConfig { ref architecture, regularizer, adam, batch, train_images, .. } = *self.config;
         let rows = Rows { data, batch, images: train_images, shuffle: true };
         let Forward { pass, noise, inputs, dl } =
             self.forward("train", rows, Stream::Training, MOST_STEPS)?;
@@ -575,11 +575,11 @@ impl Build<'_> {
                     batch,
                     latent,
                     outputs,
-                    kl: objective.kl,
-                    capacity: objective.capacity.then_some(pass.slots),
-                    extra: objective.term.gradient(),
+                    kl: regularizer.kl,
+                    capacity: regularizer.capacity.then_some(pass.slots),
+                    extra: regularizer.term.gradient(),
                 };
-                let kl_ring = if objective.capacity { pass.kl_ring } else { plan.unused() };
+                let kl_ring = if regularizer.capacity { pass.kl_ring } else { plan.unused() };
                 let buffers = [
                     ("dh", dy),
                     ("theta", *theta),
@@ -622,7 +622,7 @@ impl Build<'_> {
     }
 
     fn importance(&mut self, data: BufferId) -> Result<Importance> {
-        let Config { architecture, likelihood, test_images: images, .. } = self.config;
+        let ModelConfig { architecture, likelihood, test_images: images, .. } = self.config;
         let dimension = architecture.dimension;
         let batch = EVALUATION_BATCH.min(*images);
         let rows = Rows { data, batch, images: *images, shuffle: false };
@@ -638,7 +638,7 @@ impl Build<'_> {
     }
 
     fn decoder(&mut self) -> Result<Decoder> {
-        let Config { architecture, .. } = self.config;
+        let ModelConfig { architecture, .. } = self.config;
         let (batch, plan) = (DECODER_BATCH, &mut *self.plan);
         let z = plan.buffer("z", batch * architecture.latent);
         let output = plan.buffer("output", batch * architecture.dimension);

@@ -4,7 +4,6 @@
 //! without a device.
 
 use crate::error::{Kind, Result};
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -146,36 +145,33 @@ impl Plan {
 ///
 /// The same formula three times: [`Kernel::reference`] in plain f64 loops is the truth, [`Kernel::cpu`] the
 /// fast f32 version, and [`Spec::source`] the WGSL.
-pub trait Kernel: fmt::Debug + Send + Sync + Any {
+pub trait Kernel: fmt::Debug + Send + Sync {
     /// What all calls of this kernel share.
     fn spec(&self) -> &'static Spec;
 
-    /// Buffer sizes, grid and work of this call.
+    /// Buffer sizes and work of this call.
     fn shape(&self) -> Shape;
 
     /// The words of `params`, the uniform block of the shader, in its order.
     fn params(&self) -> Vec<u32>;
 
-    /// Values of the shader's `override` constants, by name, that all variants have.
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        Vec::new()
+    /// Values of the shader's `override` constants that all variants have.
+    fn overrides(&self) -> Overrides {
+        Overrides::default()
     }
 
     /// The ways to carry the call out, at least one. Where nothing was measured, the first is taken.
-    fn variants(&self) -> Vec<Variant> {
-        let grid = self.shape().grid;
-        vec![Variant { name: String::new(), overrides: Vec::new(), grid, software: false }]
+    fn variants(&self) -> Vec<Variant>;
+
+    /// The kernel as a beginner would write it, to measure the variants against, where there is such a shader.
+    fn plain(&self) -> Option<Variant> {
+        None
     }
 
     /// The name under which a measured choice among the variants is kept, such as `linear 128 x 784 x 300`; none where
     /// there is no choice to measure.
     fn tuning_key(&self) -> Option<String> {
         None
-    }
-
-    /// Loop iterations of a workgroup, all loops together, where they may be many: see [`MOST_ITERATIONS`].
-    fn iterations(&self) -> usize {
-        0
     }
 
     /// The definition of what the kernel computes: f64, no tricks. Words of packed bytes come as whole
@@ -189,18 +185,91 @@ pub trait Kernel: fmt::Debug + Send + Sync + Any {
     fn tolerance(&self) -> f64;
 }
 
+/// Values of a shader's `override` constants, by name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overrides(pub Vec<(&'static str, f64)>);
+
+impl Overrides {
+    /// One constant.
+    pub fn of(name: &'static str, value: impl Constant) -> Self {
+        Self::default().set(name, value)
+    }
+
+    /// With one more constant.
+    pub fn set(mut self, name: &'static str, value: impl Constant) -> Self {
+        self.0.push((name, value.number()));
+        self
+    }
+
+    /// With the constants of another list as well.
+    pub fn and(self, more: Self) -> Self {
+        Self([self.0, more.0].concat())
+    }
+}
+
+/// The value of an `override` constant.
+pub trait Constant {
+    /// As the shader's translator takes it.
+    fn number(self) -> f64;
+}
+
+impl Constant for usize {
+    fn number(self) -> f64 {
+        self as f64
+    }
+}
+
+macro_rules! exact_constants {
+    ($($number:ty)*) => {
+        $(impl Constant for $number {
+            fn number(self) -> f64 {
+                f64::from(self)
+            }
+        })*
+    };
+}
+
+exact_constants!(bool u8 u32 i32 f32);
+
 /// One of the ways in which a shader can do a kernel's work. All give the same results, but for sums over parts, which
 /// may be cut otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variant {
     /// What tells it from the others, such as the size of its tile, `32 x 40`; empty where there are no others.
     pub name: String,
-    /// Values of the shader's `override` constants, beside [`Kernel::overrides`].
-    pub overrides: Vec<(&'static str, f64)>,
+    /// A shader of its own, if it does not share [`Spec::source`].
+    pub source: Option<&'static str>,
+    /// Values of the shader's `override` constants: beside [`Kernel::overrides`], or all where the shader is its own.
+    pub overrides: Overrides,
     /// Workgroups in x and y.
     pub grid: [usize; 2],
+    /// Loop iterations of a workgroup, all loops together, where they may be many: see [`MOST_ITERATIONS`].
+    pub iterations: usize,
     /// Software adapters take it first: it has fewer of what costs most there, barriers and loads.
     pub software: bool,
+}
+
+impl Variant {
+    /// The only way to carry out a call.
+    pub fn only(grid: [usize; 2]) -> Vec<Self> {
+        vec![Self::new("", grid)]
+    }
+
+    /// A variant of the kernel's shader.
+    pub fn new(name: impl Into<String>, grid: [usize; 2]) -> Self {
+        let (name, overrides) = (name.into(), Overrides::default());
+        Self { name, source: None, overrides, grid, iterations: 0, software: false }
+    }
+
+    /// A beginner's shader with all its constants.
+    pub fn plain(source: &'static str, overrides: Overrides, grid: [usize; 2]) -> Self {
+        Self { source: Some(source), overrides, ..Self::new("plain", grid) }
+    }
+
+    /// With so many loop iterations.
+    pub fn iterations(self, iterations: usize) -> Self {
+        Self { iterations, ..self }
+    }
 }
 
 /// A kernel with only one of its variants.
@@ -217,6 +286,11 @@ impl OneVariant {
     pub fn all(kernel: &Arc<dyn Kernel>) -> impl Iterator<Item = Self> {
         kernel.variants().into_iter().map(|variant| Self { kernel: Arc::clone(kernel), variant })
     }
+
+    /// The beginner's variant of a kernel, if it has one.
+    pub fn plain(kernel: &Arc<dyn Kernel>) -> Option<Self> {
+        Some(Self { variant: kernel.plain()?, kernel: Arc::clone(kernel) })
+    }
 }
 
 impl Kernel for OneVariant {
@@ -225,23 +299,19 @@ impl Kernel for OneVariant {
     }
 
     fn shape(&self) -> Shape {
-        Shape { grid: self.variant.grid, ..self.kernel.shape() }
+        self.kernel.shape()
     }
 
     fn params(&self) -> Vec<u32> {
         self.kernel.params()
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
+    fn overrides(&self) -> Overrides {
         self.kernel.overrides()
     }
 
     fn variants(&self) -> Vec<Variant> {
         vec![self.variant.clone()]
-    }
-
-    fn iterations(&self) -> usize {
-        self.kernel.iterations()
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
@@ -257,10 +327,20 @@ impl Kernel for OneVariant {
     }
 }
 
+impl dyn Kernel + '_ {
+    /// The constants and the source of the shader of one of the kernel's variants.
+    pub fn shader(&self, variant: &Variant) -> (Overrides, &'static str) {
+        match variant.source {
+            Some(source) => (variant.overrides.clone(), source),
+            None => (self.overrides().and(variant.overrides.clone()), self.spec().source),
+        }
+    }
+}
+
 /// What all calls of a kernel share. Numbers here are written nowhere else.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Spec {
-    /// The name: `shaders/NAME.wgsl`, `src/kernel/NAME.rs`.
+    /// The name: `shaders/FOLDER/NAME.wgsl`, `src/kernel/FOLDER/NAME.rs`.
     pub name: &'static str,
     /// The formula in one line.
     pub formula: &'static str,
@@ -272,7 +352,7 @@ pub struct Spec {
     pub writes: &'static [&'static str],
     /// The ones of `reads` that hold packed bytes instead of f32 numbers.
     pub words: &'static [&'static str],
-    /// The one of `writes`, if any, that holds partial sums, one row a step: only the total counts, and each
+    /// The one of `writes`, if any, that holds partial sums, one row per step: only the total counts, and each
     /// engine may cut it into parts as it likes, as long as all are written.
     pub partial_sums: Option<PartialSums>,
     /// Sizes for tests and benches: 1, around a tile, a prime, a large one.
@@ -280,7 +360,7 @@ pub struct Spec {
 }
 
 /// A buffer of partial sums, `(slots, parts, terms)`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct PartialSums {
     /// Its WGSL name.
     pub buffer: &'static str,
@@ -288,15 +368,54 @@ pub struct PartialSums {
     pub terms: usize,
 }
 
-/// Buffer sizes, grid and work of one call.
+impl Spec {
+    /// A kernel without buffers or cases.
+    pub const fn new(name: &'static str, formula: &'static str, source: &'static str) -> Self {
+        Self {
+            name,
+            formula,
+            source,
+            reads: &[],
+            writes: &[],
+            words: &[],
+            partial_sums: None,
+            cases: Vec::new,
+        }
+    }
+
+    /// With buffers that it only reads.
+    pub const fn reads(self, reads: &'static [&'static str]) -> Self {
+        Self { reads, ..self }
+    }
+
+    /// With buffers that it writes.
+    pub const fn writes(self, writes: &'static [&'static str]) -> Self {
+        Self { writes, ..self }
+    }
+
+    /// With packed bytes in some of the buffers that it reads.
+    pub const fn words(self, words: &'static [&'static str]) -> Self {
+        Self { words, ..self }
+    }
+
+    /// With partial sums in a buffer that it writes, `terms` of them interleaved.
+    pub const fn partial_sums(self, buffer: &'static str, terms: usize) -> Self {
+        Self { partial_sums: Some(PartialSums { buffer, terms }), ..self }
+    }
+
+    /// With sizes at which it is tested.
+    pub const fn cases(self, cases: fn() -> Vec<Case>) -> Self {
+        Self { cases, ..self }
+    }
+}
+
+/// Buffer sizes and work of one call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
     /// Words of each buffer of [`Spec::reads`].
     pub reads: Vec<usize>,
     /// Words of each buffer of [`Spec::writes`].
     pub writes: Vec<usize>,
-    /// Workgroups in x and y of the first variant.
-    pub grid: [usize; 2],
     /// Floating-point operations; a multiplication and an addition count as two.
     pub flop: u64,
     /// Bytes that must be moved at least once.
@@ -305,71 +424,62 @@ pub struct Shape {
 
 impl Shape {
     /// The shape of a kernel that reads and writes each word of its buffers once.
-    pub fn new<const R: usize, const W: usize>(
-        reads: [usize; R],
-        writes: [usize; W],
-        grid: [usize; 2],
-        flop: usize,
-    ) -> Self {
+    pub fn new<const R: usize, const W: usize>(reads: [usize; R], writes: [usize; W], flop: usize) -> Self {
         let bytes = 4 * (reads.iter().sum::<usize>() + writes.iter().sum::<usize>()) as u64;
-        Self { reads: reads.into(), writes: writes.into(), grid, flop: flop as u64, bytes }
+        Self { reads: reads.into(), writes: writes.into(), flop: flop as u64, bytes }
     }
 }
 
-/// What changes from step to step: the uniform block `step` of the shaders.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-pub struct Step {
-    /// Key of all random numbers.
-    pub seed: [u32; 2],
-    /// Which step this is, from 0: part of the counter of the noise.
-    pub number: u32,
-    /// Row of the partial-sum buffers that this step writes.
-    pub slot: u32,
-    /// Which shuffled order of the data is used.
-    pub epoch: u32,
-    /// Position in that order of the batch's first row; of a pass over pairs, the first row block in its slice.
-    pub first: u32,
-    /// Adam's step size.
-    pub learning_rate: f32,
-    /// 1 / (1 - beta1^t), t = number + 1.
-    pub correction1: f32,
-    /// 1 / (1 - beta2^t).
-    pub correction2: f32,
-    /// Weight of the KL term in the objective; of its distance from the capacity where there is one.
-    pub kl_weight: f32,
-    /// What the mean KL is to be, in nats.
-    pub capacity: f32,
-    /// Weight of the objective's further term, such as an MMD.
-    pub extra_weight: f32,
-    /// Which block of all points the row slice of a pass over pairs starts with.
-    pub rows_at: u32,
-    /// The same for its column slice.
-    pub columns_at: u32,
+/// Makes [`Step`], and the list of its fields as `shaders/lib/step.wgsl` has them.
+macro_rules! step {
+    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
+        /// What changes from step to step: the uniform block `step` of the shaders.
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct Step {
+            $($(#[$doc])* pub $name: $type,)*
+        }
+
+        /// Name, offset in bytes and type of each field of [`Step`].
+        pub const STEP_FIELDS: &[(&str, usize, &str)] =
+            &[$((stringify!($name), std::mem::offset_of!(Step, $name), stringify!($type)),)*];
+    };
 }
 
-/// Names and order of the words of [`Step`], as in `shaders/lib/step.wgsl`.
-pub const STEP_FIELDS: [&str; 13] = [
-    "seed",
-    "number",
-    "slot",
-    "epoch",
-    "first",
-    "learning_rate",
-    "correction1",
-    "correction2",
-    "kl_weight",
-    "capacity",
-    "extra_weight",
-    "rows_at",
-    "columns_at",
-];
+step! {
+    /// Key of all random numbers.
+    seed: [u32; 2],
+    /// Which step this is, from 0: part of the counter of the noise.
+    number: u32,
+    /// Row of the partial-sum buffers that this step writes.
+    slot: u32,
+    /// Which shuffled order of the data is used.
+    epoch: u32,
+    /// Position in that order of the batch's first row; of a pass over pairs, the first row block in its slice.
+    first: u32,
+    /// Adam's step size.
+    learning_rate: f32,
+    /// 1 / (1 - beta1^t), t = number + 1.
+    correction1: f32,
+    /// 1 / (1 - beta2^t).
+    correction2: f32,
+    /// Weight of the KL term in the objective; of its distance from the capacity where there is one.
+    kl_weight: f32,
+    /// What the mean KL is to be, in nats.
+    capacity: f32,
+    /// Weight of the objective's further term, such as an MMD.
+    extra_weight: f32,
+    /// Which block of all points the row slice of a pass over pairs starts with.
+    rows_at: u32,
+    /// Which block of all points its column slice starts with.
+    columns_at: u32,
+}
 
 /// Most buffers that a kernel reads, or writes: WebGPU grants 8 storage buffers in all.
 pub const MOST_BUFFERS: usize = 6;
 
-/// Loop iterations of a workgroup, all loops together, that every driver carries out: Mesa's llvmpipe leaves all
-/// loops after 65,535, without a word.
+/// Loop iterations of a workgroup, all loops together, that every driver carries out: Mesa's llvmpipe silently leaves
+/// all loops after 65,535.
 pub const MOST_ITERATIONS: usize = 60_000;
 
 /// The memory that one call works on, in the order of its [`Spec`].
@@ -436,8 +546,16 @@ impl Case {
 
     /// The case for each variant of its kernel, by the variant's name.
     pub fn variants(&self) -> Vec<(String, Self)> {
-        let of = |one: OneVariant| (one.variant.name.clone(), Self { kernel: Arc::new(one), ..self.clone() });
-        OneVariant::all(&self.kernel).map(of).collect()
+        OneVariant::all(&self.kernel).map(|one| (one.variant.name.clone(), self.with(one))).collect()
+    }
+
+    /// The case with the beginner's variant of its kernel, if it has one.
+    pub fn plain(&self) -> Option<Self> {
+        Some(self.with(OneVariant::plain(&self.kernel)?))
+    }
+
+    fn with(&self, one: OneVariant) -> Self {
+        Self { kernel: Arc::new(one), ..self.clone() }
     }
 
     /// Changes the contents of one buffer, by its WGSL name: `change` gets each element's index and value.

@@ -10,18 +10,17 @@ pub mod run;
 pub mod schedule;
 pub mod session;
 
-use crate::checkpoint::{self, About, Optimizer};
 use crate::data::Dataset;
 use crate::engine::{Counters, Device, MOST_STEPS, Ticket};
 use crate::error::{Kind, Result};
-use crate::model::{Architecture, LikelihoodName, Parameters};
+use crate::model::LikelihoodName;
 use config::Config;
 use decomposition::{Decomposer, Decomposition};
-use metrics::{Metrics, Sums, Terms, mmd_to_prior};
-use objective::Objective;
-use run::{Code, Line, Run};
+use metrics::{LossSums, Metrics, Terms, mmd_to_prior};
+use objective::ObjectiveName;
+use run::{Code, LogLine, Run};
 use serde::Serialize;
-use session::{Session, Split};
+use session::{Session, Split, initial_state};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -61,7 +60,7 @@ pub struct Summary {
     /// On what.
     pub adapter: String,
     /// What was minimised.
-    pub objective: Objective,
+    pub objective: ObjectiveName,
     /// Standard deviation of a pixel, for the Gaussian likelihood.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma: Option<f32>,
@@ -80,7 +79,7 @@ pub struct Summary {
     pub test: Evaluated,
     /// ln p(x) of the test images, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub likelihood: Option<importance::Likelihood>,
+    pub likelihood: Option<importance::ImportanceEstimate>,
     /// True when Ctrl-C ended the run early.
     pub interrupted: bool,
 }
@@ -156,13 +155,12 @@ pub fn train(
 ) -> Result<(Session, Summary)> {
     let config = run.config.clone();
     config.check_length(dataset.train.len())?;
-    let (model, optimizer) = run.last_checkpoint()?;
-    let mut session = Session::new(device, &config, dataset, &model)?;
-    session.restore(&optimizer)?;
-    let mut progress = Progress {
+    let state = run.state()?;
+    let mut session = Session::new(device, &config, dataset, &state)?;
+    let mut progress = Standing {
         per_epoch: session.steps_per_epoch(),
         total: session.total_steps(),
-        step: optimizer.progress.step,
+        step: state.progress.step,
         images: 0,
         busy: Duration::ZERO,
         counters: Counters::default(),
@@ -180,7 +178,7 @@ pub fn train(
             return Err(Kind::Diverged { term, value, step }.into());
         }
         let parts = decomposer.run(&codes)?;
-        run.log(&Line {
+        run.log(&LogLine {
             terms: Terms {
                 mmd: None,
                 mutual_information: Some(parts.mutual_information),
@@ -190,11 +188,10 @@ pub fn train(
             kl_by_dimension: codes.kl_by_dimension(),
             followed: followed.iter().map(|&image| Code::of(image, &codes)).collect(),
             images_per_second: progress.images_per_second(),
-            ..Line::new("test", progress.step, progress.epoch(), test)
+            ..LogLine::new("test", progress.step, progress.epoch(), test)
         })?;
         // Last: what is logged but not saved is dropped and done again on resume.
-        let about = About { sigma: session.sigma(), ..about(&config, dataset) };
-        run.save(&mut session, progress.step, &about)?;
+        session.state(progress.step)?.write(&run.path)?;
         observer.evaluated(progress.epoch(), &test);
     }
     let summary = summary(&mut session, device, &config, &progress)?;
@@ -219,9 +216,8 @@ pub fn suggest_capacity(
     dataset: &Dataset,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<f64> {
-    let config = config.clone().with_objective(Objective::Vae);
-    let (model, _) = initial_checkpoint(&config, dataset);
-    let mut session = Session::new(device, &config, dataset, &model)?;
+    let config = config.clone().with_objective(ObjectiveName::Vae);
+    let mut session = Session::new(device, &config, dataset, &initial_state(&config, dataset))?;
     let total = PROBE_STEPS.min(session.total_steps());
     let averaged = (total / PROBE_AVERAGED).max(1) as usize;
     let mut kl = Vec::new();
@@ -236,7 +232,7 @@ pub fn suggest_capacity(
 }
 
 /// Where training stands.
-struct Progress {
+struct Standing {
     per_epoch: u64,
     total: u64,
     step: u64,
@@ -245,7 +241,7 @@ struct Progress {
     counters: Counters,
 }
 
-impl Progress {
+impl Standing {
     fn epoch(&self) -> f64 {
         self.step as f64 / self.per_epoch as f64
     }
@@ -259,7 +255,7 @@ impl Progress {
 fn train_epoch(
     run: &mut Run,
     session: &mut Session,
-    progress: &mut Progress,
+    progress: &mut Standing,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<()> {
@@ -267,7 +263,7 @@ fn train_epoch(
     let (term, latent) = (session.term(), session.model().config.architecture.latent);
     let mut submitted = progress.step;
     let mut under_way: Option<(Ticket, usize)> = None;
-    let mut window = Sums::default();
+    let mut window = LossSums::default();
     let mut most = 1;
     let mut since = Instant::now();
     loop {
@@ -289,12 +285,12 @@ fn train_epoch(
                 window.add(step);
                 if progress.step.is_multiple_of(run.config.log_every) || progress.step == end {
                     let metrics = window.metrics();
-                    let line = Line::new("train", progress.step, progress.epoch(), metrics);
-                    run.log(&Line { terms: window.terms(term, latent), ..line })?;
-                    window = Sums::default();
+                    let line = LogLine::new("train", progress.step, progress.epoch(), metrics);
+                    run.log(&LogLine { terms: window.terms(term, latent), ..line })?;
+                    window = LossSums::default();
                 }
             }
-            let mut recent = Sums::default();
+            let mut recent = LossSums::default();
             sums.iter().for_each(|step| recent.add(step));
             let (metrics, terms) = (recent.metrics(), recent.terms(term, latent));
             observer.steps(progress.step, &metrics, &terms);
@@ -335,7 +331,7 @@ fn submit(
 }
 
 /// Evaluates a model on both splits.
-fn summary(session: &mut Session, device: &Device, config: &Config, progress: &Progress) -> Result<Summary> {
+fn summary(session: &mut Session, device: &Device, config: &Config, progress: &Standing) -> Result<Summary> {
     let [train, test] = [Split::Train, Split::Test].map(|split| evaluate(session, device, split));
     Ok(Summary {
         engine: device.info().engine,
@@ -357,7 +353,7 @@ fn summary(session: &mut Session, device: &Device, config: &Config, progress: &P
 pub fn evaluate_only(session: &mut Session, device: &Device, config: &Config, step: u64) -> Result<Summary> {
     let per_epoch = session.steps_per_epoch();
     let counters = Counters::default();
-    let progress = Progress { per_epoch, total: step, step, images: 0, busy: Duration::ZERO, counters };
+    let progress = Standing { per_epoch, total: step, step, images: 0, busy: Duration::ZERO, counters };
     summary(session, device, config, &progress)
 }
 
@@ -373,29 +369,4 @@ fn evaluate(session: &mut Session, device: &Device, split: Split) -> Result<Eval
         decomposition: Decomposer::new(device, count, count, latent)?.run(&codes)?,
         kl_by_dimension,
     })
-}
-
-/// What the model file says of itself.
-fn about(config: &Config, dataset: &Dataset) -> About {
-    About {
-        channels: dataset.train.channels,
-        height: dataset.train.height,
-        width: dataset.train.width,
-        likelihood: config.likelihood,
-        sigma: config.sigma.initial(),
-    }
-}
-
-/// The state before the first step.
-pub fn initial_checkpoint(config: &Config, dataset: &Dataset) -> (checkpoint::Model, Optimizer) {
-    let architecture = Architecture {
-        dimension: dataset.train.dimension(),
-        hidden: config.hidden.clone(),
-        latent: config.latent,
-    };
-    let parameters = Parameters::initial(&architecture, config.seed);
-    let zeros = parameters.zeros_like();
-    let progress = checkpoint::Progress { seed: config.seed, step: 0, sigma: None };
-    let model = checkpoint::Model { architecture, parameters, about: Some(about(config, dataset)) };
-    (model, Optimizer { m: zeros.clone(), v: zeros, progress })
 }

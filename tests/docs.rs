@@ -75,30 +75,44 @@ fn files(directory: &str) -> Vec<String> {
     found
 }
 
-/// What stands in backticks, fenced blocks not counted.
-fn quoted(text: &str) -> Vec<&str> {
-    text.split('`').skip(1).step_by(2).collect()
+/// Files of a directory with this extension.
+fn sources(directory: &str, extension: &str) -> Vec<String> {
+    let mut found = files(directory);
+    found.retain(|path| path.ends_with(extension));
+    assert!(!found.is_empty(), "{directory} has no {extension}");
+    found
 }
 
 #[test]
-fn the_architecture_lists_every_file() {
-    let text = section("ARCHITECTURE.md", "## Files");
-    let listed: Vec<&str> = quoted(&text).into_iter().filter(|name| name.contains('/')).collect();
-    for (i, path) in listed.iter().enumerate() {
-        assert!(root().join(path).exists(), "ARCHITECTURE.md lists {path}, which does not exist");
-        assert!(!listed[..i].contains(path), "ARCHITECTURE.md lists {path} twice");
+fn every_file_says_what_it_is() {
+    let mut said = BTreeMap::new();
+    for directory in ["src", "tests", "examples", "benches"] {
+        for path in sources(directory, ".rs") {
+            let text = read(&path);
+            let sentence = text.lines().next().and_then(|line| line.strip_prefix("//! ")).unwrap_or_default();
+            assert!(sentence.contains(' '), "{path} does not begin with a sentence of its own, `//! ...`");
+            if let Some(other) = said.insert(sentence.to_owned(), path.clone()) {
+                panic!("{path} and {other} begin with the same sentence");
+            }
+        }
     }
-    let sources = |directory: &str, extension: &str| -> Vec<String> {
-        let mut found = files(directory);
-        found.retain(|path| path.ends_with(extension));
-        assert!(!found.is_empty(), "{directory} has no {extension}");
-        found
-    };
-    let mut tests = sources("tests", ".rs");
-    tests.retain(|path| !path.starts_with("tests/common/") && !path.starts_with("tests/golden/"));
-    let examples = sources("examples", ".rs");
-    for path in [sources("src", ".rs"), sources("shaders", ".wgsl"), tests, examples].concat() {
-        assert!(listed.contains(&path.as_str()), "ARCHITECTURE.md does not list {path}");
+    for path in sources("shaders", ".wgsl") {
+        assert!(
+            read(&path).starts_with("// "),
+            "{path} does not begin with a sentence or a formula, `// ...`"
+        );
+    }
+}
+
+#[test]
+fn paths_in_the_architecture_exist() {
+    let text = read("ARCHITECTURE.md");
+    let fenced: Vec<String> = blocks(&text).into_iter().flat_map(|(_, lines)| lines).collect();
+    for line in text.lines().filter(|line| !fenced.iter().any(|inside| inside == line)) {
+        let quoted = line.split('`').skip(1).step_by(2);
+        for path in quoted.filter(|name| name.starts_with("src/") && !name.contains(['*', ' '])) {
+            assert!(root().join(path).exists(), "ARCHITECTURE.md names {path}, which does not exist");
+        }
     }
 }
 

@@ -14,43 +14,43 @@ use elbo::kernel::latent::KlEstimate;
 use elbo::kernel::mixture::Weights;
 use elbo::kernel::reconstruction::Likelihood;
 use elbo::kernel::sigma::Mode;
-use elbo::model::{Architecture, Config, Model, Objective, Origin, Parameters, Term};
+use elbo::measure::suite::compare;
+use elbo::model::{Architecture, Model, ModelConfig, Origin, Parameters, Regularizer, Term};
 use elbo::program::Step;
-use elbo::suite::compare;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::Arc;
 
-/// Models with no, one and two hidden layers, both likelihoods, and every term that an objective can have.
-fn configs() -> Vec<(&'static str, Config)> {
-    let config = |hidden: &[usize], likelihood, objective| Config {
+/// Models with no, one and two hidden layers, both likelihoods, and every term that a regularizer can have.
+fn configs() -> Vec<(&'static str, ModelConfig)> {
+    let config = |hidden: &[usize], likelihood, regularizer| ModelConfig {
         architecture: Architecture { dimension: 7, hidden: hidden.into(), latent: 3 },
         origin: Origin::Bytes,
         likelihood,
         adaptive_sigma: None,
-        objective,
+        regularizer,
         adam: Adam::default(),
         batch: 5,
         train_images: 11,
         test_images: 2,
     };
     let gaussian = Likelihood::Gaussian { sigma: 0.7 };
-    let analytic = Objective { kl: KlEstimate::Analytic, capacity: false, noise: true, term: Term::None };
-    let sampled = Objective { kl: KlEstimate::Sampled, ..analytic };
-    let mmd = |draws| Objective { term: Term::PriorMmd { h: 2.5, draws }, ..analytic };
-    let tc = |weights| Objective { term: Term::TotalCorrelation(weights), ..sampled };
+    let analytic = Regularizer { kl: KlEstimate::Analytic, capacity: false, noise: true, term: Term::None };
+    let sampled = Regularizer { kl: KlEstimate::Sampled, ..analytic };
+    let mmd = |draws| Regularizer { term: Term::PriorMmd { h: 2.5, draws }, ..analytic };
+    let tc = |weights| Regularizer { term: Term::TotalCorrelation(weights), ..sampled };
     let unit = Likelihood::Gaussian { sigma: 1.0 };
-    let adaptive = |mode| Config { adaptive_sigma: Some(mode), ..config(&[6], unit, analytic) };
+    let adaptive = |mode| ModelConfig { adaptive_sigma: Some(mode), ..config(&[6], unit, analytic) };
     vec![
         ("lecture", config(&[6], gaussian, analytic)),
         ("sampled_kl", config(&[6], gaussian, sampled)),
         ("bernoulli", config(&[6], Likelihood::Bernoulli, analytic)),
         ("two_hidden_layers", config(&[6, 4], gaussian, analytic)),
         ("linear", config(&[], gaussian, sampled)),
-        ("deterministic", config(&[6], gaussian, Objective { noise: false, ..analytic })),
+        ("deterministic", config(&[6], gaussian, Regularizer { noise: false, ..analytic })),
         ("mmd", config(&[6], gaussian, mmd(None))),
         ("mmd_to_draws", config(&[6], gaussian, mmd(Some(4)))),
-        ("capacity", config(&[6], gaussian, Objective { capacity: true, ..analytic })),
-        ("sampled_capacity", config(&[6], gaussian, Objective { capacity: true, ..sampled })),
+        ("capacity", config(&[6], gaussian, Regularizer { capacity: true, ..analytic })),
+        ("sampled_capacity", config(&[6], gaussian, Regularizer { capacity: true, ..sampled })),
         ("stratified_tc", config(&[6], gaussian, tc(Weights::Stratified { images: 11 }))),
         ("weighted_tc", config(&[6], gaussian, tc(Weights::Weighted { images: 11 }))),
         ("optimal_sigma", adaptive(Mode::Optimal)),
@@ -94,7 +94,7 @@ fn main() {
 }
 
 /// Images with all levels of grey.
-fn pixels(config: &Config) -> Vec<u8> {
+fn pixels(config: &ModelConfig) -> Vec<u8> {
     let count = config.train_images * config.architecture.dimension;
     (0..count).map(|i| (i * 89 % 256) as u8).collect()
 }
@@ -123,7 +123,7 @@ fn initial(model: &Model) -> Vec<Vec<f64>> {
 }
 
 /// What one step minimises, from the partial sums of the reference.
-fn objective(model: &Model, parameters: &[Vec<f64>]) -> f64 {
+fn regularizer(model: &Model, parameters: &[Vec<f64>]) -> f64 {
     let mut reference = reference(model, parameters);
     reference.run(model.train.program, &STEP);
     let row = |ring: &[f64]| {
@@ -141,7 +141,7 @@ fn objective(model: &Model, parameters: &[Vec<f64>]) -> f64 {
     };
     let kl: f64 = row(&reference.memory[model.train.kl_ring.0]).iter().sum();
     let batch = model.config.batch as f64;
-    let Objective { capacity, term, .. } = model.config.objective;
+    let Regularizer { capacity, term, .. } = model.config.regularizer;
     let kl = if capacity { (kl / batch - f64::from(STEP.capacity)).abs() } else { kl / batch };
     let sums = model.train.term_ring.map(|ring| row(&reference.memory[ring.0])).unwrap_or_default();
     let term = match term {
@@ -188,7 +188,7 @@ fn finite_differences(index: usize) -> Result<(), Failed> {
             let shifted = |by: f64| {
                 let mut parameters = parameters.clone();
                 parameters[layer][at] += by;
-                objective(&model, &parameters)
+                regularizer(&model, &parameters)
             };
             let want = (shifted(H) - shifted(-H)) / (2.0 * H);
             let got = gradient[layer][at];

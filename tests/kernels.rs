@@ -1,16 +1,15 @@
 //! Every kernel, every case, both engines, against the f64 reference.
 //!
-//! The comparison itself is in `src/suite.rs`.
+//! The comparison itself is in `src/measure/suite.rs`.
 
 mod common;
 
 use common::GpuTests;
 use elbo::engine::{Choice, Device};
 use elbo::kernel::ALL;
-use elbo::kernel::baseline::Baseline;
+use elbo::measure::suite;
 use elbo::program::{Case, Plan, Spec};
 use elbo::random::{Stream, key, philox};
-use elbo::suite;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::{Arc, LazyLock};
 
@@ -37,8 +36,8 @@ fn main() {
                 });
                 trials.push(trial.with_ignored_flag(skip_gpu));
             }
-            if let Some(baseline) = baseline_of(spec, index) {
-                let trial = Trial::test(name("baseline"), move || check(&GPU, spec, &baseline));
+            if let Some(plain) = case.plain() {
+                let trial = Trial::test(name("baseline"), move || check(&GPU, spec, &plain));
                 trials.push(trial.with_ignored_flag(skip_gpu));
             }
         }
@@ -51,12 +50,6 @@ fn case_of_variant(spec: &'static Spec, index: usize, number: usize) -> Case {
     (spec.cases)()[index].variants().swap_remove(number).1
 }
 
-/// A case with the plain kernel in the place of the kernel, if it has one.
-fn baseline_of(spec: &'static Spec, index: usize) -> Option<Case> {
-    let case = (spec.cases)().swap_remove(index);
-    Some(Case { kernel: Arc::new(Baseline::new(case.kernel)?), ..case })
-}
-
 fn check(device: &Device, spec: &'static Spec, case: &Case) -> Result<(), Failed> {
     suite::check(device, spec, case)?;
     Ok(())
@@ -65,32 +58,33 @@ fn check(device: &Device, spec: &'static Spec, case: &Case) -> Result<(), Failed
 /// The Random123 known answers, and words at many counters, bit for bit as on the CPU: through a shader of
 /// this test that writes the words themselves.
 fn philox_on_the_gpu(device: &Device) -> Result<(), Failed> {
-    use elbo::program::{Buffers, Kernel, Shape, Step};
+    use elbo::program::{Buffers, Kernel, Shape, Step, Variant};
 
     #[derive(Debug)]
     struct Words {
         counters: usize,
     }
-    static SPEC: Spec = Spec {
-        name: "philox_words",
-        formula: "words = philox(counter, key)",
-        source: concat!(
+    static SPEC: Spec = Spec::new(
+        "philox_words",
+        "words = philox(counter, key)",
+        concat!(
             include_str!("philox_words.wgsl"),
             include_str!("../shaders/lib/random.wgsl"),
             include_str!("../shaders/lib/shuffle.wgsl")
         ),
-        reads: &["counters"],
-        writes: &["words"],
-        words: &["counters"],
-        partial_sums: None,
-        cases: Vec::new,
-    };
+    )
+    .reads(&["counters"])
+    .writes(&["words"])
+    .words(&["counters"]);
     impl Kernel for Words {
         fn spec(&self) -> &'static Spec {
             &SPEC
         }
         fn shape(&self) -> Shape {
-            Shape::new([8 * self.counters], [5 * self.counters], [self.counters, 1], 0)
+            Shape::new([8 * self.counters], [5 * self.counters], 0)
+        }
+        fn variants(&self) -> Vec<Variant> {
+            Variant::only([self.counters, 1])
         }
         fn params(&self) -> Vec<u32> {
             vec![0; 4]

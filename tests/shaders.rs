@@ -14,7 +14,6 @@ use naga::{AddressSpace, Module, ScalarKind, ShaderStage, StorageAccess, StructM
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::mem::offset_of;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -72,7 +71,7 @@ fn each_variant(check: impl Fn(&Variant) -> Findings) {
 fn variants(spec: &'static Spec) -> Option<Vec<Variant>> {
     let mut sets = BTreeMap::<String, (Vec<_>, Vec<Arc<dyn Kernel>>)>::new();
     for one in (spec.cases)().iter().flat_map(|case| OneVariant::all(&case.kernel)) {
-        let overrides = [one.overrides(), one.variant.overrides.clone()].concat();
+        let overrides = (&one as &dyn Kernel).shader(&one.variant).0.0;
         let (_, cases) = sets.entry(format!("{overrides:?}")).or_insert((overrides, Vec::new()));
         cases.push(Arc::new(one));
     }
@@ -138,8 +137,11 @@ fn each_resolved(check: impl Fn(&Variant, &Resolved) -> Findings) {
 
 #[test]
 fn shaders_are_valid() {
-    let all = ALL.iter().copied().chain(&elbo::kernel::baseline::ALL);
-    let problems: Findings = all.filter_map(|spec| parse(spec).err()).collect();
+    let mut problems: Findings = ALL.iter().filter_map(|spec| parse(spec).err()).collect();
+    for spec in ALL {
+        problems
+            .extend(plain_source(spec).and_then(|source| parse(&Spec { source, ..(*spec).clone() }).err()));
+    }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
@@ -265,16 +267,22 @@ fn params_match_the_kernel() {
         let Some((members, span)) = v.uniform("params") else {
             return vec!["no uniform struct `params`".into()];
         };
-        let mut findings = Findings::new();
+        let (mut findings, mut count) = (Findings::new(), 0);
         for member in members {
-            if !v.is_word(member.ty, &[ScalarKind::Uint, ScalarKind::Float]) {
+            // The head that kernels over pairs share is a struct of its own.
+            let inner = match &v.module.types[member.ty].inner {
+                TypeInner::Struct { members, .. } => members,
+                _ => std::slice::from_ref(member),
+            };
+            count += inner.len();
+            for member in inner.iter().filter(|m| !v.is_word(m.ty, &[ScalarKind::Uint, ScalarKind::Float])) {
                 findings.push(format!("params.{} is no u32 or f32", member.name.as_deref().unwrap_or("?")));
             }
         }
         for case in &v.cases {
             let words = case.params().len();
-            if (members.len(), span as usize) != (words, 4 * words) {
-                let found = format!("{} members in {span} bytes", members.len());
+            if (count, span as usize) != (words, 4 * words) {
+                let found = format!("{count} members in {span} bytes");
                 findings.push(format!("params has {found}, expected the {words} words of {case:?}"));
             }
         }
@@ -282,22 +290,12 @@ fn params_match_the_kernel() {
     });
 }
 
-/// Name, offset and kind of each field of `Step`.
-macro_rules! step_fields {
-    ($($name:ident: $kind:ident),*) => {
-        [$((stringify!($name), offset_of!(Step, $name), ScalarKind::$kind)),*]
-    };
-}
-
 /// The uniform block `step` is laid out as [`Step`] is in Rust.
 #[test]
 fn step_matches_the_struct() {
-    let fields = step_fields![
-        seed: Uint, number: Uint, slot: Uint, epoch: Uint, first: Uint, learning_rate: Float,
-        correction1: Float, correction2: Float, kl_weight: Float, capacity: Float, extra_weight: Float,
-        rows_at: Uint, columns_at: Uint
-    ];
-    assert_eq!(fields.map(|(name, ..)| name), STEP_FIELDS, "STEP_FIELDS, expected the fields of Step");
+    let kind = |of: &str| if of == "f32" { ScalarKind::Float } else { ScalarKind::Uint };
+    let expected: Vec<_> =
+        STEP_FIELDS.iter().map(|&(name, offset, of)| (Some(name), offset, Some(kind(of)))).collect();
     let used = Cell::new(false);
     each_variant(|v| {
         let Some((members, span)) = v.uniform("step") else { return vec![] };
@@ -305,7 +303,6 @@ fn step_matches_the_struct() {
         let mut findings = Findings::new();
         let kind = |m: &StructMember| v.module.types[m.ty].inner.scalar_kind();
         let found: Vec<_> = members.iter().map(|m| (m.name.as_deref(), m.offset as usize, kind(m))).collect();
-        let expected = fields.map(|(name, offset, kind)| (Some(name), offset, Some(kind)));
         if found != expected {
             findings.push(format!("the fields of `step` are {found:?}, expected {expected:?}"));
         }
@@ -379,8 +376,9 @@ fn limits_hold() {
 fn grids_are_within_the_limits() {
     let most = wgpu::Limits::default().max_compute_workgroups_per_dimension as usize;
     each_variant(|v| {
-        let shapes = v.cases.iter().map(|case| (case, case.shape().grid));
-        shapes
+        let grids =
+            v.cases.iter().flat_map(|case| case.variants().into_iter().map(move |of| (case, of.grid)));
+        grids
             .filter(|(_, grid)| grid.iter().any(|groups| !(1..=most).contains(groups)))
             .map(|(kernel, grid)| {
                 format!("{kernel:?} has {grid:?} workgroups, expected 1 to {most} each way")
@@ -459,56 +457,89 @@ fn lints_find_nothing() {
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 
-/// A kernel is `shaders/NAME.wgsl`, `src/kernel/NAME.rs` and a line in the list: none of the three alone.
+/// A kernel is `shaders/FOLDER/NAME.wgsl`, `src/kernel/FOLDER/NAME.rs` and a line in the list: none of the three alone.
 #[test]
 fn files_match_the_list() {
     let mut listed: Vec<_> = ALL.iter().map(|spec| spec.name.to_owned()).collect();
     listed.sort_unstable();
     assert!(listed.windows(2).all(|pair| pair[0] != pair[1]), "two kernels of one name in {listed:?}");
-
-    let shaders: Vec<_> = files("shaders", "wgsl").into_keys().collect();
-    assert_eq!(shaders, listed, "files in shaders/, expected the kernels in ALL");
+    let named = |mut paths: Vec<String>| {
+        paths.sort_by(|a, b| name(a).cmp(name(b)));
+        paths
+    };
+    let shaders = named(kernel_shaders().into_keys().collect());
+    assert_eq!(shaders.iter().map(|path| name(path)).collect::<Vec<_>>(), listed, "files in shaders/");
 
     // Files without a spec are helpers of the others.
     let mut modules = files("src/kernel", "rs");
-    modules.retain(|_, text| text.contains("pub static SPEC"));
-    let modules: Vec<_> = modules.into_keys().collect();
-    assert_eq!(modules, listed, "files in src/kernel/ with a SPEC, expected the kernels in ALL");
+    modules.retain(|_, text| text.contains("static SPEC: Spec"));
+    assert_eq!(
+        named(modules.into_keys().collect()),
+        shaders,
+        "files in src/kernel/ with a SPEC, as in shaders/"
+    );
 }
 
-/// The source of a kernel is its own file, then files of `shaders/lib`, and nothing else; each is used.
+/// The source of a kernel is its own file, then the files of `shaders/lib` that it says it is `with`, and nothing else;
+/// each is used.
 #[test]
 fn sources_are_made_of_the_files() {
     let (own, library) = (files("shaders", "wgsl"), files("shaders/lib", "wgsl"));
-    let mut unused: BTreeSet<_> = library.keys().collect();
+    let mut unused: BTreeSet<_> = library.keys().map(String::as_str).collect();
+    let mut check = |path: &str, source: &str| {
+        let text = own.get(path).unwrap_or_else(|| panic!("there is no shaders/{path}.wgsl"));
+        let mut head = text.lines().take_while(|line| line.starts_with("//"));
+        let with = head.find_map(|line| line.strip_prefix("// with: ")).unwrap_or_default();
+        let parts: Vec<_> = with.split(", ").filter(|part| !part.is_empty()).collect();
+        let file = |part: &&str| {
+            library.get(*part).unwrap_or_else(|| panic!("{path}.wgsl: there is no shaders/lib/{part}.wgsl"))
+        };
+        let expected: String = [text].into_iter().chain(parts.iter().map(file)).map(String::as_str).collect();
+        assert!(source == expected, "the source of {path}.wgsl is not its text and those of {parts:?}");
+        unused.retain(|name| !parts.contains(name));
+    };
+    let shaders = kernel_shaders();
     for spec in ALL {
-        let name = spec.name;
-        let text = own.get(name).unwrap_or_else(|| panic!("kernel `{name}`: no shaders/{name}.wgsl"));
-        let mut rest = spec
-            .source
-            .strip_prefix(text.as_str())
-            .unwrap_or_else(|| panic!("kernel `{name}`: its source does not start with shaders/{name}.wgsl"));
-        while !rest.is_empty() {
-            let part =
-                library.iter().find_map(|(file, text)| Some((file, rest.strip_prefix(text.as_str())?)));
-            let (file, after) =
-                part.unwrap_or_else(|| panic!("kernel `{name}`: no file in shaders/lib starts {rest}"));
-            unused.remove(file);
-            rest = after;
+        check(shaders.keys().find(|path| name(path) == spec.name).expect(spec.name), spec.source);
+        if let Some(source) = plain_source(spec) {
+            check(&format!("plain/{}", spec.name), source);
         }
     }
     assert!(unused.is_empty(), "no kernel uses {unused:?} of shaders/lib");
 }
 
-/// Contents of the files in a folder of the crate, by name without extension.
+/// The beginner's shader of a kernel, if it has one.
+fn plain_source(spec: &Spec) -> Option<&'static str> {
+    (spec.cases)().iter().find_map(|case| case.kernel.plain()?.source)
+}
+
+/// The file's name in a path.
+fn name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The kernels' own shaders.
+fn kernel_shaders() -> BTreeMap<String, String> {
+    let mut shaders = files("shaders", "wgsl");
+    shaders.retain(|path, _| !path.starts_with("lib/") && !path.starts_with("plain/"));
+    shaders
+}
+
+/// Contents of the files in a folder of the crate and its folders, by path in it without extension.
 fn files(folder: &str, extension: &str) -> BTreeMap<String, String> {
-    let entries = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).read_dir().expect(folder);
-    entries
-        .map(|entry| entry.expect(folder).path())
-        .filter(|path| path.extension().is_some_and(|found| found == extension))
-        .map(|path| {
-            let stem = path.file_stem().expect("it has an extension").to_string_lossy().into_owned();
-            (stem, std::fs::read_to_string(&path).expect(folder))
-        })
-        .collect()
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let (mut folders, mut found) = (vec![root.clone()], BTreeMap::new());
+    while let Some(inner) = folders.pop() {
+        for path in inner.read_dir().expect(folder).map(|entry| entry.expect(folder).path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|of| of == extension) {
+                let text = std::fs::read_to_string(&path).expect(folder);
+                let inside = path.with_extension("");
+                let inside = inside.strip_prefix(&root).expect("it is in the folder");
+                found.insert(inside.to_string_lossy().into_owned(), text);
+            }
+        }
+    }
+    found
 }

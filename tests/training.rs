@@ -5,13 +5,12 @@ mod common;
 use common::GpuTests;
 use elbo::data::{Dataset, Images, Pixels, digits, sprites};
 use elbo::engine::Choice;
-use elbo::train::config::{Config, KlName, Sigma};
+use elbo::train::config::{Config, KlName, PixelSigma};
 use elbo::train::decomposition::{Decomposer, Decomposition};
-use elbo::train::initial_checkpoint;
-use elbo::train::metrics::Sums;
-use elbo::train::objective::Objective;
+use elbo::train::metrics::LossSums;
+use elbo::train::objective::ObjectiveName;
 use elbo::train::run::Run;
-use elbo::train::session::{Session, Split, model_config};
+use elbo::train::session::{Session, Split, initial_state, model_config};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::atomic::AtomicBool;
 
@@ -65,12 +64,12 @@ fn small_config() -> Config {
 }
 
 fn session(choice: Choice, config: &Config, dataset: &Dataset) -> Result<Session, Failed> {
-    let (model, _) = initial_checkpoint(config, dataset);
-    Ok(Session::new(&common::device(choice), config, dataset, &model)?)
+    let state = initial_state(config, dataset);
+    Ok(Session::new(&common::device(choice), config, dataset, &state)?)
 }
 
 /// Steps `first..first + count` in one submission.
-fn steps(session: &mut Session, first: u64, count: usize) -> Result<Vec<Sums>, Failed> {
+fn steps(session: &mut Session, first: u64, count: usize) -> Result<Vec<LossSums>, Failed> {
     let ticket = session.submit(first, count)?;
     Ok(session.wait(ticket, count)?)
 }
@@ -98,7 +97,7 @@ fn same_bits(choice: Choice) -> Result<(), Failed> {
     for seed in [3, 3, 4] {
         let mut session = session(choice, &Config { seed, ..config.clone() }, &dataset)?;
         steps(&mut session, 0, 25)?;
-        runs.push(session.save(25)?.0);
+        runs.push(session.state(25)?.theta);
     }
     assert!(runs[0] == runs[1], "the same seed must give the same bits");
     assert!(runs[0] != runs[2], "another seed must give another model");
@@ -115,9 +114,9 @@ fn any_length(choice: Choice) -> Result<(), Failed> {
         pieces.extend(steps(&mut apart, first, count)?);
     }
     assert_eq!(curve, pieces);
-    assert!(together.save(12)?.0 == apart.save(12)?.0, "parameters differ");
+    assert!(together.state(12)?.theta == apart.state(12)?.theta, "parameters differ");
     let averages = session(choice, &config, &dataset)?.train(0..3)?;
-    assert_eq!(averages, curve[..3].iter().map(Sums::metrics).collect::<Vec<_>>());
+    assert_eq!(averages, curve[..3].iter().map(LossSums::metrics).collect::<Vec<_>>());
     Ok(())
 }
 
@@ -137,7 +136,7 @@ fn few_readbacks(choice: Choice) -> Result<(), Failed> {
             steps_per_submit,
             ..small_config()
         };
-        let state = initial_checkpoint(&config, &dataset);
+        let state = initial_state(&config, &dataset);
         let mut run = Run::create(Some(place.path()), true, &config, &state)?;
         let (_, summary) = elbo::train::train(
             &mut run,
@@ -167,15 +166,12 @@ fn resume_is_exact(choice: Choice) -> Result<(), Failed> {
     let (config, dataset) = (small_config(), small_digits());
     let mut straight = session(choice, &config, &dataset)?;
     steps(&mut straight, 0, 10)?;
-    let (parameters, optimizer) = straight.save(10)?;
+    let state = straight.state(10)?;
     steps(&mut straight, 10, 10)?;
 
-    let (mut model, _) = initial_checkpoint(&config, &dataset);
-    model.parameters = parameters;
-    let mut resumed = Session::new(&common::device(choice), &config, &dataset, &model)?;
-    resumed.restore(&optimizer)?;
+    let mut resumed = Session::new(&common::device(choice), &config, &dataset, &state)?;
     steps(&mut resumed, 10, 10)?;
-    assert!(straight.save(20)? == resumed.save(20)?, "a resumed run must give the same bits");
+    assert!(straight.state(20)? == resumed.state(20)?, "a resumed run must give the same bits");
     Ok(())
 }
 
@@ -199,7 +195,7 @@ fn sprites_as_pixels(choice: Choice) -> Result<(), Failed> {
             let curve = steps(&mut session, 0, 5)?;
             results.push((
                 curve,
-                session.save(5)?,
+                session.state(5)?,
                 session.evaluate(Split::Test)?,
                 session.encode(Split::Train, 9)?,
             ));
@@ -288,13 +284,13 @@ fn linear_likelihood() -> Result<(), Failed> {
     let config = Config {
         hidden: vec![],
         latent: M,
-        sigma: Sigma::Fixed(0.5),
+        sigma: PixelSigma::Fixed(0.5),
         learning_rate: 0.01.into(),
         ..small_config()
     };
     let mut session = trained(&config, &dataset, STEPS)?;
-    let (parameters, _) = session.save(STEPS)?;
-    let decoder = parameters.0.last().expect("a layer");
+    let theta = session.state(STEPS)?.theta;
+    let decoder = theta.0.last().expect("a layer");
     let d = dataset.test.dimension();
     let w = |pixel: usize, j: usize| f64::from(decoder[pixel * M + j]);
     let variance = f64::from(session.sigma()).powi(2);
@@ -353,12 +349,12 @@ fn solve<const M: usize>(a: [[f64; M]; M], b: [f64; M]) -> ([f64; M], f64) {
 fn every_objective_trains() -> Result<(), Failed> {
     let dataset = small_digits();
     let objectives = [
-        Objective::Vae,
-        Objective::BetaVae,
-        Objective::MmdVae,
-        Objective::InfoVae,
-        Objective::TcVae,
-        Objective::Capacity,
+        ObjectiveName::Vae,
+        ObjectiveName::BetaVae,
+        ObjectiveName::MmdVae,
+        ObjectiveName::InfoVae,
+        ObjectiveName::TcVae,
+        ObjectiveName::Capacity,
     ];
     for objective in objectives {
         let config = Config { objective, learning_rate: "linear:0.003:0.001".parse()?, ..small_config() };

@@ -19,7 +19,7 @@ fn block_sums(pair: Block_pair, thread: u32) {
         for (var column = 0u; column < pair.columns; column += TILE) {
             let base = base_of(row, column, thread);
             for (var kernel = 0u; kernel < params.kernels; kernel++) {
-                let scale = kernel * (params.bandwidths + params.bandwidths_2);
+                let scale = kernel * (params.pairs.bandwidths + params.pairs.bandwidths_second);
                 keep(values_of(pair, base, scale), row, column);
                 workgroupBarrier();
                 add_sums(pair, row, column, thread, kernel);
@@ -39,7 +39,7 @@ fn add_sums(pair: Block_pair, row: u32, column: u32, thread: u32, kernel: u32) {
         let k = tile_values[select(index + other * TILE_PITCH, index * TILE_PITCH + other, is_row)];
         sum += vec2(k, select(0.0, k * k, SQUARES));
     }
-    let part = (pair.part * params.kernels + kernel) * params.block;
+    let part = (pair.part * params.kernels + kernel) * params.pairs.block;
     if is_row && row + index < pair.rows {
         let place = 2u * (part + row + index);
         row_parts[place] = sum.x + select(row_parts[place], 0.0, column == 0u);
@@ -53,7 +53,7 @@ fn add_sums(pair: Block_pair, row: u32, column: u32, thread: u32, kernel: u32) {
 }
 
 // Puts a thread's part of a tile into `tile_values`.
-fn keep(tile: Tile, row: u32, column: u32) {
+fn keep(tile: Patch, row: u32, column: u32) {
     var rows = tile.rows;
     for (var r = 0u; r < 4u; r++) {
         let k = rows[r];

@@ -13,7 +13,7 @@ const PAIRED = 2u;
 const DEPENDENCE = 3u;
 
 // The family of the second variable.
-override FAMILY_2: u32;
+override FAMILY_SECOND: u32;
 
 // Of a thread's four rows and four columns, what values of all kernels are made of.
 struct Base {
@@ -24,7 +24,7 @@ struct Base {
 }
 
 // The values of a thread's four rows and four columns; 0 for padding, out of reach, and for a point with itself.
-fn values(pair: Block_pair, row: u32, column: u32, thread: u32) -> Tile {
+fn values(pair: Block_pair, row: u32, column: u32, thread: u32) -> Patch {
     return values_of(pair, base_of(row, column, thread), 0u);
 }
 
@@ -38,18 +38,18 @@ fn base_of(row: u32, column: u32, thread: u32) -> Base {
         result.parts[1] = sums[1];
         result.parts[2] = sums[2];
     } else if VALUE == PAIRED || VALUE == DEPENDENCE {
-        let d = params.d;
+        let d = params.pairs.d;
         result.parts[0] = distances_of(corner, FAMILY, 0u, 0u, d);
         result.parts[1] = distances_of(corner, FAMILY, d, d, d);
         result.parts[2] = distances_of(corner, FAMILY, 0u, d, d);
         result.parts[3] = distances_of(corner, FAMILY, d, 0u, d);
         if VALUE == DEPENDENCE {
             let x = 2u * d;
-            let y = x + params.d_2;
-            result.parts[4] = distances_of(corner, FAMILY_2, x, x, params.d_2);
-            result.parts[5] = distances_of(corner, FAMILY_2, y, y, params.d_2);
-            result.parts[6] = distances_of(corner, FAMILY_2, x, y, params.d_2);
-            result.parts[7] = distances_of(corner, FAMILY_2, y, x, params.d_2);
+            let y = x + params.pairs.d_second;
+            result.parts[4] = distances_of(corner, FAMILY_SECOND, x, x, params.pairs.d_second);
+            result.parts[5] = distances_of(corner, FAMILY_SECOND, y, y, params.pairs.d_second);
+            result.parts[6] = distances_of(corner, FAMILY_SECOND, x, y, params.pairs.d_second);
+            result.parts[7] = distances_of(corner, FAMILY_SECOND, y, x, params.pairs.d_second);
         }
     } else {
         let sums = product(group, thread, depth()).rows;
@@ -59,30 +59,30 @@ fn base_of(row: u32, column: u32, thread: u32) -> Base {
 }
 
 // The values of the kernel whose scales start at `scale`.
-fn values_of(pair: Block_pair, base: Base, scale: u32) -> Tile {
+fn values_of(pair: Block_pair, base: Base, scale: u32) -> Patch {
     var k: mat4x4<f32>;
     if VALUE == STEIN {
         k = stein_values(base.parts[0], base.parts[1], base.parts[2], scale);
     } else if VALUE == PAIRED || VALUE == DEPENDENCE {
         let x = array(base.parts[0], base.parts[1], base.parts[2], base.parts[3]);
-        k = differences(FAMILY, scale, params.bandwidths, x);
+        k = differences(FAMILY, scale, params.pairs.bandwidths, x);
         if VALUE == DEPENDENCE {
             let y = array(base.parts[4], base.parts[5], base.parts[6], base.parts[7]);
-            let l = differences(FAMILY_2, scale + params.bandwidths, params.bandwidths_2, y);
+            let l = differences(FAMILY_SECOND, scale + params.pairs.bandwidths, params.pairs.bandwidths_second, y);
             k = mat4x4(0.25 * k[0] * l[0], 0.25 * k[1] * l[1], 0.25 * k[2] * l[2], 0.25 * k[3] * l[3]);
         }
     } else {
-        k = kernel_values(FAMILY, scale, params.bandwidths, base.parts[0]);
+        k = kernel_values(FAMILY, scale, params.pairs.bandwidths, base.parts[0]);
     }
-    return masked(pair, Tile(base.m, base.n, array(k[0], k[1], k[2], k[3])));
+    return masked(pair, Patch(base.m, base.n, array(k[0], k[1], k[2], k[3])));
 }
 
 // The same values, 0 where they are no pair.
-fn masked(pair: Block_pair, values: Tile) -> Tile {
-    // Most tiles are all pairs. Software adapters compute both sides of a branch.
+fn masked(pair: Block_pair, values: Patch) -> Patch {
+    // Most tiles are all pairs.
     let all = pair.i < pair.j && values.m + 4u <= pair.rows && values.n + 4u <= pair.columns
-        && (pair.j - pair.i + 1u) * params.block - 1u <= params.reach;
-    if all && !DIRECT {
+        && (pair.j - pair.i + 1u) * params.pairs.block - 1u <= params.pairs.reach;
+    if all {
         return values;
     }
     var tile = values;
@@ -91,9 +91,9 @@ fn masked(pair: Block_pair, values: Tile) -> Tile {
         let n = vec4(tile.n) + vec4(0u, 1u, 2u, 3u);
         let same = (n == vec4(m)) & vec4(pair.i == pair.j);
         let outside = (n >= vec4(pair.columns)) | vec4(m >= pair.rows);
-        let p = vec4(pair.i * params.block + m);
-        let q = vec4(pair.j * params.block) + n;
-        let far = max(p, q) - min(p, q) > vec4(params.reach);
+        let p = vec4(pair.i * params.pairs.block + m);
+        let q = vec4(pair.j * params.pairs.block) + n;
+        let far = max(p, q) - min(p, q) > vec4(params.pairs.reach);
         tile.rows[r] = select(tile.rows[r], vec4(0.0), same | outside | far);
     }
     return tile;
@@ -118,17 +118,17 @@ fn differences(family: u32, scale: u32, bandwidths: u32, distances: array<mat4x4
         - kernel_values(family, scale, bandwidths, distances[2]) - kernel_values(family, scale, bandwidths, distances[3]);
 }
 
-// Items have params.d numbers and then as many others. No workgroup memory: the three sums of each of the 16 pairs
+// Items have params.pairs.d numbers and then as many others. No workgroup memory: the three sums of each of the 16 pairs
 // of a thread take turns with eight loads.
 fn stein_sums(m: u32, n: u32) -> array<mat4x4<f32>, 3> {
     var distance = mat4x4<f32>();
     var scores = mat4x4<f32>();
     var mixed = mat4x4<f32>();
-    for (var k = 0u; k < params.d; k++) {
+    for (var k = 0u; k < params.pairs.d; k++) {
         let x = rows[row_start + word(m, k)];
-        let s = rows[row_start + word(m, params.d + k)];
+        let s = rows[row_start + word(m, params.pairs.d + k)];
         let z = columns[column_start + word(n, k)];
-        let t = columns[column_start + word(n, params.d + k)];
+        let t = columns[column_start + word(n, params.pairs.d + k)];
         for (var r = 0u; r < 4u; r++) {
             let dx = x[r] - z;
             distance[r] += dx * dx;
@@ -141,7 +141,7 @@ fn stein_sums(m: u32, n: u32) -> array<mat4x4<f32>, 3> {
 
 fn stein_values(distance: mat4x4<f32>, scores: mat4x4<f32>, mixed: mat4x4<f32>, scale: u32) -> mat4x4<f32> {
     var result = mat4x4<f32>();
-    for (var b = scale; b < scale + params.bandwidths; b++) {
+    for (var b = scale; b < scale + params.pairs.bandwidths; b++) {
         let s = scales[b];
         result[0] += stein_value(s, distance[0], scores[0], mixed[0]);
         result[1] += stein_value(s, distance[1], scores[1], mixed[1]);
@@ -152,7 +152,7 @@ fn stein_values(distance: mat4x4<f32>, scores: mat4x4<f32>, mixed: mat4x4<f32>, 
 }
 
 fn stein_value(scale: f32, distance: vec4<f32>, scores: vec4<f32>, mixed: vec4<f32>) -> vec4<f32> {
-    let d = f32(params.d);
+    let d = f32(params.pairs.d);
     if FAMILY == IMQ {
         // k (s.s' + c k^2 (t + d - 3 c k^2 r^2)), c = 1 / b^2
         let square = 1.0 / (1.0 + scale * distance);

@@ -1,13 +1,13 @@
 //! `elbo devices`.
 
+use super::device::{check_adapter, engine_line};
 use super::output::{json, note, result, table};
-use super::train::{check_adapter, engine_line};
 use crate::engine::gpu::{Description, adapters};
 use crate::engine::{Choice, Device};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::ALL;
+use crate::measure::suite;
 use crate::program::Case;
-use crate::suite;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -42,7 +42,7 @@ pub(super) struct Devices {
 
 /// The JSON result.
 #[derive(Serialize)]
-struct Listing {
+struct Adapters {
     adapters: Vec<Description>,
     engine: &'static str,
     adapter: String,
@@ -81,7 +81,7 @@ impl Devices {
         let info = device.info();
         if self.json {
             let (adapter, reason) = (info.adapter.clone(), info.reason.clone());
-            return json(&Listing { adapters, engine: info.engine, adapter, reason });
+            return json(&Adapters { adapters, engine: info.engine, adapter, reason });
         }
         if adapters.is_empty() {
             result("no GPU adapter was found");

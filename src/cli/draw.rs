@@ -1,8 +1,8 @@
 //! `elbo draw`.
 
+use super::device::engine_line;
 use super::output::{note, result};
 use super::source::{Opened, Source};
-use super::train::engine_line;
 use crate::error::{Error, Result};
 use crate::figure::{self, Figure};
 use crate::train::run::Run;

@@ -1,11 +1,12 @@
 //! `elbo evaluate`.
 
+use super::device::engine_line;
 use super::output::{json, note, result};
 use super::source::{Opened, Source};
-use super::train::{engine_line, print_summary};
+use super::train::print_summary;
 use crate::error::{Error, Result};
 use crate::train::evaluate_only;
-use crate::train::importance::{Likelihood, log_likelihood};
+use crate::train::importance::{ImportanceEstimate, log_likelihood};
 use crate::train::session::Session;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -55,7 +56,7 @@ impl Evaluate {
 }
 
 /// Samples with a progress bar.
-fn importance(session: &mut Session, samples: usize) -> Result<Likelihood> {
+fn importance(session: &mut Session, samples: usize) -> Result<ImportanceEstimate> {
     let style = ProgressStyle::with_template("{bar:28} {pos}/{len} importance samples  {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(samples as u64).with_style(style);
@@ -64,9 +65,10 @@ fn importance(session: &mut Session, samples: usize) -> Result<Likelihood> {
     Ok(likelihood)
 }
 
-fn print_likelihood(likelihood: &Likelihood) {
-    let Likelihood { importance_samples, log_likelihood, standard_error, gap, effective_samples, .. } =
-        likelihood;
+fn print_likelihood(likelihood: &ImportanceEstimate) {
+    let ImportanceEstimate {
+        importance_samples, log_likelihood, standard_error, gap, effective_samples, ..
+    } = likelihood;
     result(format_args!(
         "ln p(x)    {log_likelihood:.2} +- {standard_error:.2} nats from {importance_samples} samples of z for each \
          test image, worth {effective_samples:.1} draws from p(z|x)"

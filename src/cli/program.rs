@@ -1,7 +1,7 @@
 //! `elbo program`.
 
 use super::output::{grouped, json, result, table};
-use super::train::Settings;
+use super::train::TrainSettings;
 use crate::engine::Choice;
 use crate::engine::gpu::{Description, Known, adapters};
 use crate::error::Result;
@@ -20,9 +20,9 @@ use serde::Serialize;
 #[command(after_help = "Examples:
   elbo program
   elbo program --latent 20 --hidden 400 --batch 1024 --json")]
-pub(super) struct Program {
+pub(super) struct ProgramCommand {
     #[command(flatten)]
-    settings: Settings,
+    settings: TrainSettings,
     /// Print the list as one JSON object
     #[arg(long)]
     json: bool,
@@ -30,13 +30,13 @@ pub(super) struct Program {
 
 /// The JSON result.
 #[derive(Serialize)]
-struct Listing {
-    kernels: Vec<Entry>,
+struct StepCalls {
+    kernels: Vec<CallEntry>,
 }
 
 /// One dispatch.
 #[derive(Serialize)]
-struct Entry {
+struct CallEntry {
     name: &'static str,
     formula: &'static str,
     /// Buffers read, as `name[words]`.
@@ -53,7 +53,7 @@ struct Entry {
     grid: [usize; 2],
 }
 
-impl Entry {
+impl CallEntry {
     fn new(call: &Call, plan: &Plan, known: Option<&Known>) -> Self {
         let kernel = &*call.kernel;
         let (variant, tile_measured) =
@@ -88,7 +88,7 @@ fn adapter(config: &Config) -> Option<Description> {
     adapters().into_iter().find(takes)
 }
 
-impl Program {
+impl ProgramCommand {
     pub(super) fn run(&self) -> Result<()> {
         let config = self.settings.config()?;
         let dataset = config.dataset()?;
@@ -96,10 +96,10 @@ impl Program {
         let calls = &model.plan.programs[model.train.program.0].calls;
         let adapter = adapter(&config);
         let known = adapter.as_ref().map(Known::of);
-        let kernels: Vec<Entry> =
-            calls.iter().map(|call| Entry::new(call, &model.plan, known.as_ref())).collect();
+        let kernels: Vec<CallEntry> =
+            calls.iter().map(|call| CallEntry::new(call, &model.plan, known.as_ref())).collect();
         if self.json {
-            return json(&Listing { kernels });
+            return json(&StepCalls { kernels });
         }
         let rows: Vec<Vec<String>> = kernels
             .iter()
@@ -117,7 +117,7 @@ impl Program {
             })
             .collect();
         table(&["#", "kernel", "MFLOP", "MB", "tile", "grid", "buffers"], &rows);
-        let total = |of: fn(&Entry) -> u64| kernels.iter().map(of).sum::<u64>() as f64;
+        let total = |of: fn(&CallEntry) -> u64| kernels.iter().map(of).sum::<u64>() as f64;
         result(format_args!(
             "one step of {}: {} dispatches, {} FLOP, {} bytes",
             model.config.architecture,

@@ -5,7 +5,7 @@ use crate::engine::{Device, Info};
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
 use crate::picture;
-use crate::statistic::aggregate::Row;
+use crate::statistic::aggregate::KernelRow;
 use crate::statistic::neighbours::Information;
 use crate::statistic::p_value::PValue;
 use crate::statistic::test::{NamedKernel, Null, Nulls, Outcome};
@@ -123,7 +123,7 @@ impl<'a> Report<'a> {
         let beyond = ((1.0 - alpha) * sorted.len() as f64) as usize;
         let error =
             if p_standard_error == 0.0 { String::new() } else { format!(" ± {p_standard_error:.4}") };
-        picture::Null {
+        picture::NullHistogram {
             title: &words.question,
             remark: &format!("p = {p_value:.4}{error}: {}", words.decision),
             statistic: words.statistic,
@@ -179,8 +179,14 @@ pub(super) fn print_p_value(p: &PValue, rest: impl Display) {
 
 /// The kernels of an aggregated test with their own p-values, the combined one, the decision and the time; `word` says
 /// that a kernel rejects.
-pub(super) fn print_rows<T>(test: &Outcome<T>, rows: &[Row], header: &[&str], word: &str, decision: &str) {
-    let cells = |row: &Row| {
+pub(super) fn print_rows<T>(
+    test: &Outcome<T>,
+    rows: &[KernelRow],
+    header: &[&str],
+    word: &str,
+    decision: &str,
+) {
+    let cells = |row: &KernelRow| {
         let names = row.kernels.iter().map(|&(family, bandwidth)| kernel_name(family, &[bandwidth]));
         let word = if row.reject == Some(true) { word } else { "" };
         let numbers = [format!("{:.4e}", row.value), format!("{:.4}", row.p_value), word.into()];

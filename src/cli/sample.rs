@@ -1,11 +1,12 @@
 //! Samples named on the command line, and what all tests of samples share.
 
+use super::device::DeviceOptions;
 use super::output::{note, warn};
 use super::source::Source;
-use super::train::{engine_line, open};
 use crate::data::Images;
-use crate::data::table::{self, Table};
-use crate::engine::{Choice, Device};
+use crate::data::format;
+use crate::data::table::Table;
+use crate::engine::Device;
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
 use crate::random::{Sequence, Stream};
@@ -14,16 +15,13 @@ use crate::statistic::{Bandwidth, Sample};
 use clap::Args;
 use std::path::Path;
 
+pub(super) use crate::data::format::SAMPLES;
+
 /// Tables with more columns are features or pixels, which nobody looks at one by one.
 const MANY_COLUMNS: usize = 64;
 
 /// Images drawn from a run if nothing says how many.
 const DEFAULT_DRAWS: usize = 1000;
-
-/// What a sample can be, for help texts.
-pub(super) const SAMPLES: &str = "A sample is a .npy, .npz (or file.npz:key) or .csv file, an IDX file, a directory \
-with MNIST's files (DIR, DIR:train or DIR:test), a folder of PNG images, or run:DIR[:N], images drawn from a \
-trained model. Rows are points; images are scaled to 0..1.";
 
 /// Options of the commands that compare two samples.
 #[derive(Args)]
@@ -59,12 +57,8 @@ pub(super) struct CommonOptions {
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
-    /// A hardware GPU if there is one, any GPU adapter, or the CPU
-    #[arg(long, default_value = "auto")]
-    pub(super) engine: Choice,
-    /// Part of the GPU adapter's name
-    #[arg(long, value_name = "NAME")]
-    pub(super) adapter: Option<String>,
+    #[command(flatten)]
+    device: DeviceOptions,
     /// Print the result as one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -73,10 +67,8 @@ pub(super) struct CommonOptions {
 impl CommonOptions {
     /// Opens the device and says which it is.
     pub(super) fn open(&self) -> Result<Device> {
-        super::train::check_adapter(self.engine, self.adapter.as_deref())?;
-        let device = open(self.engine, self.adapter.as_deref(), false)?;
-        note(engine_line(device.info()));
-        Ok(device)
+        self.device.check()?;
+        self.device.open(false)
     }
 
     /// Reads the samples and takes the points that are wanted.
@@ -91,7 +83,7 @@ impl CommonOptions {
     pub(super) fn read_together(&self, sources: [&str; 2], labels: [bool; 2]) -> Result<[Table; 2]> {
         let read = |which: usize| {
             if labels[which] {
-                table::labels(sources[which])
+                format::labels(sources[which])
             } else {
                 self.read_all([sources[which]]).map(|[t]| t)
             }
@@ -111,7 +103,7 @@ impl CommonOptions {
 
     /// Reads the samples; a run draws as many images as the other sample has points.
     fn read_all<const N: usize>(&self, sources: [&str; N]) -> Result<[Table; N]> {
-        let mut tables = sources.map(|source| (run(source).is_none()).then(|| table::read(source)));
+        let mut tables = sources.map(|source| (run(source).is_none()).then(|| format::read(source)));
         let known = tables.iter().flatten().flatten().map(|table| table.rows).next();
         for (source, table) in sources.iter().zip(&mut tables) {
             if let Some((path, count)) = run(source) {
@@ -127,7 +119,7 @@ impl CommonOptions {
 
     /// Decoder means of prior draws of a run.
     fn draw(&self, name: &str, path: &Path, count: usize) -> Result<Table> {
-        let mut opened = Source::of_run(path, self.engine, self.adapter.clone()).open()?;
+        let mut opened = Source::of_run(path, self.device.engine, self.device.adapter.clone()).open()?;
         let images = opened.session.sample(count)?;
         let Images { height, width, channels, .. } = opened.dataset.train;
         Ok(Table {

@@ -1,12 +1,13 @@
 //! A trained model named on the command line: a run directory, or a `.safetensors` file.
 
-use super::train::{DATA, check_adapter, open};
-use crate::checkpoint::{self, MODEL_FILE, Model, OPTIMIZER_FILE};
+use super::device::{DeviceOptions, open};
+use crate::checkpoint::{self, State};
 use crate::data::Dataset;
 use crate::engine::{Choice, Device};
 use crate::error::{Error, Result};
 use crate::model::LikelihoodName;
-use crate::train::config::{Config, Sigma};
+use crate::train::config::{Config, DATA, PixelSigma};
+use crate::train::run::Run;
 use crate::train::session::Session;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -23,12 +24,8 @@ pub(super) struct Source {
     /// p(x|z), for a .safetensors file that does not say
     #[arg(long)]
     likelihood: Option<LikelihoodName>,
-    /// Engine: a hardware GPU if there is one, any GPU adapter, or the CPU
-    #[arg(long, default_value = "auto")]
-    engine: Choice,
-    /// Part of the GPU adapter's name
-    #[arg(long, value_name = "NAME")]
-    adapter: Option<String>,
+    #[command(flatten)]
+    device: DeviceOptions,
 }
 
 /// A model, loaded.
@@ -44,13 +41,13 @@ pub(super) struct Opened {
 impl Source {
     /// A run directory, with all else as it was trained.
     pub(super) fn of_run(path: &Path, engine: Choice, adapter: Option<String>) -> Self {
-        Self { path: path.into(), data: None, likelihood: None, engine, adapter }
+        Self { path: path.into(), data: None, likelihood: None, device: DeviceOptions { engine, adapter } }
     }
 
     /// Another run, on the same data and engine.
     pub(super) fn beside(&self, path: &Path) -> Self {
-        let Self { data, engine, adapter, .. } = self;
-        Self { data: data.clone(), ..Self::of_run(path, *engine, adapter.clone()) }
+        let DeviceOptions { engine, adapter } = &self.device;
+        Self { data: self.data.clone(), ..Self::of_run(path, *engine, adapter.clone()) }
     }
 
     /// The run directory, if that is what was named.
@@ -64,8 +61,8 @@ impl Source {
 
     /// Loads model and data onto the device.
     pub(super) fn open(&self) -> Result<Opened> {
-        check_adapter(self.engine, self.adapter.as_deref())?;
-        let (model, mut config, step) = if self.is_file() { self.read_file()? } else { self.read_run()? };
+        self.device.check()?;
+        let (state, mut config) = if self.is_file() { self.read_file()? } else { self.read_run()? };
         if let Some(data) = &self.data {
             config.data.clone_from(data);
         }
@@ -75,34 +72,32 @@ impl Source {
         let dataset = config.dataset()?;
         // No training step will be taken, so the batch may be whatever fits.
         config.batch = config.batch.min(dataset.train.len());
-        let device = open(self.engine, self.adapter.as_deref(), false)?;
-        let session = Session::new(&device, &config, &dataset, &model)?;
-        Ok(Opened { session, device, config, dataset, step })
+        let device = open(self.device.engine, self.device.adapter.as_deref(), false)?;
+        let session = Session::new(&device, &config, &dataset, &state)?;
+        Ok(Opened { session, device, config, dataset, step: state.progress.step })
     }
 
-    fn read_run(&self) -> Result<(Model, Config, u64)> {
-        let directory = checkpoint::last(&self.path)?;
-        let config = Config::read(&self.path.join("config.toml"))?;
-        let model = checkpoint::load_model(&directory.join(MODEL_FILE))?;
-        let optimizer = checkpoint::load_optimizer(&directory.join(OPTIMIZER_FILE), &model.architecture)?;
-        Ok((model, config, optimizer.progress.step))
+    fn read_run(&self) -> Result<(State, Config)> {
+        checkpoint::last(&self.path)?;
+        let config = Run::config(&self.path)?;
+        Ok((State::read(&self.path)?, config))
     }
 
-    fn read_file(&self) -> Result<(Model, Config, u64)> {
+    fn read_file(&self) -> Result<(State, Config)> {
         if self.data.is_none() {
             return Err(Error::usage(
                 "a .safetensors file does not say what data it belongs to; add --data digits, sprites or PATH",
             ));
         }
-        let model = checkpoint::load_model(&self.path)?;
+        let state = State::read_model(&self.path)?;
         let mut config = Config {
-            hidden: model.architecture.hidden.clone(),
-            latent: model.architecture.latent,
+            hidden: state.architecture.hidden.clone(),
+            latent: state.architecture.latent,
             ..Config::default()
         };
-        if let Some(about) = &model.about {
-            (config.likelihood, config.sigma) = (about.likelihood, Sigma::Fixed(about.sigma));
+        if let Some(about) = &state.about {
+            (config.likelihood, config.sigma) = (about.likelihood, PixelSigma::Fixed(about.sigma));
         }
-        Ok((model, config, 0))
+        Ok((state, config))
     }
 }

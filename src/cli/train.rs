@@ -1,18 +1,19 @@
 //! `elbo train` and `elbo resume`.
 
+use super::device::{check_adapter, engine_line, open};
 use super::output::{grouped, json, note, result};
 use crate::data::Dataset;
-use crate::engine::{Choice, Device, Info};
+use crate::engine::{Choice, Device};
 use crate::error::{Error, Result};
 use crate::figure::{self, Figure};
-use crate::model::LikelihoodName;
-use crate::train::config::{Config, KlName, Sigma};
+use crate::train::config::Config;
 use crate::train::metrics::{Metrics, Terms};
-use crate::train::objective::{MmdName, Objective, TcName};
+use crate::train::objective::{Objective, ObjectiveName};
 use crate::train::run::Run;
-use crate::train::schedule::Schedule;
-use crate::train::{ACTIVE, Evaluated, Observer, Summary, initial_checkpoint};
-use clap::Args;
+use crate::train::session::{initial_state, model_config};
+use crate::train::{ACTIVE, Evaluated, Observer, Summary};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::io::IsTerminal;
@@ -43,7 +44,7 @@ A SCHEDULE is a number, or changes with the step:
   piecewise:0=20,500=4,2000=1   lines between points")]
 pub(super) struct Train {
     #[command(flatten)]
-    settings: Settings,
+    settings: TrainSettings,
     /// Run directory [default: runs/NNN, the next free number]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -61,100 +62,38 @@ pub(super) struct Train {
     json: bool,
 }
 
-/// What `--data` can be.
-pub(super) const DATA: &str = "digits|sprites|sprites:colour|PATH";
+/// TrainSettings of training: the defaults, then those of a file, then the options.
+pub(super) struct TrainSettings {
+    /// `--config`, and the options of [`Config`].
+    options: ArgMatches,
+}
 
-/// What to train: a file's settings, changed by the options given.
-#[derive(Args)]
-pub(super) struct Settings {
-    /// Built-in data, a .npz or .npy file of images, or a directory of MNIST-style IDX files [default: digits]
-    ///
-    /// Images in a .npz file are its `imgs`, of shape (N, H, W) or (N, H, W, 3), in bytes or f32 in 0..1; the
-    /// names and shapes of the file of dSprites are understood, and those of Keras' mnist.npz. A tenth of the
-    /// images, chosen by --seed, is kept for tests. IDX files may be gzipped.
-    #[arg(long, value_name = DATA)]
-    data: Option<String>,
-    /// Make every pixel black or white, once, at random by its grey level: the "static" MNIST of likelihood tables
-    #[arg(long)]
-    binarise: bool,
-    /// What is minimised [default: vae]
-    #[arg(long)]
-    objective: Option<Objective>,
-    /// p(x|z): N(x | x_hat, sigma^2 I), or independent Bernoulli pixels [default: gaussian]
-    #[arg(long)]
-    likelihood: Option<LikelihoodName>,
-    /// Standard deviation of a pixel in the Gaussian likelihood: a number; learned with the weights; or optimal, the
-    /// root mean squared error of each batch [default: 1]
-    #[arg(long, value_name = "NUMBER|learned|optimal", allow_negative_numbers = true)]
-    sigma: Option<Sigma>,
-    /// KL(q(z|x) || p(z)): in closed form, or log q - log p at the one sampled z [default: analytic]
-    #[arg(long)]
-    kl: Option<KlName>,
-    /// Weight of the KL term of beta-vae [default: 4], of the total correlation of tc-vae [default: 6]
-    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
-    beta: Option<Schedule>,
-    /// Weight of the MMD of mmd-vae and info-vae, in nats. Too low and the encoder's noise vanishes; too high and
-    /// the code says nothing of the image [default: 50 for each latent dimension]
-    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
-    lambda: Option<Schedule>,
-    /// info-vae weights the KL with 1 - alpha and the MMD with alpha + lambda - 1 [default: 0]
-    #[arg(long, allow_negative_numbers = true)]
-    alpha: Option<f64>,
-    /// What capacity holds the mean KL at, in nats [default: linear:0:25]
-    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
-    capacity: Option<Schedule>,
-    /// Weight of |KL - C| in capacity [default: 100]
-    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
-    gamma: Option<Schedule>,
-    /// Estimate of the MMD between z and the prior [default: closed-form]
-    #[arg(long)]
-    mmd: Option<MmdName>,
-    /// sigma of its kernel exp(-|a - b|^2 / (2 sigma^2)) [default: sqrt(M / 2)]
-    #[arg(long, value_name = "SIGMA", allow_negative_numbers = true)]
-    mmd_bandwidth: Option<f64>,
-    /// Estimate of the total correlation of tc-vae [default: stratified]
-    #[arg(long)]
-    tc: Option<TcName>,
-    /// No noise in the encoder: z is the mean
-    #[arg(long)]
-    deterministic: bool,
-    /// Latent dimensions; with 2, the latent plane is drawn [default: 2]
-    #[arg(long, value_name = "M")]
-    latent: Option<usize>,
-    /// Widths of the encoder's hidden layers; the decoder has them in reverse [default: 300]
-    #[arg(long, value_name = "WIDTH", value_delimiter = ',')]
-    hidden: Option<Vec<usize>>,
-    /// How often each training image is seen [default: 30]
-    #[arg(long, conflicts_with = "steps")]
-    epochs: Option<u64>,
-    /// Number of training steps, instead of --epochs
-    #[arg(long)]
-    steps: Option<u64>,
-    /// Images of a step [default: 128]
-    #[arg(long)]
-    batch: Option<usize>,
-    /// Adam's step size [default: 0.001]
-    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
-    learning_rate: Option<Schedule>,
-    /// Key of all random numbers: same seed, same device, same bits [default: 0]
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Steps between two training lines of metrics.jsonl [default: 50]
-    #[arg(long, value_name = "STEPS")]
-    log_every: Option<u64>,
-    /// Steps that go to the device together, at most 256; results are waited for only where a line is due [default:
-    /// as many as take 50 ms]
-    #[arg(long, value_name = "STEPS")]
-    steps_per_submit: Option<usize>,
-    /// A hardware GPU if there is one, any GPU adapter, or the CPU [default: auto]
-    #[arg(long)]
-    engine: Option<Choice>,
-    /// Part of the GPU adapter's name (see `elbo devices`)
-    #[arg(long, value_name = "NAME")]
-    adapter: Option<String>,
-    /// Start from the settings in a file, such as the config.toml of another run
-    #[arg(long, value_name = "FILE.toml")]
-    config: Option<PathBuf>,
+/// The file that settings start from.
+const CONFIG: &str = "config";
+
+impl Args for TrainSettings {
+    fn augment_args(command: Command) -> Command {
+        let file = Arg::new(CONFIG).long(CONFIG).value_name("FILE.toml").value_parser(value_parser!(PathBuf));
+        let help = "Start from the settings in a file, such as the config.toml of another run";
+        Config::augment_args_for_update(command).arg(file.help(help))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for TrainSettings {
+    fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
+        // Values that cannot be read are refused here, beside what else is wrong with the command line.
+        Config::default().update_from_arg_matches(matches)?;
+        Ok(Self { options: matches.clone() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// Go on with a run from its last checkpoint
@@ -179,79 +118,31 @@ pub(super) struct Resume {
     json: bool,
 }
 
-impl Settings {
-    /// Defaults, then the file, then the options.
+impl TrainSettings {
+    /// The settings, complete and checked.
     pub(super) fn config(&self) -> Result<Config> {
-        if let Some(engine) = self.engine {
-            check_adapter(engine, self.adapter.as_deref())?;
-        }
-        let mut config = match &self.config {
+        let options = &self.options;
+        let given = |option: &str| options.value_source(option) == Some(ValueSource::CommandLine);
+        let file = match options.get_one::<PathBuf>(CONFIG) {
             Some(path) => Config::read(path)?,
             None => Config::default(),
         };
-        fn set<T: Clone>(target: &mut T, option: &Option<T>) {
-            if let Some(value) = option {
-                target.clone_from(value);
+        let mut config = file.clone();
+        config.update_from_arg_matches(options).map_err(|error| Error::usage(error.to_string()))?;
+        // A flag that is not given reads as false.
+        config.binarise |= file.binarise;
+        config.deterministic |= file.deterministic;
+        if given("engine") {
+            check_adapter(config.engine, options.get_one::<String>("adapter").map(String::as_str))?;
+            if config.engine == Choice::Cpu {
+                config.adapter = None;
             }
         }
-        set(&mut config.data, &self.data);
-        set(&mut config.objective, &self.objective);
-        set(&mut config.likelihood, &self.likelihood);
-        set(&mut config.sigma, &self.sigma);
-        set(&mut config.kl, &self.kl);
-        fn set_some<T: Clone>(target: &mut Option<T>, option: &Option<T>) {
-            if option.is_some() {
-                target.clone_from(option);
-            }
+        if given("epochs") {
+            config.steps = None;
         }
-        set_some(&mut config.beta, &self.beta);
-        set_some(&mut config.lambda, &self.lambda);
-        set_some(&mut config.alpha, &self.alpha);
-        set_some(&mut config.capacity, &self.capacity);
-        set_some(&mut config.gamma, &self.gamma);
-        set_some(&mut config.mmd, &self.mmd);
-        set_some(&mut config.mmd_bandwidth, &self.mmd_bandwidth);
-        set_some(&mut config.tc, &self.tc);
-        config.deterministic |= self.deterministic;
-        config.binarise |= self.binarise;
-        set(&mut config.latent, &self.latent);
-        set(&mut config.hidden, &self.hidden);
-        set(&mut config.batch, &self.batch);
-        set(&mut config.learning_rate, &self.learning_rate);
-        set(&mut config.seed, &self.seed);
-        set(&mut config.log_every, &self.log_every);
-        set_some(&mut config.steps_per_submit, &self.steps_per_submit);
-        set(&mut config.engine, &self.engine);
-        if self.engine == Some(Choice::Cpu) {
-            config.adapter = None;
-        }
-        set_some(&mut config.adapter, &self.adapter);
-        set_length(&mut config, self.epochs, self.steps);
-        let config = config.complete();
         config.check()?;
-        Ok(config)
-    }
-}
-
-/// Opens a device for work that takes the fastest variant of each kernel; `tune`: all are measured again.
-pub(super) fn open(engine: Choice, adapter: Option<&str>, tune: bool) -> Result<Device> {
-    let device = Device::open(engine, adapter)?;
-    if tune && device.info().engine == "cpu" {
-        return Err(Error::usage(
-            "--tune measures tile sizes on a GPU, but the CPU was chosen; try --engine gpu",
-        ));
-    }
-    device.tune(tune, |line| note(line));
-    Ok(device)
-}
-
-/// Refuses a GPU's name for the CPU.
-pub(super) fn check_adapter(engine: Choice, adapter: Option<&str>) -> Result<()> {
-    match adapter {
-        Some(name) if engine == Choice::Cpu => Err(Error::usage(format!(
-            "--adapter {name} asks for a GPU but --engine cpu for none; leave out one of them"
-        ))),
-        _ => Ok(()),
+        Ok(config.complete())
     }
 }
 
@@ -275,10 +166,10 @@ impl Train {
             Run::check_free(out, self.force)?;
         }
         let dataset = config.dataset()?;
-        crate::train::session::model_config(&config, &dataset)?;
+        model_config(&config, &dataset)?;
         config.check_length(dataset.train.len())?;
         let device = open(config.engine, config.adapter.as_deref(), self.tune)?;
-        let state = initial_checkpoint(&config, &dataset);
+        let state = initial_state(&config, &dataset);
         let mut run = Run::create(self.out.as_deref(), self.force, &config, &state)?;
         train(&mut run, &device, &dataset, self.json)
     }
@@ -314,7 +205,7 @@ fn suggest_capacity(config: &Config, as_json: bool) -> Result<()> {
 impl Resume {
     pub(super) fn run(&self) -> Result<()> {
         let mut run = Run::open(&self.run)?;
-        let (_, optimizer) = run.last_checkpoint()?;
+        let step = run.state()?.progress.step;
         let mut config = run.config.clone();
         set_length(&mut config, self.epochs, self.steps);
         if let Some(engine) = self.engine {
@@ -325,7 +216,7 @@ impl Resume {
         let device = open(config.engine, config.adapter.as_deref(), false)?;
         config.check_length(dataset.train.len())?;
         run.reconfigure(config)?;
-        run.rewind(optimizer.progress.step)?;
+        run.rewind(step)?;
         train(&mut run, &device, &dataset, self.json)
     }
 }
@@ -337,7 +228,7 @@ fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Re
     let images = dataset.train.len();
     let (per_epoch, total) = (config.steps_per_epoch(images), config.total_steps(images));
     advise(&config);
-    let mut bar = Bar::new(total, per_epoch, &config);
+    let mut bar = TrainingBar::new(total, per_epoch, &config);
     let (mut session, summary) = crate::train::train(run, device, dataset, &mut bar, stop_flag())?;
     bar.finish();
     if summary.interrupted {
@@ -390,11 +281,6 @@ fn stop_flag() -> &'static AtomicBool {
     &STOP
 }
 
-/// One line on where the work is done and why.
-pub(super) fn engine_line(info: &Info) -> String {
-    format!("engine: {} ({}), {}", info.engine, info.adapter, info.reason)
-}
-
 /// The result for people.
 pub(super) fn print_summary(summary: &Summary) {
     if let Some(speed) = summary.images_per_second {
@@ -425,7 +311,7 @@ pub(super) fn print_summary(summary: &Summary) {
         parts.dimension_wise_kl,
     ));
     result(format_args!("           {}", judgement(test)));
-    let weighted = matches!(summary.objective, Objective::MmdVae | Objective::InfoVae);
+    let weighted = matches!(summary.objective, ObjectiveName::MmdVae | ObjectiveName::InfoVae);
     if weighted && test.mmd.is_some_and(|mmd| mmd > FAR) {
         result(format_args!(
             "           the codes are far from the prior (MMD^2 above {FAR}): images invented from it will be poor; \
@@ -464,7 +350,7 @@ const SATURATED: f64 = 0.05;
 const FAR: f64 = 0.005;
 
 /// A progress bar, or a line per epoch where nobody watches.
-struct Bar {
+struct TrainingBar {
     bar: ProgressBar,
     lines: bool,
     config: Config,
@@ -474,7 +360,7 @@ struct Bar {
     start: Option<(Instant, u64)>,
 }
 
-impl Bar {
+impl TrainingBar {
     fn new(total: u64, per_epoch: u64, config: &Config) -> Self {
         let lines = !std::io::stderr().is_terminal();
         let target = if lines { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
@@ -489,7 +375,7 @@ impl Bar {
     }
 }
 
-impl Observer for Bar {
+impl Observer for TrainingBar {
     fn steps(&mut self, done: u64, recent: &Metrics, terms: &Terms) {
         // The first report of a resumed run is no progress.
         if self.bar.position() == 0 && done > self.per_epoch {
@@ -500,8 +386,8 @@ impl Observer for Bar {
         let images = (done - first) * self.config.batch as u64;
         let speed = grouped(images as f64 / since.elapsed().as_secs_f64().max(1e-3));
         let mut message = format!("squared error {:.2}  KL {:.2}", recent.sse, recent.kl);
-        if self.config.objective == Objective::Capacity {
-            let capacity = self.config.weights(done.saturating_sub(1), self.total).capacity;
+        if let Objective::Capacity { capacity, .. } = self.config.objective() {
+            let capacity = capacity.at(done.saturating_sub(1), self.total);
             message += &format!("  |KL - C| {:.2}", (recent.kl - capacity).abs());
         }
         if let Some(mmd) = terms.mmd {

@@ -6,7 +6,7 @@ use super::sample::{KernelOptions, SAMPLES, same_columns, sample};
 use crate::data::table::Table;
 use crate::engine::Device;
 use crate::error::{Error, Result};
-use crate::picture::{Curve, Plane, Row, Sheet};
+use crate::picture::{Curve, ImageShape, Plane, Sheet, SheetRow};
 use crate::statistic::test::NamedKernel;
 use crate::statistic::{KernelFunction, Sample, witness};
 use clap::Args;
@@ -163,8 +163,8 @@ fn draw(
         (Some([height, width]), _) => {
             let rows = image_rows([x, y], values);
             let caption = "left to right: the most extreme values of the witness function first".into();
-            let sheet =
-                Sheet { title, rows, height, width, channels: 1, group: 2, caption, ..Sheet::default() };
+            let shape = ImageShape { height, width, channels: 1 };
+            let sheet = Sheet { title, rows, shape, group: 2, caption, ..Sheet::default() };
             sheet.save(path)?;
         }
         (None, 1) => draw_curve(&title, [x, y], at, path)?,
@@ -222,13 +222,13 @@ fn draw_plane(
 }
 
 /// Of each sample, the images where there is most of X, and those where there is most of Y.
-fn image_rows([x, y]: [&Table; 2], [at_x, at_y]: [&[f64]; 2]) -> Vec<Row> {
+fn image_rows([x, y]: [&Table; 2], [at_x, at_y]: [&[f64]; 2]) -> Vec<SheetRow> {
     let row = |table: &Table, values: &[f64], sign: f64, label: &str| {
         let mut order: Vec<usize> = (0..values.len()).collect();
         order.sort_by(|&a, &b| (sign * values[b]).total_cmp(&(sign * values[a])));
         order.truncate(IMAGES);
         let image = |i: usize| table.row(i).iter().map(|&v| v as f32).collect();
-        Row { label: label.into(), images: order.into_iter().map(image).collect() }
+        SheetRow { label: label.into(), images: order.into_iter().map(image).collect() }
     };
     vec![
         row(x, at_x, 1.0, "more of X: X"),

@@ -59,7 +59,7 @@ pub fn image(seed: u64, index: u32) -> ([u8; PIXELS], u8) {
 
     let hand = Hand::random(random);
     let mut wobble = [0.0; 3];
-    let mut last: Option<(Point, Node)> = None;
+    let mut last: Option<(ControlPoint, Node)> = None;
     let mut pieces: Vec<[Node; 2]> = Vec::new();
     for stroke in glyph {
         let nodes: Vec<Node> = stroke
@@ -83,7 +83,7 @@ pub fn image(seed: u64, index: u32) -> ([u8; PIXELS], u8) {
 }
 
 /// x to the right, y down.
-type Point = [f32; 2];
+type ControlPoint = [f32; 2];
 
 /// Where the pen is and how hard it is pressed, as a multiple of [`Hand::radius`]; after [`fit`] all three
 /// are in pixels.
@@ -157,7 +157,7 @@ impl Hand {
     }
 
     /// Where this writer puts a control point; `wobble` is N(0, 1) in x, y and pressure.
-    fn place(&self, [x, y]: Point, wobble: [f32; 3]) -> Node {
+    fn place(&self, [x, y]: ControlPoint, wobble: [f32; 3]) -> Node {
         let x = x - GLYPH_CENTRE[0] + WOBBLE * wobble[0];
         let y = y - GLYPH_CENTRE[1] + WOBBLE * wobble[1];
         let radius = (1.0 + PRESSURE_WOBBLE * wobble[2]).max(LIGHTEST_PRESSURE);
@@ -263,10 +263,10 @@ fn ink(pieces: &[[Node; 2]], edge: f32) -> [u8; PIXELS] {
 }
 
 /// Strokes, each through its control points; one that starts where the last ended makes a corner.
-type Glyph = &'static [&'static [Point]];
+type Glyph = &'static [&'static [ControlPoint]];
 
 /// Where the glyphs are bent, slanted and turned about.
-const GLYPH_CENTRE: Point = [0.3, 0.5];
+const GLYPH_CENTRE: ControlPoint = [0.3, 0.5];
 
 /// Each digit's ways to be written, equally likely, in a box 1 high and about 0.6 wide.
 #[rustfmt::skip]

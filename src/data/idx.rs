@@ -8,7 +8,7 @@
 //! offset 8   images only: rows, then at offset 12 columns
 //! ```
 
-use super::{Dataset, Images, SOURCES};
+use super::{Dataset, Images};
 use crate::error::{Error, Result};
 use flate2::read::MultiGzDecoder;
 use std::fs;
@@ -27,18 +27,6 @@ const UNSIGNED_BYTES: u32 = 0x0800;
 /// The spelling `train-images.idx3-ubyte` will do too, and a plain file goes before a gzipped one. Images may
 /// have any size, the same for training and test. The classes are the numbers from 0 to the largest label.
 pub fn directory(path: &Path) -> Result<Dataset> {
-    let found = fs::metadata(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => {
-            Error::data(path, format!("there is no such directory; give {SOURCES}"))
-        }
-        _ => Error::io(path, "read")(source),
-    })?;
-    if !found.is_dir() {
-        let problem = "this is a file, but a directory is expected; give the directory that holds it, or a \
-                       .npz or .npy file";
-        return Err(Error::data(path, problem));
-    }
-
     let (train, _) = images(path, "train")?;
     let (test, test_path) = images(path, "t10k")?;
     if (train.height, train.width) != (test.height, test.width) {
@@ -197,6 +185,7 @@ fn kind(bytes: &[u8]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::format::{self, DATASETS};
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write;
     use tempfile::TempDir;
@@ -215,6 +204,10 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
+    }
+
+    fn load(path: &Path) -> Result<Dataset> {
+        format::load(path.to_str().unwrap(), 0)
     }
 
     /// A good directory: three training images and one test image of 2 x 3 pixels.
@@ -298,8 +291,8 @@ mod tests {
     fn a_missing_directory_is_refused() {
         let directory = good();
         let path = directory.path().join("absent");
-        let message = format!("{}: there is no such directory; give {SOURCES}", path.display());
-        assert_eq!(super::directory(&path).unwrap_err().to_string(), message);
+        let message = format!("{}: there is no such directory; give {DATASETS}", path.display());
+        assert_eq!(load(&path).unwrap_err().to_string(), message);
     }
 
     #[test]
@@ -311,7 +304,7 @@ mod tests {
              .npy file",
             file.display()
         );
-        assert_eq!(super::directory(&file).unwrap_err().to_string(), message);
+        assert_eq!(load(&file).unwrap_err().to_string(), message);
     }
 
     #[test]

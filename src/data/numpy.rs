@@ -10,16 +10,15 @@
 //! An archive of a single array may call it anything. Where the file does not say which images are for tests,
 //! a tenth of them is chosen by the seed. All images become bytes.
 
+use super::npy::{Archive, Array};
 use super::sprites::{FACTORS, SHAPES};
-use super::table::npy::{self, Archive};
-use super::{Dataset, Factors, Images, Pixels};
+use super::{Dataset, Factors, Images, Pixels, table};
 use crate::error::{Error, Result};
 use crate::random::{key, shuffled};
 use ndarray::ArrayView;
-use ndarray_npy::npy::header::Header;
 use ndarray_npy::{NpzWriter, ReadableElement, WriteNpzError};
 use std::fs::File;
-use std::io::{BufWriter, Read, Take};
+use std::io::{BufWriter, Read};
 use std::path::Path;
 use zip::CompressionMethod;
 use zip::write::SimpleFileOptions;
@@ -39,15 +38,6 @@ const TEST_EPOCH: u32 = u32::MAX;
 /// Bytes read at a time, so that a large file takes no more memory than its images.
 const CHUNK: usize = 1 << 20;
 
-/// Whether a path has the name of a file of NumPy's.
-pub fn is_numpy(path: &Path) -> bool {
-    extension(path, "npy") || extension(path, "npz")
-}
-
-fn extension(path: &Path, name: &str) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(name))
-}
-
 /// Something of each image, those to learn from and those for tests.
 type Parts = [Vec<u8>; 2];
 
@@ -63,28 +53,21 @@ struct Contents {
     factors: Option<(usize, Parts)>,
 }
 
-/// Loads a data set; `seed` chooses the images for tests where the file does not.
-pub fn file(path: &Path, seed: u64) -> Result<Dataset> {
-    let split = Split { seed };
-    let contents = if extension(path, "npy") {
-        let file = File::open(path).map_err(Error::io(path, "read"))?;
-        let length = file.metadata().map_err(Error::io(path, "read"))?.len();
-        let mut pixels = Parts::default();
-        let (count, size) = images(path, file.take(length), |i, n| split.part(i, n), &mut pixels)?;
-        Contents { size, pixels, counts: split.counts(count), labels: None, factors: None }
-    } else {
-        archive(path, split)?
-    };
-    dataset(path, contents)
+/// Loads the data set of a `.npy` file; `seed` chooses the images for tests.
+pub fn array(path: &Path, seed: u64) -> Result<Dataset> {
+    let choice = TestChoice { seed };
+    let mut pixels = Parts::default();
+    let (count, size) = images(Array::open(path)?, |i, n| choice.part(i, n), &mut pixels)?;
+    dataset(path, Contents { size, pixels, counts: choice.counts(count), labels: None, factors: None })
 }
 
 /// Which images are for tests.
 #[derive(Clone, Copy)]
-struct Split {
+struct TestChoice {
     seed: u64,
 }
 
-impl Split {
+impl TestChoice {
     /// 1 when image `i` of `n` is for tests, otherwise 0.
     fn part(self, i: usize, n: usize) -> usize {
         let place = shuffled(i as u32, n as u32, key(self.seed), TEST_EPOCH);
@@ -105,34 +88,20 @@ impl Split {
     }
 }
 
-fn archive(path: &Path, split: Split) -> Result<Contents> {
-    let mut archive = npy::open(path)?;
-    let keys = npy::keys(&archive);
-    let has = |key: &str| keys.iter().any(|known| known == key);
+/// Loads the data set of a `.npz` file; `seed` chooses the images for tests where the file does not.
+pub fn archive(path: &Path, seed: u64) -> Result<Dataset> {
+    let choice = TestChoice { seed };
+    let mut archive = Archive::open(path)?;
     let mut pixels = Parts::default();
-    if KERAS.iter().flatten().all(|key| has(key)) {
-        let mut labels = Parts::default();
-        let mut sizes = [([0; 3], 0); 2];
-        for (part, [images_key, labels_key]) in KERAS.into_iter().enumerate() {
-            let (place, reader) = npy::entry(path, &mut archive, images_key)?;
-            let (count, size) = images(&place, reader, |_, _| part, &mut pixels)?;
-            sizes[part] = (size, count);
-            labels[part] = small(path, &mut archive, labels_key, count)?.1;
-        }
-        let [(size, train), (other, test)] = sizes;
-        if size != other {
-            let [size, other] = [size, other].map(described);
-            let problem = format!("the test images have {other}, but the training images {size}");
-            return Err(Error::data(path, format!("{problem}; both must have the same size")));
-        }
-        return Ok(Contents { size, pixels, counts: [train, test], labels: Some(labels), factors: None });
+    if KERAS.iter().flatten().all(|key| archive.has(key)) {
+        return dataset(path, keras(path, &mut archive)?);
     }
 
-    let key = match (IMAGES.into_iter().find(|key| has(key)), &keys[..]) {
-        (Some(key), _) => key,
-        (None, [only]) => only,
+    let key = match (IMAGES.into_iter().find(|key| archive.has(key)), &archive.keys[..]) {
+        (Some(key), _) => key.to_owned(),
+        (None, [only]) => only.clone(),
         _ => {
-            let found = if keys.is_empty() { "none at all".into() } else { npy::listed(&keys) };
+            let found = if archive.keys.is_empty() { "none at all".into() } else { archive.listed() };
             let problem = format!(
                 "there is no array `{}` of images in this archive, but {found}; write one with \
                  `numpy.savez(FILE, {0}=...)`",
@@ -141,24 +110,42 @@ fn archive(path: &Path, split: Split) -> Result<Contents> {
             return Err(Error::data(path, problem));
         }
     };
-    let (place, reader) = npy::entry(path, &mut archive, key)?;
-    let (count, size) = images(&place, reader, |i, n| split.part(i, n), &mut pixels)?;
+    let (count, size) = images(archive.array(&key)?, |i, n| choice.part(i, n), &mut pixels)?;
     let mut rows = |key: &str| -> Result<Option<(usize, Parts)>> {
-        if !has(key) {
+        if !archive.has(key) {
             return Ok(None);
         }
-        let (columns, values) = small(path, &mut archive, key, count)?;
-        Ok(Some((columns, split.rows(&values, count))))
+        let (columns, values) = small(&mut archive, key, count)?;
+        Ok(Some((columns, choice.rows(&values, count))))
     };
     let factors = rows(CLASSES)?;
     let labels = rows(LABELS)?.map(|(_, labels)| labels);
-    Ok(Contents { size, pixels, counts: split.counts(count), labels, factors })
+    dataset(path, Contents { size, pixels, counts: choice.counts(count), labels, factors })
+}
+
+/// Both parts of an archive as Keras packs it.
+fn keras(path: &Path, archive: &mut Archive<'_>) -> Result<Contents> {
+    let (mut pixels, mut labels) = (Parts::default(), Parts::default());
+    let mut sizes = [([0; 3], 0); 2];
+    for (part, [images_key, labels_key]) in KERAS.into_iter().enumerate() {
+        let (count, size) = images(archive.array(images_key)?, |_, _| part, &mut pixels)?;
+        sizes[part] = (size, count);
+        labels[part] = small(archive, labels_key, count)?.1;
+    }
+    let [(size, train), (other, test)] = sizes;
+    if size != other {
+        let [size, other] = [size, other].map(described);
+        let problem = format!("the test images have {other}, but the training images {size}");
+        return Err(Error::data(path, format!("{problem}; both must have the same size")));
+    }
+    Ok(Contents { size, pixels, counts: [train, test], labels: Some(labels), factors: None })
 }
 
 /// A row of small whole numbers for each of `count` images: how many numbers, and the numbers.
-fn small(path: &Path, archive: &mut Archive, key: &str, count: usize) -> Result<(usize, Vec<u8>)> {
-    let (place, reader) = npy::entry(path, archive, key)?;
-    let table = npy::array(&place, reader)?;
+fn small(archive: &mut Archive<'_>, key: &str, count: usize) -> Result<(usize, Vec<u8>)> {
+    let array = archive.array(key)?;
+    let place = array.place.clone();
+    let table = table::npy::table(array)?;
     if table.rows != count || (key != CLASSES && table.columns != 1) {
         let problem = format!(
             "there are {} rows of {} numbers here, but {count} images; expected one row for each image{}",
@@ -185,21 +172,19 @@ fn small(path: &Path, archive: &mut Archive, key: &str, count: usize) -> Result<
 /// Reads the array of images into `parts`, `part(i, n)` saying where image `i` of `n` goes: how many there
 /// are, and their size.
 fn images(
-    place: &Path,
-    mut reader: Take<impl Read>,
+    array: Array<impl Read>,
     part: impl Fn(usize, usize) -> usize,
     parts: &mut Parts,
 ) -> Result<(usize, [usize; 3])> {
-    let header = npy::header(place, &mut reader)?;
-    let (count, size) = match header.shape[..] {
+    let (count, size) = match *array.shape() {
         [n, h, w] => (n, [h, w, 1]),
         [n, h, w, channels @ (1 | 3)] => (n, [h, w, channels]),
         _ => {
             let problem = format!(
                 "the array has shape {}, expected images (N, H, W) or, in colour, (N, H, W, 3)",
-                npy::shape(&header)
+                array.shape_text()
             );
-            return Err(Error::data(place, problem));
+            return Err(array.error(problem));
         }
     };
     // Fewer than two cannot be split, and more than 2^32 not be counted by the shuffled order.
@@ -207,28 +192,25 @@ fn images(
         let problem = format!(
             "the array has shape {}, which is nothing to learn from; expected at least two images of at \
              least one pixel",
-            npy::shape(&header)
+            array.shape_text()
         );
-        return Err(Error::data(place, problem));
+        return Err(array.error(problem));
     }
-    if header.layout.is_fortran() {
-        let problem = "the array is in Fortran order; save `numpy.ascontiguousarray(a)` instead";
-        return Err(Error::data(place, problem));
+    if array.is_fortran() {
+        return Err(array.error("the array is in Fortran order; save `numpy.ascontiguousarray(a)` instead"));
     }
     let before = parts.each_ref().map(Vec::len);
-    let descriptor = header.type_descriptor.as_string().map_or("", String::as_str);
-    let array = Array { place, header: &header, count, dimension: size.iter().product() };
-    match descriptor.trim_start_matches(['<', '>', '|']) {
-        "u1" => array.read(reader, |byte: u8| Some(byte), part, parts).map(|()| stretch(parts, before)),
-        "b1" => array.read(reader, |bit: bool| Some(u8::MAX * u8::from(bit)), part, parts),
-        "f4" => array.read(reader, |x: f32| (0.0..=1.0).contains(&x).then(|| byte(x)), part, parts),
+    match array.element() {
+        "u1" => pixels(array, |byte: u8| Some(byte), part, parts).map(|()| stretch(parts, before)),
+        "b1" => pixels(array, |bit: bool| Some(u8::MAX * u8::from(bit)), part, parts),
+        "f4" => pixels(array, |x: f32| (0.0..=1.0).contains(&x).then(|| byte(x)), part, parts),
         _ => {
             let problem = format!(
                 "the images have type {}, expected bytes, booleans or floats of 32 bits; convert the array \
                  with `a.astype('uint8')`",
-                header.type_descriptor
+                array.element_text()
             );
-            Err(Error::data(place, problem))
+            Err(array.error(problem))
         }
     }?;
     Ok((count, size))
@@ -248,61 +230,42 @@ fn byte(x: f32) -> u8 {
     (x * f32::from(u8::MAX)).round() as u8
 }
 
-/// An array of images whose values have not been read.
-struct Array<'a> {
-    place: &'a Path,
-    header: &'a Header,
-    count: usize,
-    dimension: usize,
-}
-
-impl Array<'_> {
-    fn read<A: ReadableElement + Copy + std::fmt::Debug>(
-        &self,
-        mut reader: Take<impl Read>,
-        byte: impl Fn(A) -> Option<u8>,
-        part: impl Fn(usize, usize) -> usize,
-        parts: &mut Parts,
-    ) -> Result<()> {
-        let &Self { place, header, count, dimension } = self;
-        npy::check_len::<A>(place, header, &reader)?;
-        let damaged = |source: &dyn std::fmt::Display| {
-            let problem = format!("the values cannot be read ({source}); the file is damaged, copy it again");
-            Error::data(place, problem)
-        };
-        let mut counts = [0; 2];
-        (0..count).for_each(|i| counts[part(i, count)] += 1);
-        for (pixels, count) in parts.iter_mut().zip(counts) {
-            pixels.try_reserve_exact(count * dimension).map_err(|_| {
-                let problem = format!("{} images take more memory than there is; use fewer", self.count);
-                Error::data(place, problem)
-            })?;
-        }
-        let at_a_time = (CHUNK / dimension).max(1);
-        let mut image = Vec::with_capacity(dimension);
-        for first in (0..count).step_by(at_a_time) {
-            let len = at_a_time.min(count - first) * dimension;
-            let chunk = reader.by_ref().take((len * size_of::<A>()) as u64);
-            let values =
-                A::read_to_end_exact_vec(chunk, &header.type_descriptor, len).map_err(|e| damaged(&e))?;
-            for (i, values) in (first..).zip(values.chunks_exact(dimension)) {
-                image.clear();
-                for &value in values {
-                    image.push(byte(value).ok_or_else(|| {
-                        let problem = format!(
-                            "the value {value:?} in image {i} (counted from 0) is outside of 0..1; scale the \
-                             images to 0..1, or save them as bytes"
-                        );
-                        Error::data(place, problem)
-                    })?);
-                }
-                parts[part(i, count)].extend(&image);
+/// Reads the values of an array of images, `byte` of each, into `parts`.
+fn pixels<A: ReadableElement + Copy + std::fmt::Debug>(
+    array: Array<impl Read>,
+    byte: impl Fn(A) -> Option<u8>,
+    part: impl Fn(usize, usize) -> usize,
+    parts: &mut Parts,
+) -> Result<()> {
+    let (count, place) = (array.shape()[0], array.place.clone());
+    let dimension: usize = array.shape()[1..].iter().product();
+    let mut bytes = Vec::with_capacity(dimension);
+    array.chunks((CHUNK / dimension).max(1) * dimension, |first, values: Vec<A>| {
+        if first == 0 {
+            let mut counts = [0; 2];
+            (0..count).for_each(|i| counts[part(i, count)] += 1);
+            for (pixels, images) in parts.iter_mut().zip(counts) {
+                pixels.try_reserve_exact(images * dimension).map_err(|_| {
+                    let problem = format!("{count} images take more memory than there is; use fewer");
+                    Error::data(&place, problem)
+                })?;
             }
         }
-        // At the end of an archive's entry, its checksum is compared.
-        std::io::copy(&mut reader.into_inner(), &mut std::io::sink()).map_err(|e| damaged(&e))?;
+        for (i, values) in (first / dimension..).zip(values.chunks_exact(dimension)) {
+            bytes.clear();
+            for &value in values {
+                bytes.push(byte(value).ok_or_else(|| {
+                    let problem = format!(
+                        "the value {value:?} in image {i} (counted from 0) is outside of 0..1; scale the \
+                         images to 0..1, or save them as bytes"
+                    );
+                    Error::data(&place, problem)
+                })?);
+            }
+            parts[part(i, count)].extend(&bytes);
+        }
         Ok(())
-    }
+    })
 }
 
 fn described([height, width, channels]: [usize; 3]) -> String {
@@ -403,7 +366,7 @@ mod tests {
 
         fn load(self) -> Result<Dataset> {
             self.1.finish().unwrap();
-            file(&self.0.path().join("x.npz"), 5)
+            super::archive(&self.0.path().join("x.npz"), 5)
         }
 
         /// Expects an error about the archive, or with a key about an array of it.
@@ -477,7 +440,7 @@ mod tests {
     fn the_seed_chooses_the_tests() {
         let directory = tempfile::tempdir().unwrap();
         let path = npy(&directory, &Array3::from_shape_fn([200, 1, 2], |(i, _, c)| (i + c) as u8));
-        let [a, b, c] = [1, 1, 2].map(|seed| file(&path, seed).unwrap());
+        let [a, b, c] = [1, 1, 2].map(|seed| array(&path, seed).unwrap());
         assert_eq!((a.train.len(), a.test.len()), (180, 20));
         assert!(a == b && a != c);
         let mut images = all(&a);
@@ -496,7 +459,7 @@ mod tests {
         fn pixels<A: WritableElement>(values: [A; 4]) -> Vec<u8> {
             let directory = tempfile::tempdir().unwrap();
             let path = npy(&directory, &Array3::from_shape_vec([2, 1, 2], values.into()).unwrap());
-            let mut images = all(&file(&path, 0).unwrap());
+            let mut images = all(&array(&path, 0).unwrap());
             images.sort();
             images.into_iter().flat_map(|(image, _)| image).collect()
         }
@@ -558,7 +521,7 @@ mod tests {
                 factors.values.truncate(30 * sprites::FACTORS.len());
             }
             write(&path, &images).unwrap();
-            let read = file(&path, 0).unwrap();
+            let read = super::archive(&path, 0).unwrap();
             assert_eq!(read.train.channels, images.channels);
             let mut want: Vec<_> =
                 (0..30).map(|i| (images.image(i).into_owned(), images.labels[i])).collect();
@@ -629,7 +592,7 @@ mod tests {
         let path = npy(&directory, &Array3::<u8>::zeros([2, 3, 4]));
         let good = std::fs::read(&path).unwrap();
         std::fs::write(&path, &good[..good.len() - 1]).unwrap();
-        let message = file(&path, 0).unwrap_err().to_string();
+        let message = array(&path, 0).unwrap_err().to_string();
         assert!(
             message.ends_with("so 24 bytes, but 23 follow it; the file is damaged, copy it again"),
             "{message}"
@@ -644,7 +607,7 @@ mod tests {
         let value = bytes.windows(24).position(|window| window == [0x77; 24]).unwrap();
         bytes[value] ^= 1;
         std::fs::write(&path, bytes).unwrap();
-        let message = file(&path, 0).unwrap_err().to_string();
+        let message = super::archive(&path, 0).unwrap_err().to_string();
         assert!(message.contains("x.npz:imgs: the values cannot be read ("), "{message}");
     }
 }

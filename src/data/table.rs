@@ -1,6 +1,6 @@
 //! Samples for the tests: tables of numbers from the files people have.
 
-mod csv;
+pub(super) mod csv;
 pub(super) mod npy;
 
 use super::idx;
@@ -33,100 +33,8 @@ impl Table {
     }
 }
 
-/// What can be read, for messages.
-const SOURCES: &str = "a .npy, .npz or .csv file, an IDX file (with `idx` or `-ubyte` in its name), a \
-                       directory with the files of MNIST, or a folder of PNG images";
-
-/// Reads the sample that a source names:
-///
-/// | source | rows |
-/// |---|---|
-/// | `x.npy` | an array `(n)`, `(n, d)`, or `(n, h, w)` or `(n, h, w, 3)` of images, see below |
-/// | `x.npz`, `x.npz:key` | the only array of an archive, or the one of this name |
-/// | `x.csv` | lines of numbers separated by commas; a first line with any name in it is the header |
-/// | an IDX file | its images, scaled to 0..1; `idx` in its name or `-ubyte` at the end, `.gz` or not |
-/// | `DIR`, `DIR:train`, `DIR:test` | the training or test images of MNIST's files, scaled to 0..1 |
-/// | `DIR` | PNG images of one size, sorted by name: 8-bit luma / 255, without transparency |
-///
-/// Arrays may hold booleans, integers (rounded to f64 above 2^53) or floats of 32 or 64 bits, in C or Fortran
-/// order. Images of unsigned bytes are scaled to 0..1; all other values stay as they are.
-///
-/// A suffix after the last `:` counts only if the whole source is no existing path.
-///
-/// # Errors
-///
-/// If nothing is there, the format is not one of these, the file is damaged, there is no value at all, or one
-/// is not a finite number: the message says in which row and column.
-pub fn read(source: &str) -> Result<Table> {
-    let (path, part) = split(source)?;
-    let table = if path.is_dir() { directory(path, part) } else { file(path, part) }?;
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    Ok(Table { name: part.map_or(name.to_string(), |part| format!("{name}:{part}")), ..table })
-}
-
-/// Reads the labels that a source names, one a row: those of MNIST's files for a directory, an IDX file of labels, the
-/// lines of a `.csv` file, which may be words, or the rows of any other table. Words become numbers in the order in
-/// which they first appear.
-///
-/// # Errors
-///
-/// As for [`read`].
-pub fn labels(source: &str) -> Result<Table> {
-    let (path, part) = split(source)?;
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().to_lowercase();
-    let of_file = |path: &Path| {
-        let ([rows], labels) = idx::read(path)?;
-        let values = labels.into_iter().map(f64::from).collect();
-        Ok::<_, Error>(Table { rows, columns: 1, values, ..Table::default() })
-    };
-    let table = match part {
-        None | Some("train") if path.is_dir() => of_file(&idx::find(path, "train-labels", 1)?)?,
-        Some("test") if path.is_dir() => of_file(&idx::find(path, "t10k-labels", 1)?)?,
-        None if name.ends_with(".csv") => csv::labels(path)?,
-        None if name.contains("idx1") => of_file(path)?,
-        _ => return read(source),
-    };
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    Ok(Table { name: part.map_or(name.to_string(), |part| format!("{name}:{part}")), ..table })
-}
-
-/// The existing path in a source, and the part of it asked for after a `:`.
-fn split(source: &str) -> Result<(&Path, Option<&str>)> {
-    // A path that cannot be looked at counts as existing: reading it will say why.
-    let exists = |path: &str| Path::new(path).try_exists().unwrap_or(true);
-    if exists(source) {
-        return Ok((Path::new(source), None));
-    }
-    match source.rsplit_once(':') {
-        Some((path, part)) if exists(path) => Ok((Path::new(path), Some(part))),
-        _ => {
-            let problem = format!("there is no such file or directory; give {SOURCES}");
-            Err(Error::data(source, problem))
-        }
-    }
-}
-
-fn file(path: &Path, part: Option<&str>) -> Result<Table> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    if let Some(part) = part
-        && extension != "npz"
-    {
-        let problem = format!(
-            "the part `:{part}` was asked for, but only .npz files and directories have parts; leave it away"
-        );
-        return Err(Error::data(path, problem));
-    }
-    match extension {
-        "npy" => npy::file(path),
-        "npz" => npy::archive(path, part),
-        "csv" => csv::file(path),
-        _ if name.contains("idx") || name.trim_end_matches(".gz").ends_with("-ubyte") => idx_images(path),
-        _ => Err(Error::data(path, format!("the format of this file is unknown; give {SOURCES}"))),
-    }
-}
-
-fn directory(path: &Path, part: Option<&str>) -> Result<Table> {
+/// Reads the images of MNIST's files in a directory, or a folder of PNG images.
+pub(super) fn directory(path: &Path, part: Option<&str>) -> Result<Table> {
     let train = idx::find(path, "train-images", 3);
     match part {
         Some("train") => idx_images(&train?),
@@ -140,8 +48,24 @@ fn directory(path: &Path, part: Option<&str>) -> Result<Table> {
     }
 }
 
+/// Reads the labels of MNIST's files in a directory.
+pub(super) fn directory_labels(path: &Path, part: Option<&str>) -> Result<Table> {
+    match part {
+        None | Some("train") => idx_labels(&idx::find(path, "train-labels", 1)?),
+        Some("test") => idx_labels(&idx::find(path, "t10k-labels", 1)?),
+        _ => directory(path, part),
+    }
+}
+
+/// The labels of an IDX file, one per row.
+pub(super) fn idx_labels(path: &Path) -> Result<Table> {
+    let ([rows], labels) = idx::read(path)?;
+    let values = labels.into_iter().map(f64::from).collect();
+    Ok(Table { rows, columns: 1, values, ..Table::default() })
+}
+
 /// The images of an IDX file, one per row.
-fn idx_images(path: &Path) -> Result<Table> {
+pub(super) fn idx_images(path: &Path) -> Result<Table> {
     let ([rows, height, width], pixels) = idx::read(path)?;
     if pixels.is_empty() {
         let problem = format!(
@@ -218,6 +142,7 @@ fn scaled(byte: u8) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::format::{TABLES, read};
     use flate2::{Compression, write::GzEncoder};
     use image::{GrayImage, RgbImage};
     use std::io::Write;
@@ -377,7 +302,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for name in ["absent.npy", "absent.npz:key", "absent:train"] {
             let path = directory.path().join(name);
-            fails(&path, &path, &format!("there is no such file or directory; give {SOURCES}"));
+            fails(&path, &path, &format!("there is no such file or directory; give {TABLES}"));
         }
     }
 

@@ -135,20 +135,20 @@ impl Gpu {
 
     /// The pipeline of a kernel with its switches, compiled on first use.
     fn pipeline(&self, kernel: &dyn Kernel, variant: &Variant) -> Result<Arc<Pipeline>> {
-        let (spec, overrides) = (kernel.spec(), [kernel.overrides(), variant.overrides.clone()].concat());
-        let key = format!("{} {overrides:?}", spec.name);
+        let (spec, (overrides, source)) = (kernel.spec(), kernel.shader(variant));
+        let key = format!("{} {} {:?}", spec.name, variant.source.is_some(), overrides.0);
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = pipelines.get(&key) {
             return Ok(Arc::clone(pipeline));
         }
-        let pipeline = Arc::new(self.compile(spec, &overrides)?);
+        let pipeline = Arc::new(self.compile(spec, source, &overrides.0)?);
         pipelines.insert(key, Arc::clone(&pipeline));
         Ok(pipeline)
     }
 
-    fn compile(&self, spec: &Spec, overrides: &[(&str, f64)]) -> Result<Pipeline> {
+    fn compile(&self, spec: &Spec, source: &str, overrides: &[(&str, f64)]) -> Result<Pipeline> {
         let label = Some(spec.name);
-        let bindings = bindings(spec)?;
+        let bindings = bindings(spec, source)?;
         let entries: Vec<_> = bindings.iter().map(Binding::layout).collect();
         self.scoped(&format!("kernel `{}`", spec.name), || {
             let layout = self
@@ -161,7 +161,7 @@ impl Gpu {
             });
             let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label,
-                source: wgpu::ShaderSource::Wgsl(spec.source.into()),
+                source: wgpu::ShaderSource::Wgsl(source.into()),
             });
             let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label,
@@ -218,10 +218,10 @@ fn describe(error: &wgpu::Error) -> String {
 }
 
 /// The bindings of a shader, found by the names that the kernel gives its buffers.
-fn bindings(spec: &Spec) -> Result<Vec<Binding>> {
+fn bindings(spec: &Spec, source: &str) -> Result<Vec<Binding>> {
     let wrong = |problem: String| Error::from(Kind::Device(format!("kernel `{}`: {problem}", spec.name)));
-    let module = naga::front::wgsl::parse_str(spec.source)
-        .map_err(|e| wrong(e.emit_to_string_with_path(spec.source, spec.name)))?;
+    let module = naga::front::wgsl::parse_str(source)
+        .map_err(|e| wrong(e.emit_to_string_with_path(source, spec.name)))?;
     let mut found = Vec::new();
     for (_, variable) in module.global_variables.iter() {
         let (Some(binding), Some(name)) = (&variable.binding, &variable.name) else { continue };
@@ -383,7 +383,7 @@ impl Dispatch {
             ))
             .into());
         };
-        let iterations = call.kernel.iterations();
+        let iterations = variant.iterations;
         if iterations > MOST_ITERATIONS {
             return Err(Kind::Device(format!(
                 "kernel `{name}`: a workgroup's loops have {iterations} iterations, and some drivers stop after \

@@ -1,14 +1,14 @@
 //! Pictures of numbers by step: what a run logged, and what its settings asked for.
 
-use super::Log;
+use super::RunLog;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::kernel::reconstruction::Likelihood;
 use crate::picture::{Chart, Latents, LossPoint, Panel, Series, Style};
 use crate::train::ACTIVE;
 use crate::train::config::Config;
-use crate::train::objective::Objective;
-use crate::train::run::Line;
+use crate::train::objective::ObjectiveName;
+use crate::train::run::LogLine;
 use crate::train::schedule::Schedule;
 use crate::train::session::Session;
 use std::path::Path;
@@ -22,7 +22,7 @@ const TOLERANCE: f64 = 1.0;
 /// Points of a schedule's curve.
 const POINTS: u64 = 400;
 
-pub(super) fn losses(path: &Path, session: &Session, dataset: &Dataset, log: Log<'_>) -> Result<()> {
+pub(super) fn losses(path: &Path, session: &Session, dataset: &Dataset, log: RunLog<'_>) -> Result<()> {
     let fixed = session.model().adaptive.is_none();
     let constant = match fixed {
         true => session.likelihood().constant(session.model().config.architecture.dimension),
@@ -48,7 +48,7 @@ pub(super) fn losses(path: &Path, session: &Session, dataset: &Dataset, log: Log
 }
 
 /// The KL of each latent dimension.
-pub(super) fn kl(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
+pub(super) fn kl(path: &Path, _: &Session, dataset: &Dataset, log: RunLog<'_>) -> Result<()> {
     let known = || lines(log, "test").filter(|line| !line.kl_by_dimension.is_empty());
     let dimensions = known().map(|line| line.kl_by_dimension.len()).max().unwrap_or(0);
     Latents {
@@ -62,8 +62,8 @@ pub(super) fn kl(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
 }
 
 /// The parts of the KL.
-pub(super) fn decomposition(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
-    let series = |name: &str, value: fn(&Line) -> Option<f64>| Series {
+pub(super) fn decomposition(path: &Path, _: &Session, dataset: &Dataset, log: RunLog<'_>) -> Result<()> {
+    let series = |name: &str, value: fn(&LogLine) -> Option<f64>| Series {
         name: name.into(),
         points: lines(log, "test").filter_map(|line| Some([line.step as f64, value(line)?])).collect(),
         style: Style::Marked,
@@ -90,31 +90,25 @@ pub(super) fn decomposition(path: &Path, dataset: &Dataset, log: Log<'_>) -> Res
 }
 
 /// The settings that change with the step; with a capacity, how well the KL keeps to it.
-pub(super) fn schedule(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<()> {
+pub(super) fn schedule(path: &Path, _: &Session, dataset: &Dataset, log: RunLog<'_>) -> Result<()> {
     let config = log.config;
     let total = config.total_steps(dataset.train.len());
     let mut panels = Vec::new();
-    if config.objective == Objective::Capacity {
+    if config.objective == ObjectiveName::Capacity {
         panels.extend(gauge(log, total).into_iter().flatten());
     }
-    let settings = [
-        ("beta", config.beta.as_ref()),
-        ("lambda", config.lambda.as_ref()),
-        ("gamma", config.gamma.as_ref()),
-        ("learning rate", Some(&config.learning_rate)),
-    ];
-    let one = |(name, schedule): (&str, Option<&Schedule>)| {
-        let schedule = schedule?;
+    // The capacity has panels of its own.
+    let settings = config.schedules().into_iter().filter(|(name, _)| *name != "capacity");
+    let settings: Vec<_> = settings.filter_map(|(name, schedule)| Some((name, schedule?))).collect();
+    let one = |&(name, schedule): &(&str, &Schedule)| {
         let points = steps(total).map(|step| [step as f64, schedule.at(step, total)]).collect();
         let series = vec![Series { points, ..Series::default() }];
-        Some(Panel { x: STEP.into(), y: name.into(), series, floor: Some(0.0), ..Panel::default() })
+        Panel { x: STEP.into(), y: name.replace('-', " "), series, floor: Some(0.0), ..Panel::default() }
     };
-    let changes = |(_, schedule): &(&str, Option<&Schedule>)| {
-        schedule.is_some_and(|schedule| !matches!(schedule, Schedule::Constant(_)))
-    };
-    panels.extend(settings.into_iter().filter(changes).filter_map(one));
+    let changes = |(_, schedule): &&(&str, &Schedule)| !matches!(schedule, Schedule::Constant(_));
+    panels.extend(settings.iter().filter(changes).map(one));
     if panels.is_empty() {
-        panels.extend(settings.into_iter().filter_map(one));
+        panels.extend(settings.iter().map(one));
     }
     Chart {
         title: format!("Schedules of training on {}", dataset.name),
@@ -126,7 +120,7 @@ pub(super) fn schedule(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<(
 }
 
 /// The mean KL of the batches beside the capacity, and the distance between the two.
-fn gauge(log: Log<'_>, total: u64) -> Option<[Panel; 2]> {
+fn gauge(log: RunLog<'_>, total: u64) -> Option<[Panel; 2]> {
     let capacity = log.config.capacity.as_ref()?;
     // A line is an average over the steps since the one before it: the capacity in their middle belongs to it.
     let ends = std::iter::once(0).chain(lines(log, "train").map(|line| line.step));
@@ -160,11 +154,11 @@ fn steps(total: u64) -> impl Iterator<Item = u64> {
 }
 
 /// The lines of one split.
-fn lines<'a>(log: Log<'a>, split: &'static str) -> impl Iterator<Item = &'a Line> {
+fn lines<'a>(log: RunLog<'a>, split: &'static str) -> impl Iterator<Item = &'a LogLine> {
     log.lines.iter().filter(move |line| line.split == split)
 }
 
 /// Whether anything about the weights is worth a picture.
 pub(super) fn has_schedule(config: &Config) -> bool {
-    config.objective != Objective::Vae || !matches!(config.learning_rate, Schedule::Constant(_))
+    config.objective != ObjectiveName::Vae || !matches!(config.learning_rate, Schedule::Constant(_))
 }

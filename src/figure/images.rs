@@ -1,8 +1,8 @@
 //! Pictures that are sheets of images.
 
-use crate::data::Dataset;
+use crate::data::{Dataset, Images};
 use crate::error::Result;
-use crate::picture::{Latent, Row, Sheet, Traversal};
+use crate::picture::{ImageShape, Sheet, SheetRow, Traversal, TraversedLatent};
 use crate::train::session::{Session, Split};
 use std::path::Path;
 
@@ -32,15 +32,13 @@ pub(super) fn reconstructions(path: &Path, session: &mut Session, dataset: &Data
     let rows = pairs
         .flat_map(|(original, decoded)| {
             [("original", original), ("VAE", decoded)]
-                .map(|(label, images)| Row { label: label.into(), images: images.into() })
+                .map(|(label, images)| SheetRow { label: label.into(), images: images.into() })
         })
         .collect();
     Sheet {
         title: format!("Test images of {} and what the VAE makes of them", dataset.name),
         rows,
-        height: test.height,
-        width: test.width,
-        channels: dataset.test.channels,
+        shape: shape(dataset),
         group: 2,
         caption: format!("{latent} latent dimensions; each image is decoded from the mean of its code"),
         ..Sheet::default()
@@ -50,13 +48,11 @@ pub(super) fn reconstructions(path: &Path, session: &mut Session, dataset: &Data
 
 pub(super) fn samples(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
     let images = session.sample(SAMPLE_SIDE * SAMPLE_SIDE)?;
-    let row = |images: &[Vec<f32>]| Row { label: String::new(), images: images.into() };
+    let row = |images: &[Vec<f32>]| SheetRow { label: String::new(), images: images.into() };
     Sheet {
         title: format!("Images that the VAE invents after training on {}", dataset.name),
         rows: images.chunks(SAMPLE_SIDE).map(row).collect(),
-        height: dataset.test.height,
-        width: dataset.test.width,
-        channels: dataset.test.channels,
+        shape: shape(dataset),
         group: 0,
         caption: "Each is decoded from a draw of z from the prior N(0, I)".into(),
         ..Sheet::default()
@@ -80,14 +76,12 @@ pub(super) fn interpolation(path: &Path, session: &mut Session, dataset: &Datase
         let mut images = vec![original(dataset, from)];
         images.extend(session.decode(&z)?);
         images.push(original(dataset, to));
-        rows.push(Row { label: String::new(), images });
+        rows.push(SheetRow { label: String::new(), images });
     }
     Sheet {
         title: format!("From one test image of {} to another, through the latent space", dataset.name),
         rows,
-        height: test.height,
-        width: test.width,
-        channels: test.channels,
+        shape: shape(dataset),
         apart: [1, 1],
         caption: "The images at the ends, and what is decoded along the straight line between their codes"
             .into(),
@@ -128,7 +122,7 @@ pub(super) fn traversal(path: &Path, session: &mut Session, dataset: &Dataset) -
             })
             .collect();
         let images = session.decode(&z)?;
-        latents.push(Latent { dimension, kl: kl[dimension], seed: original(dataset, 0), images });
+        latents.push(TraversedLatent { dimension, kl: kl[dimension], seed: original(dataset, 0), images });
     }
     let rest = latent - latents.len();
     let left_out = if rest > 0 { format!("; the {rest} of least KL are left out") } else { String::new() };
@@ -138,12 +132,16 @@ pub(super) fn traversal(path: &Path, session: &mut Session, dataset: &Dataset) -
         data: (0..shown).map(|image| original(dataset, image)).collect(),
         reconstructions: session.decode(&codes.means[..shown * latent])?,
         latents,
-        height: test.height,
-        width: test.width,
-        channels: test.channels,
+        shape: shape(dataset),
         caption: format!("Rows are ordered by the mean KL of the dimension in nats, high to low{left_out}"),
     }
     .save(path)
+}
+
+/// The shape of the images.
+pub(super) fn shape(dataset: &Dataset) -> ImageShape {
+    let Images { height, width, channels, .. } = dataset.test;
+    ImageShape { height, width, channels }
 }
 
 /// A test image as numbers in 0..1.

@@ -1,10 +1,10 @@
 //! Pictures of a two-dimensional latent space.
 
-use super::Log;
-use super::images::original;
+use super::RunLog;
+use super::images::{original, shape};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::picture::{self, Animation, Cloud, Encoded, Manifold, Snapshot, Story};
+use crate::picture::{self, Animation, Cloud, EncodedImage, Manifold, Snapshot, Story};
 use crate::random::{Sequence, Stream};
 use crate::train::FOLLOWED;
 use crate::train::run::Code;
@@ -34,9 +34,7 @@ pub(super) fn manifold(path: &Path, session: &mut Session, dataset: &Dataset) ->
         images: session.decode(&z)?,
         columns: values.clone(),
         rows: values,
-        height: dataset.test.height,
-        width: dataset.test.width,
-        channels: dataset.test.channels,
+        shape: shape(dataset),
         caption: "Each image is decoded from its place (z1, z2)".into(),
     }
     .save(path)
@@ -84,7 +82,7 @@ pub(super) fn story(path: &Path, session: &mut Session, dataset: &Dataset) -> Re
         let z: Vec<f32> = samples.iter().chain([&mean]).flatten().map(|&z| z as f32).collect();
         let mut decoded = session.decode(&z)?;
         let decoded_mean = decoded.pop().unwrap_or_default();
-        items.push(Encoded {
+        items.push(EncodedImage {
             label: dataset.classes[usize::from(dataset.test.labels[image])].clone(),
             image: original(dataset, image),
             mean,
@@ -98,16 +96,14 @@ pub(super) fn story(path: &Path, session: &mut Session, dataset: &Dataset) -> Re
         title: format!("The latent space of {}: an image is an ellipse", dataset.name),
         reach: MANIFOLD_REACH,
         items,
-        height: dataset.test.height,
-        width: dataset.test.width,
-        channels: dataset.test.channels,
+        shape: shape(dataset),
         caption: String::new(),
     }
     .save(path)
 }
 
 /// How the codes of the story's images moved during training: one snapshot an epoch, `None` where none were logged.
-pub(super) fn animation(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<Option<()>> {
+pub(super) fn animation(path: &Path, dataset: &Dataset, log: RunLog<'_>) -> Result<Option<()>> {
     let known: Vec<&[Code]> =
         log.lines.iter().map(|line| &line.followed[..]).filter(|codes| !codes.is_empty()).collect();
     let Some(last) = known.last() else { return Ok(None) };
@@ -132,9 +128,7 @@ pub(super) fn animation(path: &Path, dataset: &Dataset, log: Log<'_>) -> Result<
         reach: MANIFOLD_REACH,
         labels: last.iter().map(label).collect(),
         images: last.iter().map(|code| original(dataset, code.image)).collect(),
-        height: dataset.test.height,
-        width: dataset.test.width,
-        channels: dataset.test.channels,
+        shape: shape(dataset),
         snapshots,
     }
     .save(path)

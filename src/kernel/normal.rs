@@ -7,8 +7,8 @@
 //! `z: (R, M)`: the normal number of (seed, step, first + r, j), from Philox4x32-10 and Box-Muller
 //! ([`crate::random`]).
 
-use super::product::words;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use crate::kernel::words::words;
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use crate::random::{LANES, Stream, normals, philox, unit};
 use rayon::prelude::*;
 use std::f64::consts::TAU;
@@ -24,21 +24,10 @@ pub struct Normal {
     pub stream: Stream,
 }
 
-/// See the module.
-pub static SPEC: Spec = Spec {
-    name: "normal",
-    formula: "z ~ N(0, I)",
-    source: concat!(
-        include_str!("../../shaders/normal.wgsl"),
-        include_str!("../../shaders/lib/random.wgsl"),
-        include_str!("../../shaders/lib/step.wgsl")
-    ),
-    reads: &[],
-    writes: &["z"],
-    words: &[],
-    partial_sums: None,
-    cases,
-};
+pub(crate) static SPEC: Spec = Spec::new("normal", "z ~ N(0, I)", wgsl!("normal", "random", "step"))
+    .reads(&[])
+    .writes(&["z"])
+    .cases(cases);
 
 /// Threads of a workgroup; each makes one pair of numbers.
 const THREADS: usize = 64;
@@ -77,16 +66,19 @@ impl Kernel for Normal {
     }
 
     fn shape(&self) -> Shape {
-        let pairs = self.columns.div_ceil(2);
-        Shape::new([], [self.rows * self.columns], [pairs.div_ceil(THREADS), self.rows], 0)
+        Shape::new([], [self.rows * self.columns], 0)
     }
 
     fn params(&self) -> Vec<u32> {
         words([self.columns, self.stream as usize])
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        vec![("THREADS", THREADS as f64)]
+    fn overrides(&self) -> Overrides {
+        Overrides::of("THREADS", THREADS)
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        Variant::only([self.columns.div_ceil(2).div_ceil(THREADS), self.rows])
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {

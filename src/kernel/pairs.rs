@@ -46,19 +46,24 @@
 //! slices of the points, the same one or different ones, so that samples larger than a device's largest buffer go
 //! through it slice by slice.
 
-use super::product::{Combine, DEPTH, THREADS, TILE, combine, tile_overrides, words};
+pub mod fold;
+pub mod pair_forms;
+pub mod pair_gradient;
+pub mod pair_histogram;
+pub mod pair_products;
+pub mod pair_sums;
+
+use super::product::{DEPTH, THREADS, TILE, tile_overrides};
+use crate::kernel::words::words;
 use crate::memory::Memory;
 use crate::numeric::exp2_parts;
-use crate::program::{Case, MOST_ITERATIONS, Spec, Step};
+use crate::program::{Case, MOST_ITERATIONS, Overrides, Step, Variant};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 use serde::{Deserialize, Serialize};
 
 /// Most points of a block: its kernel values with another block stay in a core's second-level cache.
 pub const MOST_POINTS: usize = 288;
-
-/// Kernel values of a step that variants are measured with.
-const LEAST_MEASURED: usize = 1 << 22;
 
 /// The reach that takes all pairs.
 pub const UNLIMITED: usize = usize::MAX;
@@ -172,6 +177,17 @@ pub enum Form {
     /// point is far from the centre in units of the bandwidth. A point then has one more number,
     /// -|x|^2 / 2.
     Expanded,
+}
+
+/// What is added up over the coordinates of two points: the values of COMBINE in `shaders/lib/product.wgsl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Combination {
+    /// Products, as in a matrix product.
+    Products,
+    /// Squared differences.
+    SquaredDifferences,
+    /// Magnitudes of differences.
+    AbsoluteDifferences,
 }
 
 /// Two samples in blocks, and how their pairs are worked through.
@@ -328,27 +344,36 @@ impl Pairs {
         let wanted = row_block < self.slice && column_block < self.slice && i < last && j < last && i <= j;
         let wanted = wanted && j - i <= self.blocks_in_reach();
         let crossed = !self.cross || self.class(i) != self.class(j);
-        (wanted && crossed).then(|| Tile {
-            y,
-            x,
-            first_row: row_block * self.pitch(),
-            first_column: column_block * self.pitch(),
-            i,
-            j,
-            rows: self.count(i),
-            columns: self.count(j),
+        (wanted && crossed).then(|| self.tile_at([y, x], [row_block, column_block], [i, j]))
+    }
+
+    fn tile_at(&self, [y, x]: [usize; 2], place: [usize; 2], [i, j]: [usize; 2]) -> Tile {
+        let [first_row, first_column] = place.map(|block| block * self.pitch());
+        Tile { y, x, first_row, first_column, i, j, rows: self.count(i), columns: self.count(j) }
+    }
+
+    /// The truth about a step: of all blocks I and J, with I in the slab and both in their slices, those with I <= J and
+    /// some pair of items in reach; with `cross`, of different samples.
+    pub(super) fn reference_tiles(&self, step: &Step) -> impl Iterator<Item = Tile> {
+        let [first, rows_at, columns_at] =
+            [step.first, step.rows_at, step.columns_at].map(|block| block as usize);
+        let slice = |at: usize| at..(at + self.slice).min(self.blocks());
+        let in_slab = move |i: usize| (first..first + self.slab).contains(&(i - rows_at));
+        let last_item = |i: usize| i * self.block + self.block - 1;
+        let near = move |i: usize, j: usize| i == j || (i < j && j * self.block - last_item(i) <= self.reach);
+        let sample = |i: usize| i * self.block < self.blocks_of_x() * self.block;
+        slice(rows_at).filter(move |&i| in_slab(i)).flat_map(move |i| {
+            let wanted = move |j: &usize| near(i, *j) && !(self.cross && sample(i) == sample(*j));
+            slice(columns_at).filter(wanted).map(move |j| {
+                let x = if self.band() < self.slice { j - i } else { j - columns_at };
+                self.tile_at([i - rows_at - first, x], [i - rows_at, j - columns_at], [i, j])
+            })
         })
     }
 
     /// All tiles of a step.
     pub(super) fn tiles(&self, step: &Step) -> impl Iterator<Item = Tile> {
         (0..self.slab).flat_map(move |y| (0..self.band()).filter_map(move |x| self.tile(step, y, x)))
-    }
-
-    /// The name under which a measured choice among variants is kept; none where a step is too short to measure.
-    pub(super) fn tuning_key(&self, spec: &Spec) -> Option<String> {
-        let Self { value, form, d, .. } = self;
-        (self.evaluations() >= LEAST_MEASURED).then(|| format!("{} {value:?} {form:?} d {d}", spec.name))
     }
 
     /// Kernel values of a step at most.
@@ -407,8 +432,9 @@ impl Pairs {
         distance * (self.d + second.d) + 16 * kernels * (self.bandwidths + second.bandwidths)
     }
 
-    /// The words of the shader's uniform block.
+    /// The words of `Pairs`, the head of the shaders' uniform blocks.
     pub(super) fn params(&self) -> Vec<u32> {
+        let second = self.second();
         words([
             self.n,
             self.m,
@@ -418,9 +444,11 @@ impl Pairs {
             usize::from(self.cross),
             self.bandwidths,
             self.d,
-            // More points than 32 bits can count there are not.
+            // There are never more points than 32 bits can count.
             self.reach.min(u32::MAX as usize),
             self.band(),
+            second.d,
+            second.bandwidths,
         ])
     }
 
@@ -432,41 +460,30 @@ impl Pairs {
     }
 
     /// What distances are made of.
-    fn combine(&self) -> Combine {
+    fn combination(&self) -> Combination {
         match (self.family, self.form) {
-            (Family::Laplace, _) => Combine::AbsoluteDifferences,
-            (_, Form::Differences) => Combine::SquaredDifferences,
-            (_, Form::Expanded) => Combine::Products,
+            (Family::Laplace, _) => Combination::AbsoluteDifferences,
+            (_, Form::Differences) => Combination::SquaredDifferences,
+            (_, Form::Expanded) => Combination::Products,
         }
     }
 
-    /// The same for `shaders/lib/values.wgsl`.
-    pub(super) fn value_params(&self) -> Vec<u32> {
-        let second = self.second();
-        [self.params(), words([second.d, second.bandwidths])].concat()
+    /// The `override` constants of `shaders/lib/distances.wgsl`.
+    pub(super) fn distance_overrides(&self) -> Overrides {
+        tile_overrides([TILE, TILE], DEPTH).set("TILE", TILE).set("COMBINE", self.combination() as u8)
     }
 
-    /// Values of the shader's `override` constants.
-    pub(super) fn overrides(&self) -> Vec<(&'static str, f64)> {
-        let mut all = tile_overrides([TILE, TILE], DEPTH);
-        let family = f64::from(self.family as u8);
-        all.extend([("TILE", TILE as f64), combine(self.combine()), ("FAMILY", family)]);
-        all
+    /// Those of `shaders/lib/values.wgsl`.
+    pub(super) fn value_overrides(&self) -> Overrides {
+        self.distance_overrides()
+            .set("FAMILY", self.family as u8)
+            .set("VALUE", self.value as u8)
+            .set("FAMILY_SECOND", self.second().family as u8)
     }
 
-    /// The same for `shaders/lib/values.wgsl`.
-    pub(super) fn value_overrides(&self) -> Vec<(&'static str, f64)> {
-        let mut all = self.overrides();
-        let second = self.second().family as u8;
-        all.extend([("VALUE", f64::from(self.value as u8)), ("FAMILY_2", f64::from(second))]);
-        all
-    }
-
-    /// The same for `shaders/lib/pairs.wgsl`.
-    pub(super) fn sum_overrides(&self, squares: bool) -> Vec<(&'static str, f64)> {
-        let mut all = self.value_overrides();
-        all.push(("SQUARES", f64::from(u8::from(squares))));
-        all
+    /// One workgroup for each tile of blocks, whose loops have so many iterations.
+    pub(super) fn one_variant(&self, iterations: usize) -> Vec<Variant> {
+        vec![Variant::new("", [self.band(), self.slab]).iterations(iterations)]
     }
 
     /// The truth: k less its centre of row r and column c of a tile, 0 where both are the same point or out of
@@ -761,13 +778,17 @@ impl Pairs {
         memory.resize(LANES * width);
         for (i, rows) in groups(rows, stride, tile.first_row, tile.rows).chunks_exact(stride).enumerate() {
             let strip = memory.get_mut();
-            match self.combine() {
-                Combine::Products => {
+            match self.combination() {
+                Combination::Products => {
                     add_up::<PRODUCTS>(rows, columns, stride, [0, self.d], strip);
                     expand(&rows[self.d], columns, stride, strip);
                 }
-                Combine::SquaredDifferences => add_up::<SQUARED>(rows, columns, stride, [0, self.d], strip),
-                Combine::AbsoluteDifferences => add_up::<ABSOLUTE>(rows, columns, stride, [0, self.d], strip),
+                Combination::SquaredDifferences => {
+                    add_up::<SQUARED>(rows, columns, stride, [0, self.d], strip)
+                }
+                Combination::AbsoluteDifferences => {
+                    add_up::<ABSOLUTE>(rows, columns, stride, [0, self.d], strip)
+                }
             }
             let count = LANES.min(tile.rows - i * LANES);
             each(i * LANES, &mut strip[..count * width]);
@@ -806,10 +827,10 @@ pub(super) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// [`Combine`] as constants.
-const PRODUCTS: u8 = Combine::Products as u8;
-const SQUARED: u8 = Combine::SquaredDifferences as u8;
-const ABSOLUTE: u8 = Combine::AbsoluteDifferences as u8;
+/// [`Combination`] as constants.
+const PRODUCTS: u8 = Combination::Products as u8;
+const SQUARED: u8 = Combination::SquaredDifferences as u8;
+const ABSOLUTE: u8 = Combination::AbsoluteDifferences as u8;
 
 /// k of distances, less its centre; `rates` as [`exponentials`] wants them.
 fn kernel_values(family: Family, distances: &mut [f32], scales: &[f32], rates: &[[f32; 2]]) {

@@ -7,9 +7,10 @@
 //! `x: (n)`, in place. Both come to rest at a fixed point, and rounding errors die out on the way.
 
 use super::pairs::multiply_add;
-use super::product::{THREADS, words};
+use super::product::THREADS;
+use crate::kernel::words::words;
 use crate::numeric::exp2;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step};
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 use rayon::prelude::*;
@@ -40,20 +41,11 @@ pub struct Probe {
     pub rounds: usize,
 }
 
-/// See the module.
-pub static SPEC: Spec = Spec {
-    name: "probe",
-    formula: "x = x / 2 + 1/4 or x = 2^-x, many times",
-    source: concat!(
-        include_str!("../../shaders/probe.wgsl"),
-        include_str!("../../shaders/lib/exponential.wgsl")
-    ),
-    reads: &[],
-    writes: &["x"],
-    words: &[],
-    partial_sums: None,
-    cases,
-};
+pub(crate) static SPEC: Spec =
+    Spec::new("probe", "x = x / 2 + 1/4 or x = 2^-x, many times", wgsl!("probe", "exponential"))
+        .reads(&[])
+        .writes(&["x"])
+        .cases(cases);
 
 impl Kernel for Probe {
     fn spec(&self) -> &'static Spec {
@@ -61,7 +53,7 @@ impl Kernel for Probe {
     }
 
     fn shape(&self) -> Shape {
-        let shape = Shape::new([], [self.n], [self.n / UNIT, 1], 2 * self.n * self.rounds);
+        let shape = Shape::new([], [self.n], 2 * self.n * self.rounds);
         // The numbers are read as well as written.
         Shape { bytes: 2 * shape.bytes, ..shape }
     }
@@ -70,13 +62,14 @@ impl Kernel for Probe {
         words([self.rounds])
     }
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        let exponentials = f64::from(u8::from(self.operation == Operation::Exponential));
-        vec![("THREADS", THREADS as f64), ("EXPONENTIALS", exponentials)]
+    fn overrides(&self) -> Overrides {
+        let exponentials = self.operation == Operation::Exponential;
+        Overrides::of("THREADS", THREADS).set("EXPONENTIALS", exponentials)
     }
 
-    fn iterations(&self) -> usize {
-        5 * self.rounds
+    fn variants(&self) -> Vec<Variant> {
+        let iterations = 5 * self.rounds;
+        vec![Variant::new("", [self.n / UNIT, 1]).iterations(iterations)]
     }
 
     fn reference(&self, _: &Step, buffers: Buffers<'_, f64>) {

@@ -1,17 +1,16 @@
 //! How codes of a few images move during training.
 
 use super::axes::{ABOVE, BELOW, HEADING};
-use super::canvas::{Align, Canvas, Drawn, Point, fitting, shrink, text_width};
+use super::canvas::{Align, Canvas, Point, fitting, text_width};
 use super::gif;
 use super::page::Page;
-use super::parts::cross;
 use super::plane::{LatentPlane, beside};
-use super::raster::{Shape, Tile};
+use super::raster::{ImageShape, Stamp};
 use super::story::{LABEL_INK, LABEL_SIZE, SWATCH, check_code};
-use super::theme::{GAP, INK, LINE, TEXT_SIZE, WHITE, blend, series_colour};
+use super::theme::{Colour, GAP, INK, LINE, Pen, TEXT_SIZE, WHITE, blend, series_colour};
 use crate::error::{Error, Result};
 use image::RgbImage;
-use plotters::style::{Color, RGBColor};
+use image::imageops::{crop_imm, thumbnail};
 use std::path::Path;
 
 /// Pixels of the drawing for each of the animation, along each side.
@@ -61,12 +60,8 @@ pub struct Animation {
     pub labels: Vec<String>,
     /// The images.
     pub images: Vec<Vec<f32>>,
-    /// Height of each image in pixels.
-    pub height: usize,
-    /// Width of each image in pixels.
-    pub width: usize,
-    /// Values of each pixel: 1 for grey, 3 for red, green and blue side by side.
-    pub channels: usize,
+    /// The shape of each image.
+    pub shape: ImageShape,
     /// In the order in which they are shown; the last one is shown longer.
     pub snapshots: Vec<Snapshot>,
 }
@@ -74,18 +69,17 @@ pub struct Animation {
 impl Animation {
     /// Draws the snapshots and writes them to `path` as GIF.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let layout = Layout::new(self)?;
-        let mut frames: Vec<gif::Frame> = Vec::new();
+        let layout = AnimationLayout::new(self)?;
+        let mut frames: Vec<gif::Timed> = Vec::new();
         for shown in 1..=self.snapshots.len() {
-            let draw = |canvas: &Canvas<'_>| layout.draw(canvas, shown);
-            let picture = layout.page.paint(path, draw, |picture| layout.stamp(picture, shown))?;
+            let picture = layout.page.paint(|canvas| layout.draw(canvas, shown));
             let delay = if shown == self.snapshots.len() { LAST_DELAY } else { DELAY };
-            frames.push((shrink(&picture, picture.width(), REDUCTION), delay));
+            frames.push((reduced(&picture), delay));
         }
         gif::save(&frames, path)
     }
 
-    fn colour(&self, image: usize) -> RGBColor {
+    fn colour(&self, image: usize) -> Colour {
         series_colour(image, self.images.len())
     }
 
@@ -94,7 +88,7 @@ impl Animation {
         self.snapshots.iter().any(|snapshot| !snapshot.decoded.is_empty())
     }
 
-    fn check(&self, tile: Tile) -> Result<()> {
+    fn check(&self, stamp: Stamp) -> Result<()> {
         let images = self.images.len();
         let decoded = if self.decodes() { images } else { 0 };
         let complete =
@@ -109,71 +103,72 @@ impl Animation {
             return Err(Error::usage("the plane must reach to a positive, finite number"));
         }
         let all = self.snapshots.iter().flat_map(|snapshot| &snapshot.decoded).chain(&self.images);
-        all.into_iter().try_for_each(|image| tile.check(image))?;
+        all.into_iter().try_for_each(|image| stamp.check(image))?;
         let mut codes = self.snapshots.iter().flat_map(|snapshot| &snapshot.codes);
         codes.try_for_each(|&[mean, std]| check_code(mean, std))
     }
 }
 
 /// Where everything lies, the same in all frames.
-struct Layout<'a> {
+struct AnimationLayout<'a> {
     animation: &'a Animation,
     page: Page,
     plane: LatentPlane,
-    tile: Tile,
+    stamp: Stamp,
     /// The upper left corner of the first image.
     corner: Point,
 }
 
-impl<'a> Layout<'a> {
+impl<'a> AnimationLayout<'a> {
     fn new(animation: &'a Animation) -> Result<Self> {
-        let Animation { title, reach, labels, images, height, width, channels, .. } = animation;
+        let Animation { title, reach, labels, images, shape, .. } = animation;
         let pitch = SIDE / images.len().max(1) as f64;
-        let shape = Shape { height: *height, width: *width, channels: *channels };
         let longest = (pitch - SEAM).clamp(1.0, LONGEST);
-        let tile = Tile::fit(shape, images.len().min(1), longest, longest)?;
-        animation.check(tile)?;
+        let stamp = Stamp::fit(*shape, images.len().min(1), longest, longest)?;
+        animation.check(stamp)?;
         let columns = if animation.decodes() { 2.0 } else { 1.0 };
         let widest = labels.iter().map(|label| text_width(label, TEXT_SIZE)).fold(0.0, f64::max);
         let label_width = 2.0 * SWATCH + GAP / 2.0 + widest + GAP;
         let left = LatentPlane::room_left(*reach);
-        let table = label_width + columns * (tile.width() + SEAM) - SEAM;
+        let table = label_width + columns * (stamp.width() + SEAM) - SEAM;
         let page = Page::new(title, (left + SIDE + GUTTER + table, HEADING + ABOVE + SIDE + BELOW), KEY)?;
         let top = (page.top() + HEADING + ABOVE).ceil();
         let plane = LatentPlane::new(*reach, page.left() + left, top, SIDE);
         let corner = ((page.left() + left + SIDE + GUTTER + label_width).ceil(), top);
-        Ok(Self { animation, page, plane, tile, corner })
+        Ok(Self { animation, page, plane, stamp, corner })
     }
 
     /// The upper left corner of an image.
     fn place(&self, row: usize, column: usize) -> Point {
-        let pitch = (SIDE / self.animation.images.len() as f64).min(self.tile.height() + GUTTER).floor();
-        (self.corner.0 + column as f64 * (self.tile.width() + SEAM), self.corner.1 + row as f64 * pitch)
+        let pitch = (SIDE / self.animation.images.len() as f64).min(self.stamp.height() + GUTTER).floor();
+        (self.corner.0 + column as f64 * (self.stamp.width() + SEAM), self.corner.1 + row as f64 * pitch)
     }
 
     /// Draws the last of so many snapshots, with the paths so far.
-    fn draw(&self, canvas: &Canvas<'_>, shown: usize) -> Drawn {
+    fn draw(&self, canvas: &mut Canvas, shown: usize) {
         let (animation, plane) = (self.animation, &self.plane);
         let snapshots = &animation.snapshots[..shown];
-        let Some(snapshot) = snapshots.last() else { return Ok(()) };
-        plane.axes.frame.heading(canvas, &snapshot.caption, HEADING + ABOVE)?;
-        plane.grid(canvas)?;
-        plane.prior(canvas)?;
-        for (image, &[mean, std]) in snapshot.codes.iter().enumerate() {
-            plane.code(canvas, mean.into(), std, animation.colour(image))?;
-        }
-        let at = |image: usize, snapshot: &Snapshot| plane.axes.at(snapshot.codes[image][0].into());
-        for image in 0..animation.images.len() {
-            let path: Vec<Point> = snapshots.iter().map(|snapshot| at(image, snapshot)).collect();
-            plane.path(canvas, &path, blend(animation.colour(image), WHITE, TRAIL_WHITE), TRAIL_THICKNESS)?;
-        }
-        self.draw_labels(canvas, snapshot)?;
-        plane.edges(canvas, true)?;
-        self.draw_rows(canvas)
+        let Some(snapshot) = snapshots.last() else { return };
+        plane.axes.frame.heading(canvas, &snapshot.caption, HEADING + ABOVE);
+        plane.grid(canvas);
+        plane.inside(canvas, |canvas| {
+            plane.prior(canvas);
+            for (image, &[mean, std]) in snapshot.codes.iter().enumerate() {
+                plane.code(canvas, mean.into(), std, animation.colour(image));
+            }
+            for image in 0..animation.images.len() {
+                let colour = blend(animation.colour(image), WHITE, TRAIL_WHITE);
+                let path = snapshots.iter().map(|snapshot| plane.axes.at(snapshot.codes[image][0].into()));
+                canvas.path(path, Pen { colour, thickness: TRAIL_THICKNESS });
+            }
+        });
+        self.draw_labels(canvas, snapshot);
+        plane.edges(canvas, true);
+        self.draw_rows(canvas, snapshot);
     }
 
     /// The means, and beside them the images' labels.
-    fn draw_labels(&self, canvas: &Canvas<'_>, snapshot: &Snapshot) -> Drawn {
+    fn draw_labels(&self, canvas: &mut Canvas, snapshot: &Snapshot) {
         let Animation { labels, images, .. } = self.animation;
         let shown = (0..images.len()).filter(|&image| self.plane.contains(snapshot.codes[image][0].into()));
         let shown: Vec<usize> = shown.collect();
@@ -182,40 +177,41 @@ impl<'a> Layout<'a> {
         let size = |&image: &usize| (text_width(&labels[image], LABEL_SIZE), LABEL_SIZE);
         let sizes: Vec<(f64, f64)> = shown.iter().map(size).collect();
         let label_places = beside(&places, &sizes, &places, self.plane.axes.frame);
-        places.iter().try_for_each(|&place| cross(canvas, place, INK, CROSS_SCALE))?;
-        shown.iter().zip(label_places).try_for_each(|(&image, at)| {
+        places.iter().for_each(|&place| canvas.cross(place, INK, CROSS_SCALE));
+        for (&image, at) in shown.iter().zip(label_places) {
             let colour = blend(self.animation.colour(image), INK, LABEL_INK);
-            canvas.rimmed_text(&labels[image], at, LABEL_SIZE, colour)
-        })
+            canvas.rimmed_text(&labels[image], at, LABEL_SIZE, colour);
+        }
     }
 
-    /// What is written around the images.
-    fn draw_rows(&self, canvas: &Canvas<'_>) -> Drawn {
+    /// The images, what their means are decoded to, and what is written around them.
+    fn draw_rows(&self, canvas: &mut Canvas, snapshot: &Snapshot) {
         let heads = ["x", "from μ"].into_iter().take(if self.animation.decodes() { 2 } else { 1 });
         for (column, text) in heads.enumerate() {
             let (x, y) = self.place(0, column);
-            let at = (x + self.tile.width() / 2.0, y - ABOVE + LINE / 2.0);
-            canvas.write(text, at, Align::Centre, fitting(text, TEXT_SIZE, self.tile.width()), INK)?;
+            let at = (x + self.stamp.width() / 2.0, y - ABOVE + LINE / 2.0);
+            canvas.write(text, at, Align::Centre, fitting(text, TEXT_SIZE, self.stamp.width()), INK);
         }
-        self.animation.labels.iter().enumerate().try_for_each(|(row, label)| {
+        for (row, label) in self.animation.labels.iter().enumerate() {
             let (x, y) = self.place(row, 0);
-            let (end, middle) = (x - GAP, y + self.tile.height() / 2.0);
-            canvas.text(label, (end, middle), Align::Right)?;
+            let (end, middle) = (x - GAP, y + self.stamp.height() / 2.0);
+            canvas.text(label, (end, middle), Align::Right);
             let dot = (end - text_width(label, TEXT_SIZE) - GAP / 2.0 - SWATCH, middle);
-            canvas.dot(dot, SWATCH, self.animation.colour(row).to_rgba())
-        })
-    }
-
-    /// Sets the images, and what the means are decoded to, into the drawing.
-    fn stamp(&self, picture: &mut RgbImage, shown: usize) {
-        let decoded = self.animation.snapshots[..shown].last().map_or(&[][..], |snapshot| &snapshot.decoded);
-        for (column, images) in [&self.animation.images[..], decoded].into_iter().enumerate() {
+            canvas.dot(dot, SWATCH, self.animation.colour(row), 1.0);
+        }
+        for (column, images) in [&self.animation.images, &snapshot.decoded].into_iter().enumerate() {
             for (row, image) in images.iter().enumerate() {
-                let (x, y) = self.place(row, column);
-                self.tile.stamp(picture, image, (x as u32, y as u32));
+                self.stamp.draw(canvas, image, self.place(row, column));
             }
         }
     }
+}
+
+/// The mean of each square of [`REDUCTION`] by [`REDUCTION`] pixels; what is left at the right and at the bottom is
+/// cut off.
+fn reduced(picture: &RgbImage) -> RgbImage {
+    let (width, height) = (picture.width() / REDUCTION, picture.height() / REDUCTION);
+    thumbnail(&*crop_imm(picture, 0, 0, width * REDUCTION, height * REDUCTION), width, height)
 }
 
 #[cfg(test)]
@@ -236,11 +232,18 @@ mod tests {
             reach: 3.0,
             labels: vec!["a".into(), "b".into()],
             images: vec![vec![0.0; 4], vec![0.6; 4]],
-            height: 2,
-            width: 2,
-            channels: 1,
+            shape: ImageShape { height: 2, width: 2, channels: 1 },
             snapshots: [0.0, 1.0, 2.0].map(snapshot).into(),
         }
+    }
+
+    #[test]
+    fn squares_are_averaged() {
+        // 5 x 3 pixels, in red their number; the last column and row are cut off.
+        let reduced = reduced(&RgbImage::from_fn(5, 3, |x, y| image::Rgb([(5 * y + x) as u8, 100, 7])));
+        assert_eq!(reduced.dimensions(), (2, 1));
+        // 0 + 1 + 5 + 6 and 2 + 3 + 7 + 8, by four.
+        assert_eq!([reduced.get_pixel(0, 0).0, reduced.get_pixel(1, 0).0], [[3, 100, 7], [5, 100, 7]]);
     }
 
     #[test]
@@ -294,7 +297,7 @@ mod tests {
         assert!(refused(|animation| animation.snapshots[1].decoded.clear()));
         assert!(refused(|animation| animation.snapshots[1].codes[0][0][1] = f64::NAN));
         assert!(refused(|animation| animation.reach = f64::INFINITY));
-        assert!(refused(|animation| animation.channels = 3));
+        assert!(refused(|animation| animation.shape.channels = 3));
     }
 
     #[test]

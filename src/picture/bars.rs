@@ -1,12 +1,11 @@
 //! Labelled bars.
 
-use super::axes::{ABOVE, Axes, BELOW, Frame, Range, Tick, number};
-use super::canvas::{Align, Canvas, Drawn, fitting, text_width};
+use super::axes::{ABOVE, Axes, BELOW, Frame};
+use super::canvas::{Align, Canvas, fitting, text_width};
 use super::page::Page;
-use super::parts::{area, length, short, shortened, ticks_along};
-use super::theme::{BLUE, GAP, HAIRLINE, INK, LEADING, LINE, MARGIN, QUIET, REFERENCE, TEXT_SIZE, WIDTH};
+use super::scale::{Range, Tick, number, short, shortened};
+use super::theme::{BLUE, Colour, GAP, INK, LEADING, LINE, MARGIN, Pen, QUIET, REFERENCE, TEXT_SIZE, WIDTH};
 use crate::error::{Error, Result};
-use plotters::style::RGBColor;
 use std::path::Path;
 
 /// From the top of one bar to the top of the next: of a few, and of many.
@@ -25,11 +24,11 @@ const MOST_BARS: usize = 100;
 /// Ticks wished for along the axis.
 const TICKS: usize = 6;
 
-const THRESHOLD_THICKNESS: f64 = 2.0;
+const THRESHOLD: Pen = Pen { colour: INK, thickness: 2.0 };
 
 /// A bar of [`Bars`].
 #[derive(Clone, Debug, Default)]
-pub struct Bar {
+pub struct LabelledBar {
     /// Written left of the bar.
     pub label: String,
     /// Its length; must be finite.
@@ -53,7 +52,7 @@ pub struct Bars {
     /// Name of the axis with its unit.
     pub axis: String,
     /// The bars, from the top; of more than a hundred the first hundred are drawn, with a remark.
-    pub bars: Vec<Bar>,
+    pub bars: Vec<LabelledBar>,
     /// A line across the bars.
     pub threshold: Option<Threshold>,
     /// Written below the bars; may be empty.
@@ -72,20 +71,20 @@ impl Bars {
         let caption = [&column.remark(), self.caption.as_str()].join(" ");
         let page = Page::new(&self.title, (room, above + height + BELOW), &caption)?;
         let place = Frame { left: page.left(), top: page.top() + above, width: room, height };
-        page.save(path, |canvas| column.draw(canvas, place), |_| ())
+        page.save(path, |canvas| column.draw(canvas, place))
     }
 }
 
 /// `colour` unless the value is not above the threshold.
-pub(super) fn kind_colour(value: f64, threshold: Option<&Threshold>, colour: RGBColor) -> RGBColor {
+pub(super) fn kind_colour(value: f64, threshold: Option<&Threshold>, colour: Colour) -> Colour {
     if threshold.is_none_or(|threshold| value > threshold.value) { colour } else { REFERENCE }
 }
 
 /// Bars within a picture.
 pub(super) struct Column<'a> {
     axis: &'a str,
-    bars: &'a [Bar],
-    colours: Vec<RGBColor>,
+    bars: &'a [LabelledBar],
+    colours: Vec<Colour>,
     threshold: Option<&'a Threshold>,
     /// How many bars are drawn.
     shown: usize,
@@ -96,8 +95,8 @@ impl<'a> Column<'a> {
     /// `colours` has one for each bar; no more than `most` bars are drawn.
     pub(super) fn new(
         axis: &'a str,
-        bars: &'a [Bar],
-        colours: Vec<RGBColor>,
+        bars: &'a [LabelledBar],
+        colours: Vec<Colour>,
         threshold: Option<&'a Threshold>,
         most: usize,
     ) -> Result<Self> {
@@ -109,9 +108,8 @@ impl<'a> Column<'a> {
         if !values().all(f64::is_finite) {
             return Err(Error::usage("the values of bars and their threshold must be finite numbers"));
         }
-        let zero = Range { low: 0.0, high: 0.0 };
-        let joint = values().fold(zero, |range, value| range.join(Range { low: value, high: value }));
-        let range = if joint == zero { Range::UNIT } else { joint };
+        let joint = Range::of(values().chain([0.0])).filter(|range| range.low < range.high);
+        let range = joint.unwrap_or(Range::UNIT);
         Ok(Self { axis, bars, colours, threshold, shown: bars.len().min(most), range })
     }
 
@@ -138,7 +136,7 @@ impl<'a> Column<'a> {
     }
 
     /// Draws the bars at their place, with the labels inside its width, and the axis below.
-    pub(super) fn draw(&self, canvas: &Canvas<'_>, place: Frame) -> Drawn {
+    pub(super) fn draw(&self, canvas: &mut Canvas, place: Frame) {
         let shown = &self.bars[..self.shown];
         let size = TEXT_SIZE.min(place.height / self.shown as f64 / LEADING);
         let widest = |texts: &mut dyn Iterator<Item = String>| {
@@ -149,18 +147,18 @@ impl<'a> Column<'a> {
         let frame = Frame { left: place.left + labels, width: place.width - labels, ..place };
         // The longest bar leaves room for its value.
         let scale = frame.width / (frame.width - values);
-        let x = Range { high: self.range.low + scale * length(self.range), ..self.range };
-        let ticks = ticks_along(self.range, TICKS, frame.width - values);
-        self.draw_bars(canvas, &Axes { frame, x, y: Range::UNIT }, &ticks, size)?;
+        let x = Range { high: self.range.low + scale * self.range.length(), ..self.range };
+        let ticks = self.range.ticks_along(TICKS, frame.width - values, false);
+        self.draw_bars(canvas, &Axes { frame, x, y: Range::UNIT }, &ticks, size);
         let tally = self.tally();
         let tally_at = (frame.left, frame.top - ABOVE + LINE / 2.0);
-        canvas.write(&tally, tally_at, Align::Left, fitting(&tally, TEXT_SIZE, frame.width), QUIET)?;
-        frame.name_below(canvas, self.axis)
+        canvas.write(&tally, tally_at, Align::Left, fitting(&tally, TEXT_SIZE, frame.width), QUIET);
+        frame.name_below(canvas, self.axis);
     }
 
-    fn draw_bars(&self, canvas: &Canvas<'_>, axes: &Axes, ticks: &[Tick], size: f64) -> Drawn {
+    fn draw_bars(&self, canvas: &mut Canvas, axes: &Axes, ticks: &[Tick], size: f64) {
         let frame = axes.frame;
-        axes.grid(canvas, ticks, &[])?;
+        axes.grid(canvas, ticks, &[]);
         let x = |value: f64| axes.at((value, 0.0)).0;
         let mark = self.threshold.map(|threshold| x(threshold.value));
         let pitch = frame.height / self.shown as f64;
@@ -168,24 +166,24 @@ impl<'a> Column<'a> {
         for (index, (bar, &colour)) in self.bars[..self.shown].iter().zip(&self.colours).enumerate() {
             let middle = frame.top + (index as f64 + 0.5) * pitch;
             let (left, right) = (x(bar.value.min(0.0)), x(bar.value.max(0.0)));
-            area(canvas, (left, middle - reach), (right, middle + reach), colour)?;
-            canvas.write(&shortened(&bar.label), (frame.left - GAP, middle), Align::Right, size, INK)?;
+            canvas.rectangle((left, middle - reach), (right, middle + reach), colour, 1.0);
+            canvas.write(&shortened(&bar.label), (frame.left - GAP, middle), Align::Right, size, INK);
             let value = short(bar.value);
             let (mut left, width) = (right + GAP / 2.0, text_width(&value, size));
             // The threshold's line does not go through a number.
             if let Some(mark) = mark.filter(|mark| (right..left + width + GAP / 2.0).contains(mark)) {
                 left = mark + GAP / 2.0;
             }
-            canvas.write(&value, (left, middle), Align::Left, size, INK)?;
+            canvas.write(&value, (left, middle), Align::Left, size, INK);
         }
-        let upright = |x: f64| [(x, frame.top), frame.at(0.0, 0.0)].map(|(_, y)| (x, y));
         if self.range.low < 0.0 {
-            canvas.path(&upright(x(0.0)), INK, HAIRLINE)?;
+            let [top, bottom] = axes.upright(0.0);
+            canvas.line(top, bottom, Pen::AXIS);
         }
-        if let Some(mark) = mark {
-            canvas.dashes(&upright(mark), INK, THRESHOLD_THICKNESS)?;
+        if let Some(threshold) = self.threshold {
+            canvas.dashes(axes.upright(threshold.value), THRESHOLD);
         }
-        axes.edges(canvas, ticks, &[])
+        axes.edges(canvas, ticks, &[]);
     }
 }
 
@@ -193,10 +191,9 @@ impl<'a> Column<'a> {
 mod tests {
     use super::*;
     use crate::picture::demo;
-    use image::Rgb;
 
     fn bars(values: &[f64]) -> Bars {
-        let bar = |(index, &value): (usize, &f64)| Bar { label: format!("bar {index}"), value };
+        let bar = |(index, &value): (usize, &f64)| LabelledBar { label: format!("bar {index}"), value };
         Bars {
             title: "bars".into(),
             axis: "length".into(),
@@ -207,10 +204,9 @@ mod tests {
     }
 
     /// How many pixels have a colour.
-    fn ink(bars: &Bars, colour: RGBColor) -> f64 {
+    fn ink(bars: &Bars, colour: Colour) -> f64 {
         let picture = demo::decoded(&demo::bytes(|path| bars.save(path)));
-        let wanted = Rgb([colour.0, colour.1, colour.2]);
-        picture.pixels().filter(|&&pixel| pixel == wanted).count() as f64
+        picture.pixels().filter(|&&pixel| pixel == colour).count() as f64
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Curves over a common axis, in one panel or several.
 
 use super::axes::Frame;
-use super::canvas::Canvas;
 use super::page::Page;
-use super::plot::{Pen, Plot, THICKNESS};
-use super::theme::{GAP, MARGIN, WIDTH, series_colour};
+use super::panel::{Panel, Series};
+use super::plot::{Plot, THICKNESS};
+use super::theme::{GAP, MARGIN, Pen, WIDTH, series_colour};
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -14,72 +14,6 @@ const HEIGHTS: [f64; 3] = [460.0, 330.0, 230.0];
 /// Between two columns of panels, and between two rows.
 const GUTTER: f64 = 3.0 * GAP;
 const ROW_GAP: f64 = 2.0 * GAP;
-
-/// How the points of a series are drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Style {
-    /// A line through the points.
-    #[default]
-    Line,
-    /// A line with a dot at each point that finds room.
-    Marked,
-    /// A dashed line.
-    Dashed,
-    /// Dots alone.
-    Points,
-    /// A line and the area between it and zero.
-    Area,
-    /// A histogram: each point is the left end and the height of a bar that reaches to the next point. The
-    /// last point ends the last bar; its height does not count.
-    Steps,
-    /// A dashed line amid a band that reaches this far above and below.
-    Ribbon(f64),
-}
-
-/// A series of points of a [`Panel`].
-#[derive(Clone, Debug, Default)]
-pub struct Series {
-    /// Named in the legend unless empty. A name has the same colour in all panels.
-    pub name: String,
-    /// (x, y) in the order in which a line joins them; those that are not finite are left out.
-    pub points: Vec<[f64; 2]>,
-    /// How they are drawn.
-    pub style: Style,
-}
-
-/// Values that deserve notice, such as those that are wanted.
-#[derive(Clone, Debug)]
-pub struct Band {
-    /// The least.
-    pub low: f64,
-    /// The greatest.
-    pub high: f64,
-    /// Named in the legend.
-    pub name: String,
-}
-
-/// Curves over a common axis.
-#[derive(Clone, Debug, Default)]
-pub struct Panel {
-    /// Written above the panel; may be empty.
-    pub title: String,
-    /// Name of the horizontal axis with its unit. Panels that give it the same name share its range.
-    pub x: String,
-    /// Name of the vertical axis with its unit.
-    pub y: String,
-    /// The curves. The names of up to six stand in a line above, those of more at their right ends.
-    pub series: Vec<Series>,
-    /// A logarithmic vertical axis; what is not positive is left out with a remark.
-    pub log: bool,
-    /// A horizontal band behind the curves.
-    pub band: Option<Band>,
-    /// A value that the vertical axis must reach.
-    pub floor: Option<f64>,
-    /// Another one.
-    pub ceiling: Option<f64>,
-    /// Values far beyond the usual, such as those of the first steps, are cut off and named in a remark.
-    pub cut: bool,
-}
 
 /// A picture of one or more panels.
 #[derive(Clone, Debug, Default)]
@@ -103,54 +37,39 @@ impl Chart {
                 names.push(&series.name);
             }
         }
-        self.save_with(path, |name| {
-            let index = names.iter().position(|&other| other == name).unwrap_or(0);
+        let pen = |series: &Series| {
+            let index = names.iter().position(|&other| other == series.name).unwrap_or(0);
             Pen { colour: series_colour(index, names.len()), thickness: THICKNESS }
-        })
+        };
+        let pens = self.panels.iter().map(|panel| panel.series.iter().map(pen).collect());
+        self.save_with(pens.collect(), path)
     }
 
-    /// The same with a pen for each name.
-    pub(super) fn save_with(&self, path: &Path, pen: impl Fn(&str) -> Pen) -> Result<()> {
-        let mut plots: Vec<Plot<'_>> = Vec::new();
-        for panel in &self.panels {
-            let pens = panel.series.iter().map(|series| pen(&series.name)).collect();
-            plots.push(Plot::new(panel, pens)?);
-        }
+    /// Does so with a pen for each series of each panel.
+    pub(super) fn save_with(&self, pens: Vec<Vec<Pen>>, path: &Path) -> Result<()> {
+        let plots = self.panels.iter().zip(pens).map(|(panel, pens)| Plot::new(panel, pens));
+        let mut plots = plots.collect::<Result<Vec<_>>>()?;
         if !plots.iter().any(Plot::has_points) {
             return Err(Error::usage("there are no points to draw: none is finite"));
         }
         Plot::share_x(&mut plots);
-        let layout = Layout::new(self, &mut plots)?;
-        let draw = |canvas: &Canvas<'_>| {
-            plots.iter().zip(&layout.frames).try_for_each(|(plot, &frame)| plot.draw(canvas, frame))
-        };
-        layout.page.save(path, draw, |_| ())
+        let (page, frames) = self.laid_out(&mut plots)?;
+        page.save(path, |canvas| plots.iter().zip(frames).for_each(|(plot, frame)| plot.draw(canvas, frame)))
     }
-}
 
-/// Where the panels lie.
-struct Layout {
-    page: Page,
-    frames: Vec<Frame>,
-}
-
-impl Layout {
-    fn new(chart: &Chart, plots: &mut [Plot<'_>]) -> Result<Self> {
+    /// The page, and the frames of the panels on it.
+    fn laid_out(&self, plots: &mut [Plot<'_>]) -> Result<(Page, Vec<Frame>)> {
         let room = WIDTH - 2.0 * MARGIN;
-        let columns = chart.columns.clamp(1, plots.len());
+        let columns = self.columns.clamp(1, plots.len());
         let rows = plots.len().div_ceil(columns);
         let width = (room - (columns - 1) as f64 * GUTTER) / columns as f64;
-        let height = HEIGHTS[rows.min(HEIGHTS.len()) - 1];
+        let usual = HEIGHTS[rows.min(HEIGHTS.len()) - 1];
 
         // Of stacked panels with one horizontal axis only the lowest has its numbers, and one legend may do.
-        for index in 0..plots.len() {
-            let below = index + columns;
-            if below < plots.len() {
-                let bare = plots[index].same_x(&plots[below]);
-                let known = plots[index].same_legend(&plots[below]);
-                plots[index].bare |= bare;
-                plots[below].hide_legend |= known;
-            }
+        for below in columns..plots.len() {
+            let index = below - columns;
+            plots[index].bare |= plots[index].same_x(&plots[below]);
+            plots[below].hide_legend |= plots[index].same_legend(&plots[below]);
         }
         let sides: Vec<[f64; 2]> = (0..columns)
             .map(|column| {
@@ -167,28 +86,27 @@ impl Layout {
             plots.iter_mut().enumerate().for_each(|(column, plot)| plot.set_width(inner(column)));
             let above = plots.iter().map(Plot::room_above).fold(0.0, f64::max);
             plots.iter_mut().for_each(|plot| plot.above = above);
-            let height = plots.iter().map(Plot::least_height).fold(height, f64::max);
+            let height = plots.iter().map(|plot| plot.height(usual)).fold(0.0, f64::max);
             let below = plots.iter().map(Plot::room_below).fold(0.0, f64::max);
             places.push((top + above, height));
             top += above + height + below + if row + 1 < rows { ROW_GAP } else { 0.0 };
         }
-        let page = Page::new(&chart.title, (room, top), &chart.caption)?;
+        let page = Page::new(&self.title, (room, top), &self.caption)?;
         let frame = |index: usize| {
             let (column, (top, height)) = (index % columns, places[index / columns]);
             let left = page.left() + column as f64 * (width + GUTTER) + sides[column][0];
             Frame { left, top: page.top() + top, width: inner(column), height }
         };
         let frames = (0..plots.len()).map(frame).collect();
-        Ok(Self { page, frames })
+        Ok((page, frames))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::demo;
-    use crate::picture::theme::{BLUE, FEW_COLOURS, ORANGE};
-    use plotters::style::RGBColor;
+    use crate::picture::theme::{BLUE, Colour, FEW_COLOURS, ORANGE};
+    use crate::picture::{Band, Style, demo};
 
     const STYLES: [Style; 7] = [
         Style::Line,
@@ -211,11 +129,9 @@ mod tests {
     }
 
     /// Rows of pixels that have some of a colour.
-    fn rows(file: &[u8], colour: RGBColor) -> Vec<u32> {
+    fn rows(file: &[u8], colour: Colour) -> Vec<u32> {
         let picture = demo::decoded(file);
-        let has = |&y: &u32| {
-            (0..picture.width()).any(|x| picture.get_pixel(x, y).0 == [colour.0, colour.1, colour.2])
-        };
+        let has = |&y: &u32| (0..picture.width()).any(|x| *picture.get_pixel(x, y) == colour);
         (0..picture.height()).filter(has).collect()
     }
 
@@ -258,17 +174,17 @@ mod tests {
         let pens = || vec![Pen { colour: BLUE, thickness: THICKNESS }; STYLES.len()];
         let plots = chart.panels.iter().map(|panel| Plot::new(panel, pens())).collect::<Result<Vec<_>>>();
         let mut plots = plots?;
-        let layout = Layout::new(&chart, &mut plots)?;
+        let (_, frames) = chart.laid_out(&mut plots)?;
         assert_eq!([0, 1, 2].map(|index| plots[index].bare), [true, false, false]);
         assert_eq!([0, 1, 2].map(|index| plots[index].hide_legend), [false, true, true]);
-        assert!(layout.frames.windows(2).all(|pair| {
+        assert!(frames.windows(2).all(|pair| {
             pair[0].left == pair[1].left
                 && pair[0].width == pair[1].width
                 && pair[0].top + pair[0].height < pair[1].top
         }));
 
         let beside = Chart { columns: 2, ..Chart::default() };
-        let frames = Layout::new(&beside, &mut plots)?.frames;
+        let (_, frames) = beside.laid_out(&mut plots)?;
         assert_eq!((frames[0].top, frames[0].left), (frames[1].top, frames[2].left));
         assert!(frames[0].left + frames[0].width < frames[1].left);
         Ok(())

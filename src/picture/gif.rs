@@ -17,15 +17,15 @@ const FREQUENT: usize = 64;
 const REACH_STEP: u32 = 4;
 
 /// A picture, and how many hundredths of a second it is shown.
-pub(super) type Frame = (RgbImage, u16);
+pub(super) type Timed = (RgbImage, u16);
 
 /// Writes frames of one size to `path`. Of each but the first only what changes is stored.
-pub(super) fn save(frames: &[Frame], path: &Path) -> Result<()> {
+pub(super) fn save(frames: &[Timed], path: &Path) -> Result<()> {
     let file = encode(frames).map_err(io::Error::other).map_err(Error::io(path, "encode"))?;
     std::fs::write(path, file).map_err(Error::io(path, "write"))
 }
 
-fn encode(frames: &[Frame]) -> std::result::Result<Vec<u8>, EncodingError> {
+fn encode(frames: &[Timed]) -> std::result::Result<Vec<u8>, EncodingError> {
     let [width, height] = frames.first().map_or([0; 2], |(picture, _)| {
         [picture.width(), picture.height()].map(|side| u16::try_from(side).unwrap_or(u16::MAX))
     });
@@ -74,7 +74,7 @@ struct Palette {
 }
 
 impl Palette {
-    fn new(frames: &[Frame]) -> Self {
+    fn new(frames: &[Timed]) -> Self {
         let mut counts: BTreeMap<[u8; 3], usize> = BTreeMap::new();
         for (picture, _) in frames {
             // Neighbours mostly are alike.
@@ -143,7 +143,7 @@ mod tests {
             frame
         };
         let pictures = [frame(2), frame(5), frame(5)];
-        let frames: Vec<Frame> = pictures.iter().cloned().zip([10, 20, 30]).collect();
+        let frames: Vec<Timed> = pictures.iter().cloned().zip([10, 20, 30]).collect();
         let (found, delays) = demo::moving(&demo::bytes(|path| save(&frames, path)));
         assert_eq!(delays, [10, 20, 30]);
         assert_eq!(found, pictures);

@@ -1,12 +1,12 @@
 //! The KL divergence of each latent dimension, by step and at the end.
 
-use super::axes::{ABOVE, BELOW, Frame, latent_name};
-use super::bars::{Bar, Column, Threshold, kind_colour};
-use super::canvas::Canvas;
-use super::chart::{Panel, Series, Style};
+use super::axes::{ABOVE, BELOW, Frame};
+use super::bars::{Column, LabelledBar, Threshold, kind_colour};
 use super::page::Page;
-use super::plot::{Pen, Plot, THICKNESS};
-use super::theme::{GAP, MARGIN, WIDTH, series_colour};
+use super::panel::{Panel, Series, Style};
+use super::plot::{Plot, THICKNESS};
+use super::scale::latent_name;
+use super::theme::{GAP, MARGIN, Pen, WIDTH, series_colour};
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -44,8 +44,8 @@ impl Latents {
     pub fn save(&self, path: &Path) -> Result<()> {
         let order = self.order()?;
         let threshold = Threshold { value: self.threshold, name: "active".into() };
-        let bars: Vec<Bar> =
-            order.iter().map(|&(dimension, value)| Bar { label: latent_name(dimension), value }).collect();
+        let bar = |&(dimension, value): &(usize, f64)| LabelledBar { label: latent_name(dimension), value };
+        let bars: Vec<LabelledBar> = order.iter().map(bar).collect();
         let active = bars.iter().filter(|bar| bar.value > self.threshold).count();
         let colour =
             |rank: usize| kind_colour(bars[rank].value, Some(&threshold), series_colour(rank, active.max(1)));
@@ -70,11 +70,10 @@ impl Latents {
         let frame =
             Frame { left: page.left() + left, top: page.top() + ABOVE, width: wide - left - right, height };
         let place = Frame { left: page.left() + wide + GUTTER, width: BARS_WIDTH, ..frame };
-        let draw = |canvas: &Canvas<'_>| {
-            plot.draw(canvas, frame)?;
-            column.draw(canvas, place)
-        };
-        page.save(path, draw, |_| ())
+        page.save(path, |canvas| {
+            plot.draw(canvas, frame);
+            column.draw(canvas, place);
+        })
     }
 
     /// The dimensions and their last values, from high to low.
@@ -142,8 +141,7 @@ mod tests {
         let picture = demo::decoded(&demo::bytes(|path| latents().save(path)));
         let bars_start = picture.width() - (BARS_WIDTH + MARGIN) as u32;
         for (colour, has_bar) in [(BLUE, true), (ORANGE, true), (REFERENCE, false)] {
-            let wanted = image::Rgb([colour.0, colour.1, colour.2]);
-            let coloured = picture.enumerate_pixels().filter(|pixel| *pixel.2 == wanted);
+            let coloured = picture.enumerate_pixels().filter(|pixel| *pixel.2 == colour);
             let (curve, bar): (Vec<_>, Vec<_>) = coloured.partition(|pixel| pixel.0 < bars_start);
             // Letters have edges of any grey.
             assert!(curve.len() > 100 && (bar.len() > 100) == has_bar, "{colour:?}");

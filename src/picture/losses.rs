@@ -1,8 +1,8 @@
 //! Training curves.
 
-use super::chart::{Chart, Panel, Series, Style};
-use super::plot::Pen;
-use super::theme::{BLUE, SKY};
+use super::chart::Chart;
+use super::panel::{Panel, Series, Style};
+use super::theme::{BLUE, Pen, SKY};
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -10,9 +10,7 @@ const STEP_NAME: &str = "training step";
 const KL_NAME: &str = "KL divergence from the prior (nats per image)";
 
 /// Noise lies behind what matters.
-const TRAIN_NAME: &str = "training";
 const TRAIN: Pen = Pen { colour: SKY, thickness: 2.0 };
-const TEST_NAME: &str = "test";
 const TEST: Pen = Pen { colour: BLUE, thickness: 4.0 };
 
 /// The loss at one step of training; both terms in nats per image, lower is better.
@@ -51,7 +49,7 @@ pub fn losses(
         Panel {
             x: STEP_NAME.into(),
             y: name.into(),
-            series: vec![series(TRAIN_NAME, Style::Line, train), series(TEST_NAME, Style::Marked, test)],
+            series: vec![series("training", Style::Line, train), series("test", Style::Marked, test)],
             floor,
             cut: true,
             ..Panel::default()
@@ -61,8 +59,7 @@ pub fn losses(
         panel(reconstruction_name, None, |point| point.reconstruction),
         panel(KL_NAME, Some(0.0), |point| point.kl),
     ];
-    let pen = |name: &str| if name == TEST_NAME { TEST } else { TRAIN };
-    Chart { title: title.into(), panels, ..Chart::default() }.save_with(path, pen)
+    Chart { title: title.into(), panels, ..Chart::default() }.save_with(vec![vec![TRAIN, TEST]; 2], path)
 }
 
 #[cfg(test)]

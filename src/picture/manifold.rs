@@ -1,10 +1,11 @@
 //! Decoded images over a latent plane.
 
-use super::axes::{ABOVE, BELOW, Frame, Range, Tick, number, room_left};
-use super::canvas::{Canvas, Drawn};
+use super::axes::{ABOVE, BELOW, Frame, room_left};
+use super::canvas::{Canvas, Point};
 use super::page::Page;
 use super::plane::{FIRST_LATENT, SECOND_LATENT};
-use super::raster::{Shape, Tile};
+use super::raster::{ImageShape, Stamp};
+use super::scale::{Range, Tick, number};
 use super::theme::{LEAST_WIDTH, LONGEST_IMAGE, MARGIN, WIDTH};
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -27,19 +28,14 @@ pub struct Manifold {
     /// Written above the images.
     pub title: String,
     /// rows x columns images, row by row: image `r * columns + c` belongs to the latent point
-    /// `(columns[c], rows[r])`. Each has height x width x channels values from 0 (black) to 1 (white), row
-    /// by row from its top; values beyond are clamped.
+    /// `(columns[c], rows[r])`.
     pub images: Vec<Vec<f32>>,
     /// The first latent coordinate of each column, rising; drawn from left to right.
     pub columns: Vec<f64>,
     /// The second latent coordinate of each row, rising; drawn upwards.
     pub rows: Vec<f64>,
-    /// Height of each image in pixels.
-    pub height: usize,
-    /// Width of each image in pixels.
-    pub width: usize,
-    /// Values of each pixel: 1 for grey, 3 for red, green and blue side by side.
-    pub channels: usize,
+    /// The shape of each image.
+    pub shape: ImageShape,
     /// Written below the images; may be empty.
     pub caption: String,
 }
@@ -47,27 +43,26 @@ pub struct Manifold {
 impl Manifold {
     /// Writes the images, edge to edge with axes around them, to `path` as PNG.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let tile = self.check()?;
+        let stamp = self.check()?;
         let (x_ticks, y_ticks) = (ticks(&self.columns), ticks(&self.rows));
         let left = room_left(&y_ticks).ceil();
         let (width, height) =
-            (self.columns.len() as f64 * tile.width(), self.rows.len() as f64 * tile.height());
+            (self.columns.len() as f64 * stamp.width(), self.rows.len() as f64 * stamp.height());
         let body = ((left + width).max(LEAST_WIDTH), ABOVE + height + BELOW);
         let page = Page::new(&self.title, body, &self.caption)?;
         let frame = Frame { left: page.left() + left, top: (page.top() + ABOVE).ceil(), width, height };
-        let draw = |canvas: &Canvas<'_>| self.draw_axes(canvas, frame, &x_ticks, &y_ticks);
-        page.save(path, draw, |picture| {
+        page.save(path, |canvas| {
+            self.draw_axes(canvas, frame, &x_ticks, &y_ticks);
             for (index, image) in self.images.iter().enumerate() {
-                let (x, y) = self.corner(frame, tile, index);
-                tile.stamp(picture, image, (x as u32, y as u32));
+                stamp.draw(canvas, image, self.corner(frame, stamp, index));
             }
         })
     }
 
     /// That images and coordinates belong together; how large the images are drawn.
-    fn check(&self) -> Result<Tile> {
+    fn check(&self) -> Result<Stamp> {
         let wished = WIDTH - 2.0 * MARGIN - TYPICAL_ROOM;
-        let tile = Tile::fit(self.shape(), self.columns.len(), wished, LONGEST_IMAGE)?;
+        let stamp = Stamp::fit(self.shape, self.columns.len(), wished, LONGEST_IMAGE)?;
         let (found, columns, rows) = (self.images.len(), self.columns.len(), self.rows.len());
         if found == 0 || found != columns * rows {
             return Err(Error::usage(format!(
@@ -80,30 +75,26 @@ impl Manifold {
         if !rising(&self.columns) || !rising(&self.rows) {
             return Err(Error::usage("latent coordinates of columns and rows must rise"));
         }
-        self.images.iter().try_for_each(|image| tile.check(image))?;
-        Ok(tile)
-    }
-
-    fn shape(&self) -> Shape {
-        Shape { height: self.height, width: self.width, channels: self.channels }
+        self.images.iter().try_for_each(|image| stamp.check(image))?;
+        Ok(stamp)
     }
 
     /// The upper left corner of an image.
-    fn corner(&self, frame: Frame, tile: Tile, index: usize) -> (f64, f64) {
+    fn corner(&self, frame: Frame, stamp: Stamp, index: usize) -> Point {
         let (row, column) = (index / self.columns.len(), index % self.columns.len());
         let above = self.rows.len() - 1 - row;
-        (frame.left + column as f64 * tile.width(), frame.top + above as f64 * tile.height())
+        (frame.left + column as f64 * stamp.width(), frame.top + above as f64 * stamp.height())
     }
 
-    fn draw_axes(&self, canvas: &Canvas<'_>, frame: Frame, x_ticks: &[Tick], y_ticks: &[Tick]) -> Drawn {
+    fn draw_axes(&self, canvas: &mut Canvas, frame: Frame, x_ticks: &[Tick], y_ticks: &[Tick]) {
         for (x, label) in spread(&self.columns, x_ticks, frame.width) {
-            frame.tick_below(canvas, x, label)?;
+            frame.tick_below(canvas, x, label);
         }
         for (y, label) in spread(&self.rows, y_ticks, frame.height) {
-            frame.tick_left(canvas, y, label)?;
+            frame.tick_left(canvas, y, label);
         }
-        frame.name_above(canvas, SECOND_LATENT, frame.width)?;
-        frame.name_below(canvas, FIRST_LATENT)
+        frame.name_above(canvas, SECOND_LATENT, frame.width);
+        frame.name_below(canvas, FIRST_LATENT);
     }
 }
 
@@ -151,21 +142,19 @@ mod tests {
             images,
             columns: vec![-1.0, 0.0, 1.0],
             rows: vec![-1.0, 1.0],
-            height: 2,
-            width: 2,
-            channels: 1,
+            shape: ImageShape { height: 2, width: 2, channels: 1 },
             ..Manifold::default()
         };
-        let tile = plane.check()?;
-        let frame = Frame { left: 10.0, top: 20.0, width: 3.0 * tile.width(), height: 2.0 * tile.height() };
-        assert_eq!(plane.corner(frame, tile, 0), (10.0, 20.0 + tile.height()));
-        assert_eq!(plane.corner(frame, tile, 5), (10.0 + 2.0 * tile.width(), 20.0));
+        let stamp = plane.check()?;
+        let frame = Frame { left: 10.0, top: 20.0, width: 3.0 * stamp.width(), height: 2.0 * stamp.height() };
+        assert_eq!(plane.corner(frame, stamp, 0), (10.0, 20.0 + stamp.height()));
+        assert_eq!(plane.corner(frame, stamp, 5), (10.0 + 2.0 * stamp.width(), 20.0));
 
         let picture = demo::decoded(&demo::bytes(|path| plane.save(path)));
         let left = MARGIN + room_left(&ticks(&plane.rows)).ceil();
         let at = |row: f64, column: f64| {
-            let x = left + (column + 0.5) * tile.width();
-            let y = (MARGIN + ABOVE).ceil() + (row + 0.5) * tile.height();
+            let x = left + (column + 0.5) * stamp.width();
+            let y = (MARGIN + ABOVE).ceil() + (row + 0.5) * stamp.height();
             picture.get_pixel(x as u32, y as u32)[0]
         };
         assert_eq!([at(1.0, 0.0), at(1.0, 2.0), at(0.0, 0.0)], [0, 51, 77]);
@@ -197,9 +186,7 @@ mod tests {
             images: vec![vec![0.0]; 2],
             columns: vec![1.0, 0.0],
             rows: vec![0.0],
-            height: 1,
-            width: 1,
-            channels: 1,
+            shape: ImageShape { height: 1, width: 1, channels: 1 },
             ..Manifold::default()
         };
         assert!(plane.save(path).is_err());

@@ -1,52 +1,31 @@
 //! The null distribution of a test.
 
-use super::axes::{ABOVE, Axes, BELOW, Frame, Range, Tick, number, room_left};
-use super::canvas::{Align, Canvas, Drawn, fitting, text_width};
-use super::page::Page;
-use super::parts::{area, half_width, length, short, ticks_along};
-use super::theme::{GAP, INK, LINE, MARGIN, QUIET, SKY, TEXT_SIZE, VERMILION, WIDTH};
+use super::chart::Chart;
+use super::panel::{Mark, Panel, Series};
+use super::scale::{Range, number, short};
+use super::theme::{Pen, SKY};
 use crate::error::{Error, Result};
 use std::path::Path;
 
-const FRAME_HEIGHT: f64 = 460.0;
+/// No histogram has more bars than this, and none has them narrower than so many along the whole axis.
+const MOST_BARS: f64 = 60.0;
+const AXIS_BARS: f64 = 220.0;
 
-/// The top of the frame, kept free of bars for the two lines' labels.
-const LABELS: f64 = 2.0 * LINE + GAP;
+/// The least part of the axis that the histogram takes, lest the line of the observed value cover it.
+const LEAST_PART: f64 = 0.0125;
 
-/// Room left and right of the data, as a fraction of the frame.
-const PADDING: f64 = 0.04;
+const OUTLINE: Pen = Pen { colour: SKY, thickness: 3.0 };
 
-/// Ticks wished for along the axes.
-const STATISTIC_TICKS: usize = 9;
-const COUNT_TICKS: usize = 5;
-
-/// More bars than this are drawn for no number of draws.
-const MOST_BARS: usize = 60;
-
-/// The whole histogram is at least this wide: more than the line of the observed value, which may cover it.
-const LEAST_WIDTH: f64 = 14.0;
-
-/// No bar is narrower, and none that counts anything is lower.
-const LEAST_BAR_WIDTH: f64 = 5.0;
-const LEAST_BAR_HEIGHT: f64 = 2.0;
-
-/// Between two bars, provided that they are wide.
-const SEAM: f64 = 1.0;
-const WIDE_BAR: f64 = 8.0;
-
-const OBSERVED_THICKNESS: f64 = 4.0;
-const THRESHOLD_THICKNESS: f64 = 2.0;
-
-/// Where a test statistic lies among its values under the null hypothesis.
+/// A test statistic among its values under the null hypothesis.
 #[derive(Clone, Copy, Debug)]
-pub struct Null<'a> {
+pub struct NullHistogram<'a> {
     /// Written above the picture, such as "Do x.npy and y.npy differ?".
     pub title: &'a str,
     /// One line below the title, such as "MMD² = 0.00123, p = 0.001: differs at level 0.05"; may be empty.
     pub remark: &'a str,
     /// The name of the statistic, such as "MMD² (unbiased)".
     pub statistic: &'a str,
-    /// The statistic under the null hypothesis, one value for each permutation; those that are not finite are
+    /// The statistic under the null hypothesis, one value per permutation; those that are not finite are
     /// left out.
     pub draws: &'a [f64],
     /// The statistic of the data.
@@ -55,12 +34,29 @@ pub struct Null<'a> {
     pub threshold: Option<f64>,
 }
 
-impl Null<'_> {
+impl NullHistogram<'_> {
     /// Draws a histogram of the null distribution with the observed value and the threshold, and writes the
     /// picture to `path` as PNG.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let layout = Layout::new(self)?;
-        layout.page.save(path, |canvas| layout.draw(canvas), |_| ())
+        let chart = Chart { title: self.title.into(), panels: vec![self.panel()?], ..Chart::default() };
+        chart.save_with(vec![vec![OUTLINE]], path)
+    }
+
+    fn panel(&self) -> Result<Panel> {
+        let draws = self.sorted()?;
+        let marks = [Some(("observed", self.observed)), self.threshold.map(|value| ("threshold", value))];
+        let mark = |(name, x)| Mark { x, name: format!("{name} {}", short(x)), dashed: name == "threshold" };
+        let marks: Vec<Mark> = marks.into_iter().flatten().map(mark).collect();
+        let all = marks.iter().map(|mark| mark.x).chain([draws[0], draws[draws.len() - 1]]);
+        let all = Range::of(all).map_or(Range::UNIT, |all| Range::new(all.low, all.high));
+        Ok(Panel {
+            title: self.remark.into(),
+            x: self.statistic.into(),
+            y: format!("values under the null hypothesis ({} in all)", number(draws.len() as f64, 0)),
+            series: vec![histogram(&draws, all)],
+            marks,
+            ..Panel::default()
+        })
     }
 
     /// The finite draws in rising order; there is at least one.
@@ -77,181 +73,64 @@ impl Null<'_> {
     }
 }
 
-/// The histogram, and where everything lies.
-struct Layout<'a> {
-    null: &'a Null<'a>,
-    page: Page,
-    axes: Axes,
-    x_ticks: Vec<Tick>,
-    y_ticks: Vec<Tick>,
-    bars: Bars,
-}
-
-impl<'a> Layout<'a> {
-    fn new(null: &'a Null<'a>) -> Result<Self> {
-        let draws = null.sorted()?;
-        let null_range = Range { low: draws[0], high: draws[draws.len() - 1] };
-        let marked = [Some(null.observed), null.threshold];
-        let all = marked.into_iter().flatten().map(|value| Range { low: value, high: value });
-        let joint = all.fold(null_range, Range::join);
-        let x = Range::new(joint.low, joint.high).padded(PADDING);
-        let room = WIDTH - 2.0 * MARGIN;
-        let x_ticks = ticks_along(x, STATISTIC_TICKS, room);
-        let width = length(null_range) / length(x) * room;
-        let bars = Bars::new(&draws, (width / LEAST_BAR_WIDTH) as usize);
-        let most = bars.counts.iter().max().map_or(1.0, |&most| most as f64);
-        let y = Range { low: 0.0, high: most * FRAME_HEIGHT / (FRAME_HEIGHT - LABELS) };
-        let mut y_ticks = y.whole_ticks(COUNT_TICKS);
-        y_ticks.retain(|tick| tick.value <= most);
-
-        let left = room_left(&y_ticks).max(half_width(x_ticks.first()));
-        let right = half_width(x_ticks.last());
-        let remark = if null.remark.is_empty() { 0.0 } else { LINE + GAP };
-        let page = Page::new(null.title, (room, remark + ABOVE + FRAME_HEIGHT + BELOW), "")?;
-        let frame = Frame {
-            left: page.left() + left,
-            top: page.top() + remark + ABOVE,
-            width: room - left - right,
-            height: FRAME_HEIGHT,
-        };
-        Ok(Self { null, page, axes: Axes { frame, x, y }, x_ticks, y_ticks, bars })
-    }
-
-    fn draw(&self, canvas: &Canvas<'_>) -> Drawn {
-        let (page, frame, null) = (&self.page, self.axes.frame, self.null);
-        let room = WIDTH - 2.0 * MARGIN;
-        let remark_at = (page.left(), page.top() + LINE / 2.0);
-        canvas.write(null.remark, remark_at, Align::Left, fitting(null.remark, TEXT_SIZE, room), QUIET)?;
-        self.axes.grid(canvas, &self.x_ticks, &self.y_ticks)?;
-        self.bars.draw(canvas, &self.axes)?;
-        self.draw_marks(canvas)?;
-        self.axes.edges(canvas, &self.x_ticks, &self.y_ticks)?;
-        let draws = number(self.bars.counts.iter().sum::<usize>() as f64, 0);
-        frame.name_above(
-            canvas,
-            &format!("values under the null hypothesis ({draws} in all)"),
-            frame.width,
-        )?;
-        frame.name_below(canvas, null.statistic)
-    }
-
-    /// The lines of the threshold and of the observed value, with their labels in two rows.
-    fn draw_marks(&self, canvas: &Canvas<'_>) -> Drawn {
-        let Self { axes, null, .. } = self;
-        let (top, bottom) = (axes.frame.top, axes.at((0.0, 0.0)).1);
-        let x = |value| axes.at((value, 0.0)).0;
-        let row = |index: f64| top + GAP / 2.0 + (index + 0.5) * LINE;
-        let right_first = null.threshold.is_none_or(|threshold| null.observed >= threshold);
-
-        if let Some(threshold) = null.threshold {
-            let line = [(x(threshold), row(0.5)), (x(threshold), bottom)];
-            canvas.dashes(&line, INK, THRESHOLD_THICKNESS)?;
-        }
-        canvas.line((x(null.observed), top), (x(null.observed), bottom), VERMILION, OBSERVED_THICKNESS)?;
-        if let Some(threshold) = null.threshold {
-            let text = format!("threshold {}", short(threshold));
-            let at = (beside(axes.frame, x(threshold), &text, !right_first), row(1.0));
-            canvas.rimmed_text(&text, at, TEXT_SIZE, INK)?;
-        }
-        let text = format!("observed {}", short(null.observed));
-        let at = (beside(axes.frame, x(null.observed), &text, right_first), row(0.0));
-        canvas.rimmed_text(&text, at, TEXT_SIZE, INK)
-    }
-}
-
-/// The middle of a text beside the upright line at `x`: on the side wished for if there is room.
-fn beside(frame: Frame, x: f64, text: &str, right_first: bool) -> f64 {
-    let width = text_width(text, TEXT_SIZE);
-    let (left, right) = (x - GAP - width, x + GAP);
-    let fits_left = left >= frame.left;
-    let fits_right = right + width <= frame.left + frame.width;
-    let start = if (right_first && fits_right) || !fits_left { right } else { left };
-    start + width / 2.0
-}
-
-/// A histogram with bars of equal width.
-#[derive(Debug, PartialEq)]
-struct Bars {
-    range: Range,
-    counts: Vec<usize>,
-}
-
-impl Bars {
-    /// As many bars as Freedman and Diaconis advise for the sorted draws, but no more than `most`.
-    fn new(draws: &[f64], most: usize) -> Self {
-        let range = Range { low: draws[0], high: draws[draws.len() - 1] };
-        let quartile = |quarter: usize| draws[quarter * (draws.len() - 1) / 4];
-        let width = 2.0 * (quartile(3) - quartile(1)) / (draws.len() as f64).cbrt();
-        let advised = if width > 0.0 { length(range) / width } else { (draws.len() as f64).sqrt() };
-        let bars = (advised.ceil() as usize).min(most).clamp(1, MOST_BARS);
-        let mut counts = vec![0; bars];
-        for &draw in draws {
-            // A single value makes a range without length, and 0 / 0 becomes bar 0.
-            counts[((range.fraction(draw) * bars as f64) as usize).min(bars - 1)] += 1;
-        }
-        Self { range, counts }
-    }
-
-    fn draw(&self, canvas: &Canvas<'_>, axes: &Axes) -> Drawn {
-        let (left, bottom) = axes.at((self.range.low, 0.0));
-        let (right, _) = axes.at((self.range.high, 0.0));
-        let widened = (LEAST_WIDTH - (right - left)).max(0.0);
-        let (left, width) = (left - widened / 2.0, (right - left + widened) / self.counts.len() as f64);
-        let seam = if width >= WIDE_BAR { SEAM } else { 0.0 };
-        for (index, &count) in self.counts.iter().enumerate().filter(|&(_, &count)| count > 0) {
-            let start = left + index as f64 * width;
-            let (_, top) = axes.at((0.0, count as f64));
-            area(
-                canvas,
-                (start + seam / 2.0, top.min(bottom - LEAST_BAR_HEIGHT)),
-                (start + width - seam / 2.0, bottom),
-                SKY,
-            )?;
-        }
-        Ok(())
-    }
+/// The sorted draws in as many bars as Freedman and Diaconis advise, but no more than there is room for along an
+/// axis that shows `all`.
+fn histogram(draws: &[f64], all: Range) -> Series {
+    let range = Range { low: draws[0], high: draws[draws.len() - 1] };
+    let quartile = |quarter: usize| draws[quarter * (draws.len() - 1) / 4];
+    let width = 2.0 * (quartile(3) - quartile(1)) / (draws.len() as f64).cbrt();
+    let advised = if width > 0.0 { range.length() / width } else { (draws.len() as f64).sqrt() };
+    let most = (range.length() / all.length() * AXIS_BARS).min(MOST_BARS);
+    let missing = (LEAST_PART * all.length() - range.length()).max(0.0);
+    let ends = [range.low - missing / 2.0, range.high + missing / 2.0];
+    Series::histogram(draws, ends, advised.ceil().min(most).max(1.0) as usize)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::picture::demo;
+    use crate::picture::plot::Plot;
 
-    fn null(draws: &[f64], observed: f64, threshold: Option<f64>) -> Null<'_> {
+    fn null(draws: &[f64], observed: f64, threshold: Option<f64>) -> NullHistogram<'_> {
         let title = "Do x.npy and y.npy differ?";
-        Null { title, remark: "a remark", statistic: "MMD²", draws, observed, threshold }
+        NullHistogram { title, remark: "a remark", statistic: "MMD²", draws, observed, threshold }
     }
 
     #[test]
     fn each_draw_is_counted_once() {
-        let bars = Bars::new(&[0.0, 0.1, 0.2, 0.6, 1.0], 2);
-        assert_eq!(bars, Bars { range: Range { low: 0.0, high: 1.0 }, counts: vec![3, 2] });
-        assert_eq!(Bars::new(&[7.0; 9], 0).counts, [9]);
+        let counts = |draws: &[f64], high: f64| -> Vec<f64> {
+            histogram(draws, Range { low: 0.0, high }).points.iter().map(|point| point[1]).collect()
+        };
+        // Two bars are all that there is room for; the last point ends the second.
+        assert_eq!(counts(&[0.0, 0.1, 0.2, 0.6, 1.0], 100.0), [3.0, 2.0, 0.0]);
+        assert_eq!(counts(&[7.0; 9], 7.0), [9.0, 0.0]);
         let mut draws = demo::null();
         draws.sort_by(f64::total_cmp);
-        let counts = Bars::new(&draws, 1000).counts;
-        assert_eq!(counts.iter().sum::<usize>(), draws.len());
-        assert!((10..=MOST_BARS).contains(&counts.len()));
+        let counts = counts(&draws, 20.0);
+        assert_eq!(counts.iter().sum::<f64>(), draws.len() as f64);
+        assert!((10.0..=MOST_BARS).contains(&(counts.len() as f64 - 1.0)));
     }
 
     #[test]
-    fn labels_stay_inside() {
-        let frame = Frame { left: 100.0, top: 0.0, width: 1000.0, height: 100.0 };
-        let width = text_width("observed", TEXT_SIZE);
-        for (x, right_first, is_right) in
-            [(500.0, true, true), (500.0, false, false), (1090.0, true, false), (110.0, false, true)]
-        {
-            let middle = beside(frame, x, "observed", right_first);
-            assert_eq!(middle > x, is_right);
-            assert!(middle - width / 2.0 >= 100.0 && middle + width / 2.0 <= 1100.0);
+    fn labels_stay_inside() -> Result<()> {
+        for (observed, threshold) in [(10.0, 2.0), (-1e300, 1e300), (2.0, 2.0)] {
+            let panel = null(&[1.0, 2.0, 3.0], observed, Some(threshold)).panel()?;
+            assert_eq!(panel.marks[0].name, format!("observed {}", short(observed)));
+            let mut plot = Plot::new(&panel, vec![OUTLINE])?;
+            plot.set_width(1000.0);
+            assert!(panel.marks.iter().all(|mark| plot.x.low < mark.x && mark.x < plot.x.high));
+            let names = plot.legend().lines.into_iter().flatten().map(|key| key.name);
+            assert!(names.eq(panel.marks.iter().map(|mark| mark.name.clone())));
         }
+        Ok(())
     }
 
     #[test]
     fn a_far_value_leaves_the_null_visible() {
         let draws: Vec<f64> = demo::null().iter().map(|draw| draw * 1e-4).collect();
         let picture = demo::decoded(&demo::bytes(|path| null(&draws, 10.0, None).save(path)));
-        let sky = picture.pixels().filter(|pixel| pixel.0 == [SKY.0, SKY.1, SKY.2]).count();
+        let sky = picture.pixels().filter(|pixel| **pixel == SKY).count();
         assert!(sky > 1000, "{sky} pixels of bars");
     }
 

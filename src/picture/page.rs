@@ -1,10 +1,9 @@
 //! A picture's outer form: border, title, file.
 
-use super::canvas::{Align, Canvas, Drawn, paint, text_width};
-use super::theme::{GAP, INK, LEADING, LINE, LONGEST_SIDE, MARGIN, QUIET, TEXT_SIZE, TITLE_SIZE};
+use super::canvas::{Align, Canvas, paint, text_width};
+use super::theme::{Colour, GAP, INK, LEADING, LINE, LONGEST_SIDE, MARGIN, QUIET, TEXT_SIZE, TITLE_SIZE};
 use crate::error::{Error, Result};
 use image::{ImageFormat, RgbImage};
-use plotters::style::RGBColor;
 use std::io::{self, Cursor};
 use std::path::Path;
 
@@ -43,44 +42,29 @@ impl Page {
         above(&self.title)
     }
 
-    /// The picture, its body drawn by `work` and then changed by `stamp`, which sees finished pixels, written
-    /// to `path` as PNG.
-    pub(super) fn save(
-        &self,
-        path: &Path,
-        work: impl FnOnce(&Canvas<'_>) -> Drawn,
-        stamp: impl FnOnce(&mut RgbImage),
-    ) -> Result<()> {
-        save(&self.paint(path, work, stamp)?, path)
+    /// The picture, its body drawn by `draw`, written to `path` as PNG.
+    pub(super) fn save(&self, path: &Path, draw: impl FnOnce(&mut Canvas)) -> Result<()> {
+        let mut file = Cursor::new(Vec::new());
+        let picture = self.paint(draw).write_to(&mut file, ImageFormat::Png);
+        picture.map_err(io::Error::other).map_err(Error::io(path, "encode"))?;
+        std::fs::write(path, file.into_inner()).map_err(Error::io(path, "write"))
     }
 
-    /// The same picture, for a file to be written at `path`.
-    pub(super) fn paint(
-        &self,
-        path: &Path,
-        work: impl FnOnce(&Canvas<'_>) -> Drawn,
-        stamp: impl FnOnce(&mut RgbImage),
-    ) -> Result<RgbImage> {
-        let drawn = paint(self.size, |canvas| {
-            self.write(canvas)?;
-            work(canvas)
-        });
-        let mut picture = drawn.map_err(io::Error::other).map_err(Error::io(path, "draw"))?;
-        stamp(&mut picture);
-        Ok(picture)
-    }
-
-    fn write(&self, canvas: &Canvas<'_>) -> Drawn {
-        write_lines(canvas, &self.title, MARGIN, TITLE_SIZE, INK)?;
-        write_lines(canvas, &self.caption, self.top() + self.body.1 + GAP, TEXT_SIZE, QUIET)
+    /// The picture, its body drawn by `draw`.
+    pub(super) fn paint(&self, draw: impl FnOnce(&mut Canvas)) -> RgbImage {
+        paint(self.size, |canvas| {
+            write_lines(canvas, &self.title, MARGIN, TITLE_SIZE, INK);
+            write_lines(canvas, &self.caption, self.top() + self.body.1 + GAP, TEXT_SIZE, QUIET);
+            draw(canvas);
+        })
     }
 }
 
-fn write_lines(canvas: &Canvas<'_>, lines: &[String], top: f64, size: f64, colour: RGBColor) -> Drawn {
-    lines.iter().enumerate().try_for_each(|(index, line)| {
+fn write_lines(canvas: &mut Canvas, lines: &[String], top: f64, size: f64, colour: Colour) {
+    for (index, line) in lines.iter().enumerate() {
         let middle = top + (index as f64 + 0.5) * size * LEADING;
-        canvas.write(line, (MARGIN, middle), Align::Left, size, colour)
-    })
+        canvas.write(line, (MARGIN, middle), Align::Left, size, colour);
+    }
 }
 
 /// Height of the border and the title, with the distance to the body.
@@ -124,15 +108,6 @@ fn pieces(word: &str, width: f64, size: f64) -> Vec<String> {
     pieces
 }
 
-fn save(picture: &RgbImage, path: &Path) -> Result<()> {
-    let mut file = Cursor::new(Vec::new());
-    picture
-        .write_to(&mut file, ImageFormat::Png)
-        .map_err(io::Error::other)
-        .map_err(Error::io(path, "encode"))?;
-    std::fs::write(path, file.into_inner()).map_err(Error::io(path, "write"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,7 +126,7 @@ mod tests {
     fn a_missing_directory_is_named() {
         let path = Path::new("/no/such/directory/picture.png");
         let message = Page::new("title", (100.0, 100.0), "")
-            .and_then(|page| page.save(path, |_| Ok(()), |_| ()))
+            .and_then(|page| page.save(path, |_| ()))
             .map_err(|error| error.to_string());
         assert!(message.is_err_and(|text| text.contains("/no/such/directory/picture.png: cannot write")));
     }

@@ -1,9 +1,9 @@
 //! A latent plane: its axes, the circles of the prior, ellipses of codes.
 
-use super::axes::{Axes, Frame, Range, Tick, room_left};
-use super::canvas::{Canvas, Drawn, Point};
-use super::theme::REFERENCE;
-use plotters::style::{Color, RGBColor};
+use super::axes::{Axes, Frame, room_left};
+use super::canvas::{Canvas, Point};
+use super::scale::{Range, Tick};
+use super::theme::{Colour, Pen, REFERENCE};
 use std::f64::consts::TAU;
 
 /// Names of the axes.
@@ -19,14 +19,11 @@ const TICKS: usize = 8;
 /// Radii of the circles of the prior, in its standard deviations.
 const PRIOR_RADII: [f64; 2] = [1.0, 2.0];
 pub(super) const PRIOR_NAME: &str = "prior: 1, 2 σ";
-pub(super) const PRIOR_THICKNESS: f64 = 1.5;
+pub(super) const PRIOR: Pen = Pen { colour: REFERENCE, thickness: 1.5 };
 
-/// The same of a code, with how much of its colour is inside each.
+/// Radii of the ellipses of a code in its standard deviations, with how much of its colour is inside each.
 const CODE_RADII: [(f64, f64); 2] = [(2.0, 0.12), (1.0, 0.3)];
 const CODE_THICKNESS: f64 = 2.0;
-
-/// Straight pieces that an ellipse is drawn with.
-const PIECES: u32 = 360;
 
 /// Side of the square that a dot or a cross takes up among labels.
 const DOT: f64 = 14.0;
@@ -66,79 +63,41 @@ impl LatentPlane {
     }
 
     /// What lies behind the data.
-    pub(super) fn grid(&self, canvas: &Canvas<'_>) -> Drawn {
-        self.axes.grid(canvas, &self.ticks, &self.ticks)
+    pub(super) fn grid(&self, canvas: &mut Canvas) {
+        self.axes.grid(canvas, &self.ticks, &self.ticks);
+    }
+
+    /// Keeps what `draw` draws inside the frame.
+    pub(super) fn inside(&self, canvas: &mut Canvas, draw: impl FnOnce(&mut Canvas)) {
+        let (from, to) = self.axes.frame.corners();
+        canvas.within(from, to, draw);
     }
 
     /// The circles of the prior.
-    pub(super) fn prior(&self, canvas: &Canvas<'_>) -> Drawn {
-        PRIOR_RADII
-            .iter()
-            .try_for_each(|&radius| self.outline(canvas, (0.0, 0.0), [radius; 2], REFERENCE, PRIOR_THICKNESS))
+    pub(super) fn prior(&self, canvas: &mut Canvas) {
+        PRIOR_RADII.iter().for_each(|&radius| self.ellipse(canvas, (0.0, 0.0), [radius; 2], PRIOR, 0.0));
     }
 
     /// A normal distribution with independent coordinates: where it is within one and two standard deviations.
-    pub(super) fn code(&self, canvas: &Canvas<'_>, mean: Point, std: [f64; 2], colour: RGBColor) -> Drawn {
-        let frame = self.axes.frame;
+    pub(super) fn code(&self, canvas: &mut Canvas, mean: Point, std: [f64; 2], colour: Colour) {
         for (factor, tint) in CODE_RADII {
-            let radii = std.map(|std| factor * std);
-            let (right, bottom) = frame.at(1.0, 0.0);
-            let lines: Vec<(f64, [f64; 2])> = (0..=PIECES / 2)
-                .map(|piece| {
-                    // From the left end to the right, above and below.
-                    let place =
-                        |side: f64| self.on(mean, radii, 0.5 + side * f64::from(piece) / f64::from(PIECES));
-                    let x = place(1.0).0.clamp(frame.left, right);
-                    (x, [1.0, -1.0].map(|side| place(side).1.clamp(frame.top, bottom)))
-                })
-                .collect();
-            canvas.between(&lines, colour.mix(tint))?;
-            self.outline(canvas, mean, radii, colour, CODE_THICKNESS)?;
+            let pen = Pen { colour, thickness: CODE_THICKNESS };
+            self.ellipse(canvas, mean, std.map(|std| factor * std), pen, tint);
         }
-        Ok(())
     }
 
-    /// A place on an ellipse, `turn` of the way round, in the picture.
-    fn on(&self, centre: Point, radii: [f64; 2], turn: f64) -> Point {
-        let angle = TAU * turn;
-        self.axes.at((centre.0 + radii[0] * angle.cos(), centre.1 + radii[1] * angle.sin()))
-    }
-
-    /// The part of an ellipse inside the frame.
-    fn outline(
-        &self,
-        canvas: &Canvas<'_>,
-        centre: Point,
-        radii: [f64; 2],
-        colour: RGBColor,
-        thickness: f64,
-    ) -> Drawn {
-        let turn = |piece: u32| f64::from(piece) / f64::from(PIECES);
-        let places: Vec<Point> = (0..=PIECES).map(|piece| self.on(centre, radii, turn(piece))).collect();
-        self.path(canvas, &places, colour, thickness)
-    }
-
-    /// The part inside the frame of a line through places of the picture.
-    pub(super) fn path(
-        &self,
-        canvas: &Canvas<'_>,
-        places: &[Point],
-        colour: RGBColor,
-        thickness: f64,
-    ) -> Drawn {
-        let (from, to) = (self.axes.frame.at(0.0, 1.0), self.axes.frame.at(1.0, 0.0));
-        let outside =
-            |place: &Point| !(from.0..=to.0).contains(&place.0) || !(from.1..=to.1).contains(&place.1);
-        places.split(outside).try_for_each(|piece| canvas.path(piece, colour, thickness))
+    fn ellipse(&self, canvas: &mut Canvas, centre: Point, radii: [f64; 2], pen: Pen, opacity: f64) {
+        let unit = self.axes.frame.width / self.axes.x.length();
+        canvas.ellipse(self.axes.at(centre), radii.map(|radius| unit * radius), pen, opacity);
     }
 
     /// The edges with names and, if `numbered`, numbers.
-    pub(super) fn edges(&self, canvas: &Canvas<'_>, numbered: bool) -> Drawn {
+    pub(super) fn edges(&self, canvas: &mut Canvas, numbered: bool) {
         let bare: Vec<Tick> = self.ticks.iter().map(Tick::bare).collect();
         let frame = self.axes.frame;
-        self.axes.edges(canvas, &self.ticks, if numbered { &self.ticks } else { &bare })?;
-        frame.name_above(canvas, SECOND_LATENT, frame.width)?;
-        frame.name_below(canvas, FIRST_LATENT)
+        self.axes.edges(canvas, &self.ticks, if numbered { &self.ticks } else { &bare });
+        frame.name_above(canvas, SECOND_LATENT, frame.width);
+        frame.name_below(canvas, FIRST_LATENT);
     }
 }
 
@@ -165,7 +124,7 @@ pub(super) fn beside(places: &[Point], sizes: &[(f64, f64)], away: &[Point], fra
             let clear = taken.iter().all(|&((x, y), (width, height))| {
                 apart(x, centre.0, width + size.0) || apart(y, centre.1, height + size.1)
             });
-            let (from, to) = (frame.at(0.0, 1.0), frame.at(1.0, 0.0));
+            let (from, to) = frame.corners();
             let inside = |low: f64, value: f64, high: f64, room: f64| {
                 low + room / 2.0 <= value && value + room / 2.0 <= high
             };
@@ -181,7 +140,8 @@ pub(super) fn beside(places: &[Point], sizes: &[(f64, f64)], away: &[Point], fra
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::axes::latent_name;
+    use crate::picture::canvas::paint;
+    use crate::picture::scale::latent_name;
 
     #[test]
     fn the_axes_have_their_latents_names() {
@@ -192,10 +152,13 @@ mod tests {
     fn ellipses_have_their_radii() {
         // One standard deviation takes 100 pixels.
         let plane = LatentPlane::new(3.0, 100.0, 50.0, 100.0 * 6.0 * (1.0 + 2.0 * PADDING));
-        let centre = plane.axes.at((1.0, -1.0));
-        for (turn, radius) in [(0.0, 50.0), (0.25, 200.0), (0.5, 50.0)] {
-            let (x, y) = plane.on((1.0, -1.0), [0.5, 2.0], turn);
-            assert!(((x - centre.0).hypot(y - centre.1) - radius).abs() < 1e-9);
+        let pen = Pen { colour: REFERENCE, thickness: 2.0 };
+        let picture = paint((800, 750), |canvas| plane.ellipse(canvas, (1.0, -1.0), [0.5, 2.0], pen, 0.0));
+        let inked = |x: f64, y: f64| picture.get_pixel(x as u32, y as u32)[0] < 200;
+        let (x, y) = plane.axes.at((1.0, -1.0));
+        for (along, radius) in [((1.0, 0.0), 50.0), ((0.0, 1.0), 200.0), ((-1.0, 0.0), 50.0)] {
+            let at = |distance: f64| inked(x + distance * along.0, y + distance * along.1);
+            assert_eq!([radius - 4.0, radius, radius + 4.0].map(at), [false, true, false]);
         }
     }
 

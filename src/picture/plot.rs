@@ -1,19 +1,22 @@
-//! The curves of one panel: ranges, what they look like, their legend.
+//! The traces of one panel: ranges, what they look like, their legend.
 
-use super::axes::{ABOVE, Axes, BELOW, Frame, HEADING, Range, Tick, number, room_left};
-use super::canvas::{Align, Canvas, Drawn, Point, fitting, text_width};
-use super::chart::{Band, Panel, Style};
-use super::parts::{half_width, kept_apart, log_ticks, short, ticks, ticks_along, whole_ticks_along};
-use super::theme::{GAP, INK, LEADING, LINE, QUIET, REFERENCE, TEXT_SIZE, TICK};
+use super::axes::{ABOVE, Axes, BELOW, Frame, HEADING, room_left};
+use super::canvas::{Align, Canvas, Point, fitting, text_width};
+use super::legend::{Key, Legend, Swatch};
+use super::panel::{Mark, Panel, Series, Style};
+use super::scale::{Range, Tick, number, short};
+use super::theme::{
+    GAP, INK, LEADING, LINE, MARKER_RADIUS, Pen, QUIET, REFERENCE, TEXT_SIZE, TICK, TINT, VERMILION,
+};
 use crate::error::{Error, Result};
-use plotters::style::{Color, RGBColor};
 
 /// Lines that their picture gives no other thickness.
 pub(super) const THICKNESS: f64 = 3.0;
 
-/// Ticks wished for along the axes.
-const X_TICKS: usize = 7;
+/// Ticks wished for along the axes; a panel with a height of its own may have more of them or fewer.
+const X_TICKS: usize = 9;
 const Y_TICKS: usize = 5;
+const MOST_Y_TICKS: usize = 7;
 
 /// The share of the values at either end that may be left out of the picture.
 const TAIL: f64 = 0.05;
@@ -24,8 +27,11 @@ const REACH: f64 = 0.5;
 /// Series shorter than this are shown in full: there is no telling what is usual.
 const FEW: usize = 4;
 
-/// Room between the curves and the frame, as a fraction of its height.
+/// Room between the traces and the frame, as a fraction of its height.
 const PADDING: f64 = 0.06;
+
+/// Room between marks and the ends of the horizontal axis, as a fraction of the frame's width.
+const MARK_PADDING: f64 = 0.04;
 
 /// A horizontal axis of positive numbers starts at nought unless the first lies beyond this fraction of the
 /// last.
@@ -33,20 +39,12 @@ const LATE_START: f64 = 0.5;
 
 /// Smallest distance between two dots of one line.
 const MARKER_SPACING: f64 = 22.0;
-const MARKER_RADIUS: f64 = 6.0;
 const POINT_RADIUS: f64 = 4.0;
-
-/// How much of its colour an area has.
-const TINT: f64 = 0.25;
-
-/// Length of the line in a legend entry, and half the height of an area there.
-const SWATCH: f64 = 54.0;
-const SWATCH_REACH: f64 = 10.0;
 
 /// More series than this are named at their ends.
 const MOST_IN_LINE: usize = 6;
 
-/// The least distance of two names at the ends of curves, and the length of the lines that lead there.
+/// The least distance of two names at the ends of traces, and the length of the lines that lead there.
 const END_PITCH: f64 = 24.0;
 const LEADER: f64 = 40.0;
 const LEADER_THICKNESS: f64 = 1.5;
@@ -54,15 +52,12 @@ const LEADER_THICKNESS: f64 = 1.5;
 /// Decimals of values named in remarks.
 const REMARK_DECIMALS: usize = 1;
 
-/// What a line is drawn with.
-#[derive(Clone, Copy)]
-pub(super) struct Pen {
-    pub(super) colour: RGBColor,
-    pub(super) thickness: f64,
-}
+/// Marks, plain and dashed.
+const MARK: Pen = Pen { colour: VERMILION, thickness: 4.0 };
+const DASHED_MARK: Pen = Pen { colour: INK, thickness: 2.0 };
 
 /// A series in the numbers of its axes: powers of ten if logarithmic.
-struct Curve<'a> {
+struct Trace<'a> {
     name: &'a str,
     style: Style,
     pen: Pen,
@@ -70,14 +65,33 @@ struct Curve<'a> {
     points: Vec<(f64, [f64; 3])>,
 }
 
-impl Curve<'_> {
+impl<'a> Trace<'a> {
+    /// `scale` goes from values to places on the vertical axis.
+    fn new(series: &'a Series, pen: Pen, shown: &[&[f64; 2]], scale: fn(f64) -> f64) -> Self {
+        let mut points: Vec<(f64, [f64; 3])> = Vec::new();
+        for &&[x, y] in shown {
+            let [low, high] = match series.style {
+                Style::Ribbon(reach) => [y - reach, y + reach],
+                Style::Area | Style::Steps => [y.min(0.0), y.max(0.0)],
+                _ => [y, y],
+            };
+            // What a logarithmic axis cannot show lies below its frame.
+            let place =
+                |value| Some(scale(value)).filter(|place| !place.is_nan()).unwrap_or(f64::NEG_INFINITY);
+            points.push((x, [y, low, high].map(place)));
+        }
+        if let (Style::Steps, [.., before, last]) = (series.style, &mut *points) {
+            last.1 = before.1;
+        }
+        Self { name: &series.name, style: series.style, pen, points }
+    }
+
     fn middles(&self) -> impl Iterator<Item = f64> {
         self.points.iter().map(|point| point.1[0])
     }
 
-    fn x(&self) -> Option<Range> {
-        let all = self.points.iter().map(|point| Range { low: point.0, high: point.0 });
-        all.reduce(Range::join)
+    fn places(&self) -> impl Iterator<Item = f64> {
+        self.points.iter().map(|point| point.0)
     }
 
     /// The values to show: all, or the usual ones and others near them.
@@ -108,8 +122,8 @@ fn usual(mut values: Vec<f64>) -> Option<Range> {
 /// A panel and its axes.
 pub(super) struct Plot<'a> {
     panel: &'a Panel,
-    curves: Vec<Curve<'a>>,
-    x: Range,
+    traces: Vec<Trace<'a>>,
+    pub(super) x: Range,
     y: Range,
     x_ticks: Vec<Tick>,
     y_ticks: Vec<Tick>,
@@ -119,7 +133,7 @@ pub(super) struct Plot<'a> {
     width: f64,
     /// Room above the frame: more than its own if a neighbour needs more.
     pub(super) above: f64,
-    /// The curves are named at their right ends, not in a line above.
+    /// The traces are named at their right ends, not in a line above.
     pub(super) at_ends: bool,
     /// Without numbers and name on the horizontal axis.
     pub(super) bare: bool,
@@ -129,56 +143,49 @@ pub(super) struct Plot<'a> {
 impl<'a> Plot<'a> {
     /// `pens` has one for each series.
     pub(super) fn new(panel: &'a Panel, pens: Vec<Pen>) -> Result<Self> {
-        let marks = panel.band.iter().flat_map(|band| [band.low, band.high]);
-        let marks = marks.chain(panel.floor).chain(panel.ceiling);
-        if marks.clone().any(|mark| !mark.is_finite() || (panel.log && mark <= 0.0)) {
+        let bounds = panel.band.iter().flat_map(|band| [band.low, band.high]);
+        let bounds = bounds.chain(panel.floor).chain(panel.ceiling);
+        if bounds.clone().any(|bound| !bound.is_finite() || (panel.log && bound <= 0.0)) {
             return Err(Error::usage(format!(
                 "the band, the floor and the ceiling of the panel `{}` must be finite, and positive on a logarithmic \
                  axis",
                 panel.y
             )));
         }
-        let scaled = |value: f64| if panel.log { value.log10() } else { value };
-        let (mut lost, mut curves) = (0, Vec::new());
+        let scale = if panel.log { f64::log10 } else { |value| value };
+        let (mut lost, mut traces) = (0, Vec::new());
         for (series, pen) in panel.series.iter().zip(pens) {
-            let style = series.style;
-            if panel.log && matches!(style, Style::Area | Style::Steps) {
+            if panel.log && matches!(series.style, Style::Area | Style::Steps) {
                 return Err(Error::usage(format!("the area of `{}` has no logarithmic axis", series.name)));
             }
             let finite = series.points.iter().filter(|[x, y]| x.is_finite() && y.is_finite());
             let (shown, hidden): (Vec<_>, Vec<_>) = finite.partition(|point| !panel.log || point[1] > 0.0);
             lost += hidden.len();
-            let mut points: Vec<(f64, [f64; 3])> = shown
-                .into_iter()
-                .map(|&[x, y]| {
-                    let [low, high] = match style {
-                        Style::Ribbon(reach) => [y - reach, y + reach],
-                        Style::Area | Style::Steps => [y.min(0.0), y.max(0.0)],
-                        _ => [y, y],
-                    };
-                    // Below any logarithmic axis there is minus infinity.
-                    (x, [y, if panel.log { low.max(0.0) } else { low }, high].map(scaled))
-                })
-                .collect();
-            if let (Style::Steps, [.., before, last]) = (style, &mut *points) {
-                last.1 = before.1;
-            }
-            if !points.is_empty() {
-                curves.push(Curve { name: &series.name, style, pen, points });
+            if !shown.is_empty() {
+                traces.push(Trace::new(series, pen, &shown, scale));
             }
         }
-        let marks = marks.map(scaled).map(|mark| Range { low: mark, high: mark });
-        let joint = curves.iter().filter_map(|curve| curve.y(panel.cut)).chain(marks).reduce(Range::join);
-        let y = joint.map_or(Range::UNIT, |range| Range::new(range.low, range.high).padded(PADDING));
-        let y_ticks = if panel.log { log_ticks(y, Y_TICKS) } else { ticks(y, Y_TICKS) };
-        let x = x_range(curves.iter().filter_map(Curve::x).reduce(Range::join));
-        let at_ends = curves.iter().filter(|curve| !curve.name.is_empty()).count() > MOST_IN_LINE;
+        let shown = traces.iter().filter_map(|trace| trace.y(panel.cut)).chain(Range::of(bounds.map(scale)));
+        let shown = shown.reduce(Range::join);
+        let y = shown.map_or(Range::UNIT, |range| Range::new(range.low, range.high).padded(PADDING));
+        let most = panel.height.map_or(Y_TICKS, |height| (height / LINE) as usize).clamp(1, MOST_Y_TICKS);
+        let counted = traces.iter().all(|trace| trace.style == Style::Steps);
+        let y_ticks = match (panel.log, counted) {
+            (true, _) => y.log_ticks(most),
+            (_, true) => y.whole_ticks(most),
+            _ => y.ticks(most),
+        };
+        let at_ends = traces.iter().filter(|trace| !trace.name.is_empty()).count() > MOST_IN_LINE;
         let (bare, hide_legend, width, above, x_ticks) = (false, false, 0.0, 0.0, Vec::new());
-        Ok(Self { panel, curves, x, y, x_ticks, y_ticks, lost, width, above, at_ends, bare, hide_legend })
+        let x = Range::UNIT;
+        let mut plot =
+            Self { panel, traces, x, y, x_ticks, y_ticks, lost, width, above, at_ends, bare, hide_legend };
+        Self::share_x(std::slice::from_mut(&mut plot));
+        Ok(plot)
     }
 
     pub(super) fn has_points(&self) -> bool {
-        !self.curves.is_empty()
+        !self.traces.is_empty()
     }
 
     /// Gives panels whose horizontal axes have one name one range.
@@ -187,8 +194,11 @@ impl<'a> Plot<'a> {
             .iter()
             .map(|plot| {
                 let same = plots.iter().filter(|other| other.same_x(plot));
-                let all = same.flat_map(|plot| &plot.curves).filter_map(Curve::x);
-                x_range(all.reduce(Range::join))
+                let places = |plot: &Self| Range::of(plot.traces.iter().flat_map(Trace::places));
+                let marks = |plot: &Self| Range::of(plot.panel.marks.iter().map(|mark| mark.x));
+                let data = x_range(same.clone().filter_map(places).reduce(Range::join));
+                let marks = same.filter_map(marks).reduce(Range::join);
+                marks.map_or(data, |marks| data.join(marks).padded(MARK_PADDING))
             })
             .collect();
         plots.iter_mut().zip(ranges).for_each(|(plot, range)| plot.x = range);
@@ -199,11 +209,11 @@ impl<'a> Plot<'a> {
     }
 
     pub(super) fn same_legend(&self, other: &Self) -> bool {
-        let bands = |plot: &Self| plot.panel.band.is_some();
+        let more = |plot: &Self| plot.panel.band.is_some() || !plot.panel.marks.is_empty();
         let keys = |plot: &Self| -> Vec<(String, Style)> {
-            plot.curves.iter().map(|curve| (curve.name.into(), curve.style)).collect()
+            plot.traces.iter().map(|trace| (trace.name.into(), trace.style)).collect()
         };
-        !bands(self) && !bands(other) && keys(self) == keys(other)
+        !more(self) && !more(other) && keys(self) == keys(other)
     }
 
     pub(super) fn room_left(&self) -> f64 {
@@ -213,21 +223,17 @@ impl<'a> Plot<'a> {
     /// Room right of a frame of at most `width` pixels.
     pub(super) fn room_right(&self, width: f64) -> f64 {
         let names = if self.at_ends {
-            let widest = self.named().map(|curve| text_width(curve.name, TEXT_SIZE)).fold(0.0, f64::max);
+            let widest = self.named().map(|trace| text_width(trace.name, TEXT_SIZE)).fold(0.0, f64::max);
             LEADER + GAP / 2.0 + widest
         } else {
             0.0
         };
-        names.max(half_width(self.ticks_within(width).last()))
+        names.max(self.ticks_within(width).last().map_or(0.0, Tick::half_width))
     }
 
     fn ticks_within(&self, width: f64) -> Vec<Tick> {
-        let mut places = self.curves.iter().flat_map(|curve| &curve.points).map(|point| point.0);
-        if places.all(|place| place.fract() == 0.0) {
-            whole_ticks_along(self.x, X_TICKS, width)
-        } else {
-            ticks_along(self.x, X_TICKS, width)
-        }
+        let whole = self.traces.iter().flat_map(Trace::places).all(|place| place.fract() == 0.0);
+        self.x.ticks_along(X_TICKS, width, whole)
     }
 
     pub(super) fn set_width(&mut self, width: f64) {
@@ -237,87 +243,96 @@ impl<'a> Plot<'a> {
 
     pub(super) fn room_above(&self) -> f64 {
         let heading = if self.panel.title.is_empty() { 0.0 } else { HEADING };
-        let lines = self.legend_lines().len() as f64;
-        heading + lines * LINE + if lines > 0.0 { GAP / 2.0 } else { 0.0 } + ABOVE
+        heading + self.legend().height() + ABOVE
     }
 
-    /// So that names at the ends of curves have room.
-    pub(super) fn least_height(&self) -> f64 {
-        if self.at_ends { self.named().count() as f64 * END_PITCH } else { 0.0 }
+    /// Height of the frame, `usual` unless names at the ends of curves need more or the panel has its own.
+    pub(super) fn height(&self, usual: f64) -> f64 {
+        let names = if self.at_ends { self.named().count() as f64 * END_PITCH } else { 0.0 };
+        self.panel.height.unwrap_or(usual).max(names)
     }
 
     pub(super) fn room_below(&self) -> f64 {
         if self.bare { TICK } else { BELOW }
     }
 
-    fn named(&self) -> impl Iterator<Item = &Curve<'a>> {
-        self.curves.iter().filter(|curve| !curve.name.is_empty())
+    fn named(&self) -> impl Iterator<Item = &Trace<'a>> {
+        self.traces.iter().filter(|trace| !trace.name.is_empty())
     }
 
-    /// The legend's entries, broken into lines.
-    fn legend_lines(&self) -> Vec<Vec<Entry<'_>>> {
-        if self.hide_legend {
-            return Vec::new();
-        }
-        let band = self.panel.band.as_ref().map(Entry::Band);
-        let curves = self.named().map(Entry::Curve);
-        let entries = curves.filter(|_| !self.at_ends).chain(band);
-        let mut lines: Vec<Vec<Entry<'_>>> = Vec::new();
-        let mut used = f64::INFINITY;
-        for entry in entries {
-            used += entry.width();
-            if used > self.width + ENTRY_GAP {
-                used = entry.width();
-                lines.push(Vec::new());
-            }
-            lines.last_mut().into_iter().for_each(|line| line.push(entry));
-        }
-        lines
+    fn scaled(&self, value: f64) -> f64 {
+        if self.panel.log { value.log10() } else { value }
     }
 
-    pub(super) fn draw(&self, canvas: &Canvas<'_>, frame: Frame) -> Drawn {
+    pub(super) fn legend(&self) -> Legend {
+        let series = |trace: &Trace<'a>| Key {
+            swatch: Swatch::Series(trace.style, trace.pen),
+            name: trace.name.into(),
+        };
+        let mark = |mark: &Mark| {
+            let (style, pen) = if mark.dashed { (Style::Dashed, DASHED_MARK) } else { (Style::Line, MARK) };
+            Key { swatch: Swatch::Series(style, pen), name: mark.name.clone() }
+        };
+        let series = self.named().filter(|_| !self.at_ends).map(series);
+        let marks = self.panel.marks.iter().filter(|mark| !mark.name.is_empty()).map(mark);
+        let band = self.panel.band.iter();
+        let band = band.map(|band| Key { swatch: Swatch::Area(REFERENCE, TINT), name: band.name.clone() });
+        Legend::new(series.chain(marks).chain(band).filter(|_| !self.hide_legend), self.width)
+    }
+
+    pub(super) fn draw(&self, canvas: &mut Canvas, frame: Frame) {
         let axes = Axes { frame, x: self.x, y: self.y };
         let bare: Vec<Tick> = self.x_ticks.iter().map(Tick::bare).collect();
         let x_ticks = if self.bare { &bare } else { &self.x_ticks };
         if let Some(band) = &self.panel.band {
-            self.draw_band(canvas, &axes, band)?;
+            let y = |value| axes.at((0.0, self.scaled(value))).1;
+            let (from, to) = frame.corners();
+            canvas.rectangle((from.0, y(band.low)), (to.0, y(band.high)), REFERENCE, TINT);
         }
-        axes.grid(canvas, x_ticks, &self.y_ticks)?;
-        self.curves.iter().try_for_each(|curve| draw_area(canvas, &axes, curve))?;
-        self.curves.iter().try_for_each(|curve| draw_curve(canvas, &axes, curve))?;
-        axes.edges(canvas, x_ticks, &self.y_ticks)?;
+        axes.grid(canvas, x_ticks, &self.y_ticks);
+        self.draw_data(canvas, &axes);
+        axes.edges(canvas, x_ticks, &self.y_ticks);
         if self.at_ends {
-            self.draw_ends(canvas, &axes)?;
+            self.draw_ends(canvas, &axes);
         }
-        self.draw_above(canvas, frame)?;
-        if self.bare { Ok(()) } else { frame.name_below(canvas, &self.panel.x) }
+        self.draw_above(canvas, frame);
+        if !self.bare {
+            frame.name_below(canvas, &self.panel.x);
+        }
     }
 
-    fn draw_band(&self, canvas: &Canvas<'_>, axes: &Axes, band: &Band) -> Drawn {
-        let scaled = |value: f64| if self.panel.log { value.log10() } else { value };
-        let [low, high] = [band.low, band.high].map(|value| axes.at((axes.x.low, scaled(value))).1);
-        let [left, right] = [0.0, 1.0].map(|part| axes.frame.at(part, 0.0).0);
-        canvas.between(&[(left, [low, high]), (right, [low, high])], REFERENCE.mix(TINT))
+    /// The curves and the marks.
+    fn draw_data(&self, canvas: &mut Canvas, axes: &Axes) {
+        let (from, to) = axes.frame.corners();
+        // Lines at the left and at the right end of the axis have their whole thickness.
+        canvas.within((from.0 - THICKNESS, from.1), (to.0 + THICKNESS, to.1), |canvas| {
+            self.traces.iter().for_each(|trace| draw_area(canvas, axes, trace));
+            self.traces.iter().for_each(|trace| draw_line(canvas, axes, trace));
+            for mark in self.panel.marks.iter().filter(|mark| mark.dashed) {
+                canvas.dashes(axes.upright(mark.x), DASHED_MARK);
+            }
+            for mark in self.panel.marks.iter().filter(|mark| !mark.dashed) {
+                canvas.path(axes.upright(mark.x), MARK);
+            }
+        });
+        self.traces.iter().for_each(|trace| draw_dots(canvas, axes, trace));
     }
 
     /// Title, legend, name of the vertical axis, remark.
-    fn draw_above(&self, canvas: &Canvas<'_>, frame: Frame) -> Drawn {
+    fn draw_above(&self, canvas: &mut Canvas, frame: Frame) {
         let (right, top) = frame.at(1.0, 1.0);
-        frame.heading(canvas, &self.panel.title, self.above)?;
-        let lines = self.legend_lines();
-        let first = top - ABOVE - GAP / 2.0 - lines.len() as f64 * LINE;
-        for (index, line) in lines.iter().enumerate() {
-            draw_legend(canvas, line, (right, first + (index as f64 + 0.5) * LINE), frame.width)?;
-        }
+        frame.heading(canvas, &self.panel.title, self.above);
+        let legend = self.legend();
+        legend.draw(canvas, (right, top - ABOVE - legend.height()));
         let remark = self.remark();
         let size = fitting(&remark, TEXT_SIZE, frame.width / 2.0);
-        canvas.write(&remark, (right, top - ABOVE + LINE / 2.0), Align::Right, size, QUIET)?;
-        frame.name_above(canvas, &self.panel.y, frame.width - text_width(&remark, size) - GAP)
+        canvas.write(&remark, (right, top - ABOVE + LINE / 2.0), Align::Right, size, QUIET);
+        frame.name_above(canvas, &self.panel.y, frame.width - text_width(&remark, size) - GAP);
     }
 
     /// What the frame leaves out, in words.
     fn remark(&self) -> String {
-        let values = || self.curves.iter().flat_map(Curve::middles);
+        let values = || self.traces.iter().flat_map(Trace::middles);
         let name = |value: f64| match self.panel.log {
             true => short(10_f64.powf(value)),
             false => number(value, REMARK_DECIMALS),
@@ -331,25 +346,23 @@ impl<'a> Plot<'a> {
         if remarks.is_empty() { String::new() } else { format!("off the scale: {}", remarks.join(", ")) }
     }
 
-    /// The names of the curves at their right ends.
-    fn draw_ends(&self, canvas: &Canvas<'_>, axes: &Axes) -> Drawn {
+    /// The names of the traces at their right ends.
+    fn draw_ends(&self, canvas: &mut Canvas, axes: &Axes) {
         let right = axes.frame.at(1.0, 0.0).0;
-        let height = |curve: &Curve<'_>| {
-            let last = curve.middles().last().unwrap_or(axes.y.low);
+        let height = |trace: &Trace<'_>| {
+            let last = trace.middles().last().unwrap_or(axes.y.low);
             axes.at((axes.x.high, last.clamp(axes.y.low, axes.y.high))).1
         };
-        let mut ends: Vec<(f64, &Curve<'_>)> = self.named().map(|curve| (height(curve), curve)).collect();
+        let mut ends: Vec<(f64, &Trace<'_>)> = self.named().map(|trace| (height(trace), trace)).collect();
         ends.sort_by(|a, b| a.0.total_cmp(&b.0));
         let wished: Vec<f64> = ends.iter().map(|end| end.0).collect();
         let pitch = LINE.min(axes.frame.height / ends.len() as f64);
         let (top, bottom) = (axes.frame.top + pitch / 2.0, axes.frame.at(0.0, 0.0).1 - pitch / 2.0);
-        for (place, (end, curve)) in kept_apart(&wished, pitch, top, bottom).into_iter().zip(ends) {
+        for (place, (end, trace)) in kept_apart(&wished, pitch, top, bottom).into_iter().zip(ends) {
             let name_at = (right + LEADER, place);
-            canvas.path(&[(right, end), name_at], curve.pen.colour, LEADER_THICKNESS)?;
-            let size = pitch / LEADING;
-            canvas.write(curve.name, (name_at.0 + GAP / 2.0, place), Align::Left, size, INK)?;
+            canvas.path([(right, end), name_at], Pen { thickness: LEADER_THICKNESS, ..trace.pen });
+            canvas.write(trace.name, (name_at.0 + GAP / 2.0, place), Align::Left, pitch / LEADING, INK);
         }
-        Ok(())
     }
 }
 
@@ -363,55 +376,49 @@ fn x_range(all: Option<Range>) -> Range {
     }
 }
 
-/// What is filled of a curve.
-fn draw_area(canvas: &Canvas<'_>, axes: &Axes, curve: &Curve<'_>) -> Drawn {
-    let y = |value: f64| axes.at((0.0, value.clamp(axes.y.low, axes.y.high))).1;
-    let x = |value: f64| axes.at((value, 0.0)).0;
-    let lines: Vec<(f64, [f64; 2])> = match curve.style {
-        Style::Area | Style::Ribbon(_) => {
-            curve.points.iter().map(|&(at, [_, low, high])| (x(at), [y(low), y(high)])).collect()
-        }
-        Style::Steps => {
-            let bars = curve.points.windows(2).map(|pair| (pair[0].0, pair[1].0, pair[0].1));
-            bars.flat_map(|(from, to, [_, low, high])| [from, to].map(|at| (x(at), [y(low), y(high)])))
-                .collect()
-        }
-        Style::Line | Style::Marked | Style::Dashed | Style::Points => return Ok(()),
-    };
-    canvas.between(&lines, curve.pen.colour.mix(TINT))
+/// The area of a trace.
+fn draw_area(canvas: &mut Canvas, axes: &Axes, trace: &Trace<'_>) {
+    let line = |end: usize| trace.points.iter().map(move |&(x, ends)| axes.at((x, ends[end])));
+    match trace.style {
+        Style::Area | Style::Ribbon(_) => canvas.area(line(1).chain(line(2).rev()), trace.pen.colour, TINT),
+        Style::Steps => canvas.area(outline(axes, trace), trace.pen.colour, TINT),
+        Style::Line | Style::Marked | Style::Dashed | Style::Points => (),
+    }
 }
 
-fn draw_curve(canvas: &Canvas<'_>, axes: &Axes, curve: &Curve<'_>) -> Drawn {
-    let Pen { colour, thickness } = curve.pen;
-    let middles: Vec<Point> = curve.points.iter().map(|&(x, [y, ..])| (x, y)).collect();
-    let outline = match curve.style {
-        Style::Steps => steps(&middles),
-        _ => middles.clone(),
-    };
-    let pieces = pieces(&outline, axes);
-    match curve.style {
-        Style::Dashed | Style::Ribbon(_) => {
-            pieces.iter().try_for_each(|piece| canvas.dashes(piece, colour, thickness))?;
-        }
+fn draw_line(canvas: &mut Canvas, axes: &Axes, trace: &Trace<'_>) {
+    match trace.style {
+        Style::Dashed | Style::Ribbon(_) => canvas.dashes(outline(axes, trace), trace.pen),
         Style::Points => (),
-        _ => pieces.iter().try_for_each(|piece| canvas.path(piece, colour, thickness))?,
+        Style::Line | Style::Marked | Style::Area | Style::Steps => {
+            canvas.path(outline(axes, trace), trace.pen)
+        }
     }
-    let dots = match curve.style {
-        Style::Points => Some((POINT_RADIUS, 0.0)),
-        Style::Marked => Some((MARKER_RADIUS, MARKER_SPACING)),
+}
+
+fn draw_dots(canvas: &mut Canvas, axes: &Axes, trace: &Trace<'_>) {
+    let (radius, spacing) = match trace.style {
+        Style::Points => (POINT_RADIUS, 0.0),
+        Style::Marked => (MARKER_RADIUS, MARKER_SPACING),
         // A line through a single point would not be seen.
-        _ if middles.len() == 1 => Some((MARKER_RADIUS, 0.0)),
-        _ => None,
+        _ if trace.points.len() == 1 => (MARKER_RADIUS, 0.0),
+        _ => return,
     };
-    let Some((radius, spacing)) = dots else { return Ok(()) };
     let mut next = f64::NEG_INFINITY;
-    for at in middles.iter().filter(|point| axes.y.contains(point.1)).map(|&point| axes.at(point)) {
+    let shown = trace.points.iter().filter(|(_, [y, ..])| axes.y.contains(*y));
+    for at in shown.map(|&(x, [y, ..])| axes.at((x, y))) {
         if spacing == 0.0 || at.0 >= next {
-            canvas.dot(at, radius, colour.to_rgba())?;
+            canvas.dot(at, radius, trace.pen.colour, 1.0);
             next = at.0 + spacing;
         }
     }
-    Ok(())
+}
+
+/// The line of a trace, in places of the picture.
+fn outline(axes: &Axes, trace: &Trace<'_>) -> Vec<Point> {
+    let middles: Vec<Point> = trace.points.iter().map(|&(x, [y, ..])| (x, y)).collect();
+    let outline = if trace.style == Style::Steps { steps(&middles) } else { middles };
+    outline.into_iter().map(|point| axes.at(point)).collect()
 }
 
 /// The outline of the bars of a histogram, from nought and back.
@@ -422,109 +429,28 @@ fn steps(points: &[Point]) -> Vec<Point> {
     start.into_iter().chain(tops).chain(end).collect()
 }
 
-/// What the frame shows of a line, in places of the picture.
-fn pieces(points: &[Point], axes: &Axes) -> Vec<Vec<Point>> {
-    let mut pieces: Vec<Vec<Point>> = Vec::new();
-    for (from, to) in points.windows(2).filter_map(|pair| clip(pair[0], pair[1], axes.y)) {
-        let (from, to) = (axes.at(from), axes.at(to));
-        match pieces.last_mut() {
-            Some(piece) if piece.last() == Some(&from) => piece.push(to),
-            _ => pieces.push(vec![from, to]),
-        }
+/// Places as close to the wished ones as may be, in the same order, each at least `pitch` from the next, none
+/// below `low` or above `high`. `wished` rises; there must be room.
+pub(super) fn kept_apart(wished: &[f64], pitch: f64, low: f64, high: f64) -> Vec<f64> {
+    let mut places: Vec<f64> = Vec::with_capacity(wished.len());
+    for &wish in wished {
+        let least = places.last().map_or(low, |last| last + pitch);
+        places.push(wish.max(least));
     }
-    pieces
-}
-
-/// The part of a straight line within a range of values.
-fn clip(from: Point, to: Point, range: Range) -> Option<(Point, Point)> {
-    if range.contains(from.1) && range.contains(to.1) {
-        return Some((from, to));
+    let mut most = high;
+    for place in places.iter_mut().rev() {
+        *place = place.min(most);
+        most = *place - pitch;
     }
-    let rise = to.1 - from.1;
-    if rise == 0.0 {
-        return None;
-    }
-    let crossing = |value: f64| (value - from.1) / rise;
-    let ends = (crossing(range.low), crossing(range.high));
-    let (start, end) = (ends.0.min(ends.1).max(0.0), ends.0.max(ends.1).min(1.0));
-    let at = |part: f64| (from.0 + part * (to.0 - from.0), from.1 + part * rise);
-    (start < end).then(|| (at(start), at(end)))
-}
-
-/// Between two entries of a legend.
-const ENTRY_GAP: f64 = 2.0 * GAP;
-
-/// An entry of a legend.
-#[derive(Clone, Copy)]
-enum Entry<'a> {
-    Curve(&'a Curve<'a>),
-    Band(&'a Band),
-}
-
-impl Entry<'_> {
-    fn name(&self) -> &str {
-        match self {
-            Self::Curve(curve) => curve.name,
-            Self::Band(band) => &band.name,
-        }
-    }
-
-    /// With the distance to the next.
-    fn width(&self) -> f64 {
-        SWATCH + GAP + text_width(self.name(), TEXT_SIZE) + ENTRY_GAP
-    }
-
-    /// The sample of the line or the area, from `left` on.
-    fn draw(&self, canvas: &Canvas<'_>, (left, y): Point) -> Drawn {
-        let line = [(left, y), (left + SWATCH, y)];
-        let middle = (left + SWATCH / 2.0, y);
-        let area = |colour: RGBColor| {
-            let reach = [y - SWATCH_REACH, y + SWATCH_REACH];
-            canvas.between(&line.map(|(x, _)| (x, reach)), colour.mix(TINT))
-        };
-        let Self::Curve(Curve { style, pen: Pen { colour, thickness }, .. }) = *self else {
-            return area(REFERENCE);
-        };
-        match style {
-            Style::Line => canvas.path(&line, *colour, *thickness),
-            Style::Marked => {
-                canvas.path(&line, *colour, *thickness)?;
-                canvas.dot(middle, MARKER_RADIUS, colour.to_rgba())
-            }
-            Style::Dashed => canvas.dashes(&line, *colour, *thickness),
-            Style::Points => canvas.dot(middle, MARKER_RADIUS, colour.to_rgba()),
-            Style::Area | Style::Steps => {
-                area(*colour)?;
-                canvas.path(&line.map(|(x, y)| (x, y - SWATCH_REACH)), *colour, *thickness)
-            }
-            Style::Ribbon(_) => {
-                area(*colour)?;
-                canvas.dashes(&line, *colour, *thickness)
-            }
-        }
-    }
-}
-
-/// A line of a legend that ends at `end`, its letters smaller should it need more than `room`.
-fn draw_legend(canvas: &Canvas<'_>, entries: &[Entry<'_>], end: Point, room: f64) -> Drawn {
-    let wished: f64 = entries.iter().map(Entry::width).sum::<f64>() - ENTRY_GAP;
-    let texts: f64 = entries.iter().map(|entry| text_width(entry.name(), TEXT_SIZE)).sum();
-    let size = TEXT_SIZE * (1.0 - (wished - room).max(0.0) / texts);
-    let mut right = end.0;
-    for entry in entries.iter().rev() {
-        canvas.write(entry.name(), (right, end.1), Align::Right, size, INK)?;
-        right -= text_width(entry.name(), size) + GAP + SWATCH;
-        entry.draw(canvas, (right, end.1))?;
-        right -= ENTRY_GAP;
-    }
-    Ok(())
+    places
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::Series;
-    use crate::picture::theme::BLUE;
+    use crate::picture::canvas::paint;
+    use crate::picture::theme::{BLUE, WHITE};
+    use image::RgbImage;
 
     const PEN: Pen = Pen { colour: BLUE, thickness: THICKNESS };
 
@@ -540,21 +466,51 @@ mod tests {
         assert_eq!(usual(vec![1.0, 500.0]), Some(Range { low: 1.0, high: 500.0 }));
     }
 
-    #[test]
-    fn lines_are_cut_at_the_range() {
-        let range = Range { low: 0.0, high: 1.0 };
-        assert_eq!(clip((0.0, 3.0), (2.0, -1.0), range), Some(((1.0, 1.0), (1.5, 0.0))));
-        assert_eq!(clip((0.0, 2.0), (1.0, 3.0), range), None);
-        assert_eq!(clip((0.0, 2.0), (1.0, 2.0), range), None);
+    /// What a plot of a line, 10 values wide and high, draws into 40 x 40 pixels that begin at (10, 10).
+    fn drawn(points: &[[f64; 2]]) -> Result<RgbImage> {
+        let panel = panel(points, Style::Line);
+        let range = Range { low: 0.0, high: 10.0 };
+        let plot = Plot { x: range, y: range, ..Plot::new(&panel, vec![PEN])? };
+        let frame = Frame { left: 10.0, top: 10.0, width: 40.0, height: 40.0 };
+        let axes = Axes { frame, x: range, y: range };
+        Ok(paint((60, 60), |canvas| plot.draw_data(canvas, &axes)))
+    }
+
+    fn inked(picture: &RgbImage, x: u32, y: u32) -> bool {
+        picture.get_pixel(x, y)[0] < 128
     }
 
     #[test]
-    fn a_line_in_the_frame_stays_in_one_piece() {
-        let frame = Frame { left: 0.0, top: 0.0, width: 10.0, height: 10.0 };
-        let axes = Axes { frame, x: Range::new(0.0, 10.0), y: Range::new(0.0, 10.0) };
-        let whole = pieces(&[(0.0, 0.0), (1.0, 5.0), (2.0, 0.0)], &axes);
-        assert_eq!(whole, [vec![(0.0, 10.0), (1.0, 5.0), (2.0, 10.0)]]);
-        assert_eq!(pieces(&[(0.0, 0.0), (1.0, 20.0), (2.0, 0.0)], &axes).len(), 2);
+    fn lines_are_cut_at_the_range() -> Result<()> {
+        // From 30 to -10: it is between 10 and 0 from x = 5 to 7.5.
+        let picture = drawn(&[[0.0, 30.0], [10.0, -10.0]])?;
+        let rows =
+            |rows: std::ops::Range<u32>| rows.filter(|&y| (0..60).any(|x| inked(&picture, x, y))).count();
+        assert_eq!([rows(0..10), rows(10..50), rows(50..60)], [0, 40, 0]);
+        assert!(inked(&picture, 31, 12) && inked(&picture, 39, 47));
+        // Wholly outside of it.
+        assert!(drawn(&[[0.0, 20.0], [10.0, 30.0]])?.pixels().all(|pixel| *pixel == WHITE));
+        Ok(())
+    }
+
+    #[test]
+    fn a_line_in_the_frame_stays_in_one_piece() -> Result<()> {
+        let pieces = |points: &[[f64; 2]]| {
+            let picture = drawn(points)?;
+            let columns: Vec<bool> = (10..50).map(|x| (0..60).any(|y| inked(&picture, x, y))).collect();
+            Ok::<_, Error>(columns.chunk_by(|a, b| a == b).filter(|chunk| chunk[0]).count())
+        };
+        assert_eq!(pieces(&[[0.0, 0.0], [5.0, 5.0], [10.0, 0.0]])?, 1);
+        assert_eq!(pieces(&[[0.0, 0.0], [5.0, 20.0], [10.0, 0.0]])?, 2);
+        Ok(())
+    }
+
+    #[test]
+    fn labels_keep_apart_and_inside() {
+        assert_eq!(kept_apart(&[0.0, 0.0, 5.0], 2.0, 0.0, 9.0), [0.0, 2.0, 5.0]);
+        assert_eq!(kept_apart(&[8.0, 9.0, 9.0], 2.0, 0.0, 9.0), [5.0, 7.0, 9.0]);
+        assert_eq!(kept_apart(&[3.0], 2.0, 0.0, 9.0), [3.0]);
+        assert!(kept_apart(&[], 2.0, 0.0, 9.0).is_empty());
     }
 
     #[test]
@@ -604,13 +560,13 @@ mod tests {
         let mut plot = Plot::new(&panel, vec![PEN; MOST_IN_LINE])?;
         let mut lines = |width| {
             plot.set_width(width);
-            plot.legend_lines().iter().map(Vec::len).collect::<Vec<_>>()
+            plot.legend().lines.iter().map(Vec::len).collect::<Vec<_>>()
         };
         assert_eq!(lines(2000.0), [MOST_IN_LINE]);
         assert_eq!(lines(10.0), [1; MOST_IN_LINE]);
         panel.series.push(panel.series[0].clone());
         let plot = Plot::new(&panel, vec![PEN; MOST_IN_LINE + 1])?;
-        assert!(plot.at_ends && plot.legend_lines().is_empty() && plot.room_right(500.0) > LEADER);
+        assert!(plot.at_ends && plot.legend().lines.is_empty() && plot.room_right(500.0) > LEADER);
         Ok(())
     }
 }

@@ -1,34 +1,40 @@
 //! Grey and coloured images set into a picture, each pixel enlarged to a square.
 
+use super::canvas::{Canvas, Point};
+use super::theme::Colour;
 use crate::error::{Error, Result};
-use image::{Rgb, RgbImage};
+use image::Rgb;
 
 /// Values of a pixel: its grey, or its red, green and blue.
 pub(super) const GREY: usize = 1;
 pub(super) const COLOURED: usize = 3;
 
-/// How the values of an image lie: (height, width, channels), the channels of a pixel side by side.
-#[derive(Clone, Copy)]
-pub(super) struct Shape {
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) channels: usize,
+/// Sizes of the images of a picture: each has height x width x channels values from 0 (black) to 1 (white), row
+/// by row from the top; values beyond are clamped.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ImageShape {
+    /// Pixels from the top to the bottom.
+    pub height: usize,
+    /// Pixels from left to right.
+    pub width: usize,
+    /// Values of each pixel: 1 for grey, 3 for red, green and blue side by side.
+    pub channels: usize,
 }
 
 /// The size of images, and how many pixels of the picture along a side each of their pixels takes.
 #[derive(Clone, Copy)]
-pub(super) struct Tile {
+pub(super) struct Stamp {
     width: u32,
     height: u32,
     channels: usize,
     factor: u32,
 }
 
-impl Tile {
+impl Stamp {
     /// Images of one shape, enlarged so that `columns` of them come closest to `wished` pixels, and none has
     /// a side longer than `longest` unless it is that long by itself.
-    pub(super) fn fit(shape: Shape, columns: usize, wished: f64, longest: f64) -> Result<Self> {
-        let Shape { height, width, channels } = shape;
+    pub(super) fn fit(shape: ImageShape, columns: usize, wished: f64, longest: f64) -> Result<Self> {
+        let ImageShape { height, width, channels } = shape;
         let (Ok(width), Ok(height)) = (u32::try_from(width), u32::try_from(height)) else {
             return Err(Error::usage(format!("images of {width} x {height} pixels are too large to draw")));
         };
@@ -68,29 +74,22 @@ impl Tile {
         )))
     }
 
-    /// Sets an image, row by row from the top, into the picture with its upper left corner at `corner`.
-    pub(super) fn stamp(self, picture: &mut RgbImage, image: &[f32], corner: (u32, u32)) {
-        for (row, pixels) in image.chunks(self.width as usize * self.channels).enumerate() {
-            for (column, pixel) in pixels.chunks(self.channels).enumerate() {
-                let (left, top) = (column as u32 * self.factor, row as u32 * self.factor);
-                self.fill(picture, (corner.0 + left, corner.1 + top), colour(pixel));
-            }
-        }
-    }
-
-    fn fill(self, picture: &mut RgbImage, corner: (u32, u32), colour: Rgb<u8>) {
-        for y in corner.1..corner.1 + self.factor {
-            for x in corner.0..corner.0 + self.factor {
-                if let Some(pixel) = picture.get_pixel_mut_checked(x, y) {
-                    *pixel = colour;
-                }
+    /// Draws an image with its upper left corner at a whole pixel.
+    pub(super) fn draw(self, canvas: &mut Canvas, image: &[f32], corner: Point) {
+        let [left, top, factor] = [corner.0 as i64, corner.1 as i64, self.factor.into()];
+        for (index, pixel) in image.chunks(self.channels).enumerate() {
+            let (colour, index) = (colour(pixel), index as i64);
+            let (x, y) =
+                (left + index % i64::from(self.width) * factor, top + index / i64::from(self.width) * factor);
+            for place in 0..factor * factor {
+                canvas.tint((x + place % factor, y + place / factor), colour, 1.0);
             }
         }
     }
 }
 
 /// The colour of the values of a pixel: one for grey, or red, green and blue.
-fn colour(values: &[f32]) -> Rgb<u8> {
+fn colour(values: &[f32]) -> Colour {
     let byte = |value: f32| (value.clamp(0.0, 1.0) * f32::from(u8::MAX)).round() as u8;
     match *values {
         [red, green, blue] => Rgb([red, green, blue].map(byte)),
@@ -101,12 +100,13 @@ fn colour(values: &[f32]) -> Rgb<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::canvas::paint;
 
     #[test]
     fn the_factor_comes_closest_to_the_wish() -> Result<()> {
         let factor = |side, columns| -> Result<u32> {
-            let shape = Shape { height: side, width: 28.max(side), channels: GREY };
-            Ok(Tile::fit(shape, columns, 1100.0, 300.0)?.factor)
+            let shape = ImageShape { height: side, width: 28.max(side), channels: GREY };
+            Ok(Stamp::fit(shape, columns, 1100.0, 300.0)?.factor)
         };
         assert_eq!([factor(28, 10)?, factor(64, 16)?, factor(64, 100)?, factor(28, 1)?], [4, 1, 1, 10]);
         assert!(factor(0, 1).is_err());
@@ -115,31 +115,29 @@ mod tests {
 
     #[test]
     fn pixels_have_one_channel_or_three() {
-        let fit = |channels| Tile::fit(Shape { height: 2, width: 2, channels }, 1, 10.0, 10.0).is_ok();
+        let fit = |channels| Stamp::fit(ImageShape { height: 2, width: 2, channels }, 1, 10.0, 10.0).is_ok();
         assert_eq!([0, GREY, 2, COLOURED, 4].map(fit), [false, true, false, true, false]);
     }
 
     #[test]
     fn pixels_become_squares_of_clamped_grey() -> Result<()> {
-        let tile = Tile { width: 2, height: 1, channels: GREY, factor: 2 };
-        tile.check(&[2.0, -1.0])?;
-        assert!(tile.check(&[0.0]).is_err());
-        let mut picture = RgbImage::from_pixel(6, 4, Rgb([7; 3]));
-        tile.stamp(&mut picture, &[2.0, -1.0], (1, 1));
+        let stamp = Stamp { width: 2, height: 1, channels: GREY, factor: 2 };
+        stamp.check(&[2.0, -1.0])?;
+        assert!(stamp.check(&[0.0]).is_err());
+        let picture = paint((6, 4), |canvas| stamp.draw(canvas, &[2.0, -1.0], (1.0, 1.0)));
         let line: Vec<u8> = (0..6).map(|x| picture.get_pixel(x, 2)[0]).collect();
-        assert_eq!(line, [7, 255, 255, 0, 0, 7]);
-        assert_eq!(picture.get_pixel(1, 3)[0], 7);
+        assert_eq!(line, [255, 255, 255, 0, 0, 255]);
+        assert_eq!([1, 2, 3].map(|y| picture.get_pixel(3, y)[0]), [0, 0, 255]);
         Ok(())
     }
 
     #[test]
     fn colours_are_interleaved() -> Result<()> {
-        let tile = Tile { width: 1, height: 2, channels: COLOURED, factor: 1 };
+        let stamp = Stamp { width: 1, height: 2, channels: COLOURED, factor: 1 };
         let image = [1.0, 0.2, 0.0, 0.0, 0.4, 2.0];
-        tile.check(&image)?;
-        assert!(tile.check(&image[..2]).is_err());
-        let mut picture = RgbImage::new(1, 2);
-        tile.stamp(&mut picture, &image, (0, 0));
+        stamp.check(&image)?;
+        assert!(stamp.check(&image[..2]).is_err());
+        let picture = paint((1, 2), |canvas| stamp.draw(canvas, &image, (0.0, 0.0)));
         assert_eq!([0, 1].map(|y| picture.get_pixel(0, y).0), [[255, 51, 0], [0, 102, 255]]);
         Ok(())
     }

@@ -1,12 +1,12 @@
 //! Points of a latent plane, coloured by class.
 
-use super::axes::{ABOVE, BELOW, HEADING, number};
-use super::canvas::{Align, Canvas, Drawn, Point, text_width};
+use super::axes::{ABOVE, BELOW, HEADING};
+use super::canvas::{Align, Canvas, Point, text_width};
 use super::page::Page;
-use super::plane::{LatentPlane, PRIOR_NAME, PRIOR_THICKNESS};
-use super::theme::{GAP, INK, LINE, QUIET, REFERENCE, TEXT_SIZE, class_colour};
+use super::plane::{LatentPlane, PRIOR, PRIOR_NAME};
+use super::scale::number;
+use super::theme::{GAP, INK, LINE, QUIET, TEXT_SIZE, class_colour};
 use crate::error::{Error, Result};
-use plotters::style::Color;
 use std::path::Path;
 
 /// Width and height of a plane that is alone, and of one of several.
@@ -65,7 +65,7 @@ pub fn scatter(
     scatters(title, &[Cloud { title: "", points, labels }], classes, path)
 }
 
-/// Draws the same for several models side by side, with the same axes and one legend.
+/// Draws the points of several models side by side, with the same axes and one legend.
 pub fn scatters(title: &str, clouds: &[Cloud<'_>], classes: &[String], path: &Path) -> Result<()> {
     if clouds.is_empty() {
         return Err(no_points());
@@ -74,7 +74,7 @@ pub fn scatters(title: &str, clouds: &[Cloud<'_>], classes: &[String], path: &Pa
     let points: Vec<Vec<Point>> = clouds.iter().map(Cloud::points).collect();
     let reach = points.iter().map(|points| reach(points)).fold(LEAST_REACH, f64::max);
     let side = if clouds.len() == 1 { SIDE } else { SIDE_BESIDE };
-    let legend = Legend { classes, height: side };
+    let legend = ClassLegend { classes, height: side };
     let heading = if clouds.iter().all(|cloud| cloud.title.is_empty()) { 0.0 } else { HEADING };
     // Only the first plane has numbers on its left.
     let left = LatentPlane::room_left(reach);
@@ -88,17 +88,16 @@ pub fn scatters(title: &str, clouds: &[Cloud<'_>], classes: &[String], path: &Pa
         clouds.iter().zip(&points).map(|(cloud, points)| remark(cloud.title, points, &place(0, (0.0, 0.0))));
     let remarks: Vec<String> = remarks.collect();
     let page = Page::new(title, (width, heading + ABOVE + side + BELOW), &remarks.join(" "))?;
-    let draw = |canvas: &Canvas<'_>| {
+    page.save(path, |canvas| {
         for (index, (cloud, points)) in clouds.iter().zip(&points).enumerate() {
             let plane = place(index, (page.left(), page.top()));
-            plane.axes.frame.heading(canvas, cloud.title, heading + ABOVE)?;
-            Dots { plane: &plane, points, labels: cloud.labels, classes }.draw(canvas)?;
-            plane.edges(canvas, index == 0)?;
+            plane.axes.frame.heading(canvas, cloud.title, heading + ABOVE);
+            Dots { plane: &plane, points, labels: cloud.labels, classes }.draw(canvas);
+            plane.edges(canvas, index == 0);
         }
         let end = page.left() + width - legend.width();
-        legend.draw(canvas, (end, page.top() + heading + ABOVE))
-    };
-    page.save(path, draw, |_| ())
+        legend.draw(canvas, (end, page.top() + heading + ABOVE));
+    })
 }
 
 impl Cloud<'_> {
@@ -167,15 +166,15 @@ struct Dots<'a> {
 }
 
 impl Dots<'_> {
-    fn draw(&self, canvas: &Canvas<'_>) -> Drawn {
-        self.plane.grid(canvas)?;
+    fn draw(&self, canvas: &mut Canvas) {
+        self.plane.grid(canvas);
         let radius = dot_radius(self.points.len());
         for (point, label) in self.shown() {
-            let colour = class_colour(label, self.classes.len()).mix(DOT_OPACITY);
-            canvas.dot(self.plane.axes.at(point), radius, colour)?;
+            let colour = class_colour(label, self.classes.len());
+            canvas.dot(self.plane.axes.at(point), radius, colour, DOT_OPACITY);
         }
-        self.plane.prior(canvas)?;
-        self.draw_names(canvas)
+        self.plane.inside(canvas, |canvas| self.plane.prior(canvas));
+        self.draw_names(canvas);
     }
 
     /// The points inside the frame with their classes.
@@ -185,16 +184,15 @@ impl Dots<'_> {
     }
 
     /// Short names of classes, each amid its points.
-    fn draw_names(&self, canvas: &Canvas<'_>) -> Drawn {
+    fn draw_names(&self, canvas: &mut Canvas) {
         if self.classes.iter().any(|name| name.chars().count() > SHORT_NAME) {
-            return Ok(());
+            return;
         }
         for (class, name) in self.classes.iter().enumerate() {
             if let Some(middle) = self.middle(class) {
-                canvas.rimmed_text(name, self.plane.axes.at(middle), TEXT_SIZE, INK)?;
+                canvas.rimmed_text(name, self.plane.axes.at(middle), TEXT_SIZE, INK);
             }
         }
-        Ok(())
     }
 
     /// The median of the shown points of a class in either coordinate: far points do not move it.
@@ -213,12 +211,12 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// The classes and the prior's circles.
-struct Legend<'a> {
+struct ClassLegend<'a> {
     classes: &'a [String],
     height: f64,
 }
 
-impl Legend<'_> {
+impl ClassLegend<'_> {
     /// The names that find room beside the frame.
     fn names(&self) -> &[String] {
         let room = (self.height / PITCH) as usize - OTHER_ENTRIES;
@@ -238,22 +236,22 @@ impl Legend<'_> {
         2.0 * SWATCH + GAP + widest
     }
 
-    fn draw(&self, canvas: &Canvas<'_>, (left, top): Point) -> Drawn {
+    fn draw(&self, canvas: &mut Canvas, (left, top): Point) {
         let middle = |index: usize| (left + SWATCH, top + (index as f64 + 0.5) * PITCH);
         let label = |at: Point| (at.0 + SWATCH + GAP, at.1);
         for (class, name) in self.names().iter().enumerate() {
             let at = middle(class);
-            canvas.dot(at, SWATCH, class_colour(class, self.classes.len()).to_rgba())?;
-            canvas.text(name, label(at), Align::Left)?;
+            canvas.dot(at, SWATCH, class_colour(class, self.classes.len()), 1.0);
+            canvas.text(name, label(at), Align::Left);
         }
         let mut next = self.names().len();
         if let Some(rest) = self.rest() {
-            canvas.write(&rest, label(middle(next)), Align::Left, TEXT_SIZE, QUIET)?;
+            canvas.write(&rest, label(middle(next)), Align::Left, TEXT_SIZE, QUIET);
             next += 1;
         }
         let at = middle(next);
-        canvas.line((at.0 - SWATCH, at.1), (at.0 + SWATCH, at.1), REFERENCE, PRIOR_THICKNESS)?;
-        canvas.text(PRIOR_NAME, label(at), Align::Left)
+        canvas.line((at.0 - SWATCH, at.1), (at.0 + SWATCH, at.1), PRIOR);
+        canvas.text(PRIOR_NAME, label(at), Align::Left);
     }
 }
 
@@ -298,7 +296,7 @@ mod tests {
         let colour = class_colour(0, 1);
         // On white, half of the colour; the legend has the whole.
         let dots = |place: &dyn Fn(u32, u32) -> bool| {
-            let faded = [colour.0, colour.1, colour.2].map(|value| value / 2 + 127);
+            let faded = colour.0.map(|value| value / 2 + 127);
             let near = |pixel: &image::Rgb<u8>| pixel.0.iter().zip(faded).all(|(a, b)| a.abs_diff(b) < 3);
             picture.enumerate_pixels().filter(|&(x, y, pixel)| near(pixel) && place(x, y)).count()
         };

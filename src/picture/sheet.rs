@@ -1,8 +1,8 @@
 //! Labelled rows of images.
 
-use super::canvas::{Align, Canvas, Drawn, fitting, text_width};
+use super::canvas::{Align, Canvas, Point, fitting, text_width};
 use super::page::Page;
-use super::raster::{Shape, Tile};
+use super::raster::{ImageShape, Stamp};
 use super::theme::{GAP, INK, LEAST_WIDTH, LINE, LONGEST_IMAGE, MARGIN, TEXT_SIZE, WIDTH};
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -18,11 +18,10 @@ const LABEL_GAP: f64 = GAP / 2.0;
 
 /// A row of a [`Sheet`].
 #[derive(Clone, Debug, Default)]
-pub struct Row {
+pub struct SheetRow {
     /// Written left of the row; may be empty.
     pub label: String,
-    /// Images of height x width x channels values from 0 (black) to 1 (white), row by row from the top; values
-    /// beyond are clamped. Rows may differ in length.
+    /// The images, all of one shape. Rows may differ in length.
     pub images: Vec<Vec<f32>>,
 }
 
@@ -32,13 +31,9 @@ pub struct Sheet {
     /// Written above the grid.
     pub title: String,
     /// The rows, from the top.
-    pub rows: Vec<Row>,
-    /// Height of each image in pixels.
-    pub height: usize,
-    /// Width of each image in pixels.
-    pub width: usize,
-    /// Values of each pixel: 1 for grey, 3 for red, green and blue side by side.
-    pub channels: usize,
+    pub rows: Vec<SheetRow>,
+    /// The shape of each image.
+    pub shape: ImageShape,
     /// Rows that belong together, such as 2 for originals over reconstructions: after each group comes a
     /// wider gap. 0 means no groups.
     pub group: usize,
@@ -59,7 +54,7 @@ impl Sheet {
         self.save_with(breaks, path)
     }
 
-    /// The same with wider gaps before the rows of `breaks` only.
+    /// Writes it with wider gaps before the rows of `breaks` only.
     pub(super) fn save_with(&self, breaks: Vec<usize>, path: &Path) -> Result<()> {
         let columns = self.rows.iter().map(|row| row.images.len()).max().unwrap_or(0);
         if columns == 0 {
@@ -72,35 +67,26 @@ impl Sheet {
         let column_breaks = vec![left, columns.saturating_sub(right)];
         let labels = self.label_width();
         let wished = WIDTH - 2.0 * MARGIN - labels - (columns - 1) as f64 * SEAM;
-        let tile = Tile::fit(self.shape(), columns, wished, LONGEST_IMAGE)?;
-        self.rows.iter().flat_map(|row| &row.images).try_for_each(|image| tile.check(image))?;
+        let stamp = Stamp::fit(self.shape, columns, wished, LONGEST_IMAGE)?;
+        self.rows.iter().flat_map(|row| &row.images).try_for_each(|image| stamp.check(image))?;
 
-        let mut grid = Grid { left: 0.0, top: 0.0, tile, breaks: [breaks, column_breaks] };
+        let mut grid = Grid { left: 0.0, top: 0.0, stamp, breaks: [breaks, column_breaks] };
         let (width, height) = grid.size(self.rows.len(), columns);
         let below = [!self.columns.is_empty(), !self.columns_name.is_empty()];
         let below: f64 = below.into_iter().filter(|&written| written).map(|_| LABEL_GAP + LINE).sum();
         let body = ((labels + width).max(LEAST_WIDTH), height + below);
         let page = Page::new(&self.title, body, &self.caption)?;
         (grid.left, grid.top) = ((page.left() + labels).ceil(), page.top().ceil());
-        let draw = |canvas: &Canvas<'_>| {
-            self.rows.iter().enumerate().try_for_each(|(index, row)| {
-                let (x, y) = grid.corner(index, 0);
-                canvas.text(&row.label, (x - GAP, y + tile.height() / 2.0), Align::Right)
-            })?;
-            self.draw_columns(canvas, &grid, columns, grid.top + height)
-        };
-        page.save(path, draw, |picture| {
+        page.save(path, |canvas| {
             for (index, row) in self.rows.iter().enumerate() {
+                let (x, y) = grid.corner(index, 0);
+                canvas.text(&row.label, (x - GAP, y + stamp.height() / 2.0), Align::Right);
                 for (column, image) in row.images.iter().enumerate() {
-                    let (x, y) = grid.corner(index, column);
-                    tile.stamp(picture, image, (x as u32, y as u32));
+                    stamp.draw(canvas, image, grid.corner(index, column));
                 }
             }
+            self.draw_columns(canvas, &grid, columns, grid.top + height);
         })
-    }
-
-    fn shape(&self) -> Shape {
-        Shape { height: self.height, width: self.width, channels: self.channels }
     }
 
     /// The width of the labels' column.
@@ -110,8 +96,8 @@ impl Sheet {
     }
 
     /// The names of the columns, all in one size, from `top` downwards.
-    fn draw_columns(&self, canvas: &Canvas<'_>, grid: &Grid, columns: usize, top: f64) -> Drawn {
-        let width = grid.tile.width();
+    fn draw_columns(&self, canvas: &mut Canvas, grid: &Grid, columns: usize, top: f64) {
+        let width = grid.stamp.width();
         let size = self
             .columns
             .iter()
@@ -120,7 +106,7 @@ impl Sheet {
         let mut middle = top + LABEL_GAP + LINE / 2.0;
         for (column, name) in self.columns.iter().enumerate() {
             let x = grid.corner(0, column).0 + width / 2.0;
-            canvas.write(name, (x, middle), Align::Centre, size, INK)?;
+            canvas.write(name, (x, middle), Align::Centre, size, INK);
         }
         middle += if self.columns.is_empty() { 0.0 } else { LABEL_GAP + LINE };
         // The name belongs to the columns that are not set apart.
@@ -129,7 +115,7 @@ impl Sheet {
         let size = fitting(&self.columns_name, TEXT_SIZE, right - grid.left);
         let half = text_width(&self.columns_name, size) / 2.0;
         let x = f64::midpoint(left, right).max(grid.left + half);
-        canvas.write(&self.columns_name, (x, middle), Align::Centre, size, INK)
+        canvas.write(&self.columns_name, (x, middle), Align::Centre, size, INK);
     }
 }
 
@@ -137,27 +123,27 @@ impl Sheet {
 struct Grid {
     left: f64,
     top: f64,
-    tile: Tile,
+    stamp: Stamp,
     /// Rows and columns that a wider gap comes before.
     breaks: [Vec<usize>; 2],
 }
 
 impl Grid {
     /// The upper left corner of an image.
-    fn corner(&self, row: usize, column: usize) -> (f64, f64) {
+    fn corner(&self, row: usize, column: usize) -> Point {
         let offset = |index: usize, side: f64, breaks: &[usize]| {
             let wider = breaks.iter().filter(|&&start| start > 0 && start <= index).count();
             index as f64 * (side + SEAM) + wider as f64 * (GROUP_SEAM - SEAM)
         };
-        let x = self.left + offset(column, self.tile.width(), &self.breaks[1]);
-        let y = self.top + offset(row, self.tile.height(), &self.breaks[0]);
+        let x = self.left + offset(column, self.stamp.width(), &self.breaks[1]);
+        let y = self.top + offset(row, self.stamp.height(), &self.breaks[0]);
         (x, y)
     }
 
     /// Width and height of all images together; there is at least one.
     fn size(&self, rows: usize, columns: usize) -> (f64, f64) {
         let last = self.corner(rows - 1, columns - 1);
-        (last.0 - self.left + self.tile.width(), last.1 - self.top + self.tile.height())
+        (last.0 - self.left + self.stamp.width(), last.1 - self.top + self.stamp.height())
     }
 }
 
@@ -168,8 +154,8 @@ mod tests {
 
     #[test]
     fn images_lie_on_their_grid() -> Result<()> {
-        let tile = Tile::fit(Shape { height: 28, width: 28, channels: 1 }, 10, 840.0, LONGEST_IMAGE)?;
-        let grid = Grid { left: 100.0, top: 50.0, tile, breaks: [vec![2, 4], vec![0, 9]] };
+        let stamp = Stamp::fit(ImageShape { height: 28, width: 28, channels: 1 }, 10, 840.0, LONGEST_IMAGE)?;
+        let grid = Grid { left: 100.0, top: 50.0, stamp, breaks: [vec![2, 4], vec![0, 9]] };
         assert_eq!(grid.corner(0, 0), (100.0, 50.0));
         assert_eq!(grid.corner(1, 2), (100.0 + 2.0 * 87.0, 50.0 + 87.0));
         assert_eq!(grid.corner(4, 0), (100.0, 50.0 + 4.0 * 87.0 + 2.0 * 13.0));
@@ -183,28 +169,30 @@ mod tests {
         let shades = [0.0, 0.2, 0.4, 0.6];
         let images = shades.iter().map(|&shade| vec![shade; 16]).collect();
         let sheet = Sheet {
-            rows: vec![Row { images, ..Row::default() }],
-            height: 4,
-            width: 4,
-            channels: 1,
+            rows: vec![SheetRow { images, ..SheetRow::default() }],
+            shape: ImageShape { height: 4, width: 4, channels: 1 },
             ..Sheet::default()
         };
         let picture = demo::decoded(&demo::bytes(|path| sheet.save(path)));
-        let tile = Tile::fit(sheet.shape(), shades.len(), WIDTH - 2.0 * MARGIN - 3.0 * SEAM, LONGEST_IMAGE)?;
+        let stamp = Stamp::fit(sheet.shape, shades.len(), WIDTH - 2.0 * MARGIN - 3.0 * SEAM, LONGEST_IMAGE)?;
         for (column, shade) in shades.iter().enumerate() {
-            let x = MARGIN + column as f64 * (tile.width() + SEAM);
+            let x = MARGIN + column as f64 * (stamp.width() + SEAM);
             let grey = (shade * 255.0_f32).round() as u8;
             assert_eq!(picture.get_pixel(x as u32, MARGIN as u32)[0], grey);
-            assert_eq!(picture.get_pixel((x + tile.width()) as u32 - 1, MARGIN as u32)[0], grey);
-            assert_eq!(picture.get_pixel((x + tile.width()) as u32, MARGIN as u32)[0], 255);
+            assert_eq!(picture.get_pixel((x + stamp.width()) as u32 - 1, MARGIN as u32)[0], grey);
+            assert_eq!(picture.get_pixel((x + stamp.width()) as u32, MARGIN as u32)[0], 255);
         }
         Ok(())
     }
 
     #[test]
     fn names_of_columns_lie_below_the_images() {
-        let row = Row { images: vec![vec![0.0; 16]; 4], ..Row::default() };
-        let sheet = Sheet { rows: vec![row], height: 4, width: 4, channels: 1, ..Sheet::default() };
+        let row = SheetRow { images: vec![vec![0.0; 16]; 4], ..SheetRow::default() };
+        let sheet = Sheet {
+            rows: vec![row],
+            shape: ImageShape { height: 4, width: 4, channels: 1 },
+            ..Sheet::default()
+        };
         let columns: Vec<String> = ["seed", "−1", "0", "1"].map(String::from).into();
         let named = Sheet { columns, columns_name: "value".into(), apart: [1, 0], ..sheet.clone() };
         let picture = |sheet: &Sheet| demo::decoded(&demo::bytes(|path| sheet.save(path)));
@@ -220,11 +208,8 @@ mod tests {
     fn empty_and_misshapen_sheets_are_refused() {
         let path = Path::new("refused.png");
         assert!(Sheet::default().save(path).is_err());
-        let row = Row { label: "short".into(), images: vec![vec![0.0; 3]] };
-        assert!(
-            Sheet { rows: vec![row], height: 2, width: 2, channels: 1, ..Sheet::default() }
-                .save(path)
-                .is_err()
-        );
+        let row = SheetRow { label: "short".into(), images: vec![vec![0.0; 3]] };
+        let shape = ImageShape { height: 2, width: 2, channels: 1 };
+        assert!(Sheet { rows: vec![row], shape, ..Sheet::default() }.save(path).is_err());
     }
 }

@@ -1,14 +1,12 @@
 //! From images to codes and back: what a sample of q(z | x) is decoded to.
 
 use super::axes::{ABOVE, BELOW};
-use super::canvas::{Align, Canvas, Drawn, Point, fitting, text_width};
+use super::canvas::{Align, Canvas, Point, fitting, text_width};
 use super::page::Page;
-use super::parts::cross;
 use super::plane::{LatentPlane, beside};
-use super::raster::{Shape, Tile};
-use super::theme::{GAP, INK, LEADING, LINE, QUIET, TEXT_SIZE, blend, series_colour};
+use super::raster::{ImageShape, Stamp};
+use super::theme::{Colour, GAP, INK, LEADING, LINE, Pen, QUIET, TEXT_SIZE, blend, series_colour};
 use crate::error::{Error, Result};
-use plotters::style::{Color, RGBColor};
 use std::path::Path;
 
 /// Width and height of the plane.
@@ -39,7 +37,7 @@ const CROSS_SCALE: f64 = 1.4;
 
 /// A label farther from its place than this, in heights of its letters, has a line that leads there.
 const FAR: f64 = 1.2;
-const LEADER_THICKNESS: f64 = 1.0;
+const LEADER: Pen = Pen { colour: QUIET, thickness: 1.0 };
 
 /// How much of a label is ink, the rest being the colour of its code.
 pub(super) const LABEL_INK: f64 = 0.35;
@@ -55,7 +53,7 @@ const KEY: &str = "Ellipses: q(z | x) within 1 and 2 σ of its mean μ (×). Dot
 
 /// An image with its code, a normal distribution over the latent plane, and what is decoded from there.
 #[derive(Clone, Debug, Default)]
-pub struct Encoded {
+pub struct EncodedImage {
     /// Short, such as "2"; written at the code.
     pub label: String,
     /// The image.
@@ -80,13 +78,9 @@ pub struct Story {
     /// The plane is shown from minus this to this, in standard deviations of the prior.
     pub reach: f64,
     /// The images, from the top.
-    pub items: Vec<Encoded>,
-    /// Height of each image in pixels.
-    pub height: usize,
-    /// Width of each image in pixels.
-    pub width: usize,
-    /// Values of each pixel: 1 for grey, 3 for red, green and blue side by side.
-    pub channels: usize,
+    pub items: Vec<EncodedImage>,
+    /// The shape of each image.
+    pub shape: ImageShape,
     /// Written below the picture; may be empty.
     pub caption: String,
 }
@@ -94,24 +88,19 @@ pub struct Story {
 impl Story {
     /// Draws the story and writes the picture to `path` as PNG.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let table = Table::new(self)?;
+        let table = ImageTable::new(self)?;
         let left = LatentPlane::room_left(self.reach);
         let body = (left + SIDE + GUTTER + table.width(), (ABOVE + SIDE + BELOW).max(ABOVE + table.height()));
         let page = Page::new(&self.title, body, &[KEY, &self.outside(), &self.caption].join(" "))?;
         let plane = LatentPlane::new(self.reach, page.left() + left, page.top() + ABOVE, SIDE);
         let corner = ((page.left() + left + SIDE + GUTTER).ceil(), (page.top() + ABOVE).ceil());
-        let draw = |canvas: &Canvas<'_>| {
-            self.draw_plane(canvas, &plane)?;
-            table.draw(canvas, corner)
-        };
-        page.save(path, draw, |picture| {
-            for (at, image) in table.images(corner) {
-                table.tile.stamp(picture, image, (at.0 as u32, at.1 as u32));
-            }
+        page.save(path, |canvas| {
+            self.draw_plane(canvas, &plane);
+            table.draw(canvas, corner);
         })
     }
 
-    fn colour(&self, item: usize) -> RGBColor {
+    fn colour(&self, item: usize) -> Colour {
         series_colour(item, self.items.len())
     }
 
@@ -132,36 +121,38 @@ impl Story {
         if names.is_empty() { String::new() } else { format!("Outside the plane: {}.", names.join(", ")) }
     }
 
-    fn draw_plane(&self, canvas: &Canvas<'_>, plane: &LatentPlane) -> Drawn {
-        plane.grid(canvas)?;
-        plane.prior(canvas)?;
-        for (index, item) in self.items.iter().enumerate() {
-            plane.code(canvas, item.mean.into(), item.std, self.colour(index))?;
-        }
+    fn draw_plane(&self, canvas: &mut Canvas, plane: &LatentPlane) {
+        plane.grid(canvas);
+        plane.inside(canvas, |canvas| {
+            plane.prior(canvas);
+            for (index, item) in self.items.iter().enumerate() {
+                plane.code(canvas, item.mean.into(), item.std, self.colour(index));
+            }
+        });
         let labels = self.labels(plane);
         for label in &labels {
             let distance = (label.at.0 - label.place.0).hypot(label.at.1 - label.place.1);
             if distance > FAR * label.size() {
-                canvas.line(label.place, label.at, QUIET, LEADER_THICKNESS)?;
+                canvas.line(label.place, label.at, LEADER);
             }
         }
         for label in labels.iter().filter(|label| !label.mean) {
-            canvas.dot(label.place, DOT_RADIUS, label.colour.to_rgba())?;
+            canvas.dot(label.place, DOT_RADIUS, label.colour, 1.0);
         }
         for label in labels.iter().filter(|label| label.mean) {
-            cross(canvas, label.place, INK, CROSS_SCALE)?;
+            canvas.cross(label.place, INK, CROSS_SCALE);
         }
         for label in &labels {
             let colour = if label.mean { blend(label.colour, INK, LABEL_INK) } else { INK };
-            canvas.rimmed_text(&label.text, label.at, label.size(), colour)?;
+            canvas.rimmed_text(&label.text, label.at, label.size(), colour);
         }
-        plane.edges(canvas, true)
+        plane.edges(canvas, true);
     }
 
     /// What is written into the plane, and where: first the items' labels, then the samples' names.
     fn labels(&self, plane: &LatentPlane) -> Vec<Label> {
         let mut labels: Vec<(Label, Point)> = Vec::new();
-        let mut add = |text: String, [place, mean]: [[f64; 2]; 2], colour: RGBColor, is_mean: bool| {
+        let mut add = |text: String, [place, mean]: [[f64; 2]; 2], colour: Colour, is_mean: bool| {
             if plane.contains(place.into()) {
                 let (place, from) = (plane.axes.at(place.into()), plane.axes.at(mean.into()));
                 labels.push((Label { text, place, at: place, colour, mean: is_mean }, from));
@@ -191,7 +182,7 @@ struct Label {
     place: Point,
     /// Where it is written.
     at: Point,
-    colour: RGBColor,
+    colour: Colour,
     /// Whether it names the mean of a code, not a sample.
     mean: bool,
 }
@@ -207,19 +198,19 @@ impl Label {
 }
 
 /// The images beside the plane, a row for each item.
-struct Table<'a> {
+struct ImageTable<'a> {
     story: &'a Story,
-    tile: Tile,
+    stamp: Stamp,
     /// The most samples of an item.
     samples: usize,
     /// Width of the labels with their dots.
     labels: f64,
 }
 
-impl<'a> Table<'a> {
+impl<'a> ImageTable<'a> {
     /// Checks the story too.
     fn new(story: &'a Story) -> Result<Self> {
-        let Story { items, height, width, channels, .. } = story;
+        let items = &story.items;
         if !(story.reach > 0.0 && story.reach.is_finite()) {
             return Err(Error::usage("the plane must reach to a positive, finite number"));
         }
@@ -230,12 +221,11 @@ impl<'a> Table<'a> {
         }
         let rows = items.len().max(1) as f64;
         let longest = (SIDE / rows - NAMES - LEAST_ROW_GAP).clamp(1.0, LONGEST);
-        let shape = Shape { height: *height, width: *width, channels: *channels };
         let columns = if items.is_empty() { 0 } else { samples + 2 };
-        let tile = Tile::fit(shape, columns, WISHED_WIDTH, longest)?;
+        let stamp = Stamp::fit(story.shape, columns, WISHED_WIDTH, longest)?;
         for item in items {
-            let Encoded { image, decoded_mean, decoded, mean, std, .. } = item;
-            [image, decoded_mean].into_iter().chain(decoded).try_for_each(|image| tile.check(image))?;
+            let EncodedImage { image, decoded_mean, decoded, mean, std, .. } = item;
+            [image, decoded_mean].into_iter().chain(decoded).try_for_each(|image| stamp.check(image))?;
             if decoded.len() != item.samples.len() {
                 return Err(Error::usage(format!(
                     "{} samples have {} decoded images",
@@ -246,16 +236,16 @@ impl<'a> Table<'a> {
             check_code(*mean, *std)?;
         }
         let widest = items.iter().map(|item| text_width(&item.label, TEXT_SIZE)).fold(0.0, f64::max);
-        Ok(Self { story, tile, samples, labels: (2.0 * SWATCH + GAP / 2.0 + widest + GAP).ceil() })
+        Ok(Self { story, stamp, samples, labels: (2.0 * SWATCH + GAP / 2.0 + widest + GAP).ceil() })
     }
 
     /// The left edges of the images: x, the samples, the mean, and the end.
     fn columns(&self) -> [f64; 4] {
-        let pitch = self.tile.width() + SEAM;
+        let pitch = self.stamp.width() + SEAM;
         let first = self.labels;
-        let samples = first + self.tile.width() + KIND_GAP;
+        let samples = first + self.stamp.width() + KIND_GAP;
         let mean = samples + self.samples as f64 * pitch - SEAM + KIND_GAP;
-        [first, samples, mean, mean + self.tile.width()]
+        [first, samples, mean, mean + self.stamp.width()]
     }
 
     fn width(&self) -> f64 {
@@ -263,12 +253,12 @@ impl<'a> Table<'a> {
     }
 
     fn height(&self) -> f64 {
-        self.top(self.story.items.len() - 1) + self.tile.height()
+        self.top(self.story.items.len() - 1) + self.stamp.height()
     }
 
     /// From one row to the next.
     fn pitch(&self) -> f64 {
-        let row = NAMES + self.tile.height();
+        let row = NAMES + self.stamp.height();
         (SIDE / self.story.items.len() as f64).clamp(row + LEAST_ROW_GAP, row + MOST_ROW_GAP).floor()
     }
 
@@ -286,15 +276,18 @@ impl<'a> Table<'a> {
                 |x: f64, image: &'a [f32]| images.push(((corner.0 + x, corner.1 + self.top(row)), image));
             add(first, &item.image);
             for (index, image) in item.decoded.iter().enumerate() {
-                add(samples + index as f64 * (self.tile.width() + SEAM), image);
+                add(samples + index as f64 * (self.stamp.width() + SEAM), image);
             }
             add(mean, &item.decoded_mean);
         }
         images
     }
 
-    /// All that is written around the images, below `corner` and on the line above.
-    fn draw(&self, canvas: &Canvas<'_>, corner: Point) -> Drawn {
+    /// Draws the images below `corner`, with all that is written around them.
+    fn draw(&self, canvas: &mut Canvas, corner: Point) {
+        for (at, image) in self.images(corner) {
+            self.stamp.draw(canvas, image, at);
+        }
         let [first, samples, mean, end] = self.columns();
         let heads = [
             ("x", first, samples),
@@ -304,19 +297,18 @@ impl<'a> Table<'a> {
         for (text, from, to) in heads {
             let room = to - from - KIND_GAP;
             let at = (corner.0 + from + room / 2.0, corner.1 - ABOVE + LINE / 2.0);
-            canvas.write(text, at, Align::Centre, fitting(text, TEXT_SIZE, room), INK)?;
+            canvas.write(text, at, Align::Centre, fitting(text, TEXT_SIZE, room), INK);
         }
         for (row, item) in self.story.items.iter().enumerate() {
-            let middle = corner.1 + self.top(row) + self.tile.height() / 2.0;
-            canvas.dot((corner.0 + SWATCH, middle), SWATCH, self.story.colour(row).to_rgba())?;
-            canvas.text(&item.label, (corner.0 + 2.0 * SWATCH + GAP / 2.0, middle), Align::Left)?;
+            let middle = corner.1 + self.top(row) + self.stamp.height() / 2.0;
+            canvas.dot((corner.0 + SWATCH, middle), SWATCH, self.story.colour(row), 1.0);
+            canvas.text(&item.label, (corner.0 + 2.0 * SWATCH + GAP / 2.0, middle), Align::Left);
             for (index, name) in self.story.names(row).take(item.samples.len()).enumerate() {
-                let x = samples + index as f64 * (self.tile.width() + SEAM) + self.tile.width() / 2.0;
+                let x = samples + index as f64 * (self.stamp.width() + SEAM) + self.stamp.width() / 2.0;
                 let at = (corner.0 + x, corner.1 + self.top(row) - NAMES / 2.0);
-                canvas.write(&name, at, Align::Centre, SAMPLE_SIZE, INK)?;
+                canvas.write(&name, at, Align::Centre, SAMPLE_SIZE, INK);
             }
         }
-        Ok(())
     }
 }
 
@@ -337,7 +329,7 @@ mod tests {
 
     /// Two codes far apart, whose images have shades of their own.
     fn story() -> Story {
-        let item = |label: &str, x: f64, shade: f32| Encoded {
+        let item = |label: &str, x: f64, shade: f32| EncodedImage {
             label: label.into(),
             image: vec![shade; 16],
             mean: [x, 0.0],
@@ -350,9 +342,7 @@ mod tests {
             title: "story".into(),
             reach: 3.0,
             items: vec![item("left", -1.5, 0.2), item("right", 1.5, 0.6)],
-            height: 4,
-            width: 4,
-            channels: 1,
+            shape: ImageShape { height: 4, width: 4, channels: 1 },
             ..Story::default()
         }
     }
@@ -360,9 +350,9 @@ mod tests {
     #[test]
     fn each_image_lies_in_the_row_of_its_code() -> Result<()> {
         let story = story();
-        let table = Table::new(&story)?;
+        let table = ImageTable::new(&story)?;
         let picture = demo::decoded(&demo::bytes(|path| story.save(path)));
-        let left = table.tile.width() / 2.0;
+        let left = table.stamp.width() / 2.0;
         let images = table.images((0.0, 0.0));
         assert_eq!(images.len(), 8);
         // The table ends at the right border of the picture.
@@ -372,7 +362,7 @@ mod tests {
             let at = ((corner.0 + x + left) as u32, (y + left) as u32);
             let column = (0..picture.height()).map(|y| picture.get_pixel(at.0, y)[0]);
             let found = column.filter(|&value| value == grey).count();
-            assert!(found as f64 >= table.tile.height() - 1.0, "{at:?}: {found} pixels of {grey}");
+            assert!(found as f64 >= table.stamp.height() - 1.0, "{at:?}: {found} pixels of {grey}");
         }
         Ok(())
     }
@@ -380,11 +370,10 @@ mod tests {
     #[test]
     fn codes_lie_at_their_means() {
         let picture = demo::decoded(&demo::bytes(|path| story().save(path)));
-        let middle = |colour: RGBColor| {
-            let wanted = image::Rgb([colour.0, colour.1, colour.2]);
+        let middle = |colour: Colour| {
             let plane = LatentPlane::room_left(3.0) + SIDE;
             let found =
-                picture.enumerate_pixels().filter(|pixel| *pixel.2 == wanted && f64::from(pixel.0) < plane);
+                picture.enumerate_pixels().filter(|pixel| *pixel.2 == colour && f64::from(pixel.0) < plane);
             let places: Vec<f64> = found.map(|pixel| f64::from(pixel.0)).collect();
             places.iter().sum::<f64>() / places.len() as f64
         };
@@ -414,7 +403,7 @@ mod tests {
             story.save(path).is_err()
         };
         assert!(refused(|story| story.reach = 0.0));
-        assert!(refused(|story| story.channels = 3));
+        assert!(refused(|story| story.shape.channels = 3));
         assert!(refused(|story| story.items[0].std[1] = -1.0));
         assert!(refused(|story| story.items[0].mean[1] = f64::NAN));
         assert!(refused(|story| story.items[1].decoded.clear()));

@@ -1,6 +1,8 @@
 //! Colours, type sizes and distances that all pictures share. Lengths are pixels of the finished picture.
 
-use plotters::style::RGBColor;
+use image::Rgb;
+
+pub(super) type Colour = Rgb<u8>;
 
 /// What a picture should be wide, roughly: legible on a page of text and on a screen.
 pub(super) const WIDTH: f64 = 1200.0;
@@ -26,11 +28,27 @@ pub(super) const LEADING: f64 = 1.2;
 /// Height of a line of text.
 pub(super) const LINE: f64 = TEXT_SIZE * LEADING;
 
-/// Thickness of axes and grid lines.
-pub(super) const HAIRLINE: f64 = 1.0;
+/// What a line is drawn with.
+#[derive(Clone, Copy)]
+pub(super) struct Pen {
+    pub(super) colour: Colour,
+    pub(super) thickness: f64,
+}
+
+impl Pen {
+    /// Axes, and the grid lines between them.
+    pub(super) const AXIS: Self = Self { colour: INK, thickness: 1.0 };
+    pub(super) const GRID: Self = Self { colour: Rgb([222, 222, 222]), thickness: 1.0 };
+}
 
 /// Length of the marks on an axis.
 pub(super) const TICK: f64 = 8.0;
+
+/// Dots on a line, and in a legend.
+pub(super) const MARKER_RADIUS: f64 = 6.0;
+
+/// The part of its colour that an area between curves has.
+pub(super) const TINT: f64 = 0.25;
 
 /// No image is enlarged beyond this length of a side.
 pub(super) const LONGEST_IMAGE: f64 = 280.0;
@@ -39,72 +57,64 @@ pub(super) const LONGEST_IMAGE: f64 = 280.0;
 pub(super) const LEAST_WIDTH: f64 = 560.0;
 
 /// Paper.
-pub(super) const WHITE: RGBColor = RGBColor(255, 255, 255);
+pub(super) const WHITE: Colour = Rgb([255, 255, 255]);
 
 /// Text and axes: softer than black, still far above any contrast rule.
-pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
+pub(super) const INK: Colour = Rgb([34, 34, 34]);
 
 /// Remarks and things that must not compete with the data.
-pub(super) const QUIET: RGBColor = RGBColor(96, 96, 96);
-
-/// Grid lines.
-pub(super) const GRID: RGBColor = RGBColor(222, 222, 222);
+pub(super) const QUIET: Colour = Rgb([96, 96, 96]);
 
 /// Reference curves drawn under the data.
-pub(super) const REFERENCE: RGBColor = RGBColor(150, 150, 150);
+pub(super) const REFERENCE: Colour = Rgb([150, 150, 150]);
 
 /// The darker and the lighter of two related things.
-pub(super) const BLUE: RGBColor = RGBColor(0, 114, 178);
-pub(super) const SKY: RGBColor = RGBColor(86, 180, 233);
+pub(super) const BLUE: Colour = Rgb([0, 114, 178]);
+pub(super) const SKY: Colour = Rgb([86, 180, 233]);
 
 /// What is set against blue.
-pub(super) const ORANGE: RGBColor = RGBColor(230, 159, 0);
+pub(super) const ORANGE: Colour = Rgb([230, 159, 0]);
 
 /// What must be seen first.
-pub(super) const VERMILION: RGBColor = RGBColor(213, 94, 0);
+pub(super) const VERMILION: Colour = Rgb([213, 94, 0]);
 
 /// Small marks on top of blue and orange areas.
-pub(super) const NAVY: RGBColor = RGBColor(0, 44, 92);
-pub(super) const BROWN: RGBColor = RGBColor(112, 48, 0);
+pub(super) const NAVY: Colour = Rgb([0, 44, 92]);
+pub(super) const BROWN: Colour = Rgb([112, 48, 0]);
 
 /// Okabe and Ito's colours, told apart under every common colour-vision deficiency; yellow comes last, since
 /// it is faint on white.
-pub(super) const FEW_COLOURS: [RGBColor; 8] = [
+pub(super) const FEW_COLOURS: [Colour; 8] = [
     BLUE,
     ORANGE,
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
+    Rgb([0, 158, 115]),
+    Rgb([204, 121, 167]),
     SKY,
     VERMILION,
-    RGBColor(0, 0, 0),
-    RGBColor(240, 228, 66),
+    Rgb([0, 0, 0]),
+    Rgb([240, 228, 66]),
 ];
 
 /// Paul Tol's muted colours and black, for more classes than Okabe and Ito have colours.
-pub(super) const MANY_COLOURS: [RGBColor; 10] = [
-    RGBColor(51, 34, 136),
-    RGBColor(221, 204, 119),
-    RGBColor(17, 119, 51),
-    RGBColor(136, 204, 238),
-    RGBColor(204, 102, 119),
-    RGBColor(153, 153, 51),
-    RGBColor(170, 68, 153),
-    RGBColor(68, 170, 153),
-    RGBColor(136, 34, 85),
-    RGBColor(0, 0, 0),
+pub(super) const MANY_COLOURS: [Colour; 10] = [
+    Rgb([51, 34, 136]),
+    Rgb([221, 204, 119]),
+    Rgb([17, 119, 51]),
+    Rgb([136, 204, 238]),
+    Rgb([204, 102, 119]),
+    Rgb([153, 153, 51]),
+    Rgb([170, 68, 153]),
+    Rgb([68, 170, 153]),
+    Rgb([136, 34, 85]),
+    Rgb([0, 0, 0]),
 ];
 
 /// Five of viridis' colours from dark to light, without the faint end: for series in an order.
-const RAMP: [RGBColor; 5] = [
-    RGBColor(68, 1, 84),
-    RGBColor(62, 74, 137),
-    RGBColor(38, 130, 142),
-    RGBColor(53, 183, 121),
-    RGBColor(160, 218, 57),
-];
+const RAMP: [Colour; 5] =
+    [Rgb([68, 1, 84]), Rgb([62, 74, 137]), Rgb([38, 130, 142]), Rgb([53, 183, 121]), Rgb([160, 218, 57])];
 
 /// The colour of class `class` among `classes`; beyond ten classes colours repeat.
-pub(super) fn class_colour(class: usize, classes: usize) -> RGBColor {
+pub(super) fn class_colour(class: usize, classes: usize) -> Colour {
     if classes <= FEW_COLOURS.len() {
         FEW_COLOURS[class % FEW_COLOURS.len()]
     } else {
@@ -113,7 +123,7 @@ pub(super) fn class_colour(class: usize, classes: usize) -> RGBColor {
 }
 
 /// The colour of series `index` among `count`: beyond ten, neighbours have similar colours.
-pub(super) fn series_colour(index: usize, count: usize) -> RGBColor {
+pub(super) fn series_colour(index: usize, count: usize) -> Colour {
     if count <= MANY_COLOURS.len() {
         return class_colour(index, count);
     }
@@ -123,9 +133,9 @@ pub(super) fn series_colour(index: usize, count: usize) -> RGBColor {
 }
 
 /// The colour `part` of the way between two others.
-pub(super) fn blend(from: RGBColor, to: RGBColor, part: f64) -> RGBColor {
+pub(super) fn blend(from: Colour, to: Colour, part: f64) -> Colour {
     let mix = |a: u8, b: u8| (f64::from(a) + part * (f64::from(b) - f64::from(a))).round() as u8;
-    RGBColor(mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
+    Rgb(std::array::from_fn(|channel| mix(from.0[channel], to.0[channel])))
 }
 
 #[cfg(test)]
@@ -134,16 +144,16 @@ mod tests {
 
     #[test]
     fn colours_blend() {
-        let black = RGBColor(0, 0, 0);
+        let black = Rgb([0, 0, 0]);
         assert_eq!(blend(black, WHITE, 0.0), black);
-        assert_eq!(blend(black, WHITE, 0.2), RGBColor(51, 51, 51));
+        assert_eq!(blend(black, WHITE, 0.2), Rgb([51, 51, 51]));
         assert_eq!(blend(black, WHITE, 1.0), WHITE);
     }
 
     #[test]
     fn no_two_of_twenty_series_look_alike() {
         for count in [1, 8, 10, 11, 20] {
-            let colours: Vec<RGBColor> = (0..count).map(|index| series_colour(index, count)).collect();
+            let colours: Vec<Colour> = (0..count).map(|index| series_colour(index, count)).collect();
             assert!((1..count).all(|index| !colours[..index].contains(&colours[index])));
         }
     }

@@ -1,7 +1,8 @@
 //! What each latent dimension does, as Burgess et al. 2018 show it in their Figure 4.
 
-use super::axes::{latent_name, number};
-use super::sheet::{Row, Sheet};
+use super::raster::ImageShape;
+use super::scale::{latent_name, number};
+use super::sheet::{Sheet, SheetRow};
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -16,7 +17,7 @@ const COLUMNS_NAME: &str = "value of the latent (standard deviations of the prio
 
 /// One dimension's row of a [`Traversal`].
 #[derive(Clone, Debug, Default)]
-pub struct Latent {
+pub struct TraversedLatent {
     /// Which dimension it is, counted from 0.
     pub dimension: usize,
     /// Its KL divergence from the prior, in nats per image.
@@ -39,13 +40,9 @@ pub struct Traversal {
     /// The second row: their reconstructions. The rows may be empty, or as long as the others at most.
     pub reconstructions: Vec<Vec<f32>>,
     /// The dimensions in the order of the rows, such as from high to low KL divergence.
-    pub latents: Vec<Latent>,
-    /// Height of each image in pixels.
-    pub height: usize,
-    /// Width of each image in pixels.
-    pub width: usize,
-    /// Values of each pixel: 1 for grey, 3 for red, green and blue side by side.
-    pub channels: usize,
+    pub latents: Vec<TraversedLatent>,
+    /// The shape of each image.
+    pub shape: ImageShape,
     /// Written below the images; may be empty.
     pub caption: String,
 }
@@ -64,21 +61,19 @@ impl Traversal {
             )));
         }
         let top = [("data", &self.data), ("reconstruction", &self.reconstructions)]
-            .map(|(label, images)| Row { label: label.into(), images: images.clone() })
+            .map(|(label, images)| SheetRow { label: label.into(), images: images.clone() })
             .into_iter()
             .filter(|row| !row.images.is_empty());
-        let latents = self.latents.iter().map(|latent| Row {
+        let latents = self.latents.iter().map(|latent| SheetRow {
             label: format!("{}   KL {}", latent_name(latent.dimension), number(latent.kl, KL_DECIMALS)),
             images: [&latent.seed].into_iter().chain(&latent.images).cloned().collect(),
         });
-        let rows: Vec<Row> = top.chain(latents).collect();
+        let rows: Vec<SheetRow> = top.chain(latents).collect();
         let first_latent = rows.len() - self.latents.len();
         let sheet = Sheet {
             title: self.title.clone(),
             rows,
-            height: self.height,
-            width: self.width,
-            channels: self.channels,
+            shape: self.shape,
             group: 0,
             apart: [1, 0],
             columns: ["seed".into()].into_iter().chain(names(&self.values)).collect(),
@@ -108,7 +103,7 @@ mod tests {
     /// Images of one colour: dark in the first two rows, and of the colour's strength along a row.
     fn traversal() -> Traversal {
         let image = |red: f32| [red, 0.0, 0.0].repeat(4);
-        let latent = |dimension: usize, kl: f64| Latent {
+        let latent = |dimension: usize, kl: f64| TraversedLatent {
             dimension,
             kl,
             seed: image(0.2),
@@ -120,9 +115,7 @@ mod tests {
             data: vec![image(0.0); 4],
             reconstructions: vec![image(0.0); 4],
             latents: vec![latent(4, 2.31), latent(0, 0.07)],
-            height: 2,
-            width: 2,
-            channels: 3,
+            shape: ImageShape { height: 2, width: 2, channels: 3 },
             ..Traversal::default()
         }
     }
@@ -165,7 +158,11 @@ mod tests {
         assert!(Traversal::default().save(path).is_err());
         assert!(Traversal { values: vec![0.0], ..traversal() }.save(path).is_err());
         assert!(Traversal { data: vec![vec![0.0; 12]; 5], ..traversal() }.save(path).is_err());
-        assert!(Traversal { channels: 1, ..traversal() }.save(path).is_err());
+        assert!(
+            Traversal { shape: ImageShape { channels: 1, ..traversal().shape }, ..traversal() }
+                .save(path)
+                .is_err()
+        );
     }
 
     #[test]

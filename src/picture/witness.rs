@@ -1,46 +1,39 @@
 //! Where two samples differ: the witness function mean k(x, ·) − mean k(y, ·).
 
-use super::axes::{ABOVE, Axes, BELOW, Frame, Range, Tick, number, room_left};
-use super::canvas::{Align, Canvas, Drawn, Point, fitting, text_width};
+use super::axes::{ABOVE, Axes, BELOW, Frame, room_left};
+use super::canvas::{Align, Canvas, text_width};
+use super::chart::Chart;
+use super::legend::{Key, Legend, Swatch};
 use super::page::Page;
-use super::parts::{Key, Mark, area, cross, half_width, legend, length, shortened, ticks, ticks_along};
+use super::panel::{Panel, Series, Style};
+use super::scale::{Range, Tick, number, shortened};
 use super::theme::{
-    BLUE, BROWN, GAP, HAIRLINE, INK, LINE, MARGIN, NAVY, ORANGE, QUIET, SKY, TEXT_SIZE, TICK, WHITE, WIDTH,
-    blend,
+    BLUE, BROWN, Colour, GAP, INK, MARGIN, NAVY, ORANGE, Pen, SKY, TEXT_SIZE, TICK, WHITE, WIDTH, blend,
 };
 use crate::error::{Error, Result};
-use plotters::style::{Color, RGBColor};
 use std::path::Path;
 
 /// Width of everything below the title.
 const ROOM: f64 = WIDTH - 2.0 * MARGIN;
 
-/// Height of a legend, with the distance to what follows.
-const LEGEND_HEIGHT: f64 = LINE + GAP / 2.0;
-
-/// Ticks wished for along the axes.
-const X_TICKS: usize = 9;
-const Y_TICKS: usize = 7;
+/// Ticks wished for along the axes of a plane.
+const TICKS: usize = 9;
 
 const WITNESS_NAME: &str = "witness: mean k(x, ·) − mean k(y, ·)";
 
-/// The frame of a curve, and room above and below the curve as a fraction of it.
+/// The frame of the curve, and those of the histograms below it with their bars.
 const CURVE_HEIGHT: f64 = 420.0;
-const CURVE_PADDING: f64 = 0.08;
-const CURVE_THICKNESS: f64 = 4.0;
-const ZERO_THICKNESS: f64 = 1.5;
+const HISTOGRAM_HEIGHT: f64 = 110.0;
+const BARS: usize = 140;
 
-/// How much of its colour an area below the curve has, the rest being white.
-const AREA_TINT: f64 = 0.45;
-
-/// The strip that shows where a sample lies, its bars, and the distance from the top of one to the next.
-const STRIP_HEIGHT: f64 = 64.0;
-const STRIP_BAR: f64 = 8.0;
-const STRIP_FILLED: f64 = 0.94;
-const STRIP_PITCH: f64 = LINE + STRIP_HEIGHT + 1.5 * GAP;
-
-/// No bar that counts anything is lower.
-const LEAST_BAR_HEIGHT: f64 = 2.0;
+/// Areas have no outline: the curve is theirs.
+const CURVE_PENS: [Pen; 3] = [
+    Pen { colour: SKY, thickness: 0.0 },
+    Pen { colour: ORANGE, thickness: 0.0 },
+    Pen { colour: INK, thickness: 4.0 },
+];
+const HISTOGRAM_PENS: [Pen; 2] =
+    [Pen { colour: BLUE, thickness: 1.5 }, Pen { colour: ORANGE, thickness: 1.5 }];
 
 /// The least and the greatest height of a plane's frame, in widths. Between, both axes have the same scale.
 const LEAST_ASPECT: f64 = 0.6;
@@ -110,52 +103,40 @@ impl Curve<'_> {
     /// Draws the witness function over the two samples, and writes the picture to `path` as PNG.
     pub fn save(&self, path: &Path) -> Result<()> {
         self.check()?;
-        let [first, .., last] = *self.grid else { return Err(short_grid()) };
-        let x = Range { low: first, high: last };
-        let zero = Range { low: 0.0, high: 0.0 };
-        let joint =
-            self.values.iter().map(|&value| Range { low: value, high: value }).fold(zero, Range::join);
-        let y = Range::new(joint.low, joint.high).padded(CURVE_PADDING);
-        let (x_ticks, y_ticks) = (ticks_along(x, X_TICKS, ROOM), ticks(y, Y_TICKS));
-
-        let left = room_left(&y_ticks).max(half_width(x_ticks.first()));
-        let right = half_width(x_ticks.last());
-        let strips = CURVE_HEIGHT + GAP;
-        let height = LEGEND_HEIGHT + ABOVE + strips + 2.0 * STRIP_PITCH - 1.5 * GAP + BELOW;
-        let samples = [self.x, self.y];
+        let [low, .., high] = *self.grid else { return Err(short_grid()) };
         let names = self.names.map(shortened);
-        let caption = [0, 1].map(|sample| {
-            let all = samples[sample].len();
-            let outside = samples[sample].iter().filter(|&&value| !x.contains(value)).count();
-            remark(&names[sample], 1, outside, &count(all, "value"))
-        });
-        let page = Page::new(self.title, (ROOM, height), &caption.join(" "))?;
-        let frame = Frame {
-            left: page.left() + left,
-            top: page.top() + LEGEND_HEIGHT + ABOVE,
-            width: ROOM - left - right,
-            height: CURVE_HEIGHT,
+        let curve = |name: String, style: Style, shown: fn(f64) -> f64| {
+            let points = self.grid.iter().zip(self.values).map(|(&x, &value)| [x, shown(value)]);
+            Series { name, points: points.collect(), style }
         };
-        let draw = |canvas: &Canvas<'_>| {
-            legend(canvas, &areas(&names), (frame.left, page.top() + LINE / 2.0), frame.width)?;
-            let bare: Vec<Tick> = x_ticks.iter().map(Tick::bare).collect();
-            self.draw_curve(canvas, &Axes { frame, x, y }, &bare, &y_ticks)?;
-            for (sample, colour) in [BLUE, ORANGE].into_iter().enumerate() {
-                let top = frame.top + strips + sample as f64 * STRIP_PITCH;
-                let text = format!("{}: {}", names[sample], count(samples[sample].len(), "value"));
-                let at = (frame.left, top + LINE / 2.0);
-                canvas.write(&text, at, Align::Left, fitting(&text, TEXT_SIZE, frame.width), INK)?;
-                let strip = Frame { top: top + LINE, height: STRIP_HEIGHT, ..frame };
-                let axes = Axes { frame: strip, x, y: Range::UNIT };
-                draw_strip(canvas, &axes, samples[sample], colour)?;
-                axes.edges(canvas, if sample == 0 { &bare } else { &x_ticks }, &[])?;
-                if sample == 1 {
-                    strip.name_below(canvas, "value")?;
-                }
-            }
-            Ok(())
+        let [more_x, more_y] = more_of(&names);
+        let witness = Panel {
+            x: "value".into(),
+            y: WITNESS_NAME.into(),
+            series: vec![
+                curve(more_x, Style::Area, |value| value.max(0.0)),
+                curve(more_y, Style::Area, |value| value.min(0.0)),
+                curve(String::new(), Style::Line, |value| value),
+            ],
+            height: Some(CURVE_HEIGHT),
+            ..Panel::default()
         };
-        page.save(path, draw, |_| ())
+        let (mut panels, mut caption) = (vec![witness], Vec::new());
+        for (name, values) in names.iter().zip([self.x, self.y]) {
+            let all = count(values.len(), "value");
+            let outside = values.iter().filter(|&&value| !(low..=high).contains(&value)).count();
+            caption.push(remark(name, 1, outside, &all));
+            panels.push(Panel {
+                x: "value".into(),
+                y: format!("{name}: {all}"),
+                series: vec![Series::histogram(values, [low, high], BARS)],
+                height: Some(HISTOGRAM_HEIGHT),
+                ..Panel::default()
+            });
+        }
+        let pens = [CURVE_PENS.into()].into_iter().chain(HISTOGRAM_PENS.map(|pen| vec![pen])).collect();
+        Chart { title: self.title.into(), panels, columns: 1, caption: caption.join(" ") }
+            .save_with(pens, path)
     }
 
     fn check(&self) -> Result<()> {
@@ -175,49 +156,6 @@ impl Curve<'_> {
         }
         Ok(())
     }
-
-    fn draw_curve(&self, canvas: &Canvas<'_>, axes: &Axes, x_ticks: &[Tick], y_ticks: &[Tick]) -> Drawn {
-        let frame = axes.frame;
-        axes.grid(canvas, x_ticks, y_ticks)?;
-        let (_, zero) = axes.at((0.0, 0.0));
-        for column in 0..frame.width as usize {
-            let part = (column as f64 + 0.5) / frame.width;
-            let value = self.at(axes.x.low + part * length(axes.x));
-            let colour = blend(WHITE, if value > 0.0 { SKY } else { ORANGE }, AREA_TINT);
-            let (left, top) = (frame.left + column as f64, axes.at((0.0, value)).1);
-            area(canvas, (left, top), (left + 1.0, zero), colour)?;
-        }
-        canvas.line((frame.left, zero), (frame.left + frame.width, zero), QUIET, ZERO_THICKNESS)?;
-        let points: Vec<Point> =
-            self.grid.iter().zip(self.values).map(|(&x, &value)| axes.at((x, value))).collect();
-        canvas.path(&points, INK, CURVE_THICKNESS)?;
-        axes.edges(canvas, x_ticks, y_ticks)?;
-        frame.name_above(canvas, WITNESS_NAME, frame.width)
-    }
-
-    /// The witness function between the numbers of the grid.
-    fn at(&self, x: f64) -> f64 {
-        let after = self.grid.partition_point(|&other| other < x).clamp(1, self.grid.len() - 1);
-        let part = Range { low: self.grid[after - 1], high: self.grid[after] }.fraction(x);
-        between(self.values[after - 1], self.values[after], part)
-    }
-}
-
-/// Bars that show where the values lie; the highest fills the strip.
-fn draw_strip(canvas: &Canvas<'_>, axes: &Axes, values: &[f64], colour: RGBColor) -> Drawn {
-    let frame = axes.frame;
-    let bars = (frame.width / STRIP_BAR) as usize;
-    let mut counts = vec![0_usize; bars];
-    for &value in values.iter().filter(|&&value| axes.x.contains(value)) {
-        counts[((axes.x.fraction(value) * bars as f64) as usize).min(bars - 1)] += 1;
-    }
-    let most = counts.iter().max().map_or(1.0, |&most| most as f64);
-    for (bar, &count) in counts.iter().enumerate().filter(|&(_, &count)| count > 0) {
-        let (left, top) = frame.at(bar as f64 / bars as f64, STRIP_FILLED * count as f64 / most);
-        let (right, bottom) = frame.at((bar + 1) as f64 / bars as f64, 0.0);
-        area(canvas, (left, top.min(bottom - LEAST_BAR_HEIGHT)), (right, bottom), colour)?;
-    }
-    Ok(())
 }
 
 impl Plane<'_> {
@@ -228,44 +166,46 @@ impl Plane<'_> {
         let [x, y] = [0, 1].map(|side| Range { low: self.low[side], high: self.high[side] });
         let most = self.values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
         let shades = if most > 0.0 { Range { low: -most, high: most } } else { Range::new(0.0, 0.0) };
-        let (y_ticks, shade_ticks) = (ticks(y, X_TICKS), ticks(shades, X_TICKS));
+        let (y_ticks, shade_ticks) = (y.ticks(TICKS), shades.ticks(TICKS));
 
         let left = room_left(&y_ticks);
         let right = 2.0 * GAP + (BAR_WIDTH + room_left(&shade_ticks)).max(text_width(BAR_NAME, TEXT_SIZE));
         let width = ROOM - left - right;
-        let x_ticks = ticks_along(x, X_TICKS, width);
-        let height = width * (length(y) / length(x)).clamp(LEAST_ASPECT, MOST_ASPECT);
-        let samples = [self.x, self.y];
-        let names = self.names.map(shortened);
+        let x_ticks = x.ticks_along(TICKS, width, false);
+        let height = width * (y.length() / x.length()).clamp(LEAST_ASPECT, MOST_ASPECT);
+        let (samples, names) = ([self.x, self.y], self.names.map(shortened));
         let caption = [0, 1].map(|sample| {
             let points = samples[sample];
             let outside = points.iter().filter(|point| !shown(point, x, y)).count();
             remark(&names[sample], stride(points.len()), outside, &count(points.len(), "point"))
         });
-        let body = (ROOM, 2.0 * LEGEND_HEIGHT + ABOVE + height + BELOW);
+        let legend = self.legend(&names, width);
+        let body = (ROOM, legend.height() + ABOVE + height + BELOW);
         let page = Page::new(self.title, body, &caption.join(" "))?;
-        let top = page.top() + 2.0 * LEGEND_HEIGHT + ABOVE;
+        let top = page.top() + legend.height() + ABOVE;
         let axes = Axes { frame: Frame { left: page.left() + left, top, width, height }, x, y };
-        let beside = Frame { left: axes.frame.left + width + 2.0 * GAP, width: BAR_WIDTH, ..axes.frame };
-        let draw = |canvas: &Canvas<'_>| {
-            let marks = [Mark::Dot(NAVY), Mark::Cross(BROWN)].into_iter().enumerate();
-            let points: Vec<Key> = marks
-                .map(|(sample, mark)| {
-                    let text = format!("{}: {}", names[sample], count(samples[sample].len(), "point"));
-                    Key { mark, text }
-                })
-                .collect();
-            let middle = page.top() + LINE / 2.0;
-            legend(canvas, &areas(&names), (axes.frame.left, middle), width)?;
-            legend(canvas, &points, (axes.frame.left, middle + LEGEND_HEIGHT), width)?;
-            self.paint(canvas, axes.frame, shades)?;
-            self.draw_points(canvas, &axes, shades)?;
-            axes.edges(canvas, &x_ticks, &y_ticks)?;
-            axes.frame.name_above(canvas, "second coordinate", width)?;
-            axes.frame.name_below(canvas, "first coordinate")?;
-            draw_bar(canvas, beside, shades, &shade_ticks)
-        };
-        page.save(path, draw, |_| ())
+        let frame = axes.frame;
+        let beside = Frame { left: frame.left + width + 2.0 * GAP, width: BAR_WIDTH, ..frame };
+        page.save(path, |canvas| {
+            legend.draw(canvas, (frame.left + width, page.top()));
+            self.paint(canvas, frame, shades);
+            self.draw_points(canvas, &axes, shades);
+            axes.edges(canvas, &x_ticks, &y_ticks);
+            frame.name_above(canvas, "second coordinate", width);
+            frame.name_below(canvas, "first coordinate");
+            draw_bar(canvas, beside, shades, &shade_ticks);
+        })
+    }
+
+    /// The two colours, and below them the two marks.
+    fn legend(&self, names: &[String; 2], room: f64) -> Legend {
+        let dot = Swatch::Series(Style::Points, Pen { colour: NAVY, thickness: 0.0 });
+        let [more_x, more_y] = more_of(names);
+        let samples = [(&names[0], self.x), (&names[1], self.y)];
+        let [x, y] = samples.map(|(name, points)| format!("{name}: {}", count(points.len(), "point")));
+        let line = |keys: [(Swatch, String); 2]| keys.map(|(swatch, name)| Key { swatch, name }).into();
+        let areas = [(Swatch::Area(SKY, 1.0), more_x), (Swatch::Area(ORANGE, 1.0), more_y)];
+        Legend { lines: vec![line(areas), line([(dot, x), (Swatch::Cross(BROWN), y)])], room }
     }
 
     fn check(&self) -> Result<()> {
@@ -286,27 +226,22 @@ impl Plane<'_> {
     }
 
     /// Colours the frame in pieces of one row and one shade each.
-    fn paint(&self, canvas: &Canvas<'_>, frame: Frame, shades: Range) -> Drawn {
+    fn paint(&self, canvas: &mut Canvas, frame: Frame, shades: Range) {
         let (rows, columns) = ((frame.height / PIECE).ceil() as usize, (frame.width / PIECE).ceil() as usize);
-        let (right, bottom) = frame.at(1.0, 0.0);
+        let place = |column: usize, row: usize| {
+            let (x, y) = (column as f64 * PIECE / frame.width, row as f64 * PIECE / frame.height);
+            frame.at(x.min(1.0), 1.0 - y.min(1.0))
+        };
         for row in 0..rows {
-            let top = frame.top + row as f64 * PIECE;
-            let end = bottom.min(top + PIECE);
-            let at = |column: usize| (frame.left + column as f64 * PIECE).min(right);
-            let colour = |column: usize| {
-                let part = (column as f64 + 0.5) / columns as f64;
-                shade(self.at(part, 1.0 - (row as f64 + 0.5) / rows as f64) / shades.high)
-            };
-            let mut start = (0, colour(0));
-            for next in (1..columns).map(|column| (column, colour(column))) {
-                if next.1 != start.1 {
-                    area(canvas, (at(start.0), top), (at(next.0), end), start.1)?;
-                    start = next;
-                }
+            let y = 1.0 - (row as f64 + 0.5) / rows as f64;
+            let colour =
+                |column: &usize| shade(self.at((*column as f64 + 0.5) / columns as f64, y) / shades.high);
+            let columns: Vec<usize> = (0..columns).collect();
+            for piece in columns.chunk_by(|a, b| colour(a) == colour(b)) {
+                let (from, to) = (place(piece[0], row), place(piece[piece.len() - 1] + 1, row + 1));
+                canvas.rectangle(from, to, colour(&piece[0]), 1.0);
             }
-            area(canvas, (at(start.0), top), (right, end), start.1)?;
         }
-        Ok(())
     }
 
     /// The witness function between the centres of cells, `x` and `y` of the way from the lower left corner.
@@ -324,7 +259,7 @@ impl Plane<'_> {
     }
 
     /// Points of the samples in turn, so that neither hides the other.
-    fn draw_points(&self, canvas: &Canvas<'_>, axes: &Axes, shades: Range) -> Drawn {
+    fn draw_points(&self, canvas: &mut Canvas, axes: &Axes, shades: Range) {
         let few = |points: &[[f64; 2]]| -> Vec<[f64; 2]> {
             let few = points.iter().step_by(stride(points.len()));
             few.filter(|point| shown(point, axes.x, axes.y)).copied().collect()
@@ -334,22 +269,21 @@ impl Plane<'_> {
         let scale = (ORDINARY / most as f64).powf(0.25).clamp(LEAST_MARK, MOST_MARK);
         for index in 0..most {
             if let Some(&[first, second]) = x.get(index) {
-                canvas.dot(axes.at((first, second)), scale * DOT_RADIUS, NAVY.mix(DOT_OPACITY))?;
+                canvas.dot(axes.at((first, second)), scale * DOT_RADIUS, NAVY, DOT_OPACITY);
             }
             if let Some(&[first, second]) = y.get(index) {
                 // Lines are opaque: their colour is mixed with what is below.
                 let below = self.at(axes.x.fraction(first), axes.y.fraction(second));
                 let colour = blend(shade(below / shades.high), BROWN, CROSS_OPACITY);
-                cross(canvas, axes.at((first, second)), colour, scale)?;
+                canvas.cross(axes.at((first, second)), colour, scale);
             }
         }
-        Ok(())
     }
 }
 
 /// The colours with their numbers, right of the frame.
-fn draw_bar(canvas: &Canvas<'_>, beside: Frame, shades: Range, ticks: &[Tick]) -> Drawn {
-    beside.name_above(canvas, BAR_NAME, f64::INFINITY)?;
+fn draw_bar(canvas: &mut Canvas, beside: Frame, shades: Range, ticks: &[Tick]) {
+    beside.name_above(canvas, BAR_NAME, f64::INFINITY);
     // Shorter than the frame, so that the uppermost number keeps clear of the name.
     let bar = Frame { top: beside.top + GAP, height: beside.height - 2.0 * GAP, ..beside };
     let bands = (2.0 * SHADES) as usize + 1;
@@ -357,26 +291,25 @@ fn draw_bar(canvas: &Canvas<'_>, beside: Frame, shades: Range, ticks: &[Tick]) -
         // The outermost bands are half as high: the range ends in their middle.
         let edge = |step: f64| ((step - 0.5) / (2.0 * SHADES)).clamp(0.0, 1.0);
         let (from, to) = (bar.at(0.0, edge(band as f64 + 1.0)), bar.at(1.0, edge(band as f64)));
-        area(canvas, from, to, shade(band as f64 / SHADES - 1.0))?;
+        canvas.rectangle(from, to, shade(band as f64 / SHADES - 1.0), 1.0);
     }
     for tick in ticks {
         let (x, y) = bar.at(1.0, shades.fraction(tick.value));
-        canvas.line((x, y), (x + TICK, y), INK, HAIRLINE)?;
-        canvas.text(&tick.label, (x + TICK + GAP / 2.0, y), Align::Left)?;
+        canvas.line((x, y), (x + TICK, y), Pen::AXIS);
+        canvas.text(&tick.label, (x + TICK + GAP / 2.0, y), Align::Left);
     }
-    bar.border(canvas)
+    bar.border(canvas);
 }
 
 /// The colour of a value from -1 to 1: blue where it is positive.
-fn shade(value: f64) -> RGBColor {
+fn shade(value: f64) -> Colour {
     let part = (value * SHADES).round() / SHADES;
     blend(WHITE, if part > 0.0 { SKY } else { ORANGE }, part.abs())
 }
 
-/// The legend of the two colours.
-fn areas([x, y]: &[String; 2]) -> [Key; 2] {
-    let key = |name: &str, colour| Key { mark: Mark::Area(colour), text: format!("more of {name}") };
-    [key(x, SKY), key(y, ORANGE)]
+/// The names of the two colours.
+fn more_of(names: &[String; 2]) -> [String; 2] {
+    names.each_ref().map(|name| format!("more of {name}"))
 }
 
 fn between(from: f64, to: f64, part: f64) -> f64 {
@@ -430,15 +363,6 @@ mod tests {
 
     #[test]
     fn values_are_found_between_grid_points() {
-        let curve = Curve {
-            title: "",
-            names: NAMES,
-            x: &[],
-            y: &[],
-            grid: &[0.0, 1.0, 3.0],
-            values: &[1.0, 3.0, 2.0],
-        };
-        assert_eq!([0.0, 0.5, 1.0, 2.0, 3.0].map(|x| curve.at(x)), [1.0, 2.0, 3.0, 2.5, 2.0]);
         let plane = plane(&[], 2, &[0.0, 1.0, 2.0, 3.0]);
         // The first row is the lowest; beyond the outermost centres nothing changes.
         assert_eq!([plane.at(0.0, 0.0), plane.at(1.0, 0.25), plane.at(0.0, 1.0)], [0.0, 1.0, 2.0]);
@@ -464,9 +388,8 @@ mod tests {
         assert_eq!([shade(1.0), shade(0.0), shade(-1.0)], [SKY, WHITE, ORANGE]);
         let picture = demo::decoded(&demo::bytes(|path| plane(&[], 2, &[1.0, -1.0]).save(path)));
         let (width, height) = picture.dimensions();
-        let at = |part: f64| picture.get_pixel((part * f64::from(width)) as u32, height / 2).0;
-        assert_eq!(at(0.2), [SKY.0, SKY.1, SKY.2]);
-        assert_eq!(at(0.75), [ORANGE.0, ORANGE.1, ORANGE.2]);
+        let at = |part: f64| *picture.get_pixel((part * f64::from(width)) as u32, height / 2);
+        assert_eq!([at(0.2), at(0.75)], [SKY, ORANGE]);
     }
 
     #[test]

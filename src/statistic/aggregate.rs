@@ -14,7 +14,7 @@ mod combine;
 pub mod fit;
 pub mod independence;
 
-pub use combine::{Combine, Row};
+pub use combine::{Combine, KernelRow};
 
 use super::bandwidth::distance_quantiles;
 use super::gram::{Gram, Labels, grams, near_pairs};
@@ -80,7 +80,7 @@ pub struct Aggregate {
     /// How the kernels are combined.
     pub combine: Combine,
     /// One per kernel: MMD^2 is unbiased; for the wild bootstrap without k(`x_i`, `y_i`).
-    pub kernels: Vec<Row>,
+    pub kernels: Vec<KernelRow>,
     /// Where the bandwidths come from.
     pub bandwidth_rule: String,
 }

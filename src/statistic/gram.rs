@@ -4,9 +4,7 @@ use super::points::Points;
 use super::{KernelFunction, Sample};
 use crate::engine::{Device, Engine, MOST_STEPS, Ticket};
 use crate::error::{Error, Result};
-use crate::kernel::block_totals::BlockTotals;
-use crate::kernel::fold_forms::FoldForms;
-use crate::kernel::fold_sums::{FoldSums, Side, sums_len};
+use crate::kernel::fold::{Fold, Parts};
 use crate::kernel::pair_forms::{BITS, PairForms, members_len};
 use crate::kernel::pair_products::PairProducts;
 use crate::kernel::pair_sums::{PairSums, TERMS};
@@ -91,9 +89,9 @@ fn pairs_of(points: &Points, kernel: &KernelFunction, form: Form, cross: bool) -
 impl Orders<'_> {
     /// The kernel that multiplies, for pairs of the first variable.
     fn product(&self, pairs: &Pairs) -> PairProducts {
-        let other = pairs_of(self.points, self.kernel, Form::Differences, false);
-        let other = Pairs { block: pairs.block, slice: pairs.slice, slab: pairs.slab, ..other };
-        PairProducts { pairs: pairs.clone(), other, draws: self.draws }
+        let second = pairs_of(self.points, self.kernel, Form::Differences, false);
+        let second = Pairs { block: pairs.block, slice: pairs.slice, slab: pairs.slab, ..second };
+        PairProducts { pairs: pairs.clone(), second, draws: self.draws }
     }
 }
 
@@ -109,7 +107,7 @@ impl Extra<'_> {
     /// Work of one pair of points.
     fn flop_each(&self, pairs: &Pairs) -> usize {
         let draw = match self {
-            Extra::Products(orders) => orders.product(pairs).other.flop_each() + 2,
+            Extra::Products(orders) => orders.product(pairs).second.flop_each() + 2,
             _ => 2,
         };
         pairs.flop_each() + self.draws() * draw
@@ -249,7 +247,7 @@ pub struct Pass<'a> {
     columns: BufferId,
     sums: BufferId,
     forms: Option<BufferId>,
-    totals: Option<(BufferId, BlockTotals)>,
+    totals: Option<(BufferId, Fold)>,
     bytes: usize,
 }
 
@@ -321,7 +319,8 @@ impl<'a> Pass<'a> {
         let parts_len = pairs.slab * pairs.band() * count * block * TERMS;
         let row_parts = plan.buffer("row parts", parts_len);
         let column_parts = plan.buffer("column parts", parts_len);
-        let sums = plan.buffer("sums", count * sums_len(&pairs));
+        let fold = |parts| Fold { pairs: pairs.clone(), parts };
+        let sums = plan.buffer("sums", fold(Parts::Rows(count)).sums_len());
         let program = plan.program("pairs");
         let inputs = [("rows", rows), ("columns", columns), ("scales", scales)];
         let parts = [("row_parts", row_parts), ("column_parts", column_parts)];
@@ -333,10 +332,10 @@ impl<'a> Pass<'a> {
                 [("y", 3), ("scales of y", 4), ("order", 5)].map(|(name, at)| plan.buffer(name, buffers[at]));
             let form_parts = plan.buffer("form parts", pairs.slab * pairs.band() * draws);
             let results = plan.buffer("forms", pairs.blocks() * draws);
-            let own = [("y", y), ("scales_y", scales_y), ("order", order), ("form_parts", form_parts)];
+            let own =
+                [("second", y), ("scales_second", scales_y), ("order", order), ("form_parts", form_parts)];
             plan.call(program, product, &[&inputs[..], &own].concat())?;
-            let fold = FoldForms { pairs: pairs.clone(), draws };
-            plan.call(program, fold, &[("form_parts", form_parts), ("forms", results)])?;
+            plan.call(program, fold(Parts::Forms(draws)), &[("parts", form_parts), ("sums", results)])?;
             (others, forms) = (Some([y, scales_y, order]), Some(results));
         } else if draws > 0 {
             let members = plan.buffer("members", members_len(&pairs, draws));
@@ -345,8 +344,8 @@ impl<'a> Pass<'a> {
             let extra = [("members", members), ("form_parts", form_parts)];
             let buffers = [&inputs[..], &parts, &extra].concat();
             plan.call(program, PairForms { pairs: pairs.clone(), draws, kernels: count }, &buffers)?;
-            let fold = FoldForms { pairs: pairs.clone(), draws: count * draws };
-            plan.call(program, fold, &[("form_parts", form_parts), ("forms", results)])?;
+            let fold_forms = fold(Parts::Forms(count * draws));
+            plan.call(program, fold_forms, &[("parts", form_parts), ("sums", results)])?;
             (labels, forms) = (Some(members), Some(results));
         } else {
             plan.call(
@@ -358,19 +357,18 @@ impl<'a> Pass<'a> {
         let sides = if others.is_some() {
             &[][..]
         } else {
-            &[(Side::Rows, row_parts), (Side::Columns, column_parts)]
+            &[(Parts::Rows(count), row_parts), (Parts::Columns(count), column_parts)]
         };
-        for &(side, parts) in sides {
-            let fold = FoldSums { pairs: pairs.clone(), side, kernels: count };
-            plan.call(program, fold, &[("parts", parts), ("sums", sums)])?;
+        for &(of, parts) in sides {
+            plan.call(program, fold(of), &[("parts", parts), ("sums", sums)])?;
         }
         if let Extra::Bins(bin) = extra {
             if points.counts.iter().any(|count| count % bin != 0) {
                 return Err(Error::usage(format!("bins of {bin} points do not divide both samples evenly")));
             }
-            let kernel = BlockTotals { pairs: pairs.clone(), blocks_per_bin: bin / block };
-            let results = plan.buffer("totals", pairs.blocks() * kernel.bins());
-            plan.call(program, kernel.clone(), &[("row_parts", row_parts), ("totals", results)])?;
+            let kernel = fold(Parts::Bins(bin / block));
+            let results = plan.buffer("totals", kernel.sums_len());
+            plan.call(program, kernel.clone(), &[("parts", row_parts), ("sums", results)])?;
             totals = Some((results, kernel));
         }
         let bytes = plan.bytes();
@@ -448,10 +446,11 @@ impl<'a> Pass<'a> {
 
     /// Sets all sums to 0.
     fn clear(&mut self) -> Result<()> {
-        let bins = self.totals.as_ref().map(|(buffer, of)| (*buffer, self.pairs.blocks() * of.bins()));
+        let bins = self.totals.as_ref().map(|(buffer, of)| (*buffer, of.sums_len()));
         let kernels = self.kernels.len();
         let forms = self.forms.map(|buffer| (buffer, self.pairs.blocks() * kernels * self.extra.draws()));
-        let sums = Some((self.sums, kernels * sums_len(&self.pairs)));
+        let fold = Fold { pairs: self.pairs.clone(), parts: Parts::Rows(kernels) };
+        let sums = Some((self.sums, fold.sums_len()));
         for (buffer, len) in [sums, forms, bins].into_iter().flatten() {
             self.engine.write(buffer, &vec![0; 4 * len])?;
         }
@@ -604,9 +603,9 @@ fn forms(sums: &[f64], labels: &Labels, kernel: &KernelFunction, centre: f64) ->
 }
 
 /// The symmetric table of bins from the upper triangle of (blocks, bins) and the sums of the points.
-fn bin_table(totals: &[f32], of: &BlockTotals, kernel: &KernelFunction, k: &[[f64; 2]]) -> Vec<f64> {
+fn bin_table(totals: &[f32], of: &Fold, kernel: &KernelFunction, k: &[[f64; 2]]) -> Vec<f64> {
     let (bins, pairs) = (of.bins(), &of.pairs);
-    let size = of.blocks_per_bin * pairs.block;
+    let size = of.blocks_per_bin() * pairs.block;
     let mut table = vec![0.0; bins * bins];
     for (i, row) in totals.chunks_exact(bins).enumerate() {
         let u = of.bin(i);

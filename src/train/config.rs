@@ -1,6 +1,6 @@
 //! What a training run is: everything needed to repeat it.
 
-use super::objective::{MmdName, Objective, TcName};
+use super::objective::{MmdEstimate, Objective, ObjectiveName, TcEstimate};
 use super::schedule::Schedule;
 use crate::data::{self, Dataset};
 use crate::engine::{Choice, MOST_STEPS};
@@ -15,71 +15,110 @@ use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
-/// The settings of a run, as in its `config.toml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What `--data` can be, in help texts.
+pub const DATA: &str = "digits|sprites|sprites:colour|PATH";
+
+/// The settings of a run: the keys of its `config.toml`, and the options of the command line that change them.
+///
+/// A field is an option: its documentation is the help text, and [`clap::FromArgMatches::update_from_arg_matches`]
+/// leaves alone what was not given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// `digits`, `sprites`, `sprites:colour`, a file of NumPy's, or a directory of IDX files.
+    /// Built-in data, a .npz or .npy file of images, or a directory of MNIST-style IDX files [default: digits]
+    ///
+    /// Images in a .npz file are its `imgs`, of shape (N, H, W) or (N, H, W, 3), in bytes or f32 in 0..1; the
+    /// names and shapes of the file of dSprites are understood, and those of Keras' mnist.npz. A tenth of the
+    /// images, chosen by --seed, is kept for tests. IDX files may be gzipped.
+    #[arg(long, value_name = DATA)]
     pub data: String,
-    /// Make every pixel black or white, once, at random by its grey level.
+    /// Make every pixel black or white, once, at random by its grey level: the "static" MNIST of likelihood tables
+    #[arg(long)]
     pub binarise: bool,
-    /// What is minimised.
-    pub objective: Objective,
-    /// p(x | z).
+    /// What is minimised [default: vae]
+    #[arg(long)]
+    pub objective: ObjectiveName,
+    /// p(x|z): N(x | x_hat, sigma^2 I), or independent Bernoulli pixels [default: gaussian]
+    #[arg(long)]
     pub likelihood: LikelihoodName,
-    /// Standard deviation of a pixel, for the Gaussian likelihood.
-    pub sigma: Sigma,
-    /// How KL(q(z|x) || p(z)) is estimated.
+    /// Standard deviation of a pixel in the Gaussian likelihood: a number; learned with the weights; or optimal, the
+    /// root mean squared error of each batch [default: 1]
+    #[arg(long, value_name = "NUMBER|learned|optimal", allow_negative_numbers = true)]
+    pub sigma: PixelSigma,
+    /// KL(q(z|x) || p(z)): in closed form, or log q - log p at the one sampled z [default: analytic]
+    #[arg(long)]
     pub kl: KlName,
-    /// Weight of the KL term for `beta-vae`, of the total correlation for `tc-vae`.
+    /// Weight of the KL term of beta-vae [default: 4], of the total correlation of tc-vae [default: 6]
+    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta: Option<Schedule>,
-    /// Weight of the MMD for `mmd-vae`; `info-vae` weights it with alpha + lambda - 1.
+    /// Weight of the MMD of mmd-vae and info-vae, in nats. Too low and the encoder's noise vanishes; too high and
+    /// the code says nothing of the image [default: 50 for each latent dimension]
+    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lambda: Option<Schedule>,
-    /// `info-vae` weights the KL term with 1 - alpha.
+    /// info-vae weights the KL with 1 - alpha and the MMD with alpha + lambda - 1 [default: 0]
+    #[arg(long, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
-    /// What the mean KL is held at by `capacity`, in nats.
+    /// What capacity holds the mean KL at, in nats [default: linear:0:25]
+    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Schedule>,
-    /// Weight of the distance between the mean KL and the capacity.
+    /// Weight of |KL - C| in capacity [default: 100]
+    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gamma: Option<Schedule>,
-    /// How the MMD between z and the prior is estimated in training.
+    /// Estimate of the MMD between z and the prior [default: closed-form]
+    #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mmd: Option<MmdName>,
-    /// sigma of its kernel exp(-|a - b|^2 / (2 sigma^2)).
+    pub mmd: Option<MmdEstimate>,
+    /// sigma of its kernel exp(-|a - b|^2 / (2 sigma^2)) [default: sqrt(M / 2)]
+    #[arg(long, value_name = "SIGMA", allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mmd_bandwidth: Option<f64>,
-    /// How `tc-vae` estimates q(z) from a batch.
+    /// Estimate of the total correlation of tc-vae [default: stratified]
+    #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tc: Option<TcName>,
-    /// No noise in the encoder: z = mu.
+    pub tc: Option<TcEstimate>,
+    /// No noise in the encoder: z is the mean
+    #[arg(long)]
     pub deterministic: bool,
-    /// M, latent dimensions.
+    /// Latent dimensions; with 2, the latent plane is drawn [default: 2]
+    #[arg(long, value_name = "M")]
     pub latent: usize,
-    /// Widths of the encoder's hidden layers.
+    /// Widths of the encoder's hidden layers; the decoder has them in reverse [default: 300]
+    #[arg(long, value_name = "WIDTH", value_delimiter = ',')]
     pub hidden: Vec<usize>,
-    /// How often each training image is seen.
+    /// How often each training image is seen [default: 30]
+    #[arg(long, conflicts_with = "steps")]
     pub epochs: u64,
-    /// Steps instead of epochs.
+    /// Number of training steps, instead of --epochs
+    #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
-    /// Images a step.
+    /// Images of a step [default: 128]
+    #[arg(long)]
     pub batch: usize,
-    /// Adam's step size.
+    /// Adam's step size [default: 0.001]
+    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
     pub learning_rate: Schedule,
-    /// Key of all random numbers.
+    /// Key of all random numbers: same seed, same device, same bits [default: 0]
+    #[arg(long)]
     pub seed: u64,
-    /// Steps between two training lines of `metrics.jsonl`, each the average since the line before.
+    /// Steps between two training lines of metrics.jsonl [default: 50]
+    #[arg(long, value_name = "STEPS")]
     pub log_every: u64,
-    /// Steps of one submission to the device; without it as many as fill a fixed time.
+    /// Steps that go to the device together, at most 256; results are waited for only where a line is due [default:
+    /// as many as take 50 ms]
+    #[arg(long, value_name = "STEPS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps_per_submit: Option<usize>,
-    /// Which engine.
+    /// A hardware GPU if there is one, any GPU adapter, or the CPU [default: auto]
+    #[arg(long)]
     pub engine: Choice,
-    /// A part of the adapter's name.
+    /// Part of the GPU adapter's name (see `elbo devices`)
+    #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapter: Option<String>,
 }
@@ -93,9 +132,9 @@ impl Default for Config {
         Self {
             data: "digits".into(),
             binarise: false,
-            objective: Objective::Vae,
+            objective: ObjectiveName::Vae,
             likelihood: LikelihoodName::Gaussian,
-            sigma: Sigma::Fixed(1.0),
+            sigma: PixelSigma::Fixed(1.0),
             kl: KlName::Analytic,
             beta: None,
             lambda: None,
@@ -123,7 +162,7 @@ impl Default for Config {
 
 /// The standard deviation of a pixel in the Gaussian likelihood.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Sigma {
+pub enum PixelSigma {
     /// A number.
     Fixed(f32),
     /// A parameter like any other, with Adam; it starts at 1.
@@ -132,7 +171,7 @@ pub enum Sigma {
     Optimal,
 }
 
-impl Sigma {
+impl PixelSigma {
     /// The value at the start.
     pub fn initial(self) -> f32 {
         match self {
@@ -151,7 +190,7 @@ impl Sigma {
     }
 }
 
-impl fmt::Display for Sigma {
+impl fmt::Display for PixelSigma {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fixed(sigma) => write!(f, "{sigma}"),
@@ -161,7 +200,7 @@ impl fmt::Display for Sigma {
     }
 }
 
-impl FromStr for Sigma {
+impl FromStr for PixelSigma {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -175,14 +214,14 @@ impl FromStr for Sigma {
     }
 }
 
-impl From<f64> for Sigma {
+impl From<f64> for PixelSigma {
     fn from(sigma: f64) -> Self {
         Self::Fixed(sigma as f32)
     }
 }
 
 /// A number stays a number; the rest is text.
-impl Serialize for Sigma {
+impl Serialize for PixelSigma {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match self {
             Self::Fixed(sigma) => serializer.serialize_f32(*sigma),
@@ -191,7 +230,7 @@ impl Serialize for Sigma {
     }
 }
 
-impl<'de> Deserialize<'de> for Sigma {
+impl<'de> Deserialize<'de> for PixelSigma {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         super::number::or_text(deserializer, "a number, learned or optimal")
     }
@@ -290,26 +329,19 @@ impl Config {
             at_least_one("hidden", width as u64, "a layer needs at least 1 unit")?;
         }
         match self.sigma {
-            Sigma::Fixed(sigma) => positive("sigma", sigma)?,
+            PixelSigma::Fixed(sigma) => positive("sigma", sigma)?,
             adaptive if self.likelihood != LikelihoodName::Gaussian => {
                 return Err(Error::usage(format!(
                     "--sigma {adaptive} needs a sigma; use it with --likelihood gaussian, or leave it out"
                 )));
             }
-            Sigma::Learned | Sigma::Optimal => {}
+            PixelSigma::Learned | PixelSigma::Optimal => {}
         }
-        self.learning_rate.check_not_negative("learning-rate")?;
         if self.learning_rate.is_always(0.0) {
             return Err(Error::usage("--learning-rate is 0; it must be above 0 somewhere"));
         }
-        let schedules = [
-            ("beta", &self.beta),
-            ("lambda", &self.lambda),
-            ("capacity", &self.capacity),
-            ("gamma", &self.gamma),
-        ];
-        for (option, schedule) in schedules {
-            schedule.as_ref().map_or(Ok(()), |schedule| schedule.check_not_negative(option))?;
+        for (option, schedule) in self.schedules() {
+            schedule.map_or(Ok(()), |schedule| schedule.check_not_negative(option))?;
         }
         if let Some(sigma) = self.mmd_bandwidth {
             positive("mmd-bandwidth", sigma as f32)?;
@@ -317,17 +349,59 @@ impl Config {
         if self.alpha.is_some_and(|alpha| !alpha.is_finite()) {
             return Err(Error::usage("--alpha must be a number"));
         }
-        let batch_terms = matches!(self.objective, Objective::MmdVae | Objective::InfoVae | Objective::TcVae);
-        if batch_terms && self.batch < 2 {
-            return Err(Error::usage(format!(
-                "--batch 1 gives --objective {} no pairs of codes to compare; use at least 2",
-                self.objective
-            )));
-        }
-        self.check_used()?;
-        self.check_signs()?;
+        self.objective().check(self)?;
         // With epochs, the number of steps depends on the data.
         self.steps.map_or(Ok(()), |steps| self.check_schedules(steps))
+    }
+
+    /// What changes with the step, by the option's name.
+    pub fn schedules(&self) -> [(&'static str, Option<&Schedule>); 5] {
+        [
+            ("beta", self.beta.as_ref()),
+            ("lambda", self.lambda.as_ref()),
+            ("capacity", self.capacity.as_ref()),
+            ("gamma", self.gamma.as_ref()),
+            ("learning-rate", Some(&self.learning_rate)),
+        ]
+    }
+
+    /// Refuses schedules that a run of `total` steps would cut short.
+    pub fn check_schedules(&self, total: u64) -> Result<()> {
+        let mut schedules = self.schedules().into_iter();
+        schedules.try_for_each(|(option, schedule)| {
+            schedule.map_or(Ok(()), |schedule| schedule.check_fits(option, total))
+        })
+    }
+
+    /// Refuses schedules that epochs of `images` training images would cut short.
+    pub fn check_length(&self, images: usize) -> Result<()> {
+        self.check_schedules(self.total_steps(images))
+            .map_err(|error| Error::data(&self.data, error.to_string()))
+    }
+
+    /// What is minimised, with the defaults of options that are not given.
+    pub fn objective(&self) -> Objective {
+        Objective::of(self)
+    }
+
+    /// Another objective, with its own defaults.
+    #[must_use]
+    pub fn with_objective(self, objective: ObjectiveName) -> Self {
+        let bare = Objective::Vae.into_settings(self);
+        Self { objective, ..bare }.complete()
+    }
+
+    /// Writes the defaults of the objective's options into the settings, so that they say everything.
+    #[must_use]
+    pub fn complete(self) -> Self {
+        self.objective().into_settings(self)
+    }
+
+    /// The names of all settings that have a value.
+    pub(super) fn given(&self) -> Result<Vec<String>> {
+        let value = serde_json::to_value(self)
+            .map_err(|e| Error::usage(format!("the settings cannot be written as JSON: {e}")))?;
+        Ok(value.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect())
     }
 }
 
@@ -367,7 +441,7 @@ mod tests {
         assert!(with(|c| c.hidden = vec![3, 0]).contains("--hidden is 0"));
         assert!(with(|c| c.learning_rate = 0.0.into()).contains("--learning-rate is 0"));
         assert!(with(|c| c.steps_per_submit = Some(257)).contains("--steps-per-submit is 257"));
-        assert!(with(|c| c.sigma = Sigma::Fixed(0.0)).contains("--sigma is 0"));
+        assert!(with(|c| c.sigma = PixelSigma::Fixed(0.0)).contains("--sigma is 0"));
         assert!(with(|c| c.beta = Some(4.0.into())).contains("--objective beta-vae or --objective tc-vae"));
         Config::default().check().expect("the defaults");
     }

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 /// The estimate for the test images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Likelihood {
+pub struct ImportanceEstimate {
     /// K, samples of z an image.
     pub importance_samples: usize,
     /// Mean ln p(x) in nats.
@@ -69,7 +69,7 @@ pub fn log_likelihood(
     session: &mut Session,
     samples: usize,
     progress: &mut dyn FnMut(usize),
-) -> Result<Likelihood> {
+) -> Result<ImportanceEstimate> {
     let mut images: Vec<Weights> = Vec::new();
     for k in 0..samples {
         let logs = session.log_weights(k as u32)?;
@@ -85,7 +85,7 @@ pub fn log_likelihood(
     // The variance of ln of a mean of K weights is about (E w^2 / (E w)^2 - 1) / K = 1 / ESS - 1 / K.
     let variance = mean(&|w| effective(w).recip() - k.recip());
     let scatter = mean(&|w| (log_p(w) - log_likelihood).powi(2));
-    Ok(Likelihood {
+    Ok(ImportanceEstimate {
         importance_samples: samples,
         log_likelihood,
         standard_error: (variance.max(0.0) / n).sqrt(),

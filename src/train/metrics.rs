@@ -39,9 +39,9 @@ pub struct Terms {
     pub dimension_wise_kl: Option<f64>,
 }
 
-/// Sums over the images of one or more steps.
+/// LossSums over the images of one or more steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Sums {
+pub struct LossSums {
     /// How many images.
     pub images: usize,
     /// Squared error.
@@ -54,7 +54,7 @@ pub struct Sums {
     pub terms: [f64; 2],
 }
 
-impl Sums {
+impl LossSums {
     /// The second half of the reduction: the partial sums of one step, added in order in f64. An image has
     /// `dimension` numbers.
     pub fn of_step(
@@ -211,9 +211,9 @@ mod tests {
     #[test]
     fn sums_become_averages_with_the_constant() {
         let (kl, loss) = ([1.0, 3.0], [10.0, 5.0, 2.0, 1.0]);
-        let bernoulli = Sums::of_step(2, &kl, &loss, Likelihood::Bernoulli, 784);
-        assert_eq!(bernoulli, Sums { images: 2, sse: 12.0, loss: 6.0, kl: 4.0, terms: [0.0; 2] });
-        let mut sums = Sums::of_step(2, &kl, &loss, Likelihood::Gaussian { sigma: 2.0 }, 784);
+        let bernoulli = LossSums::of_step(2, &kl, &loss, Likelihood::Bernoulli, 784);
+        assert_eq!(bernoulli, LossSums { images: 2, sse: 12.0, loss: 6.0, kl: 4.0, terms: [0.0; 2] });
+        let mut sums = LossSums::of_step(2, &kl, &loss, Likelihood::Gaussian { sigma: 2.0 }, 784);
         sums.add(&sums.clone());
         let metrics = sums.metrics();
         let constant = 720.45 + 784.0 * std::f64::consts::LN_2;

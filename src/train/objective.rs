@@ -10,21 +10,23 @@
 //! | `capacity` | R + gamma abs(KL - C), on the batch's mean KL    (Burgess et al. 2018, eq. 8) | `capacity`, `gamma` |
 //!
 //! R = -E ln p(x|z); MI is the mutual information of x and z under q, TC = KL(q(z), prod_j q(z_j)). beta, lambda, C
-//! and gamma are [`Schedule`]s. A new objective is a row here, a value of [`Objective`], its weights and its term.
+//! and gamma are [`Schedule`]s. A new objective is a row here, an [`ObjectiveName`], and an [`Objective`] with its options;
+//! an option is a field of [`Config`] that the objective takes.
 
 use super::config::Config;
 use super::schedule::{Ramp, Schedule};
 use crate::error::{Error, Result};
 use crate::kernel::latent::KlEstimate;
 use crate::kernel::mixture;
-use crate::model::{self, Term};
+use crate::model::{Regularizer, Term};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What is minimised.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+/// The name of an objective.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum Objective {
+pub enum ObjectiveName {
     /// Reconstruction + KL: the negative ELBO
     #[default]
     Vae,
@@ -40,29 +42,18 @@ pub enum Objective {
     Capacity,
 }
 
-/// Its name on the command line.
-impl fmt::Display for Objective {
+/// As on the command line.
+impl fmt::Display for ObjectiveName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = clap::ValueEnum::to_possible_value(self);
+        let value = self.to_possible_value();
         f.write_str(value.as_ref().map_or("", |value| value.get_name()))
     }
 }
 
-/// The weights of an objective's terms in one step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Weights {
-    /// Of the KL, or of its distance from the capacity.
-    pub kl: f64,
-    /// The capacity in nats.
-    pub capacity: f64,
-    /// Of the MMD or the total correlation.
-    pub term: f64,
-}
-
-/// The name of an estimate of the MMD between z and the prior.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+/// How the MMD between z and the prior is estimated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum MmdName {
+pub enum MmdEstimate {
     /// The prior's part in closed form
     #[default]
     ClosedForm,
@@ -70,15 +61,46 @@ pub enum MmdName {
     Draws,
 }
 
-/// The name of an estimate of the total correlation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+/// How the total correlation is estimated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum TcName {
+pub enum TcEstimate {
     /// Minibatch stratified sampling, with the correct weights
     #[default]
     Stratified,
     /// Minibatch-weighted sampling: all images of the batch count alike
     Weighted,
+}
+
+/// What is minimised, with its options.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the fields are options of `Config`, with its documentation")]
+pub enum Objective {
+    Vae,
+    BetaVae { beta: Schedule },
+    MmdVae { lambda: Schedule, mmd: PriorMmd },
+    InfoVae { alpha: f64, lambda: Schedule, mmd: PriorMmd },
+    TcVae { beta: Schedule, tc: TcEstimate },
+    Capacity { capacity: Schedule, gamma: Schedule },
+}
+
+/// An MMD between z and the prior: `mmd` and `mmd_bandwidth` of [`Config`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the fields are options of `Config`, with its documentation")]
+pub struct PriorMmd {
+    pub estimate: MmdEstimate,
+    pub bandwidth: f64,
+}
+
+/// The weights of an objective's terms in one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TermWeights {
+    /// Of the KL, or of its distance from the capacity.
+    pub kl: f64,
+    /// The capacity in nats.
+    pub capacity: f64,
+    /// Of the MMD or the total correlation.
+    pub term: f64,
 }
 
 /// Default of --beta with `beta-vae`: Higgins et al. (2017) for dSprites.
@@ -96,37 +118,35 @@ const CAPACITY: Schedule = Schedule::Linear(Ramp { from: 0.0, to: 25.0, steps: N
 /// Default of --gamma.
 const GAMMA: f64 = 100.0;
 
-impl Config {
-    /// Refuses options that the objective does not look at.
-    pub(super) fn check_used(&self) -> Result<()> {
-        use Objective::{BetaVae, Capacity, InfoVae, MmdVae, TcVae};
-        let used: [(&str, bool, &[Objective]); 7] = [
-            ("beta", self.beta.is_some(), &[BetaVae, TcVae]),
-            ("lambda", self.lambda.is_some(), &[MmdVae, InfoVae]),
-            ("alpha", self.alpha.is_some(), &[InfoVae]),
-            ("capacity", self.capacity.is_some(), &[Capacity]),
-            ("gamma", self.gamma.is_some(), &[Capacity]),
-            ("mmd", self.mmd.is_some() || self.mmd_bandwidth.is_some(), &[MmdVae, InfoVae]),
-            ("tc", self.tc.is_some(), &[TcVae]),
-        ];
-        match used.into_iter().find(|(_, given, by)| *given && !by.contains(&self.objective)) {
-            Some((option, _, by)) => {
-                let by: Vec<String> = by.iter().map(|objective| format!("--objective {objective}")).collect();
-                Err(Error::usage(format!(
-                    "--{option} has no effect on --objective {}; use it with {}, or leave it out",
-                    self.objective,
-                    by.join(" or ")
-                )))
+impl Objective {
+    /// The objective that the settings name, with its options or their defaults.
+    pub fn of(config: &Config) -> Self {
+        let or = |given: &Option<Schedule>, default: f64| given.clone().unwrap_or(default.into());
+        let lambda = || or(&config.lambda, LAMBDA_PER_LATENT * config.latent as f64);
+        let mmd = PriorMmd {
+            estimate: config.mmd.unwrap_or_default(),
+            bandwidth: config.mmd_bandwidth.unwrap_or((config.latent as f64 / 2.0).sqrt()),
+        };
+        match config.objective {
+            ObjectiveName::Vae => Self::Vae,
+            ObjectiveName::BetaVae => Self::BetaVae { beta: or(&config.beta, BETA) },
+            ObjectiveName::MmdVae => Self::MmdVae { lambda: lambda(), mmd },
+            ObjectiveName::InfoVae => {
+                Self::InfoVae { alpha: config.alpha.unwrap_or(0.0), lambda: lambda(), mmd }
             }
-            None => Ok(()),
+            ObjectiveName::TcVae => {
+                Self::TcVae { beta: or(&config.beta, TC_BETA), tc: config.tc.unwrap_or_default() }
+            }
+            ObjectiveName::Capacity => Self::Capacity {
+                capacity: config.capacity.clone().unwrap_or(CAPACITY),
+                gamma: or(&config.gamma, GAMMA),
+            },
         }
     }
 
-    /// Another objective, with its own defaults.
-    #[must_use]
-    pub fn with_objective(self, objective: Objective) -> Self {
-        Self {
-            objective,
+    /// Settings with these options of an objective, and no others.
+    pub(super) fn into_settings(self, config: Config) -> Config {
+        let none = Config {
             beta: None,
             lambda: None,
             alpha: None,
@@ -135,114 +155,106 @@ impl Config {
             mmd: None,
             mmd_bandwidth: None,
             tc: None,
-            ..self
+            ..config
+        };
+        let with = |PriorMmd { estimate, bandwidth }, none| Config {
+            mmd: Some(estimate),
+            mmd_bandwidth: Some(bandwidth),
+            ..none
+        };
+        match self {
+            Self::Vae => none,
+            Self::BetaVae { beta } => Config { beta: Some(beta), ..none },
+            Self::MmdVae { lambda, mmd } => Config { lambda: Some(lambda), ..with(mmd, none) },
+            Self::InfoVae { alpha, lambda, mmd } => {
+                Config { alpha: Some(alpha), lambda: Some(lambda), ..with(mmd, none) }
+            }
+            Self::TcVae { beta, tc } => Config { beta: Some(beta), tc: Some(tc), ..none },
+            Self::Capacity { capacity, gamma } => {
+                Config { capacity: Some(capacity), gamma: Some(gamma), ..none }
+            }
         }
-        .complete()
     }
 
-    /// Refuses weights of `info-vae` that would reward what they should punish.
-    pub(super) fn check_signs(&self) -> Result<()> {
-        let Some(alpha) = self.alpha else { return Ok(()) };
-        if alpha > 1.0 {
+    /// The weights of the terms in step `step` of `total`.
+    pub fn weights(&self, step: u64, total: u64) -> TermWeights {
+        let at = |schedule: &Schedule| schedule.at(step, total);
+        let none = TermWeights { kl: 1.0, capacity: 0.0, term: 0.0 };
+        match self {
+            Self::Vae => none,
+            Self::BetaVae { beta } => TermWeights { kl: at(beta), ..none },
+            Self::MmdVae { lambda, .. } => TermWeights { kl: 0.0, term: at(lambda), ..none },
+            Self::InfoVae { alpha, lambda, .. } => {
+                TermWeights { kl: 1.0 - alpha, term: alpha + at(lambda) - 1.0, ..none }
+            }
+            // MI + beta TC + dimension-wise KL = KL + (beta - 1) TC.
+            Self::TcVae { beta, .. } => TermWeights { term: at(beta) - 1.0, ..none },
+            Self::Capacity { capacity, gamma } => {
+                TermWeights { kl: at(gamma), capacity: at(capacity), ..none }
+            }
+        }
+    }
+
+    /// The kernels that the objective takes, for `train_images` images.
+    pub fn regularizer(&self, config: &Config, train_images: usize) -> Regularizer {
+        let term = match self {
+            Self::MmdVae { mmd, .. } | Self::InfoVae { mmd, .. } => Term::PriorMmd {
+                h: (2.0 * mmd.bandwidth * mmd.bandwidth) as f32,
+                draws: (mmd.estimate == MmdEstimate::Draws).then_some(config.batch),
+            },
+            Self::TcVae { tc, .. } => Term::TotalCorrelation(match tc {
+                TcEstimate::Stratified => mixture::Weights::Stratified { images: train_images },
+                TcEstimate::Weighted => mixture::Weights::Weighted { images: train_images },
+            }),
+            Self::Vae | Self::BetaVae { .. } | Self::Capacity { .. } => Term::None,
+        };
+        let kl = match self {
+            // The three terms add to the KL of the sampled z.
+            Self::TcVae { .. } => KlEstimate::Sampled,
+            _ => config.kl.into(),
+        };
+        let capacity = matches!(self, Self::Capacity { .. });
+        Regularizer { kl, capacity, noise: !config.deterministic, term }
+    }
+
+    /// Refuses settings that this objective does not look at, and values that it cannot work with.
+    pub(super) fn check(&self, config: &Config) -> Result<()> {
+        if !matches!(self, Self::Vae | Self::BetaVae { .. } | Self::Capacity { .. }) && config.batch < 2 {
             return Err(Error::usage(format!(
-                "--alpha {alpha} weights the KL with 1 - alpha < 0; it is at most 1"
+                "--batch 1 gives --objective {} no pairs of codes to compare; use at least 2",
+                config.objective
             )));
         }
-        match &self.lambda {
-            Some(lambda) if lambda.least() < 1.0 - alpha => Err(Error::usage(format!(
-                "--lambda {lambda} and --alpha {alpha} weight the MMD with alpha + lambda - 1 < 0; use a larger --lambda"
+        check_used(config)?;
+        match self {
+            Self::InfoVae { alpha, .. } if *alpha > 1.0 => Err(Error::usage(format!(
+                "--alpha {alpha} weights the KL with 1 - alpha < 0; it is at most 1"
             ))),
+            Self::InfoVae { alpha, lambda, .. } if lambda.least() < 1.0 - alpha => {
+                Err(Error::usage(format!(
+                    "--lambda {lambda} and --alpha {alpha} weight the MMD with alpha + lambda - 1 < 0; use a larger --lambda"
+                )))
+            }
             _ => Ok(()),
         }
     }
+}
 
-    /// Refuses schedules that a run of `total` steps would cut short.
-    pub fn check_schedules(&self, total: u64) -> Result<()> {
-        let schedules = [
-            ("beta", self.beta.as_ref()),
-            ("lambda", self.lambda.as_ref()),
-            ("capacity", self.capacity.as_ref()),
-            ("gamma", self.gamma.as_ref()),
-            ("learning-rate", Some(&self.learning_rate)),
-        ];
-        schedules
-            .into_iter()
-            .filter_map(|(option, schedule)| Some((option, schedule?)))
-            .try_for_each(|(option, schedule)| schedule.check_fits(option, total))
-    }
-
-    /// The same for a run on `images` training images, whose epochs say how many steps it has.
-    pub fn check_length(&self, images: usize) -> Result<()> {
-        self.check_schedules(self.total_steps(images))
-            .map_err(|error| Error::data(&self.data, error.to_string()))
-    }
-
-    /// Writes the defaults of what the objective looks at into the settings, so that they are complete.
-    #[must_use]
-    pub fn complete(mut self) -> Self {
-        match self.objective {
-            Objective::Vae => {}
-            Objective::BetaVae => _ = self.beta.get_or_insert(Schedule::Constant(BETA)),
-            Objective::TcVae => {
-                self.beta.get_or_insert(Schedule::Constant(TC_BETA));
-                self.tc.get_or_insert_default();
-            }
-            Objective::MmdVae | Objective::InfoVae => {
-                self.lambda.get_or_insert(Schedule::Constant(LAMBDA_PER_LATENT * self.latent as f64));
-                self.mmd.get_or_insert_default();
-                self.mmd_bandwidth.get_or_insert((self.latent as f64 / 2.0).sqrt());
-                if self.objective == Objective::InfoVae {
-                    self.alpha.get_or_insert(0.0);
-                }
-            }
-            Objective::Capacity => {
-                self.capacity.get_or_insert(CAPACITY);
-                self.gamma.get_or_insert(Schedule::Constant(GAMMA));
-            }
-        }
-        self
-    }
-
-    /// The weights of the terms in step `step` of `total`; the settings must be complete.
-    pub fn weights(&self, step: u64, total: u64) -> Weights {
-        let at = |schedule: &Option<Schedule>| {
-            schedule.as_ref().expect("the settings are complete").at(step, total)
-        };
-        let none = Weights { kl: 1.0, capacity: 0.0, term: 0.0 };
-        match self.objective {
-            Objective::Vae => none,
-            Objective::BetaVae => Weights { kl: at(&self.beta), ..none },
-            Objective::MmdVae => Weights { kl: 0.0, term: at(&self.lambda), ..none },
-            Objective::InfoVae => {
-                let alpha = self.alpha.expect("the settings are complete");
-                Weights { kl: 1.0 - alpha, term: alpha + at(&self.lambda) - 1.0, ..none }
-            }
-            // MI + beta TC + dimension-wise KL = KL + (beta - 1) TC.
-            Objective::TcVae => Weights { term: at(&self.beta) - 1.0, ..none },
-            Objective::Capacity => Weights { kl: at(&self.gamma), capacity: at(&self.capacity), ..none },
-        }
-    }
-
-    /// Which kernels the objective takes, for `train_images` images; the settings must be complete.
-    pub fn objective(&self, train_images: usize) -> model::Objective {
-        let kl = match self.objective {
-            // The three terms add to the KL of the sampled z.
-            Objective::TcVae => KlEstimate::Sampled,
-            _ => self.kl.into(),
-        };
-        let term = match self.objective {
-            Objective::MmdVae | Objective::InfoVae => {
-                let sigma = self.mmd_bandwidth.expect("the settings are complete");
-                let draws = (self.mmd == Some(MmdName::Draws)).then_some(self.batch);
-                Term::PriorMmd { h: (2.0 * sigma * sigma) as f32, draws }
-            }
-            Objective::TcVae => Term::TotalCorrelation(match self.tc.unwrap_or_default() {
-                TcName::Stratified => mixture::Weights::Stratified { images: train_images },
-                TcName::Weighted => mixture::Weights::Weighted { images: train_images },
-            }),
-            Objective::Vae | Objective::BetaVae | Objective::Capacity => Term::None,
-        };
-        let capacity = self.objective == Objective::Capacity;
-        model::Objective { kl, capacity, noise: !self.deterministic, term }
-    }
+/// Refuses options that the objective does not look at.
+fn check_used(config: &Config) -> Result<()> {
+    let taken = config.clone().complete().given()?;
+    let Some(option) = config.given()?.into_iter().find(|option| !taken.contains(option)) else {
+        return Ok(());
+    };
+    let takes = |name: &ObjectiveName| {
+        let settings = Config { objective: *name, ..Config::default() }.complete().given();
+        settings.is_ok_and(|settings| settings.contains(&option))
+    };
+    let names = ObjectiveName::value_variants().iter().filter(|name| takes(name));
+    let names: Vec<String> = names.map(|name| format!("--objective {name}")).collect();
+    Err(Error::usage(format!(
+        "--{option} has no effect on --objective {}; use it with {}, or leave it out",
+        config.objective,
+        names.join(" or ")
+    )))
 }

@@ -9,8 +9,8 @@
 
 use super::config::Config;
 use super::metrics::{Metrics, Terms};
-use super::session::{Codes, Session};
-use crate::checkpoint::{self, About, MODEL_FILE, Model, OPTIMIZER_FILE, Optimizer};
+use super::session::Codes;
+use crate::checkpoint::{self, State};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
@@ -36,7 +36,7 @@ pub struct Run {
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+pub struct LogLine {
     /// `train`: an average over the steps since the last line; `test`: over all test images.
     pub split: String,
     /// Steps done.
@@ -60,7 +60,7 @@ pub struct Line {
     pub images_per_second: Option<f64>,
 }
 
-impl Line {
+impl LogLine {
     /// A line with averages alone.
     pub fn new(split: &str, step: u64, epoch: f64, metrics: Metrics) -> Self {
         Self {
@@ -107,12 +107,7 @@ impl Run {
     ///
     /// # Errors
     /// The directory exists and `force` is not set; it cannot be written.
-    pub fn create(
-        path: Option<&Path>,
-        force: bool,
-        config: &Config,
-        state: &(Model, Optimizer),
-    ) -> Result<Self> {
+    pub fn create(path: Option<&Path>, force: bool, config: &Config, state: &State) -> Result<Self> {
         let path = match path {
             Some(path) => path.to_path_buf(),
             None => next_free()?,
@@ -173,11 +168,8 @@ impl Run {
     }
 
     /// The state after the last checkpointed step.
-    pub fn last_checkpoint(&self) -> Result<(Model, Optimizer)> {
-        let directory = checkpoint::last(&self.path)?;
-        let model = checkpoint::load_model(&directory.join(MODEL_FILE))?;
-        let optimizer = checkpoint::load_optimizer(&directory.join(OPTIMIZER_FILE), &model.architecture)?;
-        Ok((model, optimizer))
+    pub fn state(&self) -> Result<State> {
+        State::read(&self.path)
     }
 
     /// Writes new settings, for a run that is to go on for longer.
@@ -205,18 +197,10 @@ impl Run {
     }
 
     /// Appends to `metrics.jsonl`.
-    pub fn log(&mut self, line: &Line) -> Result<()> {
+    pub fn log(&mut self, line: &LogLine) -> Result<()> {
         let path = self.path.join(METRICS);
         let json = serde_json::to_string(line).map_err(|e| Error::run(&path, e.to_string()))?;
         self.metrics.write_all((json + "\n").as_bytes()).map_err(Error::io(&path, "write"))
-    }
-
-    /// Writes a checkpoint.
-    pub fn save(&mut self, session: &mut Session, step: u64, about: &About) -> Result<()> {
-        let (parameters, optimizer) = session.save(step)?;
-        let architecture = session.model().config.architecture.clone();
-        let model = Model { architecture, parameters, about: Some(about.clone()) };
-        checkpoint::save(&self.path, &model, &optimizer)
     }
 
     /// The directory of the pictures, made if need be.
@@ -232,18 +216,18 @@ impl Run {
     }
 
     /// The lines of `metrics.jsonl` of a run.
-    pub fn lines(path: &Path) -> Result<Vec<Line>> {
+    pub fn lines(path: &Path) -> Result<Vec<LogLine>> {
         read_lines(&path.join(METRICS))
     }
 }
 
-fn fill(path: &Path, config: &Config, (model, optimizer): &(Model, Optimizer)) -> Result<()> {
+fn fill(path: &Path, config: &Config, state: &State) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::io(path, "create"))?;
     let file = path.join(CONFIG);
     fs::write(&file, config.to_toml()?).map_err(Error::io(&file, "write"))?;
     let file = path.join(METRICS);
     fs::write(&file, "").map_err(Error::io(&file, "write"))?;
-    checkpoint::save(path, model, optimizer)
+    state.write(path)
 }
 
 /// `runs/001`, or the first number after the largest there is.
@@ -262,7 +246,7 @@ fn next_free() -> Result<PathBuf> {
 }
 
 /// Whole lines; a kill may have left half a line at the end.
-fn read_lines(path: &Path) -> Result<Vec<Line>> {
+fn read_lines(path: &Path) -> Result<Vec<LogLine>> {
     let text = fs::read_to_string(path).map_err(Error::io(path, "read"))?;
     let mut lines = Vec::new();
     for (number, line) in text.lines().enumerate() {

@@ -1,15 +1,18 @@
 //! A model on an engine, with its data: what training, evaluation and pictures are made of.
 
 use super::config::Config;
-use super::metrics::{Metrics, Sums};
-use crate::checkpoint::{self, Optimizer, Progress};
+use super::metrics::{LossSums, Metrics};
+use super::objective::Objective;
+use crate::checkpoint::{About, Progress, State};
 use crate::data::{Dataset, Pixels, sprites};
 use crate::engine::{Counters, Device, Engine, MOST_STEPS, Ticket};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::backward_weights::Adam;
 use crate::kernel::gather::pack;
 use crate::kernel::reconstruction::Likelihood;
-use crate::model::{self, Architecture, Evaluation, Importance, Model, Origin, Parameters, Pass, Term};
+use crate::model::{
+    Architecture, Evaluation, Importance, Model, ModelConfig, Origin, Parameters, Pass, Term,
+};
 use crate::numeric::sigmoid;
 use crate::program::{BufferId, Step};
 use crate::random::key;
@@ -20,6 +23,9 @@ pub struct Session {
     engine: Box<dyn Engine>,
     model: Model,
     config: Config,
+    objective: Objective,
+    /// The data and the likelihood; its sigma is the first.
+    about: About,
     /// Of the Gaussian likelihood, as it is now.
     sigma: f32,
 }
@@ -94,23 +100,17 @@ impl Session {
     ///
     /// # Errors
     /// Wrong settings, a saved model of other sizes, and whatever the device objects to.
-    pub fn new(
-        device: &Device,
-        config: &Config,
-        dataset: &Dataset,
-        saved: &checkpoint::Model,
-    ) -> Result<Self> {
+    pub fn new(device: &Device, config: &Config, dataset: &Dataset, state: &State) -> Result<Self> {
         let mut session = Self::plan(device, config, dataset)?;
         let Self { engine, model, sigma, .. } = &mut session;
-        if saved.architecture != model.config.architecture {
-            let (found, wanted) = (&saved.architecture, &model.config.architecture);
+        if state.architecture != model.config.architecture {
+            let (found, wanted) = (&state.architecture, &model.config.architecture);
             let problem = format!(
                 "the saved model is {found}, but settings and data ask for {wanted}; use those it was \
                  trained with"
             );
             return Err(Error::data(&config.data, problem));
         }
-        let parameters = &saved.parameters;
         for (images, buffer) in [(&dataset.train, model.train_images), (&dataset.test, model.test_images)] {
             match &images.pixels {
                 Pixels::Bytes(bytes) => engine.write(buffer, &pack(bytes, images.dimension()))?,
@@ -120,25 +120,31 @@ impl Session {
         if let Some(geometry) = model.geometry {
             engine.write(geometry, bytemuck::cast_slice(sprites::geometry()))?;
         }
-        if let (Some(adaptive), Some(about)) = (&model.adaptive, &saved.about) {
+        if let (Some(adaptive), Some(about)) = (&model.adaptive, &state.about) {
             *sigma = about.sigma;
-            engine.write(adaptive.state, bytemuck::cast_slice(&sigma_state([sigma.ln(), 0.0, 0.0])))?;
+            let logarithm = state.progress.sigma.unwrap_or([sigma.ln(), 0.0, 0.0]);
+            engine.write(adaptive.state, bytemuck::cast_slice(&sigma_state(logarithm)))?;
         }
         for (buffer, values) in &model.constants {
             engine.write(*buffer, bytemuck::cast_slice(values))?;
         }
-        parameters.write(&mut **engine, &model.layers, |layer| layer.theta)?;
-        let zeros = parameters.zeros_like();
-        zeros.write(&mut **engine, &model.layers, |layer| layer.m)?;
-        zeros.write(&mut **engine, &model.layers, |layer| layer.v)?;
+        state.theta.write(&mut **engine, &model.layers, |layer| layer.theta)?;
+        state.m.write(&mut **engine, &model.layers, |layer| layer.m)?;
+        state.v.write(&mut **engine, &model.layers, |layer| layer.v)?;
         Ok(session)
     }
 
     fn plan(device: &Device, config: &Config, dataset: &Dataset) -> Result<Self> {
+        let model = Model::new(model_config(config, dataset)?)?;
         let config = config.clone().complete();
-        let model = Model::new(model_config(&config, dataset)?)?;
-        let sigma = config.sigma.initial();
-        Ok(Self { engine: device.load(model.plan.clone())?, model, config, sigma })
+        Ok(Self {
+            engine: device.load(model.plan.clone())?,
+            model,
+            objective: config.objective(),
+            about: about(&config, dataset),
+            sigma: config.sigma.initial(),
+            config,
+        })
     }
 
     /// The plan and its buffers.
@@ -163,7 +169,7 @@ impl Session {
 
     /// The objective's further term.
     pub fn term(&self) -> Term {
-        self.model.config.objective.term
+        self.model.config.regularizer.term
     }
 
     /// Steps in which every training image is seen once; what is left over waits for the next shuffle.
@@ -176,28 +182,22 @@ impl Session {
         self.config.total_steps(self.model.config.train_images)
     }
 
-    /// Continues where a checkpoint stopped.
-    pub fn restore(&mut self, optimizer: &Optimizer) -> Result<()> {
-        let Self { engine, model, .. } = self;
-        optimizer.m.write(&mut **engine, &model.layers, |layer| layer.m)?;
-        optimizer.v.write(&mut **engine, &model.layers, |layer| layer.v)?;
-        if let (Some(adaptive), Some(state)) = (&model.adaptive, optimizer.progress.sigma) {
-            engine.write(adaptive.state, bytemuck::cast_slice(&sigma_state(state)))?;
-        }
-        Ok(())
-    }
-
     /// Parameters and moments after `step` steps.
-    pub fn save(&mut self, step: u64) -> Result<(Parameters, Optimizer)> {
-        let Self { engine, model, config, .. } = self;
-        let parameters = Parameters::read(&mut **engine, &model.layers, |layer| layer.theta)?;
-        let m = Parameters::read(&mut **engine, &model.layers, |layer| layer.m)?;
-        let v = Parameters::read(&mut **engine, &model.layers, |layer| layer.v)?;
-        let sigma = match &model.adaptive {
+    pub fn state(&mut self, step: u64) -> Result<State> {
+        let Self { engine, model, config, about, sigma, .. } = self;
+        let engine = &mut **engine;
+        let logarithm = match &model.adaptive {
             Some(adaptive) => engine.read(adaptive.state)?.first_chunk().copied(),
             None => None,
         };
-        Ok((parameters, Optimizer { m, v, progress: Progress { seed: config.seed, sigma, step } }))
+        Ok(State {
+            architecture: model.config.architecture.clone(),
+            about: Some(About { sigma: *sigma, ..about.clone() }),
+            theta: Parameters::read(engine, &model.layers, |layer| layer.theta)?,
+            m: Parameters::read(engine, &model.layers, |layer| layer.m)?,
+            v: Parameters::read(engine, &model.layers, |layer| layer.v)?,
+            progress: Progress { seed: config.seed, sigma: logarithm, step },
+        })
     }
 
     /// Starts `count` training steps, the first being number `first`; does not wait.
@@ -226,9 +226,9 @@ impl Session {
         let (config, per_epoch) = (&self.config, self.steps_per_epoch());
         let number = first + slot as u64;
         let t = (number + 1) as f64;
-        let Adam { beta1, beta2, .. } = Adam::default();
+        let Adam { beta1, beta2, .. } = self.model.config.adam;
         let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(t))) as f32;
-        let weights = config.weights(number, self.total_steps());
+        let weights = self.objective.weights(number, self.total_steps());
         Step {
             seed: key(config.seed),
             number: number as u32,
@@ -246,9 +246,9 @@ impl Session {
     }
 
     /// Waits for started steps; the sums of each.
-    pub fn wait(&mut self, ticket: Ticket, count: usize) -> Result<Vec<Sums>> {
+    pub fn wait(&mut self, ticket: Ticket, count: usize) -> Result<Vec<LossSums>> {
         let results = self.engine.wait(ticket)?;
-        let model::Config { architecture, objective, .. } = &self.model.config;
+        let ModelConfig { architecture, regularizer, .. } = &self.model.config;
         let Pass { batch, slots, term_ring, .. } = self.model.train;
         let mut steps = Vec::with_capacity(count);
         for slot in 0..count {
@@ -261,8 +261,8 @@ impl Session {
                 self.sigma = row(results.len() - 1)[0].exp();
             }
             let likelihood = self.config.likelihood.with_sigma(self.sigma);
-            let sums = Sums::of_step(batch, row(0), row(1), likelihood, architecture.dimension);
-            steps.push(if term_ring.is_some() { sums.with_term(objective.term, row(2)) } else { sums });
+            let sums = LossSums::of_step(batch, row(0), row(1), likelihood, architecture.dimension);
+            steps.push(if term_ring.is_some() { sums.with_term(regularizer.term, row(2)) } else { sums });
         }
         Ok(steps)
     }
@@ -300,12 +300,12 @@ impl Session {
     }
 
     /// Runs the evaluation program batch by batch, until at least `most` images are done.
-    fn pass_over(&mut self, split: Split, most: usize) -> Result<(Sums, Codes)> {
+    fn pass_over(&mut self, split: Split, most: usize) -> Result<(LossSums, Codes)> {
         let Evaluation { images, full, rest } = match split {
             Split::Train => self.model.evaluate_train,
             Split::Test => self.model.evaluate_test,
         };
-        let mut total = Sums::default();
+        let mut total = LossSums::default();
         let mut codes = Codes { latent: self.model.config.architecture.latent, ..Codes::default() };
         let whole = images / full.batch;
         let passes = (0..whole).map(|_| full).chain(rest).take(most.div_ceil(full.batch));
@@ -315,7 +315,7 @@ impl Session {
             let results = [pass.kl_ring, pass.loss_ring, pass.stats, pass.z];
             let results = self.engine.run(pass.program, &[step], &results)?;
             let dimension = self.model.config.architecture.dimension;
-            total.add(&Sums::of_step(pass.batch, &results[0], &results[1], self.likelihood(), dimension));
+            total.add(&LossSums::of_step(pass.batch, &results[0], &results[1], self.likelihood(), dimension));
             codes.extend(&results[2], &results[3]);
         }
         Ok((total, codes))
@@ -324,7 +324,7 @@ impl Session {
     /// ln p(x|z) + ln p(z) - ln q(z|x) of every test image, at its sample number `k` of z.
     pub fn log_weights(&mut self, k: u32) -> Result<Vec<f64>> {
         let Importance { program, batch, stats, noise, z, loss } = self.model.importance;
-        let model::Config { architecture, test_images, .. } = &self.model.config;
+        let ModelConfig { architecture, test_images, .. } = &self.model.config;
         let (m, images) = (architecture.latent, *test_images);
         let constant = self.likelihood().constant(architecture.dimension);
         // The device works with the first sigma.
@@ -386,9 +386,32 @@ impl Session {
     }
 }
 
+/// The state before the first step.
+pub fn initial_state(config: &Config, dataset: &Dataset) -> State {
+    State::initial(architecture(config, dataset), about(config, dataset), config.seed)
+}
+
+fn architecture(config: &Config, dataset: &Dataset) -> Architecture {
+    Architecture {
+        dimension: dataset.train.dimension(),
+        hidden: config.hidden.clone(),
+        latent: config.latent,
+    }
+}
+
+/// The model file's description of itself.
+fn about(config: &Config, dataset: &Dataset) -> About {
+    About {
+        channels: dataset.train.channels,
+        height: dataset.train.height,
+        width: dataset.train.width,
+        likelihood: config.likelihood,
+        sigma: config.sigma.initial(),
+    }
+}
+
 /// The model that a configuration describes, for a data set.
-pub fn model_config(config: &Config, dataset: &Dataset) -> Result<crate::model::Config> {
-    let config = config.clone().complete();
+pub fn model_config(config: &Config, dataset: &Dataset) -> Result<ModelConfig> {
     config.check()?;
     let (batch, train_images) = (config.batch, dataset.train.len());
     if batch > train_images {
@@ -397,15 +420,11 @@ pub fn model_config(config: &Config, dataset: &Dataset) -> Result<crate::model::
             format!("has {train_images} training images but --batch is {batch}; use a smaller batch"),
         ));
     }
-    Ok(crate::model::Config {
-        architecture: Architecture {
-            dimension: dataset.train.dimension(),
-            hidden: config.hidden.clone(),
-            latent: config.latent,
-        },
+    Ok(ModelConfig {
+        architecture: architecture(config, dataset),
         likelihood: config.likelihood.with_sigma(config.sigma.initial()),
         adaptive_sigma: config.sigma.mode(),
-        objective: config.objective(train_images),
+        regularizer: config.objective().regularizer(config, train_images),
         origin: match dataset.train.pixels {
             Pixels::Bytes(_) => Origin::Bytes,
             Pixels::Sprites(_) => Origin::Sprites,

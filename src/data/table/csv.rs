@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::Path;
 
 /// Reads a `.csv` file; a first line with any name in it is the header.
-pub(super) fn file(path: &Path) -> Result<Table> {
+pub(in crate::data) fn file(path: &Path) -> Result<Table> {
     let file = File::open(path).map_err(Error::io(path, "read"))?;
     // With a line feed after every record, the last one included, the line of a record is the one before the
     // reader's. Carriage returns count as spaces.
@@ -76,7 +76,7 @@ pub(super) fn file(path: &Path) -> Result<Table> {
 
 /// Reads the lines of a `.csv` file as labels, numbered in the order in which they first appear. The first line is a
 /// header if it is a word that no other line has.
-pub(super) fn labels(path: &Path) -> Result<Table> {
+pub(in crate::data) fn labels(path: &Path) -> Result<Table> {
     let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
     let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let mut header = None;

@@ -1,140 +1,85 @@
-//! NumPy's arrays: `.npy` files, and `.npz` archives of them.
+//! Tables from NumPy's arrays.
 
 use super::{Table, scaled};
+use crate::data::npy::{Archive, Array};
 use crate::error::{Error, Result};
 use ndarray_npy::ReadableElement;
-use ndarray_npy::npy::header::{Header, ReadHeaderError};
-use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read, Take};
-use std::path::{Path, PathBuf};
-use zip::ZipArchive;
-use zip::result::ZipError;
+use std::io::Read;
+use std::path::Path;
+
+/// Values read at a time.
+const CHUNK: usize = 1 << 20;
 
 /// Reads a `.npy` file.
-pub(super) fn file(path: &Path) -> Result<Table> {
-    let file = File::open(path).map_err(Error::io(path, "read"))?;
-    let length = file.metadata().map_err(Error::io(path, "read"))?.len();
-    array(path, file.take(length))
-}
-
-/// An open `.npz` file.
-pub(in crate::data) type Archive = ZipArchive<BufReader<File>>;
-
-/// Opens a `.npz` file.
-pub(in crate::data) fn open(path: &Path) -> Result<Archive> {
-    let file = File::open(path).map_err(Error::io(path, "read"))?;
-    ZipArchive::new(BufReader::new(file)).map_err(|source| broken(path, source))
-}
-
-/// The names of an archive's arrays.
-pub(in crate::data) fn keys(archive: &Archive) -> Vec<String> {
-    archive.file_names().filter_map(|name| name.strip_suffix(".npy")).map(String::from).collect()
-}
-
-/// A list of names for a message.
-pub(in crate::data) fn listed(keys: &[String]) -> String {
-    keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// An array of an archive: its place for messages, and a reader whose limit is its length in bytes.
-pub(in crate::data) fn entry<'a>(
-    path: &Path,
-    archive: &'a mut Archive,
-    key: &str,
-) -> Result<(PathBuf, Take<impl Read + use<'a>>)> {
-    let entry = archive.by_name(&format!("{key}.npy")).map_err(|source| broken(path, source))?;
-    let length = entry.size();
-    Ok((format!("{}:{key}", path.display()).into(), entry.take(length)))
-}
-
-fn broken(path: &Path, source: ZipError) -> Error {
-    let problem = format!("this is no readable .npz archive ({source}); write it again with `numpy.savez`");
-    Error::data(path, problem)
+pub(in crate::data) fn file(path: &Path) -> Result<Table> {
+    table(Array::open(path)?)
 }
 
 /// Reads the array `key` of a `.npz` file, or its only one.
-pub(super) fn archive(path: &Path, key: Option<&str>) -> Result<Table> {
-    let mut archive = open(path)?;
-    let keys = keys(&archive);
-    let list = listed(&keys);
-    let key = match (key, keys.as_slice()) {
+pub(in crate::data) fn archive(path: &Path, key: Option<&str>) -> Result<Table> {
+    let mut archive = Archive::open(path)?;
+    let list = archive.listed();
+    let key = match (key, &archive.keys[..]) {
         (_, []) => Err("there is no array in this archive; write one with `numpy.savez`".into()),
-        (None, [only]) => Ok(only.as_str()),
+        (None, [only]) => Ok(only.clone()),
         (None, [one, ..]) => Err(format!(
             "there are {} arrays in this archive: {list}; say which one, such as `{}:{one}`",
-            keys.len(),
+            archive.keys.len(),
             path.display()
         )),
-        (Some(key), _) if keys.iter().any(|known| known == key) => Ok(key),
+        (Some(key), _) if archive.has(key) => Ok(key.into()),
         (Some(key), _) => Err(format!("there is no array `{key}` in this archive; give one of {list}")),
     };
-    let key = key.map_err(|problem| Error::data(path, problem))?;
-    let (place, reader) = entry(path, &mut archive, key)?;
-    array(&place, reader)
+    table(archive.array(&key.map_err(|problem: String| Error::data(path, problem))?)?)
 }
 
-/// Reads the header of an array.
-pub(in crate::data) fn header(place: &Path, reader: &mut impl Read) -> Result<Header> {
-    Header::from_reader(reader).map_err(|error| match error {
-        ReadHeaderError::Io(source) if source.kind() == ErrorKind::UnexpectedEof => {
-            Error::data(place, "the file ends inside its header; it was cut off, copy it again")
-        }
-        ReadHeaderError::Io(source) => Error::io(place, "read")(source),
-        ReadHeaderError::Parse(source) => {
-            let problem = format!("this is no .npy array ({source}); write it again with `numpy.save`");
-            Error::data(place, problem)
-        }
-    })
-}
-
-/// Reads one array from a reader whose limit is the array's length in bytes.
-pub(in crate::data) fn array(place: &Path, mut reader: Take<impl Read>) -> Result<Table> {
-    let header = header(place, &mut reader)?;
+/// Reads an array, its rows being points.
+pub(in crate::data) fn table(array: Array<impl Read>) -> Result<Table> {
     // Every array is one of images, of height d and width 1 if it has rows of d numbers.
-    let [n, h, w, c] = match header.shape[..] {
+    let [n, h, w, c] = match *array.shape() {
         [n] => [n, 1, 1, 1],
         [n, d] => [n, d, 1, 1],
         [n, h, w] => [n, h, w, 1],
         [n, h, w, 3] => [n, h, w, 3],
         _ => {
+            let shape = array.shape_text();
             let problem = format!(
-                "the array has shape {}, but one row per point is expected; give it with `a.reshape(n, -1)`",
-                shape(&header)
+                "the array has shape {shape}, but one row per point is expected; give it with `a.reshape(n, -1)`"
             );
-            return Err(Error::data(place, problem));
+            return Err(array.error(problem));
         }
     };
-    if header.shape.contains(&0) {
-        let problem =
-            format!("the array has shape {}, which is no sample; give at least one number", shape(&header));
-        return Err(Error::data(place, problem));
+    if array.shape().contains(&0) {
+        let shape = array.shape_text();
+        let problem = format!("the array has shape {shape}, which is no sample; give at least one number");
+        return Err(array.error(problem));
     }
 
-    let descriptor = header.type_descriptor.as_string().map_or("", String::as_str);
-    let is_image = header.shape.len() >= 3;
-    let values = match descriptor.trim_start_matches(['<', '>', '|']) {
-        "f4" => numbers(place, &header, reader, |x: f32| x.into()),
-        "f8" => numbers(place, &header, reader, |x: f64| x),
-        "u1" if is_image => numbers(place, &header, reader, scaled),
-        "u1" => numbers(place, &header, reader, |x: u8| x.into()),
-        "u2" => numbers(place, &header, reader, |x: u16| x.into()),
-        "u4" => numbers(place, &header, reader, |x: u32| x.into()),
-        "u8" => numbers(place, &header, reader, |x: u64| x as f64),
-        "i1" => numbers(place, &header, reader, |x: i8| x.into()),
-        "i2" => numbers(place, &header, reader, |x: i16| x.into()),
-        "i4" => numbers(place, &header, reader, |x: i32| x.into()),
-        "i8" => numbers(place, &header, reader, |x: i64| x as f64),
-        "b1" => numbers(place, &header, reader, |x: bool| x.into()),
+    let (place, is_fortran) = (array.place.clone(), array.is_fortran());
+    let is_image = array.shape().len() >= 3;
+    let values = match array.element() {
+        "f4" => numbers(array, |x: f32| x.into()),
+        "f8" => numbers(array, |x: f64| x),
+        "u1" if is_image => numbers(array, scaled),
+        "u1" => numbers(array, |x: u8| x.into()),
+        "u2" => numbers(array, |x: u16| x.into()),
+        "u4" => numbers(array, |x: u32| x.into()),
+        "u8" => numbers(array, |x: u64| x as f64),
+        "i1" => numbers(array, |x: i8| x.into()),
+        "i2" => numbers(array, |x: i16| x.into()),
+        "i4" => numbers(array, |x: i32| x.into()),
+        "i8" => numbers(array, |x: i64| x as f64),
+        "b1" => numbers(array, |x: bool| x.into()),
         _ => {
             let problem = format!(
                 "the values have type {}, but booleans, integers or floats of 32 or 64 bits are expected; \
                  convert the array with `a.astype('float32')`",
-                header.type_descriptor
+                array.element_text()
             );
-            Err(Error::data(place, problem))
+            Err(array.error(problem))
         }
     }?;
-    let values = if header.layout.is_fortran() { c_order(&values, [n, h, w, c]) } else { values };
+    let values = if is_fortran { c_order(&values, [n, h, w, c]) } else { values };
 
     let columns = h * w * c;
     if let Some(k) = values.iter().position(|value| !value.is_finite()) {
@@ -151,40 +96,13 @@ pub(in crate::data) fn array(place: &Path, mut reader: Take<impl Read>) -> Resul
 }
 
 /// All values of an array, in the order of the file.
-fn numbers<A: ReadableElement>(
-    place: &Path,
-    header: &Header,
-    reader: Take<impl Read>,
-    number: impl Fn(A) -> f64,
-) -> Result<Vec<f64>> {
-    check_len::<A>(place, header, &reader)?;
-    // Without the limit, the reader meets the end of an archive's entry, where the checksum is compared.
-    let values =
-        A::read_to_end_exact_vec(reader.into_inner(), &header.type_descriptor, header.shape.iter().product());
-    let values = values.map_err(|source| {
-        Error::data(
-            place,
-            format!("the values cannot be read ({source}); the file is damaged, copy it again"),
-        )
+fn numbers<A: ReadableElement>(array: Array<impl Read>, number: impl Fn(A) -> f64) -> Result<Vec<f64>> {
+    let mut numbers = Vec::new();
+    array.chunks(CHUNK, |_, values| {
+        numbers.extend(values.into_iter().map(&number));
+        Ok(())
     })?;
-    Ok(values.into_iter().map(number).collect())
-}
-
-/// That the reader has as many bytes as the header announces.
-pub(in crate::data) fn check_len<A>(place: &Path, header: &Header, reader: &Take<impl Read>) -> Result<()> {
-    // Checked before anything is allocated: a damaged header may announce more than any memory holds.
-    let expected = header.shape.iter().fold(size_of::<A>() as u64, |size, &n| size.saturating_mul(n as u64));
-    if reader.limit() != expected {
-        let problem = format!(
-            "the header announces {} values of {} bytes, so {expected} bytes, but {} follow it; the file is \
-             damaged, copy it again",
-            shape(header),
-            size_of::<A>(),
-            reader.limit()
-        );
-        return Err(Error::data(place, problem));
-    }
-    Ok(())
+    Ok(numbers)
 }
 
 /// C order from Fortran order: `y[i, r, c, k] = x[i + n (r + h (c + w k))]`.
@@ -200,18 +118,13 @@ fn c_order(x: &[f64], [n, h, w, colours]: [usize; 4]) -> Vec<f64> {
     y
 }
 
-/// The shape in words, such as `(2, 3)`.
-pub(in crate::data) fn shape(header: &Header) -> String {
-    let sizes: Vec<_> = header.shape.iter().map(usize::to_string).collect();
-    format!("({})", sizes.join(", "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use ndarray::{Array, Array1, Array2, Array3, ArrayD, Dimension, ShapeBuilder, array};
     use ndarray_npy::{NpzWriter, WritableElement, WriteNpyExt};
-    use std::fs;
+    use std::fs::{self, File};
+    use std::path::PathBuf;
     use tempfile::TempDir;
     use zip::CompressionMethod;
     use zip::write::SimpleFileOptions;
@@ -421,7 +334,7 @@ mod tests {
             assert_eq!(archive(&path, Some("train/x")).unwrap().row(0), [0.0, 1.0]);
             assert_eq!(archive(&path, Some("y")).unwrap().row(0), [1.0, 1.0]);
             let source = format!("{}:y", path.display());
-            assert_eq!(super::super::read(&source).unwrap().name, "x.npz:y");
+            assert_eq!(crate::data::format::read(&source).unwrap().name, "x.npz:y");
         }
     }
 

@@ -1,0 +1,131 @@
+//! The minibatch, where images are sprites: each drawn anew from its factors.
+//!
+//! ```text
+//! x[b, :] = sprite factors[row(b)]     row(b) as in gather
+//! ```
+//!
+//! `factors: (N)` words, the number of each image in the grid of factors; `geometry`: [`sprites::geometry`];
+//! `x: (B, 64, 64, channels)`, each 0 or 1. Whole numbers decide which pixels are inside, so that every engine
+//! draws the same ones ([`sprites`] has the formulas), and a data set is one word an image.
+
+use super::gather::row;
+use crate::data::sprites::{
+    self, CORNERS, GEOMETRY_LEN, PIXELS, PLACES, POSES, SHAPES, SHIFT, SIDE, Sprite, UNIT,
+};
+use crate::kernel::words::words;
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
+use rayon::prelude::*;
+
+/// Draws a batch of sprites.
+#[derive(Clone, Debug)]
+pub struct Render {
+    /// B.
+    pub batch: usize,
+    /// N.
+    pub images: usize,
+    /// 1 for white shapes, 3 for red, green and blue.
+    pub channels: usize,
+    /// Take the rows in the shuffled order of the step's epoch instead of the stored one.
+    pub shuffle: bool,
+}
+
+pub(crate) static SPEC: Spec =
+    Spec::new("render", "x[b, :] = sprite factors[row(b)]", wgsl!("images/render", "shuffle", "step"))
+        .reads(&["factors", "geometry"])
+        .writes(&["x"])
+        .words(&["factors", "geometry"])
+        .cases(cases);
+
+/// Threads of a workgroup.
+const THREADS: usize = 64;
+
+/// Pixels of a thread: finding the row costs more than a pixel.
+const RUN: usize = 4;
+
+impl Kernel for Render {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn shape(&self) -> Shape {
+        let size = self.batch * PIXELS * self.channels;
+        Shape {
+            // Only the rows of the batch are read.
+            bytes: (4 * (self.batch + GEOMETRY_LEN + size)) as u64,
+            ..Shape::new([self.images, GEOMETRY_LEN], [size], size)
+        }
+    }
+
+    fn params(&self) -> Vec<u32> {
+        words([self.images, self.channels])
+    }
+
+    fn overrides(&self) -> Overrides {
+        Overrides::of("THREADS", THREADS)
+            .set("RUN", RUN)
+            .set("SHUFFLE", self.shuffle)
+            .set("SIDE", SIDE)
+            .set("PLACES", PLACES)
+            .set("POSES", POSES)
+            .set("SHAPES", SHAPES.len())
+            .set("UNIT", UNIT)
+            .set("SHIFT", SHIFT)
+            .set("CORNERS", CORNERS)
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        Variant::only([PIXELS.div_ceil(RUN * THREADS), self.batch])
+    }
+
+    fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
+        let ([factors, geometry], [x]) = buffers.split();
+        let geometry: Vec<i32> = geometry.iter().map(|&word| (word as u32).cast_signed()).collect();
+        for b in 0..self.batch {
+            let sprite = Sprite::of(factors[row(step, b, self.images, self.shuffle)] as u32);
+            for pixel in 0..PIXELS {
+                let covered = sprite.covers(&geometry, [pixel % SIDE, pixel / SIDE]);
+                for channel in 0..self.channels {
+                    let lit = covered && sprite.lights(channel);
+                    x[(b * PIXELS + pixel) * self.channels + channel] = f64::from(lit);
+                }
+            }
+        }
+    }
+
+    fn cpu(&self, step: &Step, buffers: Buffers<'_, f32>) {
+        let ([factors, geometry], [x]) = buffers.split();
+        let (factors, geometry): (&[u32], _) =
+            (bytemuck::cast_slice(factors), bytemuck::cast_slice(geometry));
+        let rows_each = self.batch.div_ceil(rayon::current_num_threads());
+        let size = PIXELS * self.channels;
+        x.par_chunks_mut(rows_each * size).enumerate().for_each(|(part, x)| {
+            for (i, x) in x.chunks_exact_mut(size).enumerate() {
+                let row = row(step, part * rows_each + i, self.images, self.shuffle);
+                sprites::draw(Sprite::of(factors[row]), geometry, [0.0, 1.0], x);
+            }
+        });
+    }
+
+    /// None: the pixels are the same ones.
+    fn tolerance(&self) -> f64 {
+        0.0
+    }
+}
+
+fn cases() -> Vec<Case> {
+    // The last has every pose once.
+    let every = SHAPES.len() * POSES;
+    [(1, 1, 1, false), (3, 5, 3, true), (7, 97, 1, true), (5, 4, 3, false), (every, every, 1, false)]
+        .map(|(batch, images, channels, shuffle)| {
+            let places = usize::from(PLACES).pow(2);
+            // A pose, a place and a colour that no two neighbours share.
+            let number = |i: usize| {
+                let colour = if channels == 1 { 0 } else { i % sprites::COLOURS.len() };
+                ((colour * every + (i * 7 + 479) % every) * places + i * 421 % places) as u32
+            };
+            Case::new(Render { batch, images, channels, shuffle })
+                .map("factors", |i, _| f32::from_bits(number(i)))
+                .map("geometry", |i, _| f32::from_bits(sprites::geometry()[i].cast_unsigned()))
+        })
+        .into()
+}
