@@ -51,7 +51,7 @@ fn one(rule: Rule) -> Box<dyn Test> {
     Box::new(TwoSampleSettings { bandwidth, ..TwoSampleSettings::default() })
 }
 
-/// What is run of all tables, on what, and how many of the cells are beyond the bound and in all.
+/// The device, the cells that are wanted, and counts of cells: beyond the bound, and all.
 struct PowerSuite {
     device: Device,
     repetitions: usize,
@@ -512,7 +512,7 @@ fn subsets(run: &mut PowerSuite, digits: &Digits) -> Fallible<()> {
     Ok(())
 }
 
-/// The same problem with five bandwidths.
+/// Small images of all digits and of some, with five bandwidths.
 fn subsets_with_many_kernels(run: &mut PowerSuite, digits: &Digits) -> Fallible<()> {
     let repetitions = run.repetitions;
     for (families, exponents, published) in [

@@ -274,7 +274,7 @@ fn check_numbers(name: &str, values: &[f64], d: usize) -> Result<()> {
     }
 }
 
-/// The same, for numbers that must be positive.
+/// Refuses numbers that are not positive, too.
 fn check_positive(name: &str, values: &[f64], d: usize) -> Result<()> {
     check_numbers(name, values, d)?;
     match values.iter().position(|value| *value <= 0.0) {

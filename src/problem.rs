@@ -1,5 +1,5 @@
-//! Standard test problems: pairs of samples whose difference, or dependence, is a number one can choose. What a test
-//! rejects of them, over many repetitions, is its power; where there is nothing to find, its level.
+//! Standard test problems: pairs of samples whose difference, or dependence, is a number one can choose. The share of
+//! many repetitions that a test rejects is its power; where there is nothing to find, its level.
 //!
 //! ```text
 //! two-sample         X ~ P and Y ~ Q, independent of each other; the parameter says how far Q is from P
@@ -26,7 +26,7 @@ use perturbed::Perturbed;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::{E, FRAC_PI_4};
 
-/// What a test asks.
+/// The question of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Question {
@@ -178,7 +178,7 @@ struct SampleDraw<'a> {
     digits: Option<&'a Digits>,
 }
 
-/// What a problem can be asked, its parameter, and how it is drawn.
+/// A problem's questions, its parameter, and how it is drawn.
 struct Facts {
     problem: Problem,
     questions: &'static [Question],
@@ -418,7 +418,7 @@ impl Problem {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// What it can be asked.
+    /// The questions that tests can ask of it.
     pub fn questions(self) -> &'static [Question] {
         self.facts().questions
     }

@@ -97,7 +97,7 @@ impl CommonOptions {
             return Err(Error::data(&y.name, problem));
         }
         [&x, &y].into_iter().for_each(note_constant);
-        // The same rows of both.
+        // Both keep the same rows.
         Ok([x, y].map(|table| choice(table, self.points, self.seed, 0)))
     }
 

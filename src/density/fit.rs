@@ -30,7 +30,7 @@ const LEAST_PART: usize = 256;
 /// A component with a smaller share of the points keeps its mean and covariance: there is nothing left to fit.
 const LEAST_SHARE: f64 = 1e-12;
 
-/// What fit is wanted.
+/// Settings of a fit.
 #[derive(Clone, Debug)]
 pub struct MixtureSettings {
     /// K.
@@ -237,7 +237,7 @@ fn raise(mut covariance: Vec<f64>, d: usize, floor: f64) -> Result<Raised> {
     Ok(Raised { covariance, lower, floored })
 }
 
-/// What the E step sums for the M step.
+/// Sums of the E step for the M step.
 #[derive(Clone)]
 struct PartSums {
     ln_likelihood: f64,

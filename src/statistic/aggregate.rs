@@ -8,7 +8,7 @@
 //!
 //! With a budget R the wild bootstrap's sums are those over near pairs, and n (n - 1) is everywhere twice their number, 2
 //! sum over r = 1..=R of n - r: incomplete U-statistics (Schrab, Kim, Guedj, Gretton, "Efficient aggregated kernel tests
-//! using incomplete U-statistics", NeurIPS 2022). The same goes for [`independence`] and [`fit`].
+//! using incomplete U-statistics", NeurIPS 2022). [`independence`] and [`fit`] have budgets too.
 
 mod combine;
 pub mod fit;

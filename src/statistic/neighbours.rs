@@ -23,7 +23,7 @@
 //! distances do: each column is divided by its standard deviation first (over X and Y together for KL), and columns
 //! that are constant are left out.
 //!
-//! What the numbers are not:
+//! Limits of the numbers:
 //! * They are estimates and may be negative where the truth is near 0.
 //! * They are biased, the more the higher the dimension and the larger the truth: neighbours must be so near that
 //!   the densities hardly change on the way, and n points in d dimensions are about n^(-1/d) apart. KL comes out too
@@ -57,7 +57,7 @@ const PARTS: usize = 10;
 /// Points of a part for each of k + 1 neighbours; with fewer, the errors were found too small by more than a quarter.
 const LEAST_OF_PART: usize = 4;
 
-/// What estimate is wanted.
+/// Settings of the estimates.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NeighbourSettings {
     /// Which neighbour, from 1: more neighbours give less variance and more bias.

@@ -67,7 +67,7 @@ pub(super) struct Member<'a> {
     pub(super) tie: f64,
 }
 
-/// What one kernel alone says, or one pair of kernels.
+/// The result of one kernel alone, or of one pair of kernels.
 #[derive(Clone, Debug)]
 pub struct KernelRow {
     /// Family and bandwidth of the kernel, or of X's and of Y's.

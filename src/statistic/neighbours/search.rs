@@ -44,7 +44,7 @@ pub(super) struct Searchable {
 struct Query<S> {
     /// Its row.
     row: usize,
-    /// What it has found.
+    /// Distances or counts found so far.
     state: S,
     /// Points as far away as this, or farther, do not matter to it.
     reach: f64,
