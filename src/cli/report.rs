@@ -56,7 +56,9 @@ pub(super) struct VerdictOptions {
 pub(super) fn nulls(arg: clap::Arg, nulls: &'static Nulls) -> clap::Arg {
     let values = nulls.iter().map(|(null, help)| PossibleValue::new(null.name()).help(*help));
     let parser = PossibleValuesParser::new(values);
-    arg.default_value(nulls[0].0.name()).value_parser(parser.try_map(|name| name.parse::<Null>()))
+    arg.required(false)
+        .default_value(nulls[0].0.name())
+        .value_parser(parser.try_map(|name| name.parse::<Null>()))
 }
 
 /// A progress bar for a pass over pairs; nothing where nobody watches.
