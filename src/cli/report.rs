@@ -8,7 +8,7 @@ use crate::picture;
 use crate::statistic::aggregate::KernelRow;
 use crate::statistic::neighbours::Information;
 use crate::statistic::p_value::PValue;
-use crate::statistic::test::{NamedKernel, Null, Nulls, Outcome};
+use crate::statistic::test::{Common, NamedKernel, Null, Nulls, Outcome};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -29,21 +29,28 @@ pub(super) const SMALLEST: &str = "minus the smallest p-value of a kernel";
 pub(super) struct DrawOptions {
     /// Draws under the null
     #[arg(long, default_value_t = 999, value_name = "B")]
-    pub(super) permutations: usize,
+    permutations: usize,
     /// How they are made
     #[arg(long)]
     pub(super) null: Null,
     /// Use only about N R pairs, of items at most R apart in a random order: near-linear time, and less power
     #[arg(long, value_name = "R")]
-    pub(super) budget: Option<usize>,
+    budget: Option<usize>,
+    /// Level of the test
+    #[arg(long, default_value_t = 0.05)]
+    alpha: f64,
+}
+
+impl DrawOptions {
+    pub(super) fn common(&self, seed: u64) -> Common {
+        let Self { permutations, null, budget, alpha } = *self;
+        Common { permutations, null, budget, alpha, seed }
+    }
 }
 
 /// Options of all tests; a test's command says what `--check` means there.
 #[derive(Args)]
 pub(super) struct VerdictOptions {
-    /// Level of the test
-    #[arg(long, default_value_t = 0.05)]
-    pub(super) alpha: f64,
     /// End with exit code 3 if the test rejects
     #[arg(long)]
     check: bool,
