@@ -21,7 +21,7 @@ use elbo::statistic::{Bandwidth, Common, Null, Outcome, Rule, Sample, TwoSampleS
 use rayon::prelude::*;
 use std::ops::RangeInclusive;
 
-type Checked<T> = Result<T, Box<dyn std::error::Error>>;
+type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Points of each sample, where a table does not say otherwise.
 const POINTS: usize = 500;
@@ -51,8 +51,8 @@ fn one(rule: Rule) -> Box<dyn Test> {
     Box::new(TwoSampleSettings { bandwidth, ..TwoSampleSettings::default() })
 }
 
-/// What is run of all tables, on what, and how many of the cells are beyond the bound and in all.
-struct Run {
+/// The device, the cells that are wanted, and counts of cells: beyond the bound, and all.
+struct PowerSuite {
     device: Device,
     repetitions: usize,
     only: Option<String>,
@@ -60,7 +60,7 @@ struct Run {
     cells: usize,
 }
 
-impl Run {
+impl PowerSuite {
     /// Whether a cell is wanted.
     fn wants(&self, title: &str, cell: &Cell) -> bool {
         self.only.as_ref().is_none_or(|only| format!("{title}: {}", cell.name).contains(only))
@@ -73,8 +73,8 @@ impl Run {
         words: &str,
         cells: &[Cell],
         [repetitions, published_repetitions]: [usize; 2],
-        mut rejections: impl FnMut(&Device, usize) -> Checked<usize>,
-    ) -> Checked<()> {
+        mut rejections: impl FnMut(&Device, usize) -> Fallible<usize>,
+    ) -> Fallible<()> {
         let wanted: Vec<usize> = (0..cells.len()).filter(|&i| self.wants(title, &cells[i])).collect();
         if wanted.is_empty() {
             return Ok(());
@@ -100,7 +100,7 @@ impl Run {
 }
 
 /// Cells with the same settings, and how many repetitions the published rates come from.
-struct Table<'a> {
+struct RateTable<'a> {
     title: &'static str,
     problem: Problem,
     digits: Option<&'a Digits>,
@@ -110,9 +110,9 @@ struct Table<'a> {
     repetitions: usize,
 }
 
-impl Table<'_> {
+impl RateTable<'_> {
     /// Runs and prints it.
-    fn run(&self, run: &mut Run) -> Checked<()> {
+    fn run(&self, run: &mut PowerSuite) -> Fallible<()> {
         let both = [self.repetitions, self.published_repetitions];
         run.table(self.title, &self.test.words(), &self.cells, both, |device, index| {
             let cell = &self.cells[index];
@@ -227,21 +227,28 @@ impl Machine {
     }
 }
 
+/// The inverse multiquadric's test of fit.
+fn imq(bandwidth: Bandwidth) -> FitSettings {
+    FitSettings { family: Family::Imq, bandwidth, ..FitSettings::default() }
+}
+
 /// The tests of fit of the Boltzmann machine.
-fn machines(run: &mut Run) -> Checked<()> {
+fn machines(run: &mut PowerSuite) -> Fallible<()> {
     let repetitions = run.repetitions;
-    let settings = FitSettings { family: Family::Imq, ..FitSettings::default() };
-    let many = |exponents| FitSettings { bandwidth: powers(exponents, 1.0), ..settings.clone() };
     let tests: [(_, Box<dyn Test>, _); 3] = [
         (
             "KSDAgg: Boltzmann machine, 21 bandwidths",
-            Box::new(ManyFits(many(-20..=0))),
+            Box::new(ManyFits(imq(powers(-20..=0, 1.0)))),
             [0.07, 0.345, 0.995, 1.0, 1.0],
         ),
-        ("KSDAgg: Boltzmann machine, the median", Box::new(settings.clone()), [0.055, 0.21, 0.795, 1.0, 1.0]),
+        (
+            "KSDAgg: Boltzmann machine, the median",
+            Box::new(imq(Bandwidth::default())),
+            [0.055, 0.21, 0.795, 1.0, 1.0],
+        ),
         (
             "KSDAgg: Boltzmann machine, one of 21 bandwidths by half of the points",
-            Box::new(FitSettings { split: true, ..many(-20..=0) }),
+            Box::new(FitSettings { split: true, ..imq(powers(-20..=0, 1.0)) }),
             [0.055, 0.175, 0.63, 0.995, 1.0],
         ),
     ];
@@ -249,9 +256,16 @@ fn machines(run: &mut Run) -> Checked<()> {
         let mut cells = cells(Problem::Rbm, published.map(Some));
         cells.iter_mut().for_each(|cell| cell.points = 1000);
         let (problem, digits) = (Problem::Rbm, None);
-        Table { title, problem, digits, test, cells, published_repetitions: 200, repetitions }.run(run)?;
+        RateTable { title, problem, digits, test, cells, published_repetitions: 200, repetitions }
+            .run(run)?;
     }
+    parametric(run)?;
+    own_machines(run)
+}
 
+/// The level and power with the parametric null, which is the same for all repetitions.
+fn parametric(run: &mut PowerSuite) -> Fallible<()> {
+    let repetitions = run.repetitions;
     let mut cells = cells(Problem::Rbm, [0.07, 0.345, 0.995, 1.0, 1.0].map(Some));
     cells.iter_mut().for_each(|cell| cell.points = 1000);
     let mut null = None;
@@ -268,13 +282,17 @@ fn machines(run: &mut Run) -> Checked<()> {
             let of = |kernel: usize| null.iter().flatten().map(move |values: &Vec<f64>| values[kernel]);
             let kernels = (0..values.len()).map(|k| std::iter::once(values[k]).chain(of(k)).collect());
             Ok(usize::from(
-                aggregate::agg(kernels.collect(), Null::Parametric, settings.common.alpha)?.reject,
+                aggregate::agg(kernels.collect(), Null::Parametric, Common::default().alpha)?.reject,
             ))
         };
         Ok(observed.par_iter().map(reject).sum::<elbo::error::Result<usize>>()?)
-    })?;
+    })
+}
 
+/// Machines with numbers of their own in each repetition.
+fn own_machines(run: &mut PowerSuite) -> Fallible<()> {
     const SIGMA: f64 = 0.02;
+    let repetitions = run.repetitions;
     for (title, exponents, budget, published) in [
         ("AggInc: Boltzmann machines, 4 bandwidths", -3..=0, None, [0.22, 0.69, 0.9, 0.88, 1.0]),
         (
@@ -285,8 +303,8 @@ fn machines(run: &mut Run) -> Checked<()> {
         ),
         ("AggInc: Boltzmann machines, 21 bandwidths", -10..=10, None, [0.18, 0.64, 0.88, 0.88, 1.0]),
     ] {
-        let common = Common { budget, ..settings.common };
-        let settings = FitSettings { common, ..many(exponents) };
+        let own = imq(powers(exponents, 1.0));
+        let settings = FitSettings { common: Common { budget, ..own.common }, ..own };
         let cells = growing(SIGMA, published);
         let words = ManyFits(settings.clone()).words();
         run.table(title, &words, &cells, [repetitions, 100], |device, index| {
@@ -318,16 +336,11 @@ fn pairs_of_kernels(families: [Family; 2], budget: Option<usize>) -> Box<dyn Tes
     Box::new(ManyPairs(IndependenceSettings { families, bandwidths: families.map(bandwidth), common }))
 }
 
-fn main() -> Checked<()> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let option =
-        |name: &str| arguments.iter().position(|a| a == name).and_then(|i| arguments.get(i + 1)).cloned();
-    let repetitions: usize = option("--repetitions").map_or(Ok(500), |r| r.parse())?;
-    let device = Device::open(Choice::Cpu, None)?;
-    let run = &mut Run { device, repetitions, only: option("--only"), beyond: 0, cells: 0 };
-
+/// One kernel with the median distance.
+fn one_kernel(run: &mut PowerSuite) -> Fallible<()> {
+    let repetitions = run.repetitions;
     let published = [0.04, 0.06, 0.105, 0.29, 0.465, 0.675];
-    Table {
+    RateTable {
         title: "MMD-FUSE: perturbed uniform, d = 1, n = m = 500",
         problem: Problem::PerturbedUniform,
         digits: None,
@@ -339,7 +352,7 @@ fn main() -> Checked<()> {
     .run(run)?;
 
     let published = [0.055, 0.05, 0.03, 0.035, 0.065, 0.035, 0.04, 0.04, 0.03, 0.035, 0.05];
-    Table {
+    RateTable {
         title: "MMD-FUSE: mixture of four Gaussians, d = 2, n = m = 500",
         problem: Problem::Mixture,
         digits: None,
@@ -349,14 +362,19 @@ fn main() -> Checked<()> {
         repetitions,
     }
     .run(run)?;
+    Ok(())
+}
 
+/// Many kernels.
+fn many_kernels(run: &mut PowerSuite) -> Fallible<()> {
+    let repetitions = run.repetitions;
     let many = |combine| Box::new(AggregateSettings { combine, ..AggregateSettings::default() });
     let uniform = [
         (Combine::Fuse, [0.045, 0.085, 0.18, 0.505, 0.825, 0.975]),
         (Combine::Agg, [0.035, 0.08, 0.21, 0.605, 0.88, 0.985]),
     ];
     for (combine, published) in uniform {
-        Table {
+        RateTable {
             title: "MMD-FUSE and MMDAgg: perturbed uniform, d = 1, n = m = 500",
             problem: Problem::PerturbedUniform,
             digits: None,
@@ -372,7 +390,7 @@ fn main() -> Checked<()> {
         (Combine::Agg, [0.995, 0.915, 0.46, 0.12, 0.09, 0.05, 0.105, 0.25, 0.675, 0.91, 0.945]),
     ];
     for (combine, published) in mixture {
-        Table {
+        RateTable {
             title: "MMD-FUSE and MMDAgg: mixture of four Gaussians, d = 2, n = m = 500",
             problem: Problem::Mixture,
             digits: None,
@@ -383,11 +401,16 @@ fn main() -> Checked<()> {
         }
         .run(run)?;
     }
+    Ok(())
+}
 
+/// Bumps of the steepest kind.
+fn perturbations(run: &mut PowerSuite) -> Fallible<()> {
+    let repetitions = run.repetitions;
     // Of one bump, no rate of independent samples is known.
     let mut perturbations = cells(Problem::Perturbations, [None, Some(0.67), Some(0.11), Some(0.065)]);
     perturbations.retain(|cell| cell.published.is_some());
-    Table {
+    RateTable {
         title: "Perturbed uniform of MMDAgg with independent samples, d = 1, n = m = 500",
         problem: Problem::Perturbations,
         digits: None,
@@ -397,13 +420,18 @@ fn main() -> Checked<()> {
         repetitions: 4 * repetitions + repetitions / 5 * 2,
     }
     .run(run)?;
+    Ok(())
+}
 
+/// Independence of two coordinates.
+fn perturbed_pairs(run: &mut PowerSuite) -> Fallible<()> {
+    let repetitions = run.repetitions;
     for (title, budget, published) in [
         ("AggInc: perturbed uniform in (x, y)", None, [0.08, 0.23, 0.37, 0.59, 0.75]),
         ("AggInc: perturbed uniform in (x, y), R = 200", Some(200), [0.08, 0.23, 0.32, 0.47, 0.6]),
         ("AggInc: perturbed uniform in (x, y), R = 100", Some(100), [0.07, 0.17, 0.3, 0.4, 0.38]),
     ] {
-        Table {
+        RateTable {
             title,
             problem: Problem::PerturbedPair,
             digits: None,
@@ -414,93 +442,126 @@ fn main() -> Checked<()> {
         }
         .run(run)?;
     }
-    machines(run)?;
+    Ok(())
+}
 
+/// Images and labels.
+fn labels(run: &mut PowerSuite, digits: &Digits) -> Fallible<()> {
+    let repetitions = run.repetitions;
+    let numbers = [Family::Gaussian; 2];
+    for (title, families, budget, published) in [
+        (
+            "AggInc: MNIST 28 x 28 and labels, n = 500",
+            numbers,
+            None,
+            [Some(1.0), Some(0.96), Some(0.59), Some(0.17), None],
+        ),
+        (
+            "AggInc: MNIST 28 x 28 and labels, n = 500, R = 200",
+            numbers,
+            Some(200),
+            [Some(1.0), Some(0.95), Some(0.56), Some(0.13), None],
+        ),
+        (
+            "AggInc: MNIST 28 x 28 and labels, n = 500, R = 100",
+            numbers,
+            Some(100),
+            [Some(1.0), Some(0.92), Some(0.45), Some(0.1), None],
+        ),
+        (
+            "The same with a delta kernel for labels, n = 500",
+            [Family::Gaussian, Family::Delta],
+            None,
+            [None; 5],
+        ),
+    ] {
+        RateTable {
+            title,
+            problem: Problem::LabelNoise,
+            digits: Some(digits),
+            test: pairs_of_kernels(families, budget),
+            cells: cells(Problem::LabelNoise, published),
+            published_repetitions: 100,
+            repetitions,
+        }
+        .run(run)?;
+    }
+    Ok(())
+}
+
+/// Small images of all digits and of some.
+fn subsets(run: &mut PowerSuite, digits: &Digits) -> Fallible<()> {
+    let repetitions = run.repetitions;
+    let published = [0.610, 0.300, 0.144, 0.096, 0.068];
+    for (rule, title) in [
+        (Rule::MedianPerFeature, "MMDAgg: MNIST 7 x 7, all digits against a subset, n = m = 500"),
+        (Rule::Median, "The same with the median distance"),
+    ] {
+        let published = published.map(|rate| (rule == Rule::MedianPerFeature).then_some(rate));
+        RateTable {
+            title,
+            problem: Problem::DigitSubsets,
+            digits: Some(digits),
+            test: one(rule),
+            cells: cells(Problem::DigitSubsets, published),
+            published_repetitions: 500,
+            repetitions,
+        }
+        .run(run)?;
+    }
+    Ok(())
+}
+
+/// Small images of all digits and of some, with five bandwidths.
+fn subsets_with_many_kernels(run: &mut PowerSuite, digits: &Digits) -> Fallible<()> {
+    let repetitions = run.repetitions;
+    for (families, exponents, published) in [
+        (Family::Gaussian, 10..=14, [0.998, 0.982, 0.390, 0.370, 0.050]),
+        (Family::Laplace, 12..=16, [1.0, 0.994, 0.556, 0.614, 0.072]),
+    ] {
+        let factors = exponents.map(|l| 2f64.powi(l)).collect();
+        RateTable {
+            title: "MMDAgg: MNIST 7 x 7, five bandwidths 2^l times the median of each feature",
+            problem: Problem::DigitSubsets,
+            digits: Some(digits),
+            test: Box::new(AggregateSettings {
+                families: vec![families],
+                bandwidth: Some(Bandwidth::Rule(Rule::MedianPerFeature, factors)),
+                common: Common::default(),
+                ..AggregateSettings::default()
+            }),
+            cells: cells(Problem::DigitSubsets, published.map(Some)),
+            published_repetitions: 500,
+            repetitions,
+        }
+        .run(run)?;
+    }
+    Ok(())
+}
+
+fn main() -> Fallible<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let option =
+        |name: &str| arguments.iter().position(|a| a == name).and_then(|i| arguments.get(i + 1)).cloned();
+    let repetitions: usize = option("--repetitions").map_or(Ok(500), |r| r.parse())?;
+    let device = Device::open(Choice::Cpu, None)?;
+    let run = &mut PowerSuite { device, repetitions, only: option("--only"), beyond: 0, cells: 0 };
+
+    one_kernel(run)?;
+    many_kernels(run)?;
+    perturbations(run)?;
+    perturbed_pairs(run)?;
+    machines(run)?;
     if let Some(directory) = option("--mnist") {
         let data = elbo::data::load(&directory, 0)?;
-        let whole = Digits::whole(&[&data.train, &data.test])?;
-        let numbers = [Family::Gaussian; 2];
-        for (title, families, budget, published) in [
-            (
-                "AggInc: MNIST 28 x 28 and labels, n = 500",
-                numbers,
-                None,
-                [Some(1.0), Some(0.96), Some(0.59), Some(0.17), None],
-            ),
-            (
-                "AggInc: MNIST 28 x 28 and labels, n = 500, R = 200",
-                numbers,
-                Some(200),
-                [Some(1.0), Some(0.95), Some(0.56), Some(0.13), None],
-            ),
-            (
-                "AggInc: MNIST 28 x 28 and labels, n = 500, R = 100",
-                numbers,
-                Some(100),
-                [Some(1.0), Some(0.92), Some(0.45), Some(0.1), None],
-            ),
-            (
-                "The same with a delta kernel for labels, n = 500",
-                [Family::Gaussian, Family::Delta],
-                None,
-                [None; 5],
-            ),
-        ] {
-            Table {
-                title,
-                problem: Problem::LabelNoise,
-                digits: Some(&whole),
-                test: pairs_of_kernels(families, budget),
-                cells: cells(Problem::LabelNoise, published),
-                published_repetitions: 100,
-                repetitions,
-            }
-            .run(run)?;
-        }
-        drop(whole);
+        labels(run, &Digits::whole(&[&data.train, &data.test])?)?;
         let digits = Digits::new(&[&data.train, &data.test])?;
-        let published = [0.610, 0.300, 0.144, 0.096, 0.068];
-        for (rule, title) in [
-            (Rule::MedianPerFeature, "MMDAgg: MNIST 7 x 7, all digits against a subset, n = m = 500"),
-            (Rule::Median, "The same with the median distance"),
-        ] {
-            let published = published.map(|rate| (rule == Rule::MedianPerFeature).then_some(rate));
-            Table {
-                title,
-                problem: Problem::DigitSubsets,
-                digits: Some(&digits),
-                test: one(rule),
-                cells: cells(Problem::DigitSubsets, published),
-                published_repetitions: 500,
-                repetitions,
-            }
-            .run(run)?;
-        }
-        for (families, exponents, published) in [
-            (Family::Gaussian, 10..=14, [0.998, 0.982, 0.390, 0.370, 0.050]),
-            (Family::Laplace, 12..=16, [1.0, 0.994, 0.556, 0.614, 0.072]),
-        ] {
-            let factors = exponents.map(|l| 2f64.powi(l)).collect();
-            Table {
-                title: "MMDAgg: MNIST 7 x 7, five bandwidths 2^l times the median of each feature",
-                problem: Problem::DigitSubsets,
-                digits: Some(&digits),
-                test: Box::new(AggregateSettings {
-                    families: vec![families],
-                    bandwidth: Some(Bandwidth::Rule(Rule::MedianPerFeature, factors)),
-                    common: Common::default(),
-                    ..AggregateSettings::default()
-                }),
-                cells: cells(Problem::DigitSubsets, published.map(Some)),
-                published_repetitions: 500,
-                repetitions,
-            }
-            .run(run)?;
-        }
+        subsets(run, &digits)?;
+        subsets_with_many_kernels(run, &digits)?;
     } else {
         println!("\nMNIST's tables need `--mnist DIR`.");
     }
-    let Run { beyond, cells, .. } = run;
+    let PowerSuite { beyond, cells, .. } = run;
     println!("\n{beyond} of {cells} cells are beyond {PASSES} standard errors.");
     Ok(())
 }

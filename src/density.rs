@@ -169,7 +169,7 @@ impl Scored {
 }
 
 /// How a family is read.
-struct Family {
+struct FamilyReader {
     name: &'static str,
     fields: &'static [&'static str],
     read: fn(&Fields) -> Result<Distribution>,
@@ -189,7 +189,7 @@ macro_rules! families {
             )*
         }
 
-        const FAMILIES: &[Family] = &[$(Family {
+        const FAMILIES: &[FamilyReader] = &[$(FamilyReader {
             name: $name,
             fields: $family::FIELDS,
             read: |fields| $family::read(fields).map(Distribution::$family),
@@ -274,7 +274,7 @@ fn check_numbers(name: &str, values: &[f64], d: usize) -> Result<()> {
     }
 }
 
-/// The same, for numbers that must be positive.
+/// Refuses numbers that are not positive, too.
 fn check_positive(name: &str, values: &[f64], d: usize) -> Result<()> {
     check_numbers(name, values, d)?;
     match values.iter().position(|value| *value <= 0.0) {

@@ -1,5 +1,5 @@
-//! Standard test problems: pairs of samples whose difference, or dependence, is a number one can choose. What a test
-//! rejects of them, over many repetitions, is its power; where there is nothing to find, its level.
+//! Standard test problems: pairs of samples whose difference, or dependence, is a number one can choose. The share of
+//! many repetitions that a test rejects is its power; where there is nothing to find, its level.
 //!
 //! ```text
 //! two-sample         X ~ P and Y ~ Q, independent of each other; the parameter says how far Q is from P
@@ -26,7 +26,7 @@ use perturbed::Perturbed;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::{E, FRAC_PI_4};
 
-/// What a test asks.
+/// The question of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Question {
@@ -153,21 +153,23 @@ const CLASSES: usize = 10;
 
 /// Values of a parameter, and those that are possible in words.
 #[derive(Clone, Copy)]
-struct Range {
+struct ParameterRange {
     possible: fn(f64) -> bool,
     words: &'static str,
 }
 
-const SHARE: Range = Range { possible: |t| t >= 0.0 && t <= 1.0, words: "a number from 0 to 1" };
-const COUNT: Range = Range { possible: count, words: "a whole number from 1 to 1000" };
-const POSITIVE: Range = Range { possible: |t| t > 0.0 && t.is_finite(), words: "a number above 0" };
+const SHARE: ParameterRange =
+    ParameterRange { possible: |t| t >= 0.0 && t <= 1.0, words: "a number from 0 to 1" };
+const COUNT: ParameterRange = ParameterRange { possible: count, words: "a whole number from 1 to 1000" };
+const POSITIVE: ParameterRange =
+    ParameterRange { possible: |t| t > 0.0 && t.is_finite(), words: "a number above 0" };
 
 fn count(t: f64) -> bool {
     t >= 1.0 && t.fract() == 0.0 && t <= 1000.0
 }
 
 /// One repetition, to be drawn.
-struct Draw<'a> {
+struct SampleDraw<'a> {
     parameter: f64,
     /// Points of X and of Y.
     sizes: [usize; 2],
@@ -176,7 +178,7 @@ struct Draw<'a> {
     digits: Option<&'a Digits>,
 }
 
-/// What a problem can be asked, its parameter, and how it is drawn.
+/// A problem's questions, its parameter, and how it is drawn.
 struct Facts {
     problem: Problem,
     questions: &'static [Question],
@@ -185,8 +187,8 @@ struct Facts {
     defaults: &'static [f64],
     /// The parameter at which there is nothing to find.
     null: Option<f64>,
-    range: Range,
-    draw: fn(&mut Draw<'_>) -> Result<[Table; 2]>,
+    range: ParameterRange,
+    draw: fn(&mut SampleDraw<'_>) -> Result<[Table; 2]>,
 }
 
 const TWO_SAMPLE: &[Question] = &[Question::TwoSample];
@@ -237,7 +239,7 @@ static FACTS: [Facts; 14] = [
         parameter: "ratio",
         defaults: &[1.0, 2.0, 4.0, 6.0, 8.0, 10.0],
         null: Some(1.0),
-        range: Range { possible: |r| r >= 1.0 && r.is_finite(), words: "a number from 1" },
+        range: ParameterRange { possible: |r| r >= 1.0 && r.is_finite(), words: "a number from 1" },
         draw: |draw| {
             let correlation = (draw.parameter - 1.0) / (draw.parameter + 1.0);
             Ok(draw.points(|of_x| blob(of_x, 0.0), |of_y| blob(of_y, correlation)))
@@ -261,7 +263,7 @@ static FACTS: [Facts; 14] = [
         parameter: "delta",
         defaults: &[0.0, 0.25, 0.5, 0.75, 1.0],
         null: Some(0.0),
-        range: Range { possible: f64::is_finite, words: "a number" },
+        range: ParameterRange { possible: f64::is_finite, words: "a number" },
         draw: |draw| {
             let delta = draw.parameter;
             Ok(shifted(draw, MEAN_DIMENSIONS, |z| z + delta))
@@ -299,7 +301,10 @@ static FACTS: [Facts; 14] = [
         parameter: "sigma",
         defaults: &[0.0, 0.01, 0.02, 0.03, 0.04],
         null: Some(0.0),
-        range: Range { possible: |sigma| sigma >= 0.0 && sigma.is_finite(), words: "a number from 0" },
+        range: ParameterRange {
+            possible: |sigma| sigma >= 0.0 && sigma.is_finite(),
+            words: "a number from 0",
+        },
         draw: |draw| {
             let [p, q] = [rbm::machine(0.0)?, rbm::machine(draw.parameter)?];
             let (x, y) = (p.draw(draw.sizes[0], &mut draw.of_x), q.draw(draw.sizes[1], &mut draw.of_y));
@@ -312,7 +317,7 @@ static FACTS: [Facts; 14] = [
         parameter: "subset",
         defaults: &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
         null: Some(SUBSETS.len() as f64),
-        range: Range {
+        range: ParameterRange {
             possible: |q| count(q) && q <= SUBSETS.len() as f64,
             words: "a whole number from 1 to 6",
         },
@@ -329,7 +334,7 @@ static FACTS: [Facts; 14] = [
         parameter: "angle",
         defaults: &[0.0, FRAC_PI_4 / 8.0, FRAC_PI_4 / 4.0, FRAC_PI_4 / 2.0, FRAC_PI_4 * 0.75, FRAC_PI_4],
         null: Some(0.0),
-        range: Range {
+        range: ParameterRange {
             possible: |angle| angle >= 0.0 && angle <= FRAC_PI_4,
             words: "a number from 0 to pi / 4 = 0.7853981633974483",
         },
@@ -380,7 +385,7 @@ static FACTS: [Facts; 14] = [
     },
 ];
 
-impl<'a> Draw<'a> {
+impl<'a> SampleDraw<'a> {
     /// Points of X and of Y, one after another.
     fn points<const D: usize>(
         &mut self,
@@ -413,7 +418,7 @@ impl Problem {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// What it can be asked.
+    /// The questions that tests can ask of it.
     pub fn questions(self) -> &'static [Question] {
         self.facts().questions
     }
@@ -494,7 +499,7 @@ impl Problem {
         }
         let [of_x, of_y] =
             [Stream::ProblemX, Stream::ProblemY].map(|stream| Sequence::new(seed, stream, repetition));
-        let mut draw = Draw { parameter, sizes: [n, m], of_x, of_y, digits };
+        let mut draw = SampleDraw { parameter, sizes: [n, m], of_x, of_y, digits };
         let [x, y] = (self.facts().draw)(&mut draw)?;
         Ok([Table { name: format!("{name}: X"), ..x }, Table { name: format!("{name}: Y"), ..y }])
     }
@@ -511,13 +516,13 @@ fn points<const D: usize>(n: usize, point: impl FnMut(usize) -> [f64; D]) -> Tab
 }
 
 /// X uniform, Y with bumps.
-fn perturbed<const D: usize>(bumps: usize, height: f64, draw: &mut Draw<'_>) -> [Table; 2] {
+fn perturbed<const D: usize>(bumps: usize, height: f64, draw: &mut SampleDraw<'_>) -> [Table; 2] {
     let density = Perturbed::<D>::new(&mut draw.of_y, bumps, height);
     draw.points(|of_x| [0.0; D].map(|_| of_x.uniform_f64()), |of_y| density.draw(of_y))
 }
 
 /// X ~ N(0, I), and Y with a changed first coordinate.
-fn shifted(draw: &mut Draw<'_>, d: usize, change: impl Fn(f64) -> f64) -> [Table; 2] {
+fn shifted(draw: &mut SampleDraw<'_>, d: usize, change: impl Fn(f64) -> f64) -> [Table; 2] {
     let normals = |random: &mut Sequence, count| (0..count * d).map(|_| random.normal_f64()).collect();
     let (x, mut y): (Vec<f64>, Vec<f64>) =
         (normals(&mut draw.of_x, draw.sizes[0]), normals(&mut draw.of_y, draw.sizes[1]));

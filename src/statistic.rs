@@ -46,7 +46,7 @@ pub struct KernelFunction {
     pub family: Family,
     /// At least one, all positive; without meaning for [`Family::Energy`].
     pub bandwidths: Vec<f64>,
-    /// What coordinates are divided by first, if anything: `(d)`.
+    /// Divisors of the coordinates, if there are any: `(d)`.
     pub coordinates: Option<Vec<f64>>,
     /// Divide the sum over the bandwidths by their number.
     pub mean: bool,
@@ -58,7 +58,7 @@ impl KernelFunction {
         Self { family, bandwidths: vec![bandwidth], coordinates: None, mean: true }
     }
 
-    /// What the sum over the bandwidths is multiplied by.
+    /// The factor of the sum over the bandwidths.
     pub fn weight(&self) -> f64 {
         if self.mean { 1.0 / self.bandwidths.len() as f64 } else { 1.0 }
     }
@@ -83,7 +83,7 @@ impl KernelFunction {
         self.weight() * sum
     }
 
-    /// What an engine subtracts from the sum over the bandwidths.
+    /// The number that an engine subtracts from the sum over the bandwidths.
     pub(crate) fn centre(&self) -> f64 {
         self.family.centre() * self.bandwidths.len() as f64
     }

@@ -6,7 +6,7 @@ mod common;
 use common::GpuTests;
 use elbo::density::{Covariance, Density, Gaussian, GaussianMixture, Laplace, fit as mixtures};
 use elbo::engine::{Choice, Device};
-use elbo::error::Result as Outcome;
+use elbo::error::Result as Fallible;
 use elbo::kernel::pairs::Family;
 use elbo::random::{Sequence, Stream};
 use elbo::statistic::aggregate::{self, AggregateSettings};
@@ -466,7 +466,7 @@ fn rejections(
     what: &str,
     repetitions: u32,
     [least, most]: [f64; 2],
-    mut reject: impl FnMut(u32) -> Outcome<bool>,
+    mut reject: impl FnMut(u32) -> Fallible<bool>,
 ) -> Result<(), Failed> {
     let mut count = 0;
     for repetition in 0..repetitions {
@@ -533,7 +533,7 @@ fn level_of_fit(device: &Device) -> Result<(), Failed> {
     rejections("fit, parametric", repetitions, limits, |repetition| {
         test(Null::Parametric, repetition, None)
     })?;
-    let refit = |sample: Sample<'_>, _: u64| -> Outcome<Box<dyn Density>> {
+    let refit = |sample: Sample<'_>, _: u64| -> Fallible<Box<dyn Density>> {
         Ok(Box::new(mixtures::gaussian_mixture(sample, &mixtures::MixtureSettings::default())?.mixture))
     };
     rejections("fit, parametric, fitted", repetitions, limits, |repetition| {
@@ -1054,7 +1054,7 @@ fn each_variable_has_its_own_bandwidth(device: &Device) -> Result<(), Failed> {
 }
 
 fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
-    let refused = |what: &str, outcome: Outcome<()>, words: &str| match outcome {
+    let refused = |what: &str, outcome: Fallible<()>, words: &str| match outcome {
         Ok(()) => Err(Failed::from(format!("{what} was not refused"))),
         Err(error) if error.to_string().contains(words) => Ok(()),
         Err(error) => Err(format!("{what}: `{error}` does not say `{words}`").into()),
@@ -1271,7 +1271,7 @@ fn the_largest_budget_takes_all_pairs(device: &Device) -> Result<(), Failed> {
     let samples = [Sample::new(3, &x), Sample::new(3, &y)];
     let bandwidth = Bandwidth::Values(vec![2.0]);
     let density = model(&[0.1; 3], &[1.0; 3]);
-    let ksd = |budget| -> Outcome<f64> {
+    let ksd = |budget| -> Fallible<f64> {
         let settings = FitSettings {
             bandwidth: bandwidth.clone(),
             common: Common { budget, permutations: 1, ..wild() },
@@ -1279,7 +1279,7 @@ fn the_largest_budget_takes_all_pairs(device: &Device) -> Result<(), Failed> {
         };
         Ok(fit(device, samples[0], candidate(&density), &settings, &mut |_| {})?.found.ksd2_unbiased)
     };
-    let hsic = |budget| -> Outcome<f64> {
+    let hsic = |budget| -> Fallible<f64> {
         let settings = IndependenceSettings {
             bandwidths: [bandwidth.clone(), bandwidth.clone()],
             common: Common { null: Null::Wild, budget, permutations: 1, ..Common::default() },
@@ -1287,7 +1287,7 @@ fn the_largest_budget_takes_all_pairs(device: &Device) -> Result<(), Failed> {
         };
         Ok(independence(device, samples, &settings, &mut |_| {})?.statistic)
     };
-    for (what, of) in [("KSD^2", &ksd as &dyn Fn(Option<usize>) -> Outcome<f64>), ("HSIC", &hsic)] {
+    for (what, of) in [("KSD^2", &ksd as &dyn Fn(Option<usize>) -> Fallible<f64>), ("HSIC", &hsic)] {
         let items = if what == "HSIC" { n / 2 } else { n };
         let complete = of(None)?;
         for budget in [items - 1, items, usize::MAX] {

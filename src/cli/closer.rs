@@ -34,6 +34,9 @@ pub(super) struct CloserArgs {
     /// Numbers, or a rule: median, mean, median-per-feature, 0.5*median,median,2*median
     #[arg(long, default_value = "median", value_name = "B|RULE")]
     bandwidth: Bandwidth,
+    /// Level of the test
+    #[arg(long, default_value_t = 0.05)]
+    alpha: f64,
     #[command(flatten)]
     verdict: VerdictOptions,
     #[command(flatten)]
@@ -46,7 +49,7 @@ impl CloserArgs {
         let [real, a, b] = &tables;
         same_columns([real, a])?;
         same_columns([real, b])?;
-        let (alpha, seed) = (self.verdict.alpha, self.common.seed);
+        let (alpha, seed) = (self.alpha, self.common.seed);
         let bandwidth = self.bandwidth.clone();
         let settings = CloserSettings { family: self.kernel, bandwidth, alpha, seed };
         let device = self.common.open()?;

@@ -14,7 +14,7 @@ use crate::statistic::features::{Approximate, FeatureSettings, approximate};
 use crate::statistic::neighbours::{self, Information, NeighbourSettings};
 use crate::statistic::p_value::PValue;
 use crate::statistic::two_sample::NULLS;
-use crate::statistic::{Bandwidth, Common, Null, Outcome, Sample, TwoSample, TwoSampleSettings, two_sample};
+use crate::statistic::{Bandwidth, Null, Outcome, Sample, TwoSample, TwoSampleSettings, two_sample};
 use clap::Args;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -118,8 +118,7 @@ impl CompareArgs {
     fn method(&self) -> Result<Method> {
         let KernelOptions { kernel: family, bandwidth, sum, common: options } = &self.kernel;
         let (family, bandwidth, sum) = (*family, bandwidth.clone(), *sum);
-        let DrawOptions { permutations, null, budget } = self.draws;
-        let common = Common { permutations, null, budget, alpha: self.verdict.alpha, seed: options.seed };
+        let common = self.draws.common(options.seed);
         if let Some(combine) = self.aggregate {
             let given = bandwidth != Bandwidth::default();
             let bandwidth = given.then_some(bandwidth);

@@ -13,7 +13,7 @@ use crate::kernel::pairs::Family;
 use crate::statistic::aggregate::{self, Combine, fit::AggregateFit};
 use crate::statistic::fit::{Better, Candidate, Fit, FitSettings, NULLS, Refit, better, fit};
 use crate::statistic::p_value::PValue;
-use crate::statistic::{Bandwidth, Common, Null, Outcome, Sample};
+use crate::statistic::{Bandwidth, Null, Outcome, Sample};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -131,8 +131,7 @@ impl FitArgs {
 
     /// The settings, if they are possible.
     fn settings(&self) -> Result<FitSettings> {
-        let DrawOptions { permutations, null, budget } = self.draws;
-        let common = Common { permutations, null, budget, alpha: self.verdict.alpha, seed: self.common.seed };
+        let common = self.draws.common(self.common.seed);
         let given = self.bandwidth != Bandwidth::default();
         let bandwidth = match self.aggregate {
             Some(_) if !given => aggregate::fit::bandwidths(),
@@ -155,7 +154,7 @@ impl FitArgs {
         if models == 0 || models > 2 {
             return Err(Error::usage("give one or two models: --model FILE.json or --fit gaussian:K"));
         }
-        if budget.is_some() && self.aggregate.is_none() && models > 1 {
+        if common.budget.is_some() && self.aggregate.is_none() && models > 1 {
             return Err(Error::usage(
                 "two models are compared by all pairs; leave out --budget, or give one model",
             ));

@@ -14,7 +14,7 @@ use crate::statistic::aggregate::{self, Combine};
 use crate::statistic::independence::{Independence, IndependenceSettings, NULLS, Variable, independence};
 use crate::statistic::neighbours::{self, Information, NeighbourSettings};
 use crate::statistic::p_value::PValue;
-use crate::statistic::{Bandwidth, Common, Null, Outcome};
+use crate::statistic::{Bandwidth, Null, Outcome};
 use clap::Args;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -114,8 +114,7 @@ impl IndependenceArgs {
             }
             (None, _) => self.bandwidth.clone(),
         });
-        let DrawOptions { permutations, null, budget } = self.draws;
-        let common = Common { permutations, null, budget, alpha: self.verdict.alpha, seed: self.common.seed };
+        let common = self.draws.common(self.common.seed);
         IndependenceSettings { families, bandwidths, common }
     }
 

@@ -22,7 +22,7 @@ pub(super) fn note(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// What a user should know.
+/// Warnings of a result.
 pub(super) fn warn(warnings: &[String]) {
     warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
 }

@@ -1,10 +1,10 @@
 //! `elbo power`.
 
-use super::device::{check_adapter, engine_line, open};
+use super::device::DeviceOptions;
 use super::output::{json, note, table};
 use super::report::watch;
 use crate::data;
-use crate::engine::{Choice, Device};
+use crate::engine::Device;
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
 use crate::picture::{Chart, Panel, Series, Style};
@@ -71,12 +71,8 @@ pub(super) struct PowerArgs {
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// A hardware GPU if there is one, any GPU adapter, or the CPU
-    #[arg(long, default_value = "auto")]
-    engine: Choice,
-    /// Part of the GPU adapter's name
-    #[arg(long, value_name = "NAME")]
-    adapter: Option<String>,
+    #[command(flatten)]
+    device: DeviceOptions,
     /// Images of digits for the problems that are made of them: a directory with MNIST's files, or digits
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
@@ -115,7 +111,7 @@ struct Setup<'a> {
 
 /// The JSON result.
 #[derive(Serialize)]
-struct Curve<'a> {
+struct PowerCurve<'a> {
     #[serde(flatten)]
     setup: &'a Setup<'a>,
     parameter: &'static str,
@@ -131,8 +127,7 @@ impl PowerArgs {
         let (kernels, bandwidth) = (self.kernel.clone(), self.bandwidth.clone());
         let test = kind.test(&KernelChoice { kernels, bandwidth, permutations, alpha })?;
         let parameters = self.parameters()?;
-        let device = open(self.engine, self.adapter.as_deref(), false)?;
-        note(engine_line(device.info()));
+        let device = self.device.open(false)?;
         let kernels = test.families().to_vec();
         let setup = Setup {
             problem: self.problem,
@@ -158,7 +153,7 @@ impl PowerArgs {
         self.draw(&out.join(PICTURE), &setup, &results)?;
         if self.json {
             let (parameter, adapter) = (self.problem.parameter(), &device.info().adapter);
-            return json(&Curve { setup: &setup, parameter, adapter, results: &results, out: &out });
+            return json(&PowerCurve { setup: &setup, parameter, adapter, results: &results, out: &out });
         }
         print(self.problem, &results);
         Ok(())
@@ -176,7 +171,7 @@ impl PowerArgs {
 
     /// The test and the points of Y, if they are possible together with the problem.
     fn check(&self) -> Result<(&'static TestKind, usize)> {
-        check_adapter(self.engine, self.adapter.as_deref())?;
+        self.device.check()?;
         let kind = self.test.unwrap_or_else(|| TestKind::of(self.problem));
         let problem = self.problem.name();
         if !self.problem.questions().contains(&kind.question) {

@@ -5,10 +5,10 @@ use crate::engine::{Device, Info};
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
 use crate::picture;
-use crate::statistic::aggregate::Row;
+use crate::statistic::aggregate::KernelRow;
 use crate::statistic::neighbours::Information;
 use crate::statistic::p_value::PValue;
-use crate::statistic::test::{NamedKernel, Null, Nulls, Outcome};
+use crate::statistic::test::{Common, NamedKernel, Null, Nulls, Outcome};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -29,21 +29,28 @@ pub(super) const SMALLEST: &str = "minus the smallest p-value of a kernel";
 pub(super) struct DrawOptions {
     /// Draws under the null
     #[arg(long, default_value_t = 999, value_name = "B")]
-    pub(super) permutations: usize,
+    permutations: usize,
     /// How they are made
     #[arg(long)]
     pub(super) null: Null,
     /// Use only about N R pairs, of items at most R apart in a random order: near-linear time, and less power
     #[arg(long, value_name = "R")]
-    pub(super) budget: Option<usize>,
+    budget: Option<usize>,
+    /// Level of the test
+    #[arg(long, default_value_t = 0.05)]
+    alpha: f64,
+}
+
+impl DrawOptions {
+    pub(super) fn common(&self, seed: u64) -> Common {
+        let Self { permutations, null, budget, alpha } = *self;
+        Common { permutations, null, budget, alpha, seed }
+    }
 }
 
 /// Options of all tests; a test's command says what `--check` means there.
 #[derive(Args)]
 pub(super) struct VerdictOptions {
-    /// Level of the test
-    #[arg(long, default_value_t = 0.05)]
-    pub(super) alpha: f64,
     /// End with exit code 3 if the test rejects
     #[arg(long)]
     check: bool,
@@ -56,7 +63,9 @@ pub(super) struct VerdictOptions {
 pub(super) fn nulls(arg: clap::Arg, nulls: &'static Nulls) -> clap::Arg {
     let values = nulls.iter().map(|(null, help)| PossibleValue::new(null.name()).help(*help));
     let parser = PossibleValuesParser::new(values);
-    arg.default_value(nulls[0].0.name()).value_parser(parser.try_map(|name| name.parse::<Null>()))
+    arg.required(false)
+        .default_value(nulls[0].0.name())
+        .value_parser(parser.try_map(|name| name.parse::<Null>()))
 }
 
 /// A progress bar for a pass over pairs; nothing where nobody watches.
@@ -179,8 +188,14 @@ pub(super) fn print_p_value(p: &PValue, rest: impl Display) {
 
 /// The kernels of an aggregated test with their own p-values, the combined one, the decision and the time; `word` says
 /// that a kernel rejects.
-pub(super) fn print_rows<T>(test: &Outcome<T>, rows: &[Row], header: &[&str], word: &str, decision: &str) {
-    let cells = |row: &Row| {
+pub(super) fn print_rows<T>(
+    test: &Outcome<T>,
+    rows: &[KernelRow],
+    header: &[&str],
+    word: &str,
+    decision: &str,
+) {
+    let cells = |row: &KernelRow| {
         let names = row.kernels.iter().map(|&(family, bandwidth)| kernel_name(family, &[bandwidth]));
         let word = if row.reject == Some(true) { word } else { "" };
         let numbers = [format!("{:.4e}", row.value), format!("{:.4}", row.p_value), word.into()];

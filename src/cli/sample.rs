@@ -1,12 +1,12 @@
 //! Samples named on the command line, and what all tests of samples share.
 
-use super::device::{check_adapter, engine_line, open};
+use super::device::DeviceOptions;
 use super::output::{note, warn};
 use super::source::Source;
 use crate::data::Images;
 use crate::data::format;
 use crate::data::table::Table;
-use crate::engine::{Choice, Device};
+use crate::engine::Device;
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
 use crate::random::{Sequence, Stream};
@@ -57,12 +57,8 @@ pub(super) struct CommonOptions {
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
-    /// A hardware GPU if there is one, any GPU adapter, or the CPU
-    #[arg(long, default_value = "auto")]
-    pub(super) engine: Choice,
-    /// Part of the GPU adapter's name
-    #[arg(long, value_name = "NAME")]
-    pub(super) adapter: Option<String>,
+    #[command(flatten)]
+    device: DeviceOptions,
     /// Print the result as one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -71,10 +67,8 @@ pub(super) struct CommonOptions {
 impl CommonOptions {
     /// Opens the device and says which it is.
     pub(super) fn open(&self) -> Result<Device> {
-        check_adapter(self.engine, self.adapter.as_deref())?;
-        let device = open(self.engine, self.adapter.as_deref(), false)?;
-        note(engine_line(device.info()));
-        Ok(device)
+        self.device.check()?;
+        self.device.open(false)
     }
 
     /// Reads the samples and takes the points that are wanted.
@@ -103,7 +97,7 @@ impl CommonOptions {
             return Err(Error::data(&y.name, problem));
         }
         [&x, &y].into_iter().for_each(note_constant);
-        // The same rows of both.
+        // Both keep the same rows.
         Ok([x, y].map(|table| choice(table, self.points, self.seed, 0)))
     }
 
@@ -125,7 +119,7 @@ impl CommonOptions {
 
     /// Decoder means of prior draws of a run.
     fn draw(&self, name: &str, path: &Path, count: usize) -> Result<Table> {
-        let mut opened = Source::of_run(path, self.engine, self.adapter.clone()).open()?;
+        let mut opened = Source::of_run(path, self.device.engine, self.device.adapter.clone()).open()?;
         let images = opened.session.sample(count)?;
         let Images { height, width, channels, .. } = opened.dataset.train;
         Ok(Table {

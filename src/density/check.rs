@@ -1,4 +1,4 @@
-//! What the tests of all families check: the score against differences, the draws against the score.
+//! Checks for the tests of all families: the score against differences, the draws against the score.
 
 use super::{Coordinates, Density};
 use crate::random::{Sequence, Stream};

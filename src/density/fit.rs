@@ -30,7 +30,7 @@ const LEAST_PART: usize = 256;
 /// A component with a smaller share of the points keeps its mean and covariance: there is nothing left to fit.
 const LEAST_SHARE: f64 = 1e-12;
 
-/// What fit is wanted.
+/// Settings of a fit.
 #[derive(Clone, Debug)]
 pub struct MixtureSettings {
     /// K.
@@ -237,7 +237,7 @@ fn raise(mut covariance: Vec<f64>, d: usize, floor: f64) -> Result<Raised> {
     Ok(Raised { covariance, lower, floored })
 }
 
-/// What the E step sums for the M step.
+/// Sums of the E step for the M step.
 #[derive(Clone)]
 struct PartSums {
     ln_likelihood: f64,
@@ -282,11 +282,11 @@ impl PartSums {
 
 /// A mixture of standardised points.
 #[derive(Clone, Debug)]
-struct State {
+struct MixtureState {
     components: Vec<Component>,
 }
 
-impl State {
+impl MixtureState {
     /// The start number `start` of a seed.
     fn new(points: &[f64], d: usize, settings: &MixtureSettings, start: u32) -> Result<Self> {
         let n = points.len() / d;
@@ -387,7 +387,7 @@ impl State {
 
 /// Steps from one start.
 struct Start {
-    state: State,
+    state: MixtureState,
     history: Vec<f64>,
     converged: bool,
 }
@@ -395,8 +395,11 @@ struct Start {
 impl Start {
     fn new(points: &[f64], d: usize, settings: &MixtureSettings, start: u32) -> Result<Self> {
         let n = points.len() / d;
-        let mut run =
-            Self { state: State::new(points, d, settings, start)?, history: Vec::new(), converged: false };
+        let mut run = Self {
+            state: MixtureState::new(points, d, settings, start)?,
+            history: Vec::new(),
+            converged: false,
+        };
         loop {
             let sums = run.state.expect(points, d);
             let mean = sums.ln_likelihood / n as f64;
@@ -528,7 +531,7 @@ mod tests {
         let (values, n, wanted) = (draws(&cloud.expect("a model"), 300), 300, settings(3));
         let sample = Sample::new(2, &values);
         let points = Units::of(sample).expect("units").standardised(sample);
-        let before = State::new(&points, 2, &wanted, 0).expect("a start");
+        let before = MixtureState::new(&points, 2, &wanted, 0).expect("a start");
         let sums = before.expect(&points, 2);
         let after = before.maximise(&sums, 2, n, wanted.floor).expect("a step");
         let parts: Vec<GaussianMixture> =

@@ -39,7 +39,7 @@ impl Gaussian {
         Self::named(mean, covariance.into(), ["mean", "covariance"])
     }
 
-    /// The same, with the names of the fields in messages.
+    /// A Gaussian whose fields have these names in messages.
     pub(super) fn named(
         mean: Vec<f64>,
         covariance: Covariance,

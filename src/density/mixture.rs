@@ -83,14 +83,14 @@ impl GaussianMixture {
 impl Serialize for GaussianMixture {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Fields<'a> {
+        struct Written<'a> {
             weights: &'a [f64],
             means: Vec<&'a [f64]>,
             covariances: Vec<&'a Covariance>,
         }
         let means = self.components.iter().map(Gaussian::mean).collect();
         let covariances = self.components.iter().map(Gaussian::covariance).collect();
-        Fields { weights: &self.weights, means, covariances }.serialize(serializer)
+        Written { weights: &self.weights, means, covariances }.serialize(serializer)
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 const MOST_TOLERANCE: f64 = 1e-3;
 
 /// The largest error, in units of what is allowed; or what is wrong.
-pub type Outcome = Result<f64, String>;
+pub type Comparison = Result<f64, String>;
 
 /// Compares `got` with the truth `want`: each element within `tolerance` times the largest magnitude in `want`.
 ///
@@ -21,7 +21,7 @@ pub type Outcome = Result<f64, String>;
 ///
 /// # Errors
 /// With the worst element, if it is off by more.
-pub fn compare(what: &str, got: &[f32], want: &[f64], tolerance: f64) -> Outcome {
+pub fn compare(what: &str, got: &[f32], want: &[f64], tolerance: f64) -> Comparison {
     if got.len() != want.len() {
         return Err(format!("{what}: {} elements, expected {}", got.len(), want.len()));
     }
@@ -49,7 +49,7 @@ pub fn compare(what: &str, got: &[f32], want: &[f64], tolerance: f64) -> Outcome
 ///
 /// # Errors
 /// If the device fails, or a result is not what it should be.
-pub fn check(device: &Device, spec: &'static Spec, case: &Case) -> Outcome {
+pub fn check(device: &Device, spec: &'static Spec, case: &Case) -> Comparison {
     let (step, tolerance) = (case.step, case.kernel.tolerance());
     let (plan, buffers) = plan(spec, case);
     let mut reference = Reference::new(Arc::clone(&plan));
@@ -91,7 +91,7 @@ fn plan(spec: &Spec, case: &Case) -> (Arc<Plan>, Vec<BufferId>) {
 }
 
 /// Elements that the definition leaves alone must be left alone: they are still NaN on both sides.
-fn compare_written(name: &str, got: &[f32], want: &[f64], tolerance: f64) -> Outcome {
+fn compare_written(name: &str, got: &[f32], want: &[f64], tolerance: f64) -> Comparison {
     if got.len() != want.len() {
         return Err(format!("{name}: {} elements, expected {}", got.len(), want.len()));
     }
@@ -109,7 +109,7 @@ fn compare_written(name: &str, got: &[f32], want: &[f64], tolerance: f64) -> Out
 }
 
 /// Only the totals of a slot count; slots that are not the step's stay NaN on both sides.
-fn compare_sums(name: &str, got: &[f32], want: &[f64], terms: usize, tolerance: f64) -> Outcome {
+fn compare_sums(name: &str, got: &[f32], want: &[f64], terms: usize, tolerance: f64) -> Comparison {
     if got.len() != want.len() {
         return Err(format!("{name}: {} elements, expected {}", got.len(), want.len()));
     }

@@ -35,7 +35,7 @@ impl Digits {
         Self::of(sets, SMALL, pooled)
     }
 
-    /// The same with all pixels.
+    /// From all images of some sets, with all pixels.
     ///
     /// # Errors
     /// As [`Self::new`].

@@ -15,7 +15,7 @@ use crate::random::Sequence;
 pub(super) struct Perturbed<const D: usize> {
     /// p.
     pub(super) bumps: usize,
-    /// What the sum is multiplied by.
+    /// The factor of the sum.
     pub(super) height: f64,
     /// theta: `(p^D)`, the last index fastest.
     pub(super) signs: Vec<f64>,

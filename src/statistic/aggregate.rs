@@ -8,13 +8,13 @@
 //!
 //! With a budget R the wild bootstrap's sums are those over near pairs, and n (n - 1) is everywhere twice their number, 2
 //! sum over r = 1..=R of n - r: incomplete U-statistics (Schrab, Kim, Guedj, Gretton, "Efficient aggregated kernel tests
-//! using incomplete U-statistics", NeurIPS 2022). The same goes for [`independence`] and [`fit`].
+//! using incomplete U-statistics", NeurIPS 2022). [`independence`] and [`fit`] have budgets too.
 
 mod combine;
 pub mod fit;
 pub mod independence;
 
-pub use combine::{Combine, Row};
+pub use combine::{Combine, KernelRow};
 
 use super::bandwidth::distance_quantiles;
 use super::gram::{Gram, Labels, grams, near_pairs};
@@ -80,7 +80,7 @@ pub struct Aggregate {
     /// How the kernels are combined.
     pub combine: Combine,
     /// One per kernel: MMD^2 is unbiased; for the wild bootstrap without k(`x_i`, `y_i`).
-    pub kernels: Vec<Row>,
+    pub kernels: Vec<KernelRow>,
     /// Where the bandwidths come from.
     pub bandwidth_rule: String,
 }

@@ -215,7 +215,7 @@ impl Features {
 #[multiversion(targets = "simd")]
 fn turn(phases: &[f64], scale: f64, cosines: &mut [f64], sines: &mut [f64]) {
     let places = phases.iter().zip(cosines).zip(sines);
-    // What is no number is left to the library too.
+    // NaN is left to the library too.
     if phases.iter().all(|phase| phase.abs() <= MOST_PHASE) {
         for ((phase, cosine), sine) in places {
             let [sin, cos] = sin_cos(*phase);

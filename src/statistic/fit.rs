@@ -69,7 +69,7 @@ pub type Refit<'a> = dyn Fn(Sample<'_>, u64) -> Result<Box<dyn Density>> + 'a;
 /// A model that may be right.
 #[derive(Clone, Copy)]
 pub struct Candidate<'a> {
-    /// What results call it.
+    /// Its name in results.
     pub name: &'a str,
     /// The model.
     pub density: &'a dyn Density,

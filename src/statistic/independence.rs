@@ -230,7 +230,7 @@ pub(super) fn check_samples([x, y]: [Sample<'_>; 2]) -> Result<()> {
 pub(super) struct WildDraws {
     /// The statistic of paired rows with the signs of each draw.
     pub(super) values: Vec<f64>,
-    /// Root mean square of what it is the mean of.
+    /// Root mean square of the terms of its mean.
     pub(super) size: f64,
     /// Kernel values that it took.
     pub(super) evaluations: f64,
@@ -340,7 +340,7 @@ impl HsicSums {
             evaluations += pass.evaluations * (1 + count) as f64;
             products.extend(pass.forms);
         }
-        // What engines sum up are weightless kernels less their centres.
+        // Engines sum up weightless kernels less their centres.
         let [w, v] = [0, 1].map(|which| kernels[which].weight());
         let [c, e] = [0, 1].map(|which| kernels[which].centre());
         let pairs = n as f64 * (n as f64 - 1.0);

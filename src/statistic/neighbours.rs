@@ -23,7 +23,7 @@
 //! distances do: each column is divided by its standard deviation first (over X and Y together for KL), and columns
 //! that are constant are left out.
 //!
-//! What the numbers are not:
+//! Limits of the numbers:
 //! * They are estimates and may be negative where the truth is near 0.
 //! * They are biased, the more the higher the dimension and the larger the truth: neighbours must be so near that
 //!   the densities hardly change on the way, and n points in d dimensions are about n^(-1/d) apart. KL comes out too
@@ -47,7 +47,7 @@ mod search;
 use super::Sample;
 use crate::error::{Kind, Result};
 use crate::random::{Sequence, Stream};
-use search::{Norm, Points};
+use search::{Norm, Searchable};
 use serde::Serialize;
 
 /// Parts that a sample is cut into for the standard error: each holds enough points, and the error itself is known
@@ -57,7 +57,7 @@ const PARTS: usize = 10;
 /// Points of a part for each of k + 1 neighbours; with fewer, the errors were found too small by more than a quarter.
 const LEAST_OF_PART: usize = 4;
 
-/// What estimate is wanted.
+/// Settings of the estimates.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NeighbourSettings {
     /// Which neighbour, from 1: more neighbours give less variance and more bias.
@@ -263,8 +263,8 @@ fn divergence_of(d: usize, x: &[f64], y: &[f64], k: usize) -> Result<f64> {
         return wrong(format!("{n} and {m} points are too few for neighbour {k}; use more"));
     }
     // Among X, each point is its own nearest.
-    let rho = Points::new(x, d, Norm::Euclidean).kth(x, k + 1);
-    let nu = Points::new(y, d, Norm::Euclidean).kth(x, k);
+    let rho = Searchable::new(x, d, Norm::Euclidean).kth(x, k + 1);
+    let nu = Searchable::new(y, d, Norm::Euclidean).kth(x, k);
     apart(&rho, k, "row", "others of X")?;
     apart(&nu, k, "row", "rows of Y")?;
     let logarithms: f64 = nu.iter().zip(&rho).map(|(nu, rho)| nu.ln() - rho.ln()).sum();
@@ -279,11 +279,11 @@ fn mutual_information_of(d: [usize; 2], values: [&[f64]; 2], k: usize) -> Result
     }
     let pair = |i: usize| [0, 1].map(|s| &values[s][i * d[s]..][..d[s]]).concat();
     let joint: Vec<f64> = (0..n).flat_map(pair).collect();
-    let radii = Points::new(&joint, d[0] + d[1], Norm::Maximum).kth(&joint, k + 1);
+    let radii = Searchable::new(&joint, d[0] + d[1], Norm::Maximum).kth(&joint, k + 1);
     apart(&radii, k, "pair", "others")?;
     let psi = digamma(n);
     // A point counts itself, which is the 1 of a_i + 1.
-    let nearer = [0, 1].map(|s| Points::new(values[s], d[s], Norm::Maximum).nearer(values[s], &radii));
+    let nearer = [0, 1].map(|s| Searchable::new(values[s], d[s], Norm::Maximum).nearer(values[s], &radii));
     let sum: f64 = nearer[0].iter().zip(&nearer[1]).map(|(&a, &b)| psi[a] + psi[b]).sum();
     Ok(psi[k] + psi[n] - sum / n as f64)
 }
@@ -305,7 +305,7 @@ fn labels_information_of(d: usize, x: &[f64], labels: &[u32], k: usize) -> Resul
             ));
         }
         let own = chosen(x, d, rows);
-        let found = Points::new(&own, d, Norm::Maximum).kth(&own, k + 1);
+        let found = Searchable::new(&own, d, Norm::Maximum).kth(&own, k + 1);
         for (&row, radius) in rows.iter().zip(found) {
             // The next number: points at the k-th nearest one's distance, such as that one, count.
             radii[row] = if radius > 0.0 { radius.next_up() } else { 0.0 };
@@ -313,7 +313,7 @@ fn labels_information_of(d: usize, x: &[f64], labels: &[u32], k: usize) -> Resul
         sum += rows.len() as f64 * (psi[k] - psi[rows.len()]);
     }
     apart(&radii, k, "row", "others of its label")?;
-    let within = Points::new(x, d, Norm::Maximum).nearer(x, &radii);
+    let within = Searchable::new(x, d, Norm::Maximum).nearer(x, &radii);
     // A point counts itself, but is not among the others.
     sum -= within.iter().map(|&count| psi[count - 1]).sum::<f64>();
     Ok(psi[n] + sum / n as f64)

@@ -33,7 +33,7 @@ pub fn order(n: usize, seed: u64, draw: usize) -> Vec<u32> {
 /// Labels of draws `first..first + draws` of the exact null: which points are called the smaller sample; X if
 /// both are of one size.
 pub fn permutations([n, m]: [usize; 2], seed: u64, first: usize, draws: usize) -> Labels {
-    // What was observed comes first in the order of the points.
+    // The observed labels come first in the order of the points.
     let first_of_smaller = if n <= m { 0 } else { n };
     labels([n, m], first, draws, |draw, set| {
         for p in choose(n.min(m), n + m, seed, draw) {

@@ -43,7 +43,7 @@ pub struct TestKind {
 }
 
 /// All of them.
-pub const TESTS: [TestKind; 7] = [
+pub static TESTS: [TestKind; 7] = [
     TestKind {
         name: "mmd",
         help: "Two samples, one kernel: MMD",

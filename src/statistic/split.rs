@@ -25,7 +25,7 @@ use crate::random::{Sequence, Stream};
 /// Added to V: a bandwidth so small or large that the kernel is constant has neither a difference nor a variance.
 const REGULARISER: f64 = 1e-8;
 
-/// Candidates if only a rule is given: these powers of two times what it gives.
+/// Candidates if only a rule is given: its bandwidth times these powers of two.
 const POWERS: std::ops::RangeInclusive<i32> = -5..=5;
 
 /// Fewest points of a sample: each half needs two.
@@ -43,7 +43,7 @@ pub(super) fn halves(sample: Sample<'_>, seed: u64, which: u32) -> Result<[Vec<f
     Ok([sample.choice(choose), sample.choice(test)])
 }
 
-/// What to choose from: several bandwidths as they are, a single multiple of a rule with larger and smaller ones.
+/// The candidates: several bandwidths as they are, a single multiple of a rule with larger and smaller ones.
 pub(super) fn candidates(bandwidth: &Bandwidth, family: Family) -> Result<Bandwidth> {
     if family.without_bandwidth() {
         return Err(Error::usage("this kernel has no bandwidth to choose; leave out --split"));

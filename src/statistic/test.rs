@@ -1,4 +1,4 @@
-//! What all tests share: the settings of their draws under the null, and the head of their results.
+//! The parts that tests share: the settings of their draws under the null, and the head of their results.
 
 use super::bandwidth::{Bandwidth, Resolved};
 use super::p_value::{self, PValue};
@@ -127,13 +127,13 @@ impl From<&Resolved> for NamedKernel {
 /// The result of a test.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome<T> {
-    /// What this test alone finds.
+    /// The findings of this test alone.
     #[serde(flatten)]
     pub found: T,
     /// The p-value.
     #[serde(flatten)]
     pub p: PValue,
-    /// What the draws are compared with.
+    /// The number that the draws are compared with.
     pub statistic: f64,
     /// The statistic under the null, one per draw.
     #[serde(skip)]
@@ -146,7 +146,7 @@ pub struct Outcome<T> {
     /// How far apart the items of a pair were at most, if not all pairs were taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<usize>,
-    /// For a user to know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 

@@ -67,9 +67,9 @@ pub(super) struct Member<'a> {
     pub(super) tie: f64,
 }
 
-/// What one kernel alone says, or one pair of kernels.
+/// The result of one kernel alone, or of one pair of kernels.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct KernelRow {
     /// Family and bandwidth of the kernel, or of X's and of Y's.
     pub kernels: Vec<(Family, f64)>,
     /// The name of its statistic in JSON: `mmd2`, `hsic` or `ksd2`.
@@ -83,7 +83,7 @@ pub struct Row {
     pub reject: Option<bool>,
 }
 
-impl Serialize for Row {
+impl Serialize for KernelRow {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let suffixes = if self.kernels.len() == 1 { &[""][..] } else { &["_x", "_y"] };
         let mut map = serializer.serialize_map(None)?;
@@ -102,7 +102,7 @@ impl Serialize for Row {
 pub(super) struct Combined {
     pub(super) p: PValue,
     /// One per kernel.
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<KernelRow>,
     /// The combined statistic, and then its draws.
     pub(super) values: Vec<f64>,
 }
@@ -133,7 +133,7 @@ pub(super) fn combine(
     };
     // The largest p-value of a kernel with which the whole would still reject.
     let most = largest_rejected(&values, common.alpha);
-    let row = |(member, ranks): (&Member<'_>, &Vec<f64>)| Row {
+    let row = |(member, ranks): (&Member<'_>, &Vec<f64>)| KernelRow {
         kernels: member.kernels.iter().map(|kernel| (kernel.family, kernel.bandwidths[0])).collect(),
         value_name,
         value: member.values[0],

@@ -4,7 +4,7 @@
 //! are those of [`fit`](mod@super::super::fit), whose settings are used: random signs, or samples of the model, each of
 //! which gives one value for every kernel. A model that was fitted to the same sample needs the latter here too.
 
-use super::combine::{Combined, Member, Row, Scaled, check, combine};
+use super::combine::{Combined, KernelRow, Member, Scaled, check, combine};
 use super::each;
 use crate::engine::Device;
 use crate::error::Result;
@@ -36,7 +36,7 @@ pub struct AggregateFit {
     /// Where the bandwidths come from.
     pub bandwidth_rule: String,
     /// One per kernel: KSD^2 is unbiased; with a budget the mean over the pairs taken.
-    pub kernels: Vec<Row>,
+    pub kernels: Vec<KernelRow>,
 }
 
 /// Whether the settings alone are possible.

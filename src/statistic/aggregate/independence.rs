@@ -5,7 +5,7 @@
 //! permutations it is the biased estimate of HSIC. Both are those of [`independence`](mod@super::super::independence),
 //! whose settings and draws are used.
 
-use super::combine::{Combined, Member, Row, Scaled, check, combine};
+use super::combine::{Combined, KernelRow, Member, Scaled, check, combine};
 use super::each;
 use crate::engine::Device;
 use crate::error::{Error, Result};
@@ -42,7 +42,7 @@ pub struct AggregateIndependence {
     /// The kernels of Y.
     pub y: Variable,
     /// One per pair: HSIC is the biased estimate, or for the wild bootstrap that of paired rows.
-    pub kernels: Vec<Row>,
+    pub kernels: Vec<KernelRow>,
 }
 
 /// Whether the settings alone are possible.

@@ -31,7 +31,7 @@ pub(super) enum Norm {
 }
 
 /// Points ready to be searched.
-pub(super) struct Points {
+pub(super) struct Searchable {
     d: usize,
     norm: Norm,
     /// `(blocks, d, LANES)`; the last block is filled up with infinity.
@@ -44,7 +44,7 @@ pub(super) struct Points {
 struct Query<S> {
     /// Its row.
     row: usize,
-    /// What it has found.
+    /// Distances or counts found so far.
     state: S,
     /// Points as far away as this, or farther, do not matter to it.
     reach: f64,
@@ -82,7 +82,7 @@ fn by_first_coordinate(values: &[f64], d: usize) -> Vec<usize> {
     order
 }
 
-impl Points {
+impl Searchable {
     /// Points `(n, d)`, n at least 1.
     pub(super) fn new(values: &[f64], d: usize, norm: Norm) -> Self {
         let order = by_first_coordinate(values, d);
@@ -234,7 +234,7 @@ mod tests {
                         list
                     })
                     .collect();
-                let search = Points::new(&points, d, norm);
+                let search = Searchable::new(&points, d, norm);
                 for k in [1, 2, 7, n as usize].into_iter().filter(|&k| k <= n as usize) {
                     let expected: Vec<f64> = lists.iter().map(|list| list[k - 1]).collect();
                     assert_eq!(search.kth(&queries, k), expected, "n {n}, d {d}, {norm:?}, k {k}");
