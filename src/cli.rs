@@ -1,4 +1,4 @@
-//! The command line: arguments become plain configurations, a call, and a printed result.
+//! The commands, and how one is run.
 
 mod bandwidth;
 mod bench;
@@ -20,8 +20,8 @@ mod source;
 mod train;
 mod witness;
 
-use crate::error::Result;
 use clap::{Parser, Subcommand};
+use elbo::error::Result;
 use std::process::ExitCode;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -51,7 +51,7 @@ enum Command {
     Train(Box<train::Train>),
     Resume(train::Resume),
     Evaluate(evaluate::Evaluate),
-    Draw(draw::Draw),
+    Draw(draw::DrawArgs),
     Program(Box<program::ProgramCommand>),
     Compare(Box<compare::CompareArgs>),
     Witness(Box<witness::WitnessArgs>),
@@ -66,7 +66,7 @@ enum Command {
 }
 
 /// Runs the command that the process was started with.
-pub fn main() -> ExitCode {
+pub(super) fn main() -> ExitCode {
     log();
     match run(Arguments::parse().command) {
         Ok(code) => code,

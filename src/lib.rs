@@ -4,7 +4,6 @@
 //! which point downward only.
 
 pub mod checkpoint;
-pub mod cli;
 pub mod data;
 pub mod density;
 pub mod engine;

@@ -1,7 +1,9 @@
-//! The command line of elbo; everything it does is in the library.
+//! The command line of elbo: arguments become settings, a call of the library, and a printed result.
+
+mod cli;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    elbo::cli::main()
+    cli::main()
 }

@@ -3,10 +3,10 @@
 use super::output::{json, note, result};
 use super::report::kernel_line;
 use super::sample::{KernelOptions, SAMPLES, same_columns, sample};
-use crate::error::Result;
-use crate::statistic::Sample;
-use crate::statistic::test::NamedKernel;
 use clap::Args;
+use elbo::error::Result;
+use elbo::statistic::Sample;
+use elbo::statistic::test::NamedKernel;
 use serde::Serialize;
 
 /// Bandwidth by a rule: the median heuristic unless asked otherwise

@@ -3,18 +3,18 @@
 use super::device::DeviceOptions;
 use super::output::{grouped, json, note, result, save, table};
 use super::report::nulls;
-use crate::data;
-use crate::engine::Device;
-use crate::error::Result;
-use crate::measure::kernels::{self, Dispatch};
-use crate::measure::sums::{self, Permutations, Sum};
-use crate::measure::training::{self, Training};
-use crate::measure::{Ceiling, Measurement};
-use crate::statistic::Null;
-use crate::statistic::two_sample::NULLS;
-use crate::train::Submissions;
-use crate::train::config::{Config, DATA};
 use clap::{Args, Subcommand};
+use elbo::data;
+use elbo::engine::Device;
+use elbo::error::Result;
+use elbo::measure::kernels::{self, KernelTime};
+use elbo::measure::sums::{self, Permutations, Sum};
+use elbo::measure::training::{self, Training};
+use elbo::measure::{Ceiling, Measurement};
+use elbo::statistic::Null;
+use elbo::statistic::two_sample::NULLS;
+use elbo::train::Submissions;
+use elbo::train::config::{Config, DATA};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -290,7 +290,7 @@ struct KernelMeasurements {
     /// Of a tick of the device's clock, where it has one.
     clock_nanoseconds: Option<f32>,
     #[serde(flatten)]
-    kernels: Measurements<Dispatch>,
+    kernels: Measurements<KernelTime>,
 }
 
 impl BenchKernels {
@@ -328,9 +328,9 @@ impl BenchKernels {
     }
 }
 
-fn kernel_row(measured: &Measurement<Dispatch>) -> Vec<String> {
+fn kernel_row(measured: &Measurement<KernelTime>) -> Vec<String> {
     let microseconds = |seconds: f64| format!("{:.1}", seconds * 1e6);
-    let Dispatch { variant, grid, flop, bytes, device_seconds, share, times_baseline } = &measured.details;
+    let KernelTime { variant, grid, flop, bytes, device_seconds, share, times_baseline } = &measured.details;
     vec![
         measured.what.clone(),
         variant.clone(),

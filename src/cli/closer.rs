@@ -3,11 +3,11 @@
 use super::output::{grouped, result, warn};
 use super::report::{Report, VerdictOptions, Words, kernel_line, watch};
 use super::sample::{CommonOptions, SAMPLES, same_columns, sample};
-use crate::error::Result;
-use crate::kernel::pairs::Family;
-use crate::statistic::Bandwidth;
-use crate::statistic::closer::{CloserSettings, Side, closer};
 use clap::Args;
+use elbo::error::Result;
+use elbo::kernel::pairs::Family;
+use elbo::statistic::Bandwidth;
+use elbo::statistic::closer::{CloserSettings, Side, closer};
 use std::process::ExitCode;
 
 /// Which of two samples is closer to the real one? The relative kernel test

@@ -6,16 +6,16 @@ use super::report::{
     print_rows, print_samples, watch,
 };
 use super::sample::{KernelOptions, SAMPLES, halves, same_columns, sample};
-use crate::engine::Device;
-use crate::error::Result;
-use crate::kernel::pairs::Family;
-use crate::statistic::aggregate::{Aggregate, AggregateSettings, Combine, aggregate};
-use crate::statistic::features::{Approximate, FeatureSettings, approximate};
-use crate::statistic::neighbours::{self, Information, NeighbourSettings};
-use crate::statistic::p_value::PValue;
-use crate::statistic::two_sample::NULLS;
-use crate::statistic::{Bandwidth, Null, Outcome, Sample, TwoSample, TwoSampleSettings, two_sample};
 use clap::Args;
+use elbo::engine::Device;
+use elbo::error::Result;
+use elbo::kernel::pairs::Family;
+use elbo::statistic::aggregate::{Aggregate, AggregateSettings, Combine, aggregate};
+use elbo::statistic::features::{Approximate, FeatureSettings, approximate};
+use elbo::statistic::neighbours::{self, Information, NeighbourSettings};
+use elbo::statistic::p_value::PValue;
+use elbo::statistic::two_sample::NULLS;
+use elbo::statistic::{Bandwidth, Null, Outcome, Sample, TwoSample, TwoSampleSettings, two_sample};
 use serde::Serialize;
 use std::process::ExitCode;
 

@@ -1,9 +1,9 @@
 //! `elbo data`.
 
 use super::output::{grouped, result};
-use crate::data::{self, Images, numpy};
-use crate::error::{Error, Result};
 use clap::{Args, ValueEnum};
+use elbo::data::{self, Images, numpy};
+use elbo::error::{Error, Result};
 use std::path::PathBuf;
 
 /// Write built-in images to a file that NumPy reads

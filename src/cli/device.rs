@@ -1,9 +1,9 @@
 //! The engine of a command: its options, and the line that says which was taken.
 
 use super::output::note;
-use crate::engine::{Choice, Device, Info};
-use crate::error::{Error, Result};
 use clap::Args;
+use elbo::engine::{Choice, Device, Info};
+use elbo::error::{Error, Result};
 
 /// The engine that a command works on.
 #[derive(Args)]

@@ -2,13 +2,13 @@
 
 use super::device::{check_adapter, engine_line};
 use super::output::{json, note, result, table};
-use crate::engine::gpu::{Description, adapters};
-use crate::engine::{Choice, Device};
-use crate::error::{Error, Kind, Result};
-use crate::kernel::ALL;
-use crate::measure::suite;
-use crate::program::Case;
 use clap::Args;
+use elbo::engine::gpu::{Description, adapters};
+use elbo::engine::{Choice, Device};
+use elbo::error::{Error, Kind, Result};
+use elbo::kernel::ALL;
+use elbo::measure::suite;
+use elbo::program::Case;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 

@@ -3,10 +3,10 @@
 use super::device::engine_line;
 use super::output::{note, result};
 use super::source::{Opened, Source};
-use crate::error::{Error, Result};
-use crate::figure::{self, Figure};
-use crate::train::run::Run;
 use clap::Args;
+use elbo::error::{Error, Result};
+use elbo::figure::{self, Figure};
+use elbo::train::run::Run;
 use std::path::{Path, PathBuf};
 
 /// Draw pictures of a trained model
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
   elbo draw samples runs/001
   elbo draw scatter runs/vae --beside runs/mmd-vae
   elbo draw reconstructions model.safetensors --data path/to/mnist")]
-pub(super) struct Draw {
+pub(super) struct DrawArgs {
     /// Which picture
     figure: Figure,
     #[command(flatten)]
@@ -28,7 +28,7 @@ pub(super) struct Draw {
     beside: Option<PathBuf>,
 }
 
-impl Draw {
+impl DrawArgs {
     pub(super) fn run(&self) -> Result<()> {
         if self.figure.needs_run() && self.source.run().is_none() {
             return Err(Error::usage("this picture is of what a run logged; a .safetensors file has no log"));

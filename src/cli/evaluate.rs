@@ -4,11 +4,11 @@ use super::device::engine_line;
 use super::output::{json, note, result};
 use super::source::{Opened, Source};
 use super::train::print_summary;
-use crate::error::{Error, Result};
-use crate::train::evaluate_only;
-use crate::train::importance::{ImportanceEstimate, log_likelihood};
-use crate::train::session::Session;
 use clap::Args;
+use elbo::error::{Error, Result};
+use elbo::train::evaluate_only;
+use elbo::train::importance::{ImportanceEstimate, log_likelihood};
+use elbo::train::session::Session;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Evaluate a trained model on training and test images

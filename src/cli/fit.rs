@@ -6,15 +6,15 @@ use super::report::{
     print_rows, watch,
 };
 use super::sample::{CommonOptions, SAMPLES, sample};
-use crate::density::{Density, Distribution, fit as mixtures};
-use crate::engine::Device;
-use crate::error::{Error, Result};
-use crate::kernel::pairs::Family;
-use crate::statistic::aggregate::{self, Combine, fit::AggregateFit};
-use crate::statistic::fit::{Better, Candidate, Fit, FitSettings, NULLS, Refit, better, fit};
-use crate::statistic::p_value::PValue;
-use crate::statistic::{Bandwidth, Null, Outcome, Sample};
 use clap::Args;
+use elbo::density::{Density, Distribution, fit as mixtures};
+use elbo::engine::Device;
+use elbo::error::{Error, Result};
+use elbo::kernel::pairs::Family;
+use elbo::statistic::aggregate::{self, Combine, fit::AggregateFit};
+use elbo::statistic::fit::{Better, Candidate, Fit, FitSettings, NULLS, Refit, better, fit};
+use elbo::statistic::p_value::PValue;
+use elbo::statistic::{Bandwidth, Null, Outcome, Sample};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;

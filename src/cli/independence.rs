@@ -6,16 +6,16 @@ use super::report::{
     print_rows, watch,
 };
 use super::sample::{CommonOptions, SAMPLES, sample};
-use crate::data::table::Table;
-use crate::engine::Device;
-use crate::error::Result;
-use crate::kernel::pairs::Family;
-use crate::statistic::aggregate::{self, Combine};
-use crate::statistic::independence::{Independence, IndependenceSettings, NULLS, Variable, independence};
-use crate::statistic::neighbours::{self, Information, NeighbourSettings};
-use crate::statistic::p_value::PValue;
-use crate::statistic::{Bandwidth, Null, Outcome};
 use clap::Args;
+use elbo::data::table::Table;
+use elbo::engine::Device;
+use elbo::error::Result;
+use elbo::kernel::pairs::Family;
+use elbo::statistic::aggregate::{self, Combine};
+use elbo::statistic::independence::{Independence, IndependenceSettings, NULLS, Variable, independence};
+use elbo::statistic::neighbours::{self, Information, NeighbourSettings};
+use elbo::statistic::p_value::PValue;
+use elbo::statistic::{Bandwidth, Null, Outcome};
 use serde::Serialize;
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! Results go to stdout, everything else to stderr; a reader that went away is no error.
 
-use crate::error::{Error, Result};
+use elbo::error::{Error, Result};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};

@@ -3,17 +3,17 @@
 use super::device::DeviceOptions;
 use super::output::{json, note, table};
 use super::report::watch;
-use crate::data;
-use crate::engine::Device;
-use crate::error::{Error, Result};
-use crate::kernel::pairs::Family;
-use crate::picture::{Chart, Panel, Series, Style};
-use crate::problem::{Digits, Problem, Question};
-use crate::statistic::Bandwidth;
-use crate::statistic::power::{Experiment, PowerLog, Rate, TESTS, TestKind};
-use crate::statistic::test::KernelChoice;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use elbo::data;
+use elbo::engine::Device;
+use elbo::error::{Error, Result};
+use elbo::kernel::pairs::Family;
+use elbo::picture::{Chart, Panel, Series, Style};
+use elbo::problem::{Digits, Problem, Question};
+use elbo::statistic::Bandwidth;
+use elbo::statistic::power::{Experiment, PowerLog, Rate, TESTS, TestKind};
+use elbo::statistic::test::KernelChoice;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

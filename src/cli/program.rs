@@ -2,14 +2,14 @@
 
 use super::output::{grouped, json, result, table};
 use super::train::TrainSettings;
-use crate::engine::Choice;
-use crate::engine::gpu::{Description, Known, adapters};
-use crate::error::Result;
-use crate::model::Model;
-use crate::program::{BufferId, Call, Plan};
-use crate::train::config::Config;
-use crate::train::session::model_config;
 use clap::Args;
+use elbo::engine::Choice;
+use elbo::engine::gpu::{Description, Known, adapters};
+use elbo::error::Result;
+use elbo::model::Model;
+use elbo::program::{BufferId, Call, Plan};
+use elbo::train::config::Config;
+use elbo::train::session::model_config;
 use serde::Serialize;
 
 /// List the kernels of one training step with shapes, work and grids

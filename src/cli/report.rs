@@ -1,16 +1,16 @@
 //! How the result of a test leaves a command: warnings, a picture of the null distribution, JSON or text, an exit code.
 
 use super::output::{grouped, json, note, result, table};
-use crate::engine::{Device, Info};
-use crate::error::{Error, Result};
-use crate::kernel::pairs::Family;
-use crate::picture;
-use crate::statistic::aggregate::KernelRow;
-use crate::statistic::neighbours::Information;
-use crate::statistic::p_value::PValue;
-use crate::statistic::test::{Common, NamedKernel, Null, Nulls, Outcome};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use elbo::engine::{Device, Info};
+use elbo::error::{Error, Result};
+use elbo::kernel::pairs::Family;
+use elbo::picture;
+use elbo::statistic::aggregate::KernelRow;
+use elbo::statistic::neighbours::Information;
+use elbo::statistic::p_value::PValue;
+use elbo::statistic::test::{Common, NamedKernel, Null, Nulls, Outcome};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::fmt::Display;

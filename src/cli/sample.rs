@@ -3,19 +3,19 @@
 use super::device::DeviceOptions;
 use super::output::{note, warn};
 use super::source::Source;
-use crate::data::Images;
-use crate::data::format;
-use crate::data::table::Table;
-use crate::engine::Device;
-use crate::error::{Error, Result};
-use crate::kernel::pairs::Family;
-use crate::random::{Sequence, Stream};
-use crate::statistic::bandwidth::Resolved;
-use crate::statistic::{Bandwidth, Sample};
 use clap::Args;
+use elbo::data::Images;
+use elbo::data::format;
+use elbo::data::table::Table;
+use elbo::engine::Device;
+use elbo::error::{Error, Result};
+use elbo::kernel::pairs::Family;
+use elbo::random::{Sequence, Stream};
+use elbo::statistic::bandwidth::Resolved;
+use elbo::statistic::{Bandwidth, Sample};
 use std::path::Path;
 
-pub(super) use crate::data::format::SAMPLES;
+pub(super) use elbo::data::format::SAMPLES;
 
 /// Tables with more columns are features or pixels, which nobody looks at one by one.
 const MANY_COLUMNS: usize = 64;

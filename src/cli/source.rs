@@ -1,15 +1,15 @@
 //! A trained model named on the command line: a run directory, or a `.safetensors` file.
 
 use super::device::{DeviceOptions, open};
-use crate::checkpoint::{self, State};
-use crate::data::Dataset;
-use crate::engine::{Choice, Device};
-use crate::error::{Error, Result};
-use crate::model::LikelihoodName;
-use crate::train::config::{Config, DATA, PixelSigma};
-use crate::train::run::Run;
-use crate::train::session::Session;
 use clap::Args;
+use elbo::checkpoint::{self, State};
+use elbo::data::Dataset;
+use elbo::engine::{Choice, Device};
+use elbo::error::{Error, Result};
+use elbo::model::LikelihoodName;
+use elbo::train::config::{Config, DATA, PixelSigma};
+use elbo::train::run::Run;
+use elbo::train::session::Session;
 use std::path::{Path, PathBuf};
 
 /// Arguments of the commands that use a trained model.

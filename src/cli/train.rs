@@ -2,18 +2,18 @@
 
 use super::device::{check_adapter, engine_line, open};
 use super::output::{grouped, json, note, result};
-use crate::data::Dataset;
-use crate::engine::{Choice, Device};
-use crate::error::{Error, Result};
-use crate::figure::{self, Figure};
-use crate::train::config::Config;
-use crate::train::metrics::{Metrics, Terms};
-use crate::train::objective::{Objective, ObjectiveName};
-use crate::train::run::Run;
-use crate::train::session::{initial_state, model_config};
-use crate::train::{ACTIVE, Evaluated, Observer, Summary};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
+use elbo::data::Dataset;
+use elbo::engine::{Choice, Device};
+use elbo::error::{Error, Result};
+use elbo::figure::{self, Figure};
+use elbo::train::config::Config;
+use elbo::train::metrics::{Metrics, Terms};
+use elbo::train::objective::{Objective, ObjectiveName};
+use elbo::train::run::Run;
+use elbo::train::session::{initial_state, model_config};
+use elbo::train::{ACTIVE, Evaluated, Observer, Summary};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::io::IsTerminal;
@@ -189,7 +189,7 @@ fn suggest_capacity(config: &Config, as_json: bool) -> Result<()> {
     let style = ProgressStyle::with_template("{bar:28} {pos}/{len} steps of the probe  {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(0).with_style(style);
-    let capacity = crate::train::suggest_capacity(&device, config, &dataset, &mut |done, total| {
+    let capacity = elbo::train::suggest_capacity(&device, config, &dataset, &mut |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     })?;
@@ -229,7 +229,7 @@ fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Re
     let (per_epoch, total) = (config.steps_per_epoch(images), config.total_steps(images));
     advise(&config);
     let mut bar = TrainingBar::new(total, per_epoch, &config);
-    let (mut session, summary) = crate::train::train(run, device, dataset, &mut bar, stop_flag())?;
+    let (mut session, summary) = elbo::train::train(run, device, dataset, &mut bar, stop_flag())?;
     bar.finish();
     if summary.interrupted {
         let path = run.path.display();
@@ -248,7 +248,7 @@ fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Re
 /// Warns of settings that are allowed but rarely meant.
 fn advise(config: &Config) {
     if let Some(sigma) = config.mmd_bandwidth {
-        let flat = crate::kernel::prior_mmd::constant(config.latent, 2.0 * sigma * sigma);
+        let flat = elbo::kernel::prior_mmd::constant(config.latent, 2.0 * sigma * sigma);
         let notes = format!("two draws from the prior have a kernel value of {flat:.2} on average");
         if flat > FLAT {
             note(format_args!(

@@ -14,13 +14,13 @@ use std::time::Instant;
 /// forward, `(O, B) (B, I)` to the weights and, but for the first layer, `(B, O) (O, I)` to the inputs; and Adam's pass
 /// over all weights and biases. No zeros are skipped and nothing is fused.
 pub(super) struct BareStep {
-    products: Vec<Product>,
+    products: Vec<BareProduct>,
     /// theta, m, v and a gradient.
     numbers: [Memory; 4],
 }
 
 /// One product of dense matrices.
-struct Product {
+struct BareProduct {
     /// Rows, columns, and what is added up.
     sizes: [usize; 3],
     left: Memory,
@@ -46,9 +46,9 @@ impl BareStep {
     pub(super) fn new(layers: &[[usize; 2]], batch: usize) -> Self {
         let mut products = Vec::new();
         for (index, &[i, o]) in layers.iter().enumerate() {
-            products.extend([Product::new([batch, o, i]), Product::new([o, i, batch])]);
+            products.extend([BareProduct::new([batch, o, i]), BareProduct::new([o, i, batch])]);
             if index > 0 {
-                products.push(Product::new([batch, i, o]));
+                products.push(BareProduct::new([batch, i, o]));
             }
         }
         let count = layers.iter().map(|&[i, o]| layer_len(i, o)).sum();
@@ -58,7 +58,7 @@ impl BareStep {
 
     /// Runs it once.
     pub(super) fn run(&mut self) {
-        self.products.iter_mut().for_each(Product::run);
+        self.products.iter_mut().for_each(BareProduct::run);
         let [theta, m, v, gradient] = &mut self.numbers;
         let parts = theta.get_mut().par_chunks_mut(PART).zip(m.get_mut().par_chunks_mut(PART));
         let parts = parts.zip(v.get_mut().par_chunks_mut(PART)).zip(gradient.get().par_chunks(PART));
@@ -74,7 +74,7 @@ fn filled(len: usize) -> Memory {
     memory
 }
 
-impl Product {
+impl BareProduct {
     fn new(sizes: [usize; 3]) -> Self {
         let [rows, columns, depth] = sizes;
         let (left, right) = (filled(rows * depth), filled(depth * columns));

@@ -21,7 +21,7 @@ const LEAST_SECONDS: f64 = 0.02;
 
 /// Details of a kernel's time.
 #[derive(Clone, Debug, Serialize)]
-pub struct Dispatch {
+pub struct KernelTime {
     /// Size of its tile, or how else it differs from other variants.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub variant: String,
@@ -59,7 +59,7 @@ pub fn training(
     ceiling: &Ceiling,
     config: &Config,
     dimension: usize,
-) -> Result<Vec<Measurement<Dispatch>>> {
+) -> Result<Vec<Measurement<KernelTime>>> {
     measure(device, ceiling, || step(config, dimension))
 }
 
@@ -67,7 +67,7 @@ pub fn training(
 ///
 /// # Errors
 /// If the device fails.
-pub fn pairs(device: &Device, ceiling: &Ceiling, n: usize, d: usize) -> Result<Vec<Measurement<Dispatch>>> {
+pub fn pairs(device: &Device, ceiling: &Ceiling, n: usize, d: usize) -> Result<Vec<Measurement<KernelTime>>> {
     measure(device, ceiling, || pair_sums(n, d))
 }
 
@@ -95,7 +95,7 @@ fn measure(
     device: &Device,
     ceiling: &Ceiling,
     work: impl Fn() -> Result<Work>,
-) -> Result<Vec<Measurement<Dispatch>>> {
+) -> Result<Vec<Measurement<KernelTime>>> {
     let (Work { plan, names, wanted }, Work { plan: mut plain, .. }) = (work()?, work()?);
     let kernels: Vec<_> = plan.programs.iter().map(|program| Arc::clone(&program.calls[0].kernel)).collect();
     // On the CPU there is nothing plainer to compare with.
@@ -126,7 +126,7 @@ fn measure(
         let time = best.device.unwrap_or(best.wall);
         let baseline = best_baseline.device.unwrap_or(best_baseline.wall);
         let (work, unit) = if flop > 0 { (flop, "FLOP/s") } else { (shape.bytes, "B/s") };
-        let details = Dispatch {
+        let details = KernelTime {
             variant: if gpu { variant.name } else { String::new() },
             grid: variant.grid,
             flop,

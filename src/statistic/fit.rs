@@ -35,7 +35,7 @@ use serde::Serialize;
 use std::time::Instant;
 
 /// The nulls of the test of fit.
-pub(crate) const NULLS: [(Null, &str); 2] = [
+pub const NULLS: [(Null, &str); 2] = [
     (Null::Wild, "Random signs: one pass for all draws"),
     (Null::Parametric, "Samples of the model, fitted again if it was fitted"),
 ];

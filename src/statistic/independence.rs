@@ -44,7 +44,7 @@ const MOST_WORDS: usize = 16 << 20;
 const LEAST_POINTS: usize = 4;
 
 /// The nulls of the independence test.
-pub(crate) const NULLS: [(Null, &str); 3] = [
+pub const NULLS: [(Null, &str); 3] = [
     (Null::Exact, "Permute one variable: exact level"),
     (Null::Gamma, "A gamma distribution with the null's first two moments: no draws"),
     (

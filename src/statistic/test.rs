@@ -38,7 +38,7 @@ impl FromStr for Null {
 }
 
 /// The nulls of a test, its default first, each with a line for help texts.
-pub(crate) type Nulls = [(Null, &'static str)];
+pub type Nulls = [(Null, &'static str)];
 
 impl Null {
     /// Its name, as on the command line.

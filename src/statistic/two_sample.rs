@@ -25,7 +25,7 @@ use serde::Serialize;
 use std::time::Instant;
 
 /// The nulls of the two-sample test.
-pub(crate) const NULLS: [(Null, &str); 3] = [
+pub const NULLS: [(Null, &str); 3] = [
     (Null::Exact, "Permute the points: exact level"),
     (Null::Binned, "Permute bins of points: exact level too, and hardly more work than the estimate itself"),
     (Null::Wild, "Swap pairs of points at random, for samples of one size (wild bootstrap)"),

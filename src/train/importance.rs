@@ -35,7 +35,7 @@ pub struct ImportanceEstimate {
 
 /// The weights of one image's samples so far, in logarithms.
 #[derive(Clone, Copy, Debug)]
-struct Weights {
+struct ImportanceWeights {
     largest: f64,
     /// Sums of w and w^2, relative to the largest.
     sum: f64,
@@ -44,13 +44,13 @@ struct Weights {
     logs: f64,
 }
 
-impl Default for Weights {
+impl Default for ImportanceWeights {
     fn default() -> Self {
         Self { largest: f64::NEG_INFINITY, sum: 0.0, squares: 0.0, logs: 0.0 }
     }
 }
 
-impl Weights {
+impl ImportanceWeights {
     fn add(&mut self, log: f64) {
         self.logs += log;
         if log > self.largest {
@@ -70,17 +70,17 @@ pub fn log_likelihood(
     samples: usize,
     progress: &mut dyn FnMut(usize),
 ) -> Result<ImportanceEstimate> {
-    let mut images: Vec<Weights> = Vec::new();
+    let mut images: Vec<ImportanceWeights> = Vec::new();
     for k in 0..samples {
         let logs = session.log_weights(k as u32)?;
-        images.resize(logs.len(), Weights::default());
+        images.resize(logs.len(), ImportanceWeights::default());
         images.iter_mut().zip(&logs).for_each(|(weights, &log)| weights.add(log));
         progress(k + 1);
     }
     let (n, k) = (images.len() as f64, samples as f64);
-    let mean = |of: &dyn Fn(&Weights) -> f64| images.iter().map(of).sum::<f64>() / n;
-    let log_p = |w: &Weights| w.largest + (w.sum / k).ln();
-    let effective = |w: &Weights| w.sum * w.sum / w.squares;
+    let mean = |of: &dyn Fn(&ImportanceWeights) -> f64| images.iter().map(of).sum::<f64>() / n;
+    let log_p = |w: &ImportanceWeights| w.largest + (w.sum / k).ln();
+    let effective = |w: &ImportanceWeights| w.sum * w.sum / w.squares;
     let (log_likelihood, elbo) = (mean(&log_p), mean(&|w| w.logs / k));
     // The variance of ln of a mean of K weights is about (E w^2 / (E w)^2 - 1) / K = 1 / ESS - 1 / K.
     let variance = mean(&|w| effective(w).recip() - k.recip());
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn weights_are_added_without_overflow() {
         let logs = [-1000.0, -998.0, -999.5, -1003.0];
-        let mut weights = Weights::default();
+        let mut weights = ImportanceWeights::default();
         logs.iter().for_each(|&log| weights.add(log));
         let plain: Vec<f64> = logs.iter().map(|log| (log + 998.0f64).exp()).collect();
         let (sum, squares) = (plain.iter().sum::<f64>(), plain.iter().map(|w| w * w).sum::<f64>());

@@ -78,8 +78,8 @@ pub enum TcEstimate {
 pub enum Objective {
     Vae,
     BetaVae { beta: Schedule },
-    MmdVae { lambda: Schedule, mmd: PriorMmd },
-    InfoVae { alpha: f64, lambda: Schedule, mmd: PriorMmd },
+    MmdVae { lambda: Schedule, mmd: MmdOptions },
+    InfoVae { alpha: f64, lambda: Schedule, mmd: MmdOptions },
     TcVae { beta: Schedule, tc: TcEstimate },
     Capacity { capacity: Schedule, gamma: Schedule },
 }
@@ -87,7 +87,7 @@ pub enum Objective {
 /// An MMD between z and the prior: `mmd` and `mmd_bandwidth` of [`Config`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the fields are options of `Config`, with its documentation")]
-pub struct PriorMmd {
+pub struct MmdOptions {
     pub estimate: MmdEstimate,
     pub bandwidth: f64,
 }
@@ -123,7 +123,7 @@ impl Objective {
     pub fn of(config: &Config) -> Self {
         let or = |given: &Option<Schedule>, default: f64| given.clone().unwrap_or(default.into());
         let lambda = || or(&config.lambda, LAMBDA_PER_LATENT * config.latent as f64);
-        let mmd = PriorMmd {
+        let mmd = MmdOptions {
             estimate: config.mmd.unwrap_or_default(),
             bandwidth: config.mmd_bandwidth.unwrap_or((config.latent as f64 / 2.0).sqrt()),
         };
@@ -157,7 +157,7 @@ impl Objective {
             tc: None,
             ..config
         };
-        let with = |PriorMmd { estimate, bandwidth }, none| Config {
+        let with = |MmdOptions { estimate, bandwidth }, none| Config {
             mmd: Some(estimate),
             mmd_bandwidth: Some(bandwidth),
             ..none
