@@ -20,7 +20,7 @@ use crate::data::sprites::{GEOMETRY_LEN, PIXELS};
 use crate::engine::MOST_STEPS;
 use crate::error::Result;
 use crate::kernel::backward_input::BackwardInput;
-use crate::kernel::backward_latent::{BackwardLatent, Extra};
+use crate::kernel::backward_latent::{BackwardLatent, TermGradient};
 use crate::kernel::backward_weights::{Adam, BackwardWeights};
 use crate::kernel::gather::{Gather, words_per_image};
 use crate::kernel::image_loss::ImageLoss;
@@ -147,15 +147,15 @@ pub enum Term {
         draws: Option<usize>,
     },
     /// The total correlation KL(q(z) || prod_j q(z_j)), estimated from the batch.
-    TotalCorrelation(mixture::Weights),
+    TotalCorrelation(mixture::MixtureWeights),
 }
 
 impl Term {
-    fn gradient(self) -> Extra {
+    fn gradient(self) -> TermGradient {
         match self {
-            Self::None => Extra::None,
-            Self::PriorMmd { .. } => Extra::Z,
-            Self::TotalCorrelation(_) => Extra::All,
+            Self::None => TermGradient::None,
+            Self::PriorMmd { .. } => TermGradient::Z,
+            Self::TotalCorrelation(_) => TermGradient::All,
         }
     }
 }

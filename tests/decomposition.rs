@@ -6,7 +6,7 @@ mod common;
 use common::GpuTests;
 use elbo::engine::reference::Reference;
 use elbo::engine::{Choice, Device};
-use elbo::kernel::mixture::{Mixture, Weights};
+use elbo::kernel::mixture::{Mixture, MixtureWeights};
 use elbo::kernel::mixture_gradient::{MixtureGradient, RING_TERMS};
 use elbo::kernel::prior_mmd::{PriorMmd, constant, usual_h};
 use elbo::measure::suite::compare;
@@ -36,7 +36,11 @@ fn main() {
         Trial::test("reference::gradient_of_mmd", gradient_of_mmd),
         Trial::test("cpu::all_images_give_the_table", all_images_give_the_table),
     ];
-    for weights in [Weights::Uniform, Weights::Weighted { images: 40 }, Weights::Stratified { images: 40 }] {
+    for weights in [
+        MixtureWeights::Uniform,
+        MixtureWeights::Weighted { images: 40 },
+        MixtureWeights::Stratified { images: 40 },
+    ] {
         let name = format!("reference::gradient_of_total_correlation::{weights:?}");
         trials.push(Trial::test(name, move || gradient_of_total_correlation(weights)));
     }
@@ -199,7 +203,7 @@ fn aggregate(device: &Device, images: &Images, queries: usize, slice: usize) -> 
     ];
     let buffers = lens.map(|(name, len)| (name, plan.buffer(name, len)));
     let program = plan.program("mixture");
-    let kernel = Mixture { queries, components, slice, latent, weights: Weights::Uniform };
+    let kernel = Mixture { queries, components, slice, latent, weights: MixtureWeights::Uniform };
     plan.call(program, kernel, &buffers)?;
     let [z, stats, log_density] = buffers.map(|(_, id)| id);
     let mut engine = device.load(Arc::new(plan))?;
@@ -253,7 +257,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(batch: usize, latent: usize, weights: Weights) -> Result<Self, Failed> {
+    fn new(batch: usize, latent: usize, weights: MixtureWeights) -> Result<Self, Failed> {
         let mut plan = Plan::default();
         let z = plan.buffer("z", batch * latent);
         let stats = plan.buffer("stats", 2 * batch * latent);
@@ -285,9 +289,10 @@ fn batches_give_the_table(device: &Device) -> Result<(), Failed> {
     let images = Images::new(count, 10);
     let stratified = ([9.82, 2.52, -0.12], [0.15, 0.25, 0.15]);
     let weighted = ([15.44, 95.71, -98.92], [0.3; 3]);
-    for (weights, (want, error)) in
-        [(Weights::Stratified { images: count }, stratified), (Weights::Weighted { images: count }, weighted)]
-    {
+    for (weights, (want, error)) in [
+        (MixtureWeights::Stratified { images: count }, stratified),
+        (MixtureWeights::Weighted { images: count }, weighted),
+    ] {
         let program = Batch::new(batch, images.latent, weights)?;
         let mut engine = device.load(Arc::clone(&program.plan))?;
         let mut all = Vec::new();
@@ -313,7 +318,7 @@ fn batches_give_the_table(device: &Device) -> Result<(), Failed> {
     Ok(())
 }
 
-fn gradient_of_total_correlation(weights: Weights) -> Result<(), Failed> {
+fn gradient_of_total_correlation(weights: MixtureWeights) -> Result<(), Failed> {
     let (batch, latent) = (5, 3);
     let program = Batch::new(batch, latent, weights)?;
     let mut reference = Reference::new(Arc::clone(&program.plan));

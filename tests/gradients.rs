@@ -11,7 +11,7 @@ use elbo::engine::{Choice, Device};
 use elbo::kernel::backward_weights::Adam;
 use elbo::kernel::gather::pack;
 use elbo::kernel::latent::KlEstimate;
-use elbo::kernel::mixture::Weights;
+use elbo::kernel::mixture::MixtureWeights;
 use elbo::kernel::reconstruction::Likelihood;
 use elbo::kernel::sigma::Mode;
 use elbo::measure::suite::compare;
@@ -51,8 +51,8 @@ fn configs() -> Vec<(&'static str, ModelConfig)> {
         ("mmd_to_draws", config(&[6], gaussian, mmd(Some(4)))),
         ("capacity", config(&[6], gaussian, Regularizer { capacity: true, ..analytic })),
         ("sampled_capacity", config(&[6], gaussian, Regularizer { capacity: true, ..sampled })),
-        ("stratified_tc", config(&[6], gaussian, tc(Weights::Stratified { images: 11 }))),
-        ("weighted_tc", config(&[6], gaussian, tc(Weights::Weighted { images: 11 }))),
+        ("stratified_tc", config(&[6], gaussian, tc(MixtureWeights::Stratified { images: 11 }))),
+        ("weighted_tc", config(&[6], gaussian, tc(MixtureWeights::Weighted { images: 11 }))),
         ("optimal_sigma", adaptive(Mode::Optimal)),
         ("learned_sigma", adaptive(Mode::Learned(Adam::default()))),
     ]

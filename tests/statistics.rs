@@ -11,7 +11,7 @@ use elbo::kernel::pairs::{Family, Form};
 use elbo::program::{Plan, Step};
 use elbo::random::{Sequence, Stream};
 use elbo::statistic::bandwidth::{Bandwidth, Rule, median_distance};
-use elbo::statistic::gram::{Extra, Gram, Labels};
+use elbo::statistic::gram::{Gram, Labels, Request};
 use elbo::statistic::null::{permutations, signs};
 use elbo::statistic::two_sample::{Estimates, TwoSampleSettings, estimates, incomplete, two_sample};
 use elbo::statistic::{Common, KernelFunction, Null, Outcome, Sample, TwoSample, witness};
@@ -72,7 +72,7 @@ fn normal(seed: u64, n: usize, d: usize, mean: f64) -> Vec<f64> {
 }
 
 fn gram(device: &Device, [x, y]: [Sample<'_>; 2], kernel: &KernelFunction) -> Gram {
-    Gram::new(device, [x, y], kernel, &Extra::Squares, false, &mut |_| {}).unwrap_or_else(|e| panic!("{e}"))
+    Gram::new(device, [x, y], kernel, &Request::Squares, false, &mut |_| {}).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// The truth of all sums, in plain f64 loops on the inputs as they are.
@@ -286,7 +286,7 @@ fn labels_and_bins_are_those_of_plain_loops(device: &Device) -> Result<(), Faile
         if x.is_empty() || y.is_empty() {
             return Ok(());
         }
-        let gram = Gram::new(device, [x, y], &kernel, &Extra::Bins(3), false, &mut |_| {})?;
+        let gram = Gram::new(device, [x, y], &kernel, &Request::Bins(3), false, &mut |_| {})?;
         let plain = Plain::new([x, y], &kernel);
         let bins = plain.k.len() / 3;
         for u in 0..bins {

@@ -51,7 +51,7 @@ struct Patch {
     // First row and first column.
     m: u32,
     n: u32,
-    rows: array<vec4<f32>, 4>,
+    rows: mat4x4<f32>,
 }
 
 // The only patch of a thread. Must be called by all threads of the workgroup together.
@@ -82,16 +82,14 @@ fn products(group: vec2<u32>, thread: u32, depth: u32) -> array<Patch, MOST_PATC
         workgroupBarrier();
     }
     let corner = first_of(group, thread);
-    let beside = corner + vec2(4u * THREADS_ACROSS, 0u);
-    let below = vec2(0u, 4u * THREADS_DOWN);
+    let m = corner.y;
+    let n = corner.x;
+    let below = m + 4u * THREADS_DOWN;
+    let beside = n + 4u * THREADS_ACROSS;
     if PATCHES_ACROSS == 2u {
-        return array(patch_at(corner, a), patch_at(beside, b), patch_at(corner + below, c), patch_at(beside + below, d));
+        return array(Patch(m, n, a), Patch(m, beside, b), Patch(below, n, c), Patch(below, beside, d));
     }
-    return array(patch_at(corner, a), patch_at(corner + below, c), Patch(), Patch());
-}
-
-fn patch_at(corner: vec2<u32>, rows: mat4x4<f32>) -> Patch {
-    return Patch(corner.y, corner.x, array(rows[0], rows[1], rows[2], rows[3]));
+    return array(Patch(m, n, a), Patch(below, n, c), Patch(), Patch());
 }
 
 // Column and row of the first element of a thread.

@@ -74,7 +74,7 @@ fn values_of(pair: Block_pair, base: Base, scale: u32) -> Patch {
     } else {
         k = kernel_values(FAMILY, scale, params.pairs.bandwidths, base.parts[0]);
     }
-    return masked(pair, Patch(base.m, base.n, array(k[0], k[1], k[2], k[3])));
+    return masked(pair, Patch(base.m, base.n, k));
 }
 
 // The same values, 0 where they are no pair.

@@ -66,7 +66,7 @@ fn block_sums(pair: Block_pair, thread: u32) {
                 var of_rows = Sums();
                 for (var s = 0u; s < STRIP; s++) {
                     let k = values(pair, row + r, column + s * TILE, thread).rows;
-                    let k2 = array(k[0] * k[0], k[1] * k[1], k[2] * k[2], k[3] * k[3]);
+                    let k2 = mat4x4(k[0] * k[0], k[1] * k[1], k[2] * k[2], k[3] * k[3]);
                     of_rows.k += sums4(k);
                     of_columns[s].k += (k[0] + k[1]) + (k[2] + k[3]);
                     if SQUARES {
@@ -122,7 +122,7 @@ fn total_of(i: u32) -> vec2<f32> {
     return total;
 }
 
-fn sums4(k: array<vec4<f32>, 4>) -> vec4<f32> {
+fn sums4(k: mat4x4<f32>) -> vec4<f32> {
     return vec4(sum4(k[0]), sum4(k[1]), sum4(k[2]), sum4(k[3]));
 }
 

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::kernel::pairs::{Family, Form};
 use crate::memory::Memory;
 use crate::random::{Sequence, Stream};
-use crate::statistic::gram::{Extra, Pass};
+use crate::statistic::gram::{Pass, Request};
 use crate::statistic::points::Points;
 use crate::statistic::{Bandwidth, Common, KernelFunction, Null, Sample, TwoSampleSettings, two_sample};
 use rayon::prelude::*;
@@ -63,7 +63,7 @@ pub fn measure(
     };
     let points = Points::new(samples[0], samples[1], None)?;
     for (what, cross) in [("sum", true), ("mmd", false)] {
-        let mut pass = Pass::new(device, &points, &kernel, &Extra::None, cross)?;
+        let mut pass = Pass::new(device, &points, &kernel, &Request::None, cross)?;
         // A difference and its square, or one product, per coordinate.
         let each = if pass.form() == Form::Differences { 2 } else { 1 };
         let limit = ceiling.pairs(d, each, kernel.bandwidths.len());

@@ -1,6 +1,6 @@
 //! Bandwidths by rule: from the distances between all points of both samples.
 
-use super::gram::{Extra, Gram};
+use super::gram::{Gram, Request};
 use super::points::Points;
 use super::{KernelFunction, Sample};
 use crate::engine::{Device, Engine};
@@ -323,7 +323,7 @@ fn mean_distance(device: &Device, points: Sample<'_>, family: Family) -> Result<
     }
     let none = Sample { values: &[], ..points };
     let kernel = KernelFunction::new(Family::Energy, 1.0);
-    let gram = Gram::new(device, [points, none], &kernel, &Extra::None, false, &mut |_| {})?;
+    let gram = Gram::new(device, [points, none], &kernel, &Request::None, false, &mut |_| {})?;
     Ok(-gram.k.iter().map(|k| k[0]).sum::<f64>() / 2.0 / pairs)
 }
 

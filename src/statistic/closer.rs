@@ -10,7 +10,7 @@
 //! bias, by Hoeffding's decomposition: the terms of MMD^2's own, without those of Z, and the covariance of K_ZA and
 //! K_ZB, which share the points of Z.
 
-use super::gram::{Extra, Gram};
+use super::gram::{Gram, Request};
 use super::p_value::{PValue, half_normal, normal_p_value};
 use super::test::{NamedKernel, Outcome};
 use super::two_sample::{covariance, cross_variance, estimates, own_variance};
@@ -95,7 +95,7 @@ pub fn closer(
     let resolved = settings.bandwidth.resolve(device, pooled, settings.family, true, settings.seed)?;
     let kernel = &resolved.kernel;
     let mut pass = |sample, first: f64| {
-        Gram::new(device, [z, sample], kernel, &Extra::Squares, false, &mut |done| {
+        Gram::new(device, [z, sample], kernel, &Request::Squares, false, &mut |done| {
             progress(0.5 * (first + done));
         })
     };

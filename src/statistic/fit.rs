@@ -17,7 +17,7 @@
 //! bandwidth stays that of the sample, so its level is right to the extent that the rule would choose much the same again.
 
 use super::bandwidth::Resolved;
-use super::gram::{Extra, Gram, Labels, Pass, grams};
+use super::gram::{Gram, Labels, Pass, Request, grams};
 use super::null;
 use super::p_value::{PValue, TIE, normal_p_value};
 use super::points::Points;
@@ -192,7 +192,7 @@ fn with_chosen_bandwidth(
     let points = Sample::new(scored.d, &scored.points);
     let stein = Points::stein(points, &scored.scores)?;
     let criterion = |kernel: &KernelFunction| {
-        let gram = Pass::new(device, &stein, kernel, &Extra::None, false)?.run(&mut |_| {})?;
+        let gram = Pass::new(device, &stein, kernel, &Request::None, false)?.run(&mut |_| {})?;
         Ok(split::of_rows(&rows(&gram)))
     };
     let samples = [points, points.first(0)];
@@ -322,7 +322,7 @@ impl Stein {
             let points = Points::stein(Sample::new(scored.d, &scored.points), &scored.scores)?;
             let grams = match kernels {
                 [kernel] => {
-                    vec![Pass::new(device, &points, kernel, &Extra::None, false)?.run(&mut |_| {})?]
+                    vec![Pass::new(device, &points, kernel, &Request::None, false)?.run(&mut |_| {})?]
                 }
                 _ => grams(device, &points, &all, &[], &none, &mut |_| {})?,
             };

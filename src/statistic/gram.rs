@@ -9,7 +9,7 @@ use crate::kernel::pair_forms::{BITS, PairForms, members_len};
 use crate::kernel::pair_products::PairProducts;
 use crate::kernel::pair_sums::{PairSums, TERMS};
 use crate::kernel::pairs::{Form, Function, Layout, MOST_POINTS, Pairs, Second, UNLIMITED, Value};
-use crate::program::{BufferId, Kernel as _, MOST_ITERATIONS, Plan, ProgramId, Step};
+use crate::program::{BufferId, MOST_ITERATIONS, Plan, ProgramId, Step};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ const IN_FLIGHT: usize = 2;
 
 /// What is wanted beside the sums of each point.
 #[derive(Clone, Debug)]
-pub enum Extra<'a> {
+pub enum Request<'a> {
     /// Nothing.
     None,
     /// The sums of k^2, as for the other two.
@@ -85,19 +85,19 @@ impl Orders<'_> {
     }
 }
 
-impl Extra<'_> {
+impl Request<'_> {
     fn draws(&self) -> usize {
         match self {
-            Extra::Forms(labels) => labels.draws,
-            Extra::Products(orders) => orders.draws,
-            Extra::None | Extra::Squares | Extra::Bins(_) => 0,
+            Request::Forms(labels) => labels.draws,
+            Request::Products(orders) => orders.draws,
+            Request::None | Request::Squares | Request::Bins(_) => 0,
         }
     }
 
     /// Work of one pair of points.
     fn flop_each(&self, pairs: &Pairs) -> usize {
         let draw = match self {
-            Extra::Products(orders) => orders.product(pairs).second.function.flop_each() + 2,
+            Request::Products(orders) => orders.product(pairs).second.function.flop_each() + 2,
             _ => 2,
         };
         pairs.function.flop_each() + self.draws() * draw
@@ -105,8 +105,8 @@ impl Extra<'_> {
 }
 
 /// Work of one row block with all columns of a slice, for each kernel.
-fn row_block_flop(pairs: &Pairs, extra: &Extra<'_>, kernels: usize) -> usize {
-    pairs.layout.band() * pairs.layout.block * pairs.layout.block * extra.flop_each(pairs) * kernels
+fn row_block_flop(pairs: &Pairs, request: &Request<'_>, kernels: usize) -> usize {
+    pairs.layout.band() * pairs.layout.block * pairs.layout.block * request.flop_each(pairs) * kernels
 }
 
 /// Bytes of the parts of one row block.
@@ -133,7 +133,7 @@ pub struct Gram {
     pub k: Vec<[f64; 2]>,
     /// The same of k^2; empty if nothing but sums of k was wanted.
     pub k2: Vec<[f64; 2]>,
-    /// a_b' K a_b of each label vector; for [`Extra::Products`] the sum over i != j of each order's products, of
+    /// a_b' K a_b of each label vector; for [`Request::Products`] the sum over i != j of each order's products, of
     /// weightless kernels less their centres.
     pub forms: Vec<f64>,
     /// `(bins, bins)`: K summed over bins; symmetric.
@@ -157,17 +157,17 @@ impl Gram {
         device: &Device,
         [x, y]: [Sample<'_>; 2],
         kernel: &KernelFunction,
-        extra: &Extra<'_>,
+        request: &Request<'_>,
         cross: bool,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Self> {
         let points = Points::new(x, y, kernel.coordinates.as_deref())?;
-        Pass::new(device, &points, kernel, extra, cross)?.run(progress)
+        Pass::new(device, &points, kernel, request, cross)?.run(progress)
     }
 }
 
 /// The sums of many kernels, with the forms of the same labels: kernels share passes, and in a pass all distances,
-/// as far as they are of one family. For [`Value::Dependence`] there are as many `others`, each kernel's partner.
+/// as far as they are of one family. For [`Value::Dependence`] there are as many `seconds`, each kernel's partner.
 ///
 /// `progress` is called with the fraction that is done.
 ///
@@ -177,7 +177,7 @@ pub fn grams(
     device: &Device,
     points: &Points,
     kernels: &[&KernelFunction],
-    others: &[&KernelFunction],
+    seconds: &[&KernelFunction],
     labels: &Labels,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Vec<Gram>> {
@@ -186,10 +186,10 @@ pub fn grams(
         let same = |a: &KernelFunction, b: &KernelFunction| {
             (a.family, a.bandwidths.len()) == (b.family, b.bandwidths.len()) && a.coordinates == b.coordinates
         };
-        let others = others.is_empty() || same(others[a], others[b]);
-        same(kernels[a], kernels[b]) && others && forms[a] == forms[b]
+        let seconds = seconds.is_empty() || same(seconds[a], seconds[b]);
+        same(kernels[a], kernels[b]) && seconds && forms[a] == forms[b]
     };
-    let extra = Extra::Forms(labels);
+    let request = Request::Forms(labels);
     let mut all = Vec::with_capacity(kernels.len());
     while all.len() < kernels.len() {
         let first = all.len();
@@ -197,8 +197,8 @@ pub fn grams(
         let range = first..first + run.min(together(device, points, kernels[first], labels.draws));
         let mut part =
             |done: f64| progress((first as f64 + done * range.len() as f64) / kernels.len() as f64);
-        let others = others.get(range.clone()).unwrap_or_default();
-        let mut pass = Pass::with_kernels(device, points, &kernels[range.clone()], others, &extra, false)?;
+        let seconds = seconds.get(range.clone()).unwrap_or_default();
+        let mut pass = Pass::with_kernels(device, points, &kernels[range.clone()], seconds, &request, false)?;
         all.extend(pass.run_each(&mut part)?);
     }
     Ok(all)
@@ -219,9 +219,140 @@ fn together(device: &Device, points: &Points, kernel: &KernelFunction, draws: us
     (1..=MOST_KERNELS).rev().find(fits).unwrap_or(1)
 }
 
+/// The pairs of a pass, cut into blocks, slices and slabs.
+fn cut(points: &Points, kernels: &[&KernelFunction], request: &Request<'_>, cross: bool) -> Result<Pairs> {
+    if points.reach != UNLIMITED && (points.value == Value::Kernel || points.reach == 0) {
+        return Err(Error::usage(
+            "only pairs of items of one sample can be limited to near ones, at a distance of at least 1",
+        ));
+    }
+    let (kernel, count, draws) = (kernels[0], kernels.len(), request.draws());
+    let mut pairs = pairs_of(points, kernel, points.form(kernel), cross);
+    pairs.layout.block = request.block(&pairs);
+    let point = (pairs.layout.pitch() * pairs.function.stride().max(count * TERMS)).max(count * draws);
+    pairs.layout.slice = (SLICE_BYTES / (4 * point)).min(SLICE_BLOCKS).clamp(1, pairs.layout.blocks());
+    let most = (PARTS_BYTES / parts_bytes(&pairs, draws, count))
+        .min(STEP_FLOP / row_block_flop(&pairs, request, count));
+    pairs.layout.slab = most.clamp(1, pairs.layout.slice);
+    Ok(pairs)
+}
+
 /// Most points of a block: with few pairs of each point, small blocks hold few that are out of reach.
 fn most_points(pairs: &Pairs) -> usize {
     pairs.layout.reach.min(MOST_POINTS).next_multiple_of(BITS)
+}
+
+/// Buffers and calls of a pass in the making.
+struct Draft {
+    plan: Plan,
+    program: ProgramId,
+    /// What buffers hold from the start.
+    contents: Vec<(BufferId, Vec<u8>)>,
+    /// Buffers that start each run with zeros.
+    zeros: Vec<BufferId>,
+}
+
+impl Draft {
+    /// A buffer with its contents.
+    fn filled<T: bytemuck::NoUninit>(&mut self, name: &str, values: &[T]) -> BufferId {
+        let buffer = self.plan.buffer(name, values.len());
+        self.contents.push((buffer, bytemuck::cast_slice(values).to_vec()));
+        buffer
+    }
+
+    /// A buffer of sums, to which a fold adds parts.
+    fn folded(&mut self, name: &str, fold: &Fold, parts: BufferId) -> Result<BufferId> {
+        let sums = self.plan.buffer(name, fold.sums_len());
+        self.plan.call(self.program, fold.clone(), &[("parts", parts), ("sums", sums)])?;
+        self.zeros.push(sums);
+        Ok(sums)
+    }
+}
+
+/// The buffers that hold what was asked for.
+#[derive(Default)]
+struct Results {
+    /// Sums of each point.
+    sums: Option<BufferId>,
+    forms: Option<BufferId>,
+    totals: Option<(BufferId, Fold)>,
+}
+
+impl Request<'_> {
+    /// Points of a block.
+    fn block(&self, pairs: &Pairs) -> usize {
+        match self {
+            // Whole blocks make a bin.
+            Request::Bins(bin) => {
+                let fits = |&block: &usize| {
+                    bin % block == 0 && pairs.with_block(block).iterations(0, 1) <= MOST_ITERATIONS
+                };
+                (1..=MOST_POINTS.min(*bin)).rev().find(fits).unwrap_or(1)
+            }
+            Request::Products(orders) => {
+                let fits = |&tiles: &usize| {
+                    orders.product(&pairs.with_block(tiles * BITS)).iterations() <= MOST_ITERATIONS
+                };
+                BITS * (1..=MOST_POINTS / BITS).rev().find(fits).unwrap_or(1)
+            }
+            _ => pairs.fitting_block(most_points(pairs), self.draws(), 1),
+        }
+    }
+
+    /// Adds what this takes to a plan.
+    fn plan(
+        &self,
+        draft: &mut Draft,
+        pairs: Pairs,
+        kernels: usize,
+        inputs: &[(&str, BufferId)],
+    ) -> Result<Results> {
+        let (layout, draws) = (pairs.layout, kernels * self.draws());
+        let fold = |parts| Fold { pairs, parts };
+        let tiles = layout.slab * layout.band();
+        if let Request::Products(orders) = self {
+            let second = draft.filled("y", &orders.points.values);
+            let scales = draft.filled("scales of y", &scales_of(orders.kernel));
+            let order = draft.filled("order", &orders.order);
+            let parts = draft.plan.buffer("form parts", tiles * draws);
+            let own =
+                [("second", second), ("scales_second", scales), ("order", order), ("form_parts", parts)];
+            draft.plan.call(draft.program, orders.product(&pairs), &[inputs, &own].concat())?;
+            let forms = draft.folded("forms", &fold(Parts::Forms(draws)), parts)?;
+            return Ok(Results { forms: Some(forms), ..Results::default() });
+        }
+        let parts_len = tiles * kernels * layout.block * TERMS;
+        let [row_parts, column_parts] =
+            ["row parts", "column parts"].map(|name| draft.plan.buffer(name, parts_len));
+        let buffers = [inputs, &[("row_parts", row_parts), ("column_parts", column_parts)]].concat();
+        let mut results = Results::default();
+        match self {
+            Request::Forms(labels) if draws > 0 => {
+                let members = draft.filled("members", &members(labels, &pairs));
+                let parts = draft.plan.buffer("form parts", tiles * draws);
+                let own = [("members", members), ("form_parts", parts)];
+                let kernel = PairForms { pairs, draws: labels.draws, kernels };
+                draft.plan.call(draft.program, kernel, &[&buffers[..], &own].concat())?;
+                results.forms = Some(draft.folded("forms", &fold(Parts::Forms(draws)), parts)?);
+            }
+            _ => {
+                let kernel = PairSums { pairs, squares: !matches!(self, Request::None) };
+                draft.plan.call(draft.program, kernel, &buffers)?;
+            }
+        }
+        let sums = draft.folded("sums", &fold(Parts::Rows(kernels)), row_parts)?;
+        let columns = [("parts", column_parts), ("sums", sums)];
+        draft.plan.call(draft.program, fold(Parts::Columns(kernels)), &columns)?;
+        results.sums = Some(sums);
+        if let Request::Bins(bin) = self {
+            if [layout.n, layout.m].iter().any(|count| count % bin != 0) {
+                return Err(Error::usage(format!("bins of {bin} points do not divide both samples evenly")));
+            }
+            let fold = fold(Parts::Bins(bin / layout.block));
+            results.totals = Some((draft.folded("totals", &fold, row_parts)?, fold));
+        }
+        Ok(results)
+    }
 }
 
 /// A pass with its points on an engine, which can be run more than once.
@@ -229,15 +360,15 @@ pub struct Pass<'a> {
     engine: Box<dyn Engine>,
     pairs: Pairs,
     kernels: Vec<KernelFunction>,
-    extra: Extra<'a>,
+    request: Request<'a>,
     /// All points, in blocks.
     blocks: Vec<f32>,
     program: ProgramId,
     rows: BufferId,
     columns: BufferId,
-    sums: BufferId,
-    forms: Option<BufferId>,
-    totals: Option<(BufferId, Fold)>,
+    results: Results,
+    /// Buffers that start each run with zeros, and their bytes.
+    zeros: Vec<(BufferId, usize)>,
     bytes: usize,
 }
 
@@ -250,143 +381,50 @@ impl<'a> Pass<'a> {
         device: &Device,
         points: &Points,
         kernel: &KernelFunction,
-        extra: &Extra<'a>,
+        request: &Request<'a>,
         cross: bool,
     ) -> Result<Self> {
-        Self::with_kernels(device, points, &[kernel], &[], extra, cross)
+        Self::with_kernels(device, points, &[kernel], &[], request, cross)
     }
 
-    /// The same with several kernels of one family, for [`Extra::Forms`]; `other_kernels` are those of the other
-    /// variable, if not that of the points.
+    /// A pass with several kernels of one family, for [`Request::Forms`]; `seconds` are those of the second variable, if
+    /// not that of the points.
     fn with_kernels(
         device: &Device,
         points: &Points,
         kernels: &[&KernelFunction],
-        other_kernels: &[&KernelFunction],
-        extra: &Extra<'a>,
+        seconds: &[&KernelFunction],
+        request: &Request<'a>,
         cross: bool,
     ) -> Result<Self> {
-        kernels.iter().chain(other_kernels).try_for_each(|kernel| kernel.check())?;
-        let (kernel, count) = (kernels[0], kernels.len());
-        if points.reach != UNLIMITED && (points.value == Value::Kernel || points.reach == 0) {
-            return Err(Error::usage(
-                "only pairs of items of one sample can be limited to near ones, at a distance of at least 1",
-            ));
-        }
-        let form = points.form(kernel);
-        let draws = extra.draws();
-        let mut pairs = pairs_of(points, kernel, form, cross);
-        pairs.layout.block = match extra {
-            // Whole blocks make a bin.
-            Extra::Bins(bin) => {
-                let fits = |&block: &usize| {
-                    bin % block == 0 && pairs.with_block(block).iterations(0, 1) <= MOST_ITERATIONS
-                };
-                (1..=MOST_POINTS.min(*bin)).rev().find(fits).unwrap_or(1)
-            }
-            Extra::Products(orders) => {
-                let fits = |&tiles: &usize| {
-                    orders.product(&pairs.with_block(tiles * BITS)).iterations() <= MOST_ITERATIONS
-                };
-                BITS * (1..=MOST_POINTS / BITS).rev().find(fits).unwrap_or(1)
-            }
-            _ => pairs.fitting_block(most_points(&pairs), draws, 1),
-        };
-        let block = pairs.layout.block;
-        let block_bytes =
-            4 * (pairs.layout.pitch() * pairs.function.stride().max(count * TERMS)).max(count * draws);
-        pairs.layout.slice = (SLICE_BYTES / block_bytes).min(SLICE_BLOCKS).clamp(1, pairs.layout.blocks());
-        let most = (PARTS_BYTES / parts_bytes(&pairs, draws, count))
-            .min(STEP_FLOP / row_block_flop(&pairs, extra, count));
-        pairs.layout.slab = most.clamp(1, pairs.layout.slice);
-
-        let mut plan = Plan::default();
+        kernels.iter().chain(seconds).try_for_each(|kernel| kernel.check())?;
+        let pairs = cut(points, kernels, request, cross)?;
+        let (mut plan, count) = (Plan::default(), kernels.len());
+        let program = plan.program("pairs");
         let rows = plan.buffer("rows", pairs.slice_len());
         // One slice holds all points: rows and columns are the same.
-        let columns = if pairs.layout.slice == pairs.layout.blocks() {
-            rows
-        } else {
-            plan.buffer("columns", pairs.slice_len())
-        };
-        let scales = plan.buffer("scales", count * pairs.function.scales_len());
-        let parts_len = pairs.layout.slab * pairs.layout.band() * count * block * TERMS;
-        let row_parts = plan.buffer("row parts", parts_len);
-        let column_parts = plan.buffer("column parts", parts_len);
-        let fold = |parts| Fold { pairs, parts };
-        let sums = plan.buffer("sums", fold(Parts::Rows(count)).sums_len());
-        let program = plan.program("pairs");
-        let inputs = [("rows", rows), ("columns", columns), ("scales", scales)];
-        let parts = [("row_parts", row_parts), ("column_parts", column_parts)];
-        let (mut labels, mut others, mut forms, mut totals) = (None, None, None, None);
-        if let Extra::Products(orders) = extra {
-            let product = orders.product(&pairs);
-            let buffers = product.shape().reads;
-            let [y, scales_y, order] =
-                [("y", 3), ("scales of y", 4), ("order", 5)].map(|(name, at)| plan.buffer(name, buffers[at]));
-            let form_parts = plan.buffer("form parts", pairs.layout.slab * pairs.layout.band() * draws);
-            let results = plan.buffer("forms", pairs.layout.blocks() * draws);
-            let own =
-                [("second", y), ("scales_second", scales_y), ("order", order), ("form_parts", form_parts)];
-            plan.call(program, product, &[&inputs[..], &own].concat())?;
-            plan.call(program, fold(Parts::Forms(draws)), &[("parts", form_parts), ("sums", results)])?;
-            (others, forms) = (Some([y, scales_y, order]), Some(results));
-        } else if draws > 0 {
-            let members = plan.buffer("members", members_len(&pairs, draws));
-            let form_parts =
-                plan.buffer("form parts", pairs.layout.slab * pairs.layout.band() * count * draws);
-            let results = plan.buffer("forms", pairs.layout.blocks() * count * draws);
-            let extra = [("members", members), ("form_parts", form_parts)];
-            let buffers = [&inputs[..], &parts, &extra].concat();
-            plan.call(program, PairForms { pairs, draws, kernels: count }, &buffers)?;
-            let fold_forms = fold(Parts::Forms(count * draws));
-            plan.call(program, fold_forms, &[("parts", form_parts), ("sums", results)])?;
-            (labels, forms) = (Some(members), Some(results));
-        } else {
-            plan.call(
-                program,
-                PairSums { pairs, squares: !matches!(extra, Extra::None) },
-                &[&inputs[..], &parts].concat(),
-            )?;
-        }
-        let sides = if others.is_some() {
-            &[][..]
-        } else {
-            &[(Parts::Rows(count), row_parts), (Parts::Columns(count), column_parts)]
-        };
-        for &(of, parts) in sides {
-            plan.call(program, fold(of), &[("parts", parts), ("sums", sums)])?;
-        }
-        if let Extra::Bins(bin) = extra {
-            if points.counts.iter().any(|count| count % bin != 0) {
-                return Err(Error::usage(format!("bins of {bin} points do not divide both samples evenly")));
-            }
-            let kernel = fold(Parts::Bins(bin / block));
-            let results = plan.buffer("totals", kernel.sums_len());
-            plan.call(program, kernel.clone(), &[("parts", row_parts), ("sums", results)])?;
-            totals = Some((results, kernel));
-        }
-        let bytes = plan.bytes();
-        let mut engine = device.load(Arc::new(plan))?;
+        let whole = pairs.layout.slice == pairs.layout.blocks();
+        let columns = if whole { rows } else { plan.buffer("columns", pairs.slice_len()) };
+        let mut draft = Draft { plan, program, contents: Vec::new(), zeros: Vec::new() };
         let second = points.second.as_ref().map(|second| &second.kernel);
-        let of_each = kernels.iter().enumerate().flat_map(|(i, kernel)| {
-            let second = other_kernels.get(i).copied().or(second);
+        let scales = kernels.iter().enumerate().flat_map(|(i, kernel)| {
+            let second = seconds.get(i).copied().or(second);
             [scales_of(kernel), second.map_or(Vec::new(), scales_of)].concat()
         });
-        engine.write(scales, bytemuck::cast_slice(&of_each.collect::<Vec<f32>>()))?;
-        if let (Some([y, scales_y, order]), Extra::Products(orders)) = (others, extra) {
-            engine.write(y, bytemuck::cast_slice(&orders.points.values))?;
-            engine.write(scales_y, bytemuck::cast_slice(&scales_of(orders.kernel)))?;
-            engine.write(order, bytemuck::cast_slice(&orders.order))?;
-        }
-        if let (Some(buffer), Extra::Forms(labels)) = (labels, extra) {
-            engine.write(buffer, bytemuck::cast_slice(&members(labels, &pairs)))?;
-        }
+        let scales = draft.filled("scales", &scales.collect::<Vec<f32>>());
+        let inputs = [("rows", rows), ("columns", columns), ("scales", scales)];
+        let results = request.plan(&mut draft, pairs, count, &inputs)?;
+        let Draft { plan, contents, zeros, .. } = draft;
+        let zeros = zeros.into_iter().map(|id| (id, 4 * plan.buffers[id.0].len)).collect();
+        let bytes = plan.bytes();
+        let mut engine = device.load(Arc::new(plan))?;
+        contents.iter().try_for_each(|(buffer, bytes)| engine.write(*buffer, bytes))?;
         let blocks = points.blocks(&pairs);
-        if rows == columns {
+        if whole {
             engine.write(rows, bytemuck::cast_slice(&blocks))?;
         }
-        let (kernels, extra) = (kernels.iter().map(|&kernel| kernel.clone()).collect(), extra.clone());
-        Ok(Self { engine, pairs, kernels, extra, blocks, program, rows, columns, sums, forms, totals, bytes })
+        let (kernels, request) = (kernels.iter().map(|&kernel| kernel.clone()).collect(), request.clone());
+        Ok(Self { engine, pairs, kernels, request, blocks, program, rows, columns, results, zeros, bytes })
     }
 
     /// How distances are computed.
@@ -407,9 +445,10 @@ impl<'a> Pass<'a> {
         Ok(self.run_each(progress)?.swap_remove(0))
     }
 
-    /// The same for each kernel.
     fn run_each(&mut self, progress: &mut dyn FnMut(f64)) -> Result<Vec<Gram>> {
-        self.clear()?;
+        for (buffer, bytes) in &self.zeros {
+            self.engine.write(*buffer, &vec![0; *bytes])?;
+        }
         let batches = self.batches();
         let mut flight: VecDeque<Ticket> = VecDeque::new();
         let mut at = [usize::MAX; 2];
@@ -438,20 +477,6 @@ impl<'a> Pass<'a> {
         self.result()
     }
 
-    /// Sets all sums to 0.
-    fn clear(&mut self) -> Result<()> {
-        let bins = self.totals.as_ref().map(|(buffer, of)| (*buffer, of.sums_len()));
-        let kernels = self.kernels.len();
-        let forms =
-            self.forms.map(|buffer| (buffer, self.pairs.layout.blocks() * kernels * self.extra.draws()));
-        let fold = Fold { pairs: self.pairs, parts: Parts::Rows(kernels) };
-        let sums = Some((self.sums, fold.sums_len()));
-        for (buffer, len) in [sums, forms, bins].into_iter().flatten() {
-            self.engine.write(buffer, &vec![0; 4 * len])?;
-        }
-        Ok(())
-    }
-
     /// The blocks of one slice, the last one padded.
     fn slice(&self, at: usize) -> Vec<f32> {
         let block = self.pairs.layout.pitch() * self.pairs.function.stride();
@@ -466,7 +491,7 @@ impl<'a> Pass<'a> {
     fn batches(&self) -> Vec<Vec<Step>> {
         let pairs = &self.pairs;
         let slices = || (0..pairs.layout.blocks()).step_by(pairs.layout.slice);
-        let step_flop = pairs.layout.slab * row_block_flop(pairs, &self.extra, self.kernels.len());
+        let step_flop = pairs.layout.slab * row_block_flop(pairs, &self.request, self.kernels.len());
         let most = (SUBMISSION_FLOP / step_flop).clamp(1, MOST_STEPS);
         let mut batches = Vec::new();
         for rows_at in slices() {
@@ -488,44 +513,35 @@ impl<'a> Pass<'a> {
 
     /// Reads the sums of each kernel.
     fn result(&mut self) -> Result<Vec<Gram>> {
-        let Self { engine, pairs, kernels, extra, sums, forms: form_buffer, totals, bytes, .. } = self;
-        let sums = engine.read(*sums)?;
-        let draws = extra.draws();
-        let forms_of_all = match form_buffer {
-            Some(buffer) => block_sums(&engine.read(*buffer)?, kernels.len() * draws),
-            None => Vec::new(),
-        };
-        let [n, m] = [pairs.layout.n as f64, pairs.layout.m as f64];
-        let evaluations = if pairs.layout.cross { n * m } else { near_pairs(n + m, pairs.layout.reach) };
-        let mut grams = Vec::with_capacity(kernels.len());
-        for (index, kernel) in kernels.iter().enumerate() {
+        let Self { engine, pairs, kernels, request, results, bytes, .. } = self;
+        let mut read = |buffer: Option<BufferId>| buffer.map_or(Ok(Vec::new()), |id| engine.read(id));
+        let (sums, forms_of_blocks) = (read(results.sums)?, read(results.forms)?);
+        let totals = read(results.totals.as_ref().map(|(buffer, _)| *buffer))?;
+        let draws = request.draws();
+        let forms_of_all = block_sums(&forms_of_blocks, kernels.len() * draws);
+        let Layout { n, m, block, cross, reach, .. } = pairs.layout;
+        let [x, y] = [n as f64, m as f64];
+        let evaluations = if cross { x * y } else { near_pairs(x + y, reach) };
+        let gram = |(index, kernel): (usize, &KernelFunction)| {
             // Of each block the sums of this kernel.
-            let blocks = sums.chunks_exact(pairs.layout.block * TERMS).skip(index).step_by(kernels.len());
-            let (k, mut k2) = point_sums(&blocks.flatten().copied().collect::<Vec<f32>>(), pairs, kernel);
-            if matches!(extra, Extra::None) {
+            let blocks = sums.chunks_exact(block * TERMS).skip(index).step_by(kernels.len());
+            let sums: Vec<f32> = blocks.flatten().copied().collect();
+            let (k, mut k2) =
+                if sums.is_empty() { Default::default() } else { point_sums(&sums, pairs, kernel) };
+            if matches!(request, Request::None) {
                 k2.clear();
             }
             let own = forms_of_all.get(index * draws..(index + 1) * draws).unwrap_or_default();
-            let forms = match extra {
-                Extra::Forms(labels) => forms(own, labels, kernel, pairs.function.centre()),
+            let forms = match request {
+                Request::Forms(labels) => forms(own, labels, kernel, pairs.function.centre()),
                 _ => own.to_vec(),
             };
-            let bins = match totals {
-                Some((buffer, totals)) => bin_table(&engine.read(*buffer)?, totals, kernel, &k),
-                None => Vec::new(),
-            };
-            grams.push(Gram {
-                counts: [pairs.layout.n, pairs.layout.m],
-                k,
-                k2,
-                forms,
-                bins,
-                evaluations,
-                form: pairs.function.form,
-                bytes: *bytes,
-            });
-        }
-        Ok(grams)
+            let of_bins = results.totals.as_ref();
+            let bins = of_bins.map_or(Vec::new(), |(_, fold)| bin_table(&totals, fold, kernel, &k));
+            let form = pairs.function.form;
+            Gram { counts: [n, m], k, k2, forms, bins, evaluations, form, bytes: *bytes }
+        };
+        Ok(kernels.iter().enumerate().map(gram).collect())
     }
 }
 
@@ -580,6 +596,9 @@ fn point_sums(sums: &[f32], pairs: &Pairs, kernel: &KernelFunction) -> (Vec<[f64
 
 /// The sums over row blocks of `(blocks, draws)`.
 fn block_sums(values: &[f32], draws: usize) -> Vec<f64> {
+    if values.is_empty() {
+        return Vec::new();
+    }
     let mut sums = vec![0.0; draws];
     for block in values.chunks_exact(draws) {
         sums.iter_mut().zip(block).for_each(|(sum, v)| *sum += f64::from(*v));

@@ -23,7 +23,7 @@
 //! and of k_i l_i: the first comes from one pass over the pairs for many orders, the second is O(n).
 
 use super::bandwidth::Resolved;
-use super::gram::{Extra, Gram, Orders, Pass, grams};
+use super::gram::{Gram, Orders, Pass, Request, grams};
 use super::null;
 use super::p_value::{PValue, TIE, gamma_tail};
 use super::points::Points;
@@ -307,7 +307,14 @@ impl HsicSums {
         let n = samples[0].len();
         let gram = |which: usize| {
             let sample = samples[which];
-            Gram::new(device, [sample, sample.first(0)], kernels[which], &Extra::Squares, false, &mut |_| {})
+            Gram::new(
+                device,
+                [sample, sample.first(0)],
+                kernels[which],
+                &Request::Squares,
+                false,
+                &mut |_| {},
+            )
         };
         let grams = [gram(0)?, gram(1)?];
         let rows = [0, 1].map(|which| grams[which].k.iter().map(|k| k[0]).collect::<Vec<f64>>());
@@ -335,8 +342,8 @@ impl HsicSums {
                 .extend(order.par_chunks_exact(n).map(dot(&rows[kept], &rows[moved])).collect::<Vec<_>>());
             let orders = Orders { points: &moved_points, kernel: kernels[moved], draws: count, order };
             let mut part = |done: f64| progress((first as f64 + count as f64 * done) / draws as f64);
-            let extra = Extra::Products(&orders);
-            let pass = Pass::new(device, &kept_points, kernels[kept], &extra, false)?.run(&mut part)?;
+            let request = Request::Products(&orders);
+            let pass = Pass::new(device, &kept_points, kernels[kept], &request, false)?.run(&mut part)?;
             evaluations += pass.evaluations * (1 + count) as f64;
             products.extend(pass.forms);
         }

@@ -29,15 +29,15 @@ pub struct Points {
     pub value: Value,
     /// The other numbers of each item, if it has some: `(n, stride - d)`.
     pub others: Vec<f32>,
-    /// The other variable, if there is one.
-    pub second: Option<Other>,
+    /// The second variable, if there is one.
+    pub second: Option<Variable>,
     /// How far apart two items may be in their order to be a pair.
     pub reach: usize,
 }
 
 /// A variable beside the first.
 #[derive(Clone, Debug)]
-pub struct Other {
+pub struct Variable {
     /// Coordinates.
     pub d: usize,
     /// Its kernel.
@@ -132,8 +132,8 @@ impl Points {
             others.extend_from_slice(&second.values[i * y.d..][..y.d]);
             others.extend_from_slice(&second.others[i * y.d..][..y.d]);
         }
-        let other = Other { d: y.d, kernel: kernels[1].clone() };
-        Ok(Self { value: Value::Dependence, others, second: Some(other), ..first })
+        let second = Variable { d: y.d, kernel: kernels[1].clone() };
+        Ok(Self { value: Value::Dependence, others, second: Some(second), ..first })
     }
 
     /// The same items, of which only those at most this far apart in their order are pairs; all if `None`.

@@ -15,7 +15,7 @@
 //! is exact because the halves are independent.
 
 use super::bandwidth::Resolved;
-use super::gram::{Extra, Gram};
+use super::gram::{Gram, Request};
 use super::{Bandwidth, KernelFunction, Rule, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
@@ -95,7 +95,7 @@ pub(super) fn of_two_samples(
     samples: [Sample<'_>; 2],
     kernel: &KernelFunction,
 ) -> Result<[f64; 2]> {
-    let gram = Gram::new(device, samples, kernel, &Extra::None, false, &mut |_| {})?;
+    let gram = Gram::new(device, samples, kernel, &Request::None, false, &mut |_| {})?;
     let [n, m] = gram.counts.map(|count| count as f64);
     let (x, y) = gram.k.split_at(gram.counts[0]);
     let h_x: Vec<f64> = x.iter().map(|k| k[0] / (n - 1.0) - k[1] / m).collect();

@@ -11,7 +11,7 @@
 //!
 //! Gretton, Borgwardt, Rasch, Schölkopf, Smola, "A kernel two-sample test", JMLR 2012.
 
-use super::gram::{Extra, Gram, Labels};
+use super::gram::{Gram, Labels, Request};
 use super::null;
 use super::p_value::{PValue, TIE, normal_quantile};
 use super::split;
@@ -351,7 +351,7 @@ fn label_draws(
         };
         let share = draws as f64 / total as f64;
         let mut part = |done: f64| progress(first as f64 / total as f64 + share * done);
-        let gram = Gram::new(device, [x, y], kernel, &Extra::Forms(&labels), false, &mut part)?;
+        let gram = Gram::new(device, [x, y], kernel, &Request::Forms(&labels), false, &mut part)?;
         values.extend(statistics(&gram, &labels, trace));
         let tie = TIE * estimates(&gram, kernel).mean_kernel.abs();
         let exceedances = values[1..].iter().filter(|v| **v >= values[0] - tie).count();
@@ -397,7 +397,7 @@ fn binned_draws(
     progress: &mut dyn FnMut(f64),
 ) -> Result<Draws> {
     let Common { permutations, seed, .. } = settings.common;
-    let gram = Gram::new(device, [x, y], kernel, &Extra::Bins(bin), false, progress)?;
+    let gram = Gram::new(device, [x, y], kernel, &Request::Bins(bin), false, progress)?;
     let total: f64 = gram.k.iter().map(|k| k[0] + k[1]).sum();
     let counts = [x.len(), y.len()];
     let forms = null::binned(counts.map(|count| count / bin), &gram.bins, seed, permutations + 1);

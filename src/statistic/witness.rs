@@ -7,7 +7,7 @@
 //! Positive where there is more of X, negative where there is more of Y (Gretton et al. 2012, section 2.3). At a
 //! point of a sample, its own kernel value is left out, so that no point speaks for itself.
 
-use super::gram::{Extra, Gram};
+use super::gram::{Gram, Request};
 use super::{KernelFunction, Sample};
 use crate::engine::Device;
 use crate::error::{Kind, Result};
@@ -26,7 +26,7 @@ pub fn at_samples(
         let message = format!("X has {} points and Y {}; a witness needs two of each", x.len(), y.len());
         return Err(Kind::Samples(message).into());
     }
-    let gram = Gram::new(device, [x, y], kernel, &Extra::None, false, progress)?;
+    let gram = Gram::new(device, [x, y], kernel, &Request::None, false, progress)?;
     let [n, m] = gram.counts.map(|count| count as f64);
     let (of_x, of_y) = gram.k.split_at(gram.counts[0]);
     Ok([
@@ -48,7 +48,7 @@ pub fn at(
 ) -> Result<Vec<f64>> {
     let mut mean = |sample: Sample<'_>, first: f64| -> Result<Vec<f64>> {
         let mut part = |done: f64| progress(first + 0.5 * done);
-        let gram = Gram::new(device, [points, sample], kernel, &Extra::None, true, &mut part)?;
+        let gram = Gram::new(device, [points, sample], kernel, &Request::None, true, &mut part)?;
         Ok(gram.k[..points.len()].iter().map(|k| k[1] / sample.len() as f64).collect())
     };
     let (of_x, of_y) = (mean(x, 0.0)?, mean(y, 0.5)?);

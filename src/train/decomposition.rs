@@ -13,7 +13,7 @@
 use super::session::Codes;
 use crate::engine::{Device, Engine, MOST_STEPS};
 use crate::error::Result;
-use crate::kernel::mixture::{Mixture, Weights};
+use crate::kernel::mixture::{Mixture, MixtureWeights};
 use crate::program::{BufferId, Plan, ProgramId, Step};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Decomposer {
         let log_density = plan.buffer("log_density", Mixture::density_len(queries, latent));
         let program = plan.program("decomposition");
         let slice = SLICE.min(Mixture::fitting_slice(images, latent));
-        let kernel = Mixture { queries, components: images, slice, latent, weights: Weights::Uniform };
+        let kernel = Mixture { queries, components: images, slice, latent, weights: MixtureWeights::Uniform };
         plan.call(program, kernel, &[("z", z), ("stats", stats), ("log_density", log_density)])?;
         let engine = device.load(Arc::new(plan))?;
         Ok(Self { engine, program, z, stats, log_density, queries, images, slice, latent })

@@ -203,8 +203,8 @@ impl Objective {
                 draws: (mmd.estimate == MmdEstimate::Draws).then_some(config.batch),
             },
             Self::TcVae { tc, .. } => Term::TotalCorrelation(match tc {
-                TcEstimate::Stratified => mixture::Weights::Stratified { images: train_images },
-                TcEstimate::Weighted => mixture::Weights::Weighted { images: train_images },
+                TcEstimate::Stratified => mixture::MixtureWeights::Stratified { images: train_images },
+                TcEstimate::Weighted => mixture::MixtureWeights::Weighted { images: train_images },
             }),
             Self::Vae | Self::BetaVae { .. } | Self::Capacity { .. } => Term::None,
         };

@@ -9,7 +9,7 @@
 //! `z: (n, M)`; `stats: (N, 2M)` = mu, log_std; `log_density: (n, M + 1, 2)`: the maximum of the terms so far and
 //! the sum of exp(term - maximum), for each coordinate and then for the whole code: log q = maximum + ln sum.
 //! A step takes `slice` components from `step.first` on; the one at 0 starts anew, later ones add to what is there.
-//! With one slice `step.first` plays no part. W: [`Weights`]. Chen, Li, Grosse, Duvenaud, "Isolating sources of
+//! With one slice `step.first` plays no part. W: [`MixtureWeights`]. Chen, Li, Grosse, Duvenaud, "Isolating sources of
 //! disentanglement in VAEs" (2018), appendix C.
 
 use crate::kernel::pairs::LANES;
@@ -24,7 +24,7 @@ use std::ops::Range;
 
 /// W: how much component j counts at code i.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weights {
+pub enum MixtureWeights {
     /// 1 / components: exact where the components are those of a whole data set.
     Uniform,
     /// 1 / (N B), minibatch-weighted sampling: code i came from component i of a batch of B among N images.
@@ -54,13 +54,13 @@ pub(super) struct LogWeights {
 }
 
 impl LogWeights {
-    pub(super) fn new(weights: Weights, components: usize) -> Self {
+    pub(super) fn new(weights: MixtureWeights, components: usize) -> Self {
         let batch = components as f64;
         let same = |w: f64| Self { components, own: w.ln(), next: w.ln(), other: w.ln() };
         match weights {
-            Weights::Uniform => same(1.0 / batch),
-            Weights::Weighted { images } => same(1.0 / (images as f64 * batch)),
-            Weights::Stratified { images } => {
+            MixtureWeights::Uniform => same(1.0 / batch),
+            MixtureWeights::Weighted { images } => same(1.0 / (images as f64 * batch)),
+            MixtureWeights::Stratified { images } => {
                 let (n, k) = (images as f64, batch - 1.0);
                 let [own, next, other] = [1.0 / n, (n - k) / (n * k), 1.0 / k].map(f64::ln);
                 Self { components, own, next, other }
@@ -116,7 +116,7 @@ pub struct Mixture {
     /// M.
     pub latent: usize,
     /// W.
-    pub weights: Weights,
+    pub weights: MixtureWeights,
 }
 
 pub(crate) static SPEC: Spec = Spec::new(
@@ -207,7 +207,7 @@ impl Kernel for Mixture {
     fn shape(&self) -> Shape {
         let Self { queries: n, components, slice, latent: m, weights } = *self;
         assert!(
-            weights == Weights::Uniform || (n == components && n <= slice),
+            weights == MixtureWeights::Uniform || (n == components && n <= slice),
             "minibatch weights are for the codes and components of one batch"
         );
         Shape::new([n * m, 2 * components * m], [Self::density_len(n, m)], n * slice * m * 24)
@@ -321,14 +321,14 @@ impl Operand for &[f32] {
 
 /// One coordinate of one component, or of many in a row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Gaussian<T> {
+pub(super) struct Component<T> {
     pub(super) mu: T,
     pub(super) inverse_std: T,
     /// ln N at mu: -log_std - ln(2 pi) / 2.
     pub(super) height: T,
 }
 
-impl<T: Operand> Gaussian<T> {
+impl<T: Operand> Component<T> {
     /// (z - mu) / std, and ln N(z | mu, std^2), for vector `at`.
     #[inline(always)]
     pub(super) fn at(&self, z: impl Operand, at: usize) -> [[f32; LANES]; 2] {
@@ -343,7 +343,7 @@ impl<T: Operand> Gaussian<T> {
     }
 }
 
-impl Gaussian<f32> {
+impl Component<f32> {
     /// ln N(z | mu, std^2).
     pub(super) fn log_density(&self, z: f32) -> f32 {
         let t = (z - self.mu) * self.inverse_std;
@@ -397,19 +397,19 @@ impl Components {
     }
 
     /// Coordinate `f` of all of them.
-    pub(super) fn coordinate(&self, f: usize) -> Gaussian<&[f32]> {
+    pub(super) fn coordinate(&self, f: usize) -> Component<&[f32]> {
         self.columns(f, 0..self.pitch)
     }
 
     /// Coordinate `f` of component `j`.
-    pub(super) fn one(&self, f: usize, j: usize) -> Gaussian<f32> {
+    pub(super) fn one(&self, f: usize, j: usize) -> Component<f32> {
         let column = self.columns(f, j..j + 1);
-        Gaussian { mu: column.mu[0], inverse_std: column.inverse_std[0], height: column.height[0] }
+        Component { mu: column.mu[0], inverse_std: column.inverse_std[0], height: column.height[0] }
     }
 
-    fn columns(&self, f: usize, range: Range<usize>) -> Gaussian<&[f32]> {
+    fn columns(&self, f: usize, range: Range<usize>) -> Component<&[f32]> {
         let row = f * self.pitch + range.start..f * self.pitch + range.end;
-        Gaussian {
+        Component {
             mu: &self.mu[row.clone()],
             inverse_std: &self.inverse_std[row.clone()],
             height: &self.height[row],
@@ -418,7 +418,7 @@ impl Components {
 }
 
 impl Block<'_> {
-    fn coordinate(&self, f: usize) -> Gaussian<&[f32]> {
+    fn coordinate(&self, f: usize) -> Component<&[f32]> {
         self.components.columns(f, self.first..self.first + self.padded)
     }
 }
@@ -428,7 +428,7 @@ const HALF_LN_TAU: f32 = 0.918_938_5;
 
 /// terms = ln W + l of one coordinate, and l is added to `whole`.
 #[multiversion(targets = "simd")]
-fn add_coordinate(z: f32, gaussian: Gaussian<&[f32]>, logs: &[f32], terms: &mut [f32], whole: &mut [f32]) {
+fn add_coordinate(z: f32, gaussian: Component<&[f32]>, logs: &[f32], terms: &mut [f32], whole: &mut [f32]) {
     let rows = terms.chunks_exact_mut(LANES).zip(whole.chunks_exact_mut(LANES)).zip(logs.chunks_exact(LANES));
     for (at, ((terms, whole), logs)) in rows.enumerate() {
         let [_, l] = gaussian.at(z, at);
@@ -472,14 +472,14 @@ pub(super) fn case_stats(latent: usize) -> impl Fn(usize, f32) -> f32 {
 fn cases() -> Vec<Case> {
     let batch = |batch, latent, weights| (batch, batch, batch, latent, weights, 0);
     [
-        batch(1, 1, Weights::Uniform),
-        batch(31, 9, Weights::Weighted { images: 100 }),
-        batch(65, 3, Weights::Stratified { images: 65 }),
-        batch(2, 70, Weights::Stratified { images: 9 }),
-        (5, 1100, 1100, 7, Weights::Uniform, 0),
-        (17, 300, 130, 8, Weights::Uniform, 0),
-        (17, 300, 130, 20, Weights::Uniform, 130),
-        (3, 300, 130, 2, Weights::Uniform, 260),
+        batch(1, 1, MixtureWeights::Uniform),
+        batch(31, 9, MixtureWeights::Weighted { images: 100 }),
+        batch(65, 3, MixtureWeights::Stratified { images: 65 }),
+        batch(2, 70, MixtureWeights::Stratified { images: 9 }),
+        (5, 1100, 1100, 7, MixtureWeights::Uniform, 0),
+        (17, 300, 130, 8, MixtureWeights::Uniform, 0),
+        (17, 300, 130, 20, MixtureWeights::Uniform, 130),
+        (3, 300, 130, 2, MixtureWeights::Uniform, 260),
     ]
     .map(|(queries, components, slice, latent, weights, first)| {
         let case = Case::new(Mixture { queries, components, slice, latent, weights })
@@ -505,7 +505,7 @@ mod tests {
     #[test]
     fn rows_of_stratified_weights_sum_to_one() {
         for (batch, images) in [(2, 2), (2, 9), (5, 5), (64, 60_000)] {
-            let log_weights = LogWeights::new(Weights::Stratified { images }, batch);
+            let log_weights = LogWeights::new(MixtureWeights::Stratified { images }, batch);
             for i in 0..batch {
                 let row: Vec<f64> = (0..batch).map(|j| log_weights.at(i, j).exp()).collect();
                 assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12, "row {i} of {batch}: {row:?}");
@@ -517,7 +517,7 @@ mod tests {
     #[test]
     fn weights_are_the_same_by_rows_and_by_columns() {
         let batch = 5;
-        let log_weights = LogWeights::new(Weights::Stratified { images: 17 }, batch);
+        let log_weights = LogWeights::new(MixtureWeights::Stratified { images: 17 }, batch);
         let (mut row, mut column) = (vec![0.0; batch], vec![0.0; batch]);
         for i in 0..batch {
             log_weights.fill_components(i, 0..batch, &mut row);
@@ -533,9 +533,9 @@ mod tests {
         for latent in [1, 20, 1000] {
             let slice = Mixture::fitting_slice(usize::MAX, latent);
             let iterations = |slice| {
-                Mixture { queries: 1, components: slice, slice, latent, weights: Weights::Uniform }.variants()
-                    [0]
-                .iterations
+                Mixture { queries: 1, components: slice, slice, latent, weights: MixtureWeights::Uniform }
+                    .variants()[0]
+                    .iterations
             };
             assert!(iterations(slice) <= MOST_ITERATIONS && iterations(slice + 1) > MOST_ITERATIONS);
         }

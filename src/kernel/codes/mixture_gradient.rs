@@ -12,8 +12,8 @@
 //! step: what each image adds to B MI and to B TC, in nats. Terms are computed anew: nothing of B x B is stored.
 
 use super::mixture::{
-    COORDINATES, Components, Gaussian, LogWeights, Mixture, Operand, TERMS, THREADS, Weights, case_stats,
-    exp_negative, overrides, reference_log_normal, tolerance,
+    COORDINATES, Component, Components, LogWeights, Mixture, MixtureWeights, Operand, TERMS, THREADS,
+    case_stats, exp_negative, overrides, reference_log_normal, tolerance,
 };
 use crate::kernel::pair_gradient::transposed;
 use crate::kernel::pairs::LANES;
@@ -32,7 +32,7 @@ pub struct MixtureGradient {
     /// M.
     pub latent: usize,
     /// W.
-    pub weights: Weights,
+    pub weights: MixtureWeights,
     /// Rows of `mixture_ring`.
     pub slots: usize,
 }
@@ -69,15 +69,15 @@ impl Batch<'_> {
     }
 
     /// Of coordinate `f` of all codes, or of the whole for f = M.
-    fn densities(&self, f: usize) -> Density<&[f32]> {
+    fn densities(&self, f: usize) -> CodeDensity<&[f32]> {
         let row = |term: usize| &self.densities[(TERMS * f + term) * self.pitch..][..self.pitch];
-        Density { maximum: row(0), inverse_sum: row(1) }
+        CodeDensity { maximum: row(0), inverse_sum: row(1) }
     }
 
     /// The same of code `b`.
-    fn density(&self, f: usize, b: usize) -> Density<f32> {
-        let Density { maximum, inverse_sum } = self.densities(f);
-        Density { maximum: maximum[b], inverse_sum: inverse_sum[b] }
+    fn density(&self, f: usize, b: usize) -> CodeDensity<f32> {
+        let CodeDensity { maximum, inverse_sum } = self.densities(f);
+        CodeDensity { maximum: maximum[b], inverse_sum: inverse_sum[b] }
     }
 
     /// The gradient of image `b`, of coordinates `z`; `scratch` has a row of weights and one of P.
@@ -121,12 +121,12 @@ impl Batch<'_> {
 
 /// exp(term - log q) needs the maximum of the terms of q and one over the sum of exp(. - maximum).
 #[derive(Clone, Copy)]
-struct Density<T> {
+struct CodeDensity<T> {
     maximum: T,
     inverse_sum: T,
 }
 
-impl<T: Operand> Density<T> {
+impl<T: Operand> CodeDensity<T> {
     /// exp(term - log q) for vector `at`.
     #[inline(always)]
     fn responsibilities<const FUSED: bool>(&self, mut terms: [f32; LANES], at: usize) -> [f32; LANES] {
@@ -255,7 +255,7 @@ impl Kernel for MixtureGradient {
 
 /// Adds l of one coordinate, of many components at a code or of one component at many codes.
 #[multiversion(targets = "simd")]
-fn add_log_density<Z: Operand, G: Operand>(z: Z, gaussian: Gaussian<G>, terms: &mut [f32]) {
+fn add_log_density<Z: Operand, G: Operand>(z: Z, gaussian: Component<G>, terms: &mut [f32]) {
     for (at, terms) in terms.chunks_exact_mut(LANES).enumerate() {
         let [_, l] = gaussian.at(z, at);
         terms.iter_mut().zip(l).for_each(|(term, l)| *term += l);
@@ -264,7 +264,7 @@ fn add_log_density<Z: Operand, G: Operand>(z: Z, gaussian: Gaussian<G>, terms: &
 
 /// terms = exp(term - log q).
 #[multiversion(targets = "simd")]
-fn to_responsibilities<D: Operand>(density: Density<D>, terms: &mut [f32]) {
+fn to_responsibilities<D: Operand>(density: CodeDensity<D>, terms: &mut [f32]) {
     const FUSED: bool = target_cfg_f!(target_feature = "fma");
     for (at, terms) in terms.chunks_exact_mut(LANES).enumerate() {
         let mut lanes = [0.0; LANES];
@@ -277,8 +277,8 @@ fn to_responsibilities<D: Operand>(density: Density<D>, terms: &mut [f32]) {
 #[multiversion(targets = "simd")]
 fn sums<Z: Operand, G: Operand, D: Operand>(
     z: Z,
-    gaussian: Gaussian<G>,
-    density: Density<D>,
+    gaussian: Component<G>,
+    density: CodeDensity<D>,
     logs: &[f32],
     joint: &[f32],
 ) -> [f32; 2] {
@@ -300,12 +300,12 @@ fn sums<Z: Operand, G: Operand, D: Operand>(
 
 fn cases() -> Vec<Case> {
     [
-        (2, 2, Weights::Uniform),
-        (17, 1, Weights::Uniform),
-        (64, 9, Weights::Weighted { images: 300 }),
-        (65, 8, Weights::Stratified { images: 65 }),
-        (130, 20, Weights::Stratified { images: 1000 }),
-        (5, 67, Weights::Weighted { images: 11 }),
+        (2, 2, MixtureWeights::Uniform),
+        (17, 1, MixtureWeights::Uniform),
+        (64, 9, MixtureWeights::Weighted { images: 300 }),
+        (65, 8, MixtureWeights::Stratified { images: 65 }),
+        (130, 20, MixtureWeights::Stratified { images: 1000 }),
+        (5, 67, MixtureWeights::Weighted { images: 11 }),
     ]
     .map(|(batch, latent, weights)| {
         let kernel = MixtureGradient { batch, latent, weights, slots: 2 };
@@ -324,7 +324,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// What `mixture` gives.
-fn densities(z: &[f32], stats: &[f32], [batch, latent]: [usize; 2], weights: Weights) -> Vec<f32> {
+fn densities(z: &[f32], stats: &[f32], [batch, latent]: [usize; 2], weights: MixtureWeights) -> Vec<f32> {
     let mixture = Mixture { queries: batch, components: batch, slice: batch, latent, weights };
     let [z, stats] = [z, stats].map(|values| values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
     let mut densities = vec![0.0; Mixture::density_len(batch, latent)];

@@ -66,14 +66,14 @@ pub fn constant(latent: usize, h: f64) -> f64 {
 
 /// One kind of term of mmd2: `weight exp(-distance / width)`.
 #[derive(Clone, Copy, Debug)]
-struct Term {
+struct Summand {
     width: f64,
     weight: f64,
     /// The term's gradient is `slope term difference`.
     slope: f64,
 }
 
-impl Term {
+impl Summand {
     /// What turns a squared distance into a power of two.
     fn scale(&self) -> f64 {
         -LOG2_E / self.width
@@ -91,17 +91,17 @@ impl PriorMmd {
     }
 
     /// The term of two codes, each pair of which counts twice.
-    fn pair(&self) -> Term {
+    fn pair(&self) -> Summand {
         let (b, width) = (self.batch as f64, f64::from(self.h));
         let weight = if self.batch > 1 { 1.0 / (b * (b - 1.0)) } else { 0.0 };
-        Term { width, weight, slope: -4.0 / width }
+        Summand { width, weight, slope: -4.0 / width }
     }
 
     /// The term of a code and the prior.
-    fn prior(&self) -> Term {
+    fn prior(&self) -> Summand {
         let h = f64::from(self.h);
         let weight = -2.0 * height(self.latent, h) / self.batch as f64;
-        Term { width: h + 2.0, weight, slope: -2.0 / (h + 2.0) }
+        Summand { width: h + 2.0, weight, slope: -2.0 / (h + 2.0) }
     }
 }
 
@@ -119,7 +119,7 @@ impl Kernel for PriorMmd {
     }
 
     fn params(&self) -> Vec<u32> {
-        let words_of = |term: Term| [term.scale(), term.weight, term.slope].map(|v| (v as f32).to_bits());
+        let words_of = |term: Summand| [term.scale(), term.weight, term.slope].map(|v| (v as f32).to_bits());
         [&words([self.batch, self.latent])[..], &words_of(self.pair()), &words_of(self.prior())].concat()
     }
 

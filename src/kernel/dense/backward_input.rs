@@ -9,7 +9,7 @@
 use super::linear::layer_len;
 use super::product::{ProductSizes, SIZES, matrix, matrix_mut, multiply, tolerance};
 use crate::kernel::words::words;
-use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 
 /// dx = (dy W) masked by the ReLU.
@@ -58,7 +58,8 @@ impl Kernel for BackwardInput {
     }
 
     fn plain(&self) -> Option<Variant> {
-        self.sizes().plain(wgsl!("plain/backward_input"), Overrides::default())
+        let source = wgsl!("dense/backward_input", "plain");
+        Some(self.sizes().plain(source, self.overrides(), false))
     }
 
     fn tuning_key(&self) -> Option<String> {

@@ -38,12 +38,12 @@ pub struct BackwardLatent {
     /// Rows of `kl_ring` where the KL is held at a capacity; without them it is minimised.
     pub capacity: Option<usize>,
     /// What `extra` holds.
-    pub extra: Extra,
+    pub extra: TermGradient,
 }
 
 /// Where the objective's further term has a gradient: the values of EXTRA in the shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extra {
+pub enum TermGradient {
     /// There is no such term.
     None,
     /// At z alone.
@@ -52,7 +52,7 @@ pub enum Extra {
     All,
 }
 
-impl Extra {
+impl TermGradient {
     /// Numbers for each latent dimension of an image.
     pub fn parts(self) -> usize {
         match self {
@@ -133,9 +133,8 @@ impl Kernel for BackwardLatent {
     }
 
     fn plain(&self) -> Option<Variant> {
-        let overrides = Overrides::of("SAMPLED_KL", self.kl == KlEstimate::Sampled);
-        let simple = self.extra == Extra::None && self.capacity.is_none();
-        simple.then(|| self.sizes().plain(wgsl!("plain/backward_latent", "step"), overrides))?
+        let source = wgsl!("dense/backward_latent", "plain", "step");
+        Some(self.sizes().plain(source, self.overrides(), false))
     }
 
     fn tuning_key(&self) -> Option<String> {
@@ -193,16 +192,15 @@ impl Kernel for BackwardLatent {
                     let b = first + i;
                     let extra = &extra[b * terms.parts() * m..][..terms.parts() * m];
                     let dz = &mut dz[i * m..][..m];
-                    if terms != Extra::None {
+                    if terms != TermGradient::None {
                         add_scaled(dz, &extra[..m], step.extra_weight);
                     }
-                    let row =
-                        Row { dz, stats: &stats[b * 2 * m..][..2 * m], noise: &noise[b * m..][..m], weight };
+                    let image = [&*dz, &stats[b * 2 * m..][..2 * m], &noise[b * m..][..m]];
                     match kl {
-                        KlEstimate::Analytic => analytic(row, dstats),
-                        KlEstimate::Sampled => sampled(row, dstats),
+                        KlEstimate::Analytic => analytic(image, weight, dstats),
+                        KlEstimate::Sampled => sampled(image, weight, dstats),
                     }
-                    if terms == Extra::All {
+                    if terms == TermGradient::All {
                         add_scaled(dstats, &extra[m..], step.extra_weight);
                     }
                 }
@@ -215,16 +213,6 @@ impl Kernel for BackwardLatent {
     }
 }
 
-/// One image.
-#[derive(Clone, Copy)]
-struct Row<'a> {
-    dz: &'a [f32],
-    stats: &'a [f32],
-    noise: &'a [f32],
-    /// w / B.
-    weight: f32,
-}
-
 /// y += scale x.
 #[multiversion(targets = "simd")]
 fn add_scaled(y: &mut [f32], x: &[f32], scale: f32) {
@@ -232,21 +220,25 @@ fn add_scaled(y: &mut [f32], x: &[f32], scale: f32) {
 }
 
 #[multiversion(targets = "simd")]
-fn analytic(row: Row<'_>, dstats: &mut [f32]) {
-    each_latent(row, dstats, |[dz, mu, std, eps], w| [dz + w * mu, dz * eps * std + w * (std * std - 1.0)]);
+fn analytic(image: [&[f32]; 3], weight: f32, dstats: &mut [f32]) {
+    each_latent(image, weight, dstats, |[dz, mu, std, eps], w| {
+        [dz + w * mu, dz * eps * std + w * (std * std - 1.0)]
+    });
 }
 
 #[multiversion(targets = "simd")]
-fn sampled(row: Row<'_>, dstats: &mut [f32]) {
-    each_latent(row, dstats, |[dz, mu, std, eps], w| {
+fn sampled(image: [&[f32]; 3], weight: f32, dstats: &mut [f32]) {
+    each_latent(image, weight, dstats, |[dz, mu, std, eps], w| {
         let dz = dz + w * (mu + std * eps);
         [dz, dz * eps * std - w]
     });
 }
 
+/// The gradients of an image's means and log-stds, from its dz, stats and noise and w / B.
 #[inline(always)]
 fn each_latent(
-    Row { dz, stats, noise, weight }: Row<'_>,
+    [dz, stats, noise]: [&[f32]; 3],
+    weight: f32,
     dstats: &mut [f32],
     gradient: impl Fn([f32; 4], f32) -> [f32; 2],
 ) {
@@ -261,12 +253,12 @@ fn each_latent(
 
 fn cases() -> Vec<Case> {
     let switches = [
-        (KlEstimate::Analytic, None, Extra::None),
-        (KlEstimate::Sampled, None, Extra::All),
-        (KlEstimate::Analytic, Some(3), Extra::Z),
-        (KlEstimate::Sampled, Some(2), Extra::None),
-        (KlEstimate::Analytic, Some(2), Extra::All),
-        (KlEstimate::Sampled, None, Extra::Z),
+        (KlEstimate::Analytic, None, TermGradient::None),
+        (KlEstimate::Sampled, None, TermGradient::All),
+        (KlEstimate::Analytic, Some(3), TermGradient::Z),
+        (KlEstimate::Sampled, Some(2), TermGradient::None),
+        (KlEstimate::Analytic, Some(2), TermGradient::All),
+        (KlEstimate::Sampled, None, TermGradient::Z),
     ];
     SIZES
         .iter()
@@ -274,7 +266,7 @@ fn cases() -> Vec<Case> {
         .map(|(&[batch, outputs, latent], (kl, capacity, extra))| {
             let case = Case::new(BackwardLatent { batch, latent, outputs, kl, capacity, extra });
             // The mean KL is on one side of the capacity by far: its sign is no matter of rounding.
-            let side = if extra == Extra::Z { -1.0 } else { 1.0 };
+            let side = if extra == TermGradient::Z { -1.0 } else { 1.0 };
             let case = case.map("kl_ring", |_, kl| side * kl.abs());
             Case { step: Step { slot: 1, ..case.step }, ..case }
         })

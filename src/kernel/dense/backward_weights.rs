@@ -14,7 +14,7 @@ use super::linear::layer_len;
 use super::product::{ProductSizes, SIZES, matrix, matrix_mut, serial, tolerance};
 use super::sparse::{SPARSE_SIZE, STRIP, Sparse, mostly_zero};
 use crate::kernel::words::words;
-use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
+use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -137,7 +137,8 @@ impl Kernel for BackwardWeights {
     }
 
     fn plain(&self) -> Option<Variant> {
-        self.sizes().plain(wgsl!("plain/backward_weights", "step"), Overrides::default())
+        let source = wgsl!("dense/backward_weights", "plain", "step");
+        Some(self.sizes().plain(source, self.overrides(), false))
     }
 
     fn tuning_key(&self) -> Option<String> {

@@ -128,9 +128,8 @@ impl Kernel for Latent {
     }
 
     fn plain(&self) -> Option<Variant> {
-        let overrides = Overrides::of("SAMPLED_KL", self.kl == KlEstimate::Sampled);
-        self.stream?;
-        self.sizes().plain_with_sums(wgsl!("plain/latent", "random", "reduce", "step"), overrides)
+        let source = wgsl!("dense/latent", "plain", "random", "reduce", "step");
+        Some(self.sizes().plain(source, self.overrides(), true))
     }
 
     fn tuning_key(&self) -> Option<String> {

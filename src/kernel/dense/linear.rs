@@ -77,7 +77,8 @@ impl Kernel for Linear {
     }
 
     fn plain(&self) -> Option<Variant> {
-        self.sizes().plain(wgsl!("plain/linear"), self.overrides())
+        let source = wgsl!("dense/linear", "plain");
+        Some(self.sizes().plain(source, self.overrides(), false))
     }
 
     fn tuning_key(&self) -> Option<String> {

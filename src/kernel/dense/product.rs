@@ -167,22 +167,24 @@ impl ProductSizes {
         2 * self.rows * self.depth * self.columns
     }
 
-    /// Threads of the workgroups of plain shaders: elements that are next to each other.
+    /// Threads of the workgroups of plain shaders.
     pub(crate) const PLAIN_THREADS: usize = 64;
 
-    /// The grid of a plain shader with one thread per element.
-    pub(crate) fn plain(self, source: &'static str, overrides: Overrides) -> Option<Variant> {
-        let grid = [self.columns.div_ceil(Self::PLAIN_THREADS), self.rows];
-        Some(Variant::plain(source, overrides.set("THREADS", Self::PLAIN_THREADS), grid))
-    }
-
-    /// A plain shader whose workgroups add up partial sums of the first variant's tiles.
-    pub(crate) fn plain_with_sums(self, source: &'static str, overrides: Overrides) -> Option<Variant> {
-        let first = self.variants_with_sums().into_iter().next()?;
-        let tile =
-            first.overrides.0.into_iter().filter(|(name, _)| ["ROWS", "COLUMNS"].contains(name)).collect();
-        let overrides = overrides.set("THREADS", Self::PLAIN_THREADS).and(Overrides(tile));
-        Some(Variant::plain(source, overrides, first.grid))
+    /// The variant with `shaders/lib/plain.wgsl` in its source; with partial sums in parts like the first variant's.
+    pub(crate) fn plain(self, source: &'static str, overrides: Overrides, sums: bool) -> Variant {
+        let usual = self.variants().into_iter().next().filter(|_| sums);
+        let (sides, grid) = usual.map_or_else(
+            || {
+                let wide = 2 * Self::PLAIN_THREADS;
+                let grid = [self.columns.div_ceil(wide), self.rows];
+                (Overrides::of("ROWS", 1usize).set("COLUMNS", wide), grid)
+            },
+            |usual| {
+                let is_side = |(name, _): &(&str, f64)| ["ROWS", "COLUMNS"].contains(name);
+                (Overrides(usual.overrides.0.into_iter().filter(is_side).collect()), usual.grid)
+            },
+        );
+        Variant::plain(source, overrides.and(sides).set("THREADS", Self::PLAIN_THREADS), grid)
     }
 }
 

@@ -137,8 +137,8 @@ impl Kernel for Reconstruction {
     }
 
     fn plain(&self) -> Option<Variant> {
-        self.sizes()
-            .plain_with_sums(wgsl!("plain/reconstruction", "likelihood", "reduce", "step"), self.overrides())
+        let source = wgsl!("dense/reconstruction", "likelihood", "plain", "reduce", "step");
+        Some(self.sizes().plain(source, self.overrides(), true))
     }
 
     fn tuning_key(&self) -> Option<String> {

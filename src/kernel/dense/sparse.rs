@@ -6,7 +6,7 @@
 //!
 //! `left: (R, K)`; `right: (K, J)`; `result: (R, J)`. The sum over k runs upwards, whatever the number of threads.
 //!
-//! Of 64 columns of `left`, one bit for each element says whether it is a zero. Those rows of `right` that the bits of
+//! Of 64 columns of `left`, one bit for each element says whether it is not zero. Those rows of `right` that the bits of
 //! a row name are added to that row's sums. The sums are held in registers meanwhile, and a strip of `right`, as wide
 //! as they are, stays in the first-level cache. Each nonzero costs up to half more than in a dense product, and
 //! there is work that does not depend on them, so this pays where most elements are zeros.
@@ -42,20 +42,20 @@ const VECTORS: usize = 5;
 /// Columns of a strip.
 pub(crate) const STRIP: usize = VECTORS * LANES;
 
-/// One cache line.
+/// One cache line: a vector of the widest registers, or several narrower ones.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Lanes([f32; LANES]);
+struct Vector([f32; LANES]);
 
 /// One row of a strip, or of sums.
-type Row = [Lanes; VECTORS];
+type StripRow = [Vector; VECTORS];
 
-const ZERO: Lanes = Lanes([0.0; LANES]);
+const ZERO: Vector = Vector([0.0; LANES]);
 
 thread_local! {
     /// Memory to be used again.
-    static SCRATCH: RefCell<Scratch> = const {
-        RefCell::new(Scratch {
+    static SCRATCH: RefCell<SparseScratch> = const {
+        RefCell::new(SparseScratch {
             nonzeros: Vec::new(),
             strip: [[ZERO; VECTORS]; CHUNK],
             sums: Vec::new(),
@@ -65,13 +65,13 @@ thread_local! {
 }
 
 /// Memory of one thread.
-struct Scratch {
+struct SparseScratch {
     /// Of each row, for one chunk.
     nonzeros: Vec<u64>,
     /// One chunk of one strip of the right operand.
-    strip: [Row; CHUNK],
+    strip: [StripRow; CHUNK],
     /// Of each row; one strip of the result after the other.
-    sums: Vec<Row>,
+    sums: Vec<StripRow>,
     /// Some columns of the result, one after another.
     columns: Vec<f32>,
 }
@@ -108,7 +108,7 @@ impl<'a> Sparse<'a> {
     pub(crate) fn columns(self, right: MatRef<'_, f32>, mut put: impl FnMut(usize, &[f32])) {
         SCRATCH.with_borrow_mut(|scratch| {
             multiply(self.0, right, scratch);
-            let Scratch { sums, columns, .. } = scratch;
+            let SparseScratch { sums, columns, .. } = scratch;
             let rows = self.0.nrows();
             let pitch = rows.next_multiple_of(CHUNK);
             columns.resize(columns.len().max(pitch * LANES), 0.0);
@@ -180,7 +180,7 @@ fn bits(values: &[f32]) -> u64 {
 fn multiply(
     left: MatRef<'_, f32>,
     right: MatRef<'_, f32>,
-    Scratch { nonzeros, strip, sums, .. }: &mut Scratch,
+    SparseScratch { nonzeros, strip, sums, .. }: &mut SparseScratch,
 ) {
     const FUSED: bool = target_cfg_f!(target_feature = "fma");
     let (rows, depth, columns) = (left.nrows(), right.nrows(), right.ncols());
@@ -204,7 +204,12 @@ fn multiply(
 
 /// Adds value(k) times row k of the strip to the sums, for each bit k.
 #[inline(always)]
-fn add<const FUSED: bool>(mut nonzeros: u64, value: impl Fn(usize) -> f32, strip: &[Row], sums: &mut Row) {
+fn add<const FUSED: bool>(
+    mut nonzeros: u64,
+    value: impl Fn(usize) -> f32,
+    strip: &[StripRow],
+    sums: &mut StripRow,
+) {
     // A copy, so that the compiler keeps it in registers.
     let mut registers = *sums;
     while nonzeros != 0 {
@@ -223,7 +228,7 @@ fn add<const FUSED: bool>(mut nonzeros: u64, value: impl Fn(usize) -> f32, strip
 
 /// At most [`CHUNK`] rows and [`STRIP`] columns of `right`. What is beyond the last column is never used.
 #[inline(always)]
-fn load(right: MatRef<'_, f32>, strip: &mut [Row; CHUNK]) {
+fn load(right: MatRef<'_, f32>, strip: &mut [StripRow; CHUNK]) {
     let (depth, columns) = (right.nrows(), right.ncols());
     if right.col_stride() == 1 {
         for (k, strip) in strip[..depth].iter_mut().enumerate() {
@@ -251,7 +256,7 @@ fn load(right: MatRef<'_, f32>, strip: &mut [Row; CHUNK]) {
 
 /// Vector `n` of each row of sums as [`LANES`] columns, of as many numbers as there are rows in whole chunks.
 #[multiversion(targets = "simd")]
-fn separate_columns(sums: &[Row], n: usize, columns: &mut [f32]) {
+fn separate_columns(sums: &[StripRow], n: usize, columns: &mut [f32]) {
     let pitch = sums.len().next_multiple_of(CHUNK);
     let mut vectors = [ZERO; CHUNK];
     let mut lanes = [[0.0; CHUNK]; LANES];
@@ -266,7 +271,7 @@ fn separate_columns(sums: &[Row], n: usize, columns: &mut [f32]) {
 
 /// `vectors[k][lane] = lanes[lane][k]`, by fours twice: loops like these become shuffles of whole vectors.
 #[inline(always)]
-fn interleave(lanes: [&[f32; CHUNK]; LANES], vectors: &mut [Lanes; CHUNK]) {
+fn interleave(lanes: [&[f32; CHUNK]; LANES], vectors: &mut [Vector; CHUNK]) {
     let mut fours = [[0.0; 4 * CHUNK]; 4];
     for (i, four) in fours.iter_mut().enumerate() {
         interleave_four(array::from_fn(|j| &lanes[i + 4 * j][..]), four);
@@ -276,7 +281,7 @@ fn interleave(lanes: [&[f32; CHUNK]; LANES], vectors: &mut [Lanes; CHUNK]) {
 
 /// The inverse of [`interleave`].
 #[inline(always)]
-fn separate(vectors: &[Lanes; CHUNK], lanes: &mut [[f32; CHUNK]; LANES]) {
+fn separate(vectors: &[Vector; CHUNK], lanes: &mut [[f32; CHUNK]; LANES]) {
     let mut fours = [[0.0; 4 * CHUNK]; 4];
     separate_four(bytemuck::cast_slice(vectors), fours.each_mut().map(|four| &mut four[..]));
     for (i, four) in fours.iter().enumerate() {

@@ -142,7 +142,7 @@ impl Kernel for PairForms {
         let sums = row_parts.par_chunks_exact_mut(chunk).zip(column_parts.par_chunks_exact_mut(chunk));
         let parts = sums.zip(form_parts.par_chunks_exact_mut(self.kernels * self.draws));
         let columns = || (0..self.kernels).map(|_| ColumnSums::default()).collect::<Vec<_>>();
-        let scratch = || (Scratch::default(), columns(), Product::default());
+        let scratch = || (Scratch::default(), columns(), FormScratch::default());
         parts.enumerate().for_each_init(
             scratch,
             |(scratch, columns, product), (index, ((row, column), forms))| {
@@ -174,7 +174,7 @@ impl Kernel for PairForms {
 
 /// Memory of one thread for a product of a tile with bits.
 #[derive(Default)]
-struct Product {
+struct FormScratch {
     /// The tile of K of each kernel, `(kernels, rows, width)`.
     values: Vec<f32>,
     /// Bits of the columns as numbers, `(columns, strip)`.
@@ -186,7 +186,7 @@ struct Product {
 }
 
 impl PairForms {
-    fn forms(&self, members: &[u32], tile: &Tile, memory: &mut Product, forms: &mut [f32]) {
+    fn forms(&self, members: &[u32], tile: &Tile, memory: &mut FormScratch, forms: &mut [f32]) {
         let (block, draws) = (self.pairs.layout.block, self.draws);
         let (row_words, column_words) = (self.words(members, tile.i), self.words(members, tile.j));
         for first in (0..draws).step_by(STRIP) {

@@ -142,7 +142,7 @@ impl Kernel for PairProducts {
         let order: &[u32] = bytemuck::cast_slice(order);
         let Self { pairs, second, draws } = self;
         form_parts.par_chunks_exact_mut(*draws).enumerate().for_each_init(
-            Memory::default,
+            ProductScratch::default,
             |memory, (index, forms)| {
                 let (at, x) = (index / pairs.layout.band(), index % pairs.layout.band());
                 let Some(tile) = pairs.layout.tile(step, at, x) else { return };
@@ -176,9 +176,9 @@ impl Kernel for PairProducts {
     }
 }
 
-/// Memory of one thread.
+/// ProductScratch of one thread.
 #[derive(Default)]
-struct Memory {
+struct ProductScratch {
     scratch: Scratch,
     /// The tile of K, `(rows, width)`.
     values: Vec<f32>,

@@ -10,7 +10,7 @@ use super::each;
 use crate::engine::Device;
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
-use crate::statistic::gram::{Extra, Gram};
+use crate::statistic::gram::{Gram, Request};
 use crate::statistic::independence::{
     HsicSums, IndependenceSettings, NULLS, Variable, check_samples, resolve, wild_draws,
 };
@@ -122,7 +122,7 @@ fn means(
 
 /// The mean of a kernel over all pairs of different points.
 fn mean(device: &Device, sample: Sample<'_>, kernel: &KernelFunction) -> Result<f64> {
-    let gram = Gram::new(device, [sample, sample.first(0)], kernel, &Extra::None, false, &mut |_| {})?;
+    let gram = Gram::new(device, [sample, sample.first(0)], kernel, &Request::None, false, &mut |_| {})?;
     let n = sample.len() as f64;
     Ok(gram.k.iter().map(|k| k[0]).sum::<f64>() / (n * (n - 1.0)))
 }
