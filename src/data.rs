@@ -24,11 +24,11 @@ pub struct Images {
     pub width: usize,
     /// 1: grey, 3: red, green and blue of each pixel in turn.
     pub channels: usize,
-    /// What is in them.
+    /// Their contents.
     pub pixels: Pixels,
     /// `(N)`; a class of each image, an index into [`Dataset::classes`].
     pub labels: Vec<u8>,
-    /// What the images were made from, where that is known.
+    /// The factors that the images were made from, where these are known.
     pub factors: Option<Factors>,
 }
 
@@ -96,7 +96,7 @@ impl Images {
 /// A training and a test set of the same kind of image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// What it is, for titles: `digits`, `sprites`, or a file or directory.
+    /// Its name in titles: `digits`, `sprites`, or a file or directory.
     pub name: String,
     /// Images to learn from.
     pub train: Images,
@@ -116,8 +116,9 @@ impl Dataset {
         (0..self.classes.len()).filter_map(first).take(most).collect()
     }
 
-    /// Makes every pixel black or white, white with the probability that its grey level says; once and for all, so
-    /// that the data are the same in every epoch ("static binarisation", Salakhutdinov and Murray 2008).
+    /// Makes every pixel black or white, white with the probability that its grey level says; once and for
+    /// all, so that the data are the same in every epoch ("static binarisation", Salakhutdinov and Murray
+    /// 2008).
     ///
     /// # Errors
     /// The images are drawn where they are needed.

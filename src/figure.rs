@@ -26,8 +26,8 @@ pub enum Figure {
     Manifold,
     /// Where the encoder puts the test images in the latent plane; needs --latent 2.
     Scatter,
-    /// A few images, their codes as ellipses in the latent plane, samples of them and what these are decoded to; of
-    /// a run also an animation of the codes during training. Needs --latent 2.
+    /// A few images, their codes as ellipses in the latent plane, samples of them and what these are decoded
+    /// to; of a run also an animation of the codes during training. Needs --latent 2.
     Story,
     /// From one test image to another, along the line between their codes.
     Interpolation,
@@ -74,7 +74,7 @@ impl Figure {
     }
 }
 
-/// What a run says of itself.
+/// A run's settings and log.
 #[derive(Clone, Copy)]
 pub struct RunLog<'a> {
     /// Its settings.

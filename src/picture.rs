@@ -2,12 +2,11 @@
 //!
 //! | picture                 | shows                                                               |
 //! |-------------------------|---------------------------------------------------------------------|
-//! | [`losses`]              | the two terms of the loss during training                           |
 //! | [`Chart::save`]         | curves over a common axis, in one panel or several                  |
 //! | [`Bars::save`]          | labelled bars, with a threshold                                     |
 //! | [`Latents::save`]       | the KL divergence of each latent dimension, by step and at the end  |
 //! | [`Sheet::save`]         | rows of images: originals over reconstructions, samples             |
-//! | [`Traversal::save`]     | what each latent dimension does to an image                         |
+//! | [`Traversal::save`]     | the effect of each latent dimension on an image                     |
 //! | [`Manifold::save`]      | decoded images laid out over a two-dimensional latent plane         |
 //! | [`scatter`]             | where the encoder puts each class in a two-dimensional latent plane |
 //! | [`scatters`]            | the same for several models                                         |
@@ -28,7 +27,6 @@ mod chart;
 mod gif;
 mod latents;
 mod legend;
-mod losses;
 mod manifold;
 mod null;
 mod page;
@@ -48,7 +46,6 @@ pub use animation::{Animation, Snapshot};
 pub use bars::{Bars, LabelledBar, Threshold};
 pub use chart::Chart;
 pub use latents::Latents;
-pub use losses::{LossPoint, losses};
 pub use manifold::Manifold;
 pub use null::NullHistogram;
 pub use panel::{Band, Mark, Panel, Series, Style};

@@ -1,7 +1,7 @@
-// dz[b, j] = sum_h dh[b, h] W[h, j] + e extra_z, and with std = exp(log_std), z = mu + std eps, w the weight of
+// dz[b, j] = sum_h dh[b, h] W[h, j] + e extra_z, and with spread = exp(log_std), z = mu + spread eps, w the weight of
 // the KL (with a capacity C, w times the sign of the batch's mean KL - C):
-//     analytic KL:  dmu = dz + w mu / B      dlog_std = dz eps std + w (std^2 - 1) / B
-//     sampled KL:   dmu = dz + w z / B       dlog_std = (dz + w z / B) eps std - w / B
+//     analytic KL:  dmu = dz + w mu / B      dlog_std = dz eps spread + w (spread^2 - 1) / B
+//     sampled KL:   dmu = dz + w z / B       dlog_std = (dz + w z / B) eps spread - w / B
 //     and then      dmu += e extra_mu        dlog_std += e extra_log_std
 //
 // dh: (B, H)    theta: W (H, M), then the bias    stats, dstats: (B, 2M) = mu, log_std    noise: (B, M) = eps
@@ -56,13 +56,13 @@ fn finish(b: u32, j: u32, sum: f32) {
     let m = params.latent;
     let at = b * 2u * m + j;
     let mu = stats[at];
-    let std = exp(stats[at + m]);
+    let spread = exp(stats[at + m]);
     let eps = noise[b * m + j];
     let dz = sum + extra_term(b, 0u, j);
-    let dz_sampled = dz + w * (mu + std * eps);
+    let dz_sampled = dz + w * (mu + spread * eps);
     let dmu = select(dz + w * mu, dz_sampled, SAMPLED_KL);
-    let analytic = dz * eps * std + w * (std * std - 1.0);
-    let dlog_std = select(analytic, dz_sampled * eps * std - w, SAMPLED_KL);
+    let analytic = dz * eps * spread + w * (spread * spread - 1.0);
+    let dlog_std = select(analytic, dz_sampled * eps * spread - w, SAMPLED_KL);
     dstats[at] = dmu + extra_term(b, 1u, j);
     dstats[at + m] = dlog_std + extra_term(b, 2u, j);
 }

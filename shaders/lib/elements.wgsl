@@ -15,11 +15,11 @@ fn multiply(group: vec2<u32>, thread: u32) {
     let size = sizes();
     var patches = products(group, thread, size.depth);
     for (var i = 0u; i < PATCHES_DOWN * PATCHES_ACROSS; i++) {
-        var patch = patches[i];
+        var own = patches[i];
         for (var r = 0u; r < 4u; r++) {
             for (var c = 0u; c < 4u; c++) {
-                if patch.m + r < size.rows && patch.n + c < size.columns {
-                    finish(patch.m + r, patch.n + c, patch.rows[r][c]);
+                if own.m + r < size.rows && own.n + c < size.columns {
+                    finish(own.m + r, own.n + c, own.rows[r][c]);
                 }
             }
         }

@@ -85,12 +85,12 @@ fn products(group: vec2<u32>, thread: u32, depth: u32) -> array<Patch, MOST_PATC
     let beside = corner + vec2(4u * THREADS_ACROSS, 0u);
     let below = vec2(0u, 4u * THREADS_DOWN);
     if PATCHES_ACROSS == 2u {
-        return array(patch(corner, a), patch(beside, b), patch(corner + below, c), patch(beside + below, d));
+        return array(patch_at(corner, a), patch_at(beside, b), patch_at(corner + below, c), patch_at(beside + below, d));
     }
-    return array(patch(corner, a), patch(corner + below, c), Patch(), Patch());
+    return array(patch_at(corner, a), patch_at(corner + below, c), Patch(), Patch());
 }
 
-fn patch(corner: vec2<u32>, rows: mat4x4<f32>) -> Patch {
+fn patch_at(corner: vec2<u32>, rows: mat4x4<f32>) -> Patch {
     return Patch(corner.y, corner.x, array(rows[0], rows[1], rows[2], rows[3]));
 }
 

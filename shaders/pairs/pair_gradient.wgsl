@@ -5,7 +5,7 @@
 // A workgroup has one point x_i. For THREADS other points at a time, each thread finds the factor of one; then
 // each adds up differences times factors for coordinates THREADS apart. Nothing is added out of order.
 //
-// with: exponential
+// with: family, exponential
 
 struct Params {
     n: u32,
@@ -16,11 +16,6 @@ struct Params {
 
 override FAMILY: u32;
 override THREADS: u32;
-
-const GAUSSIAN = 0u;
-const LAPLACE = 1u;
-const IMQ = 2u;
-const LN2 = 0.6931472;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -41,9 +36,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if j < all && j != i {
             var distance = 0.0;
             for (var f = 0u; f < params.d; f++) {
-                distance += part(x[i * params.d + f] - other(j, f));
+                distance += distance_part(FAMILY, x[i * params.d + f] - other(j, f));
             }
-            factor = weights[select(0u, 1u, j >= params.n)] * factor_of(distance);
+            for (var b = 0u; b < params.bandwidths; b++) {
+                factor += kernel_slope(FAMILY, scales[b], distance);
+            }
+            factor *= weights[select(0u, 1u, j >= params.n)];
         }
         factors[thread] = factor;
         workgroupBarrier();
@@ -67,29 +65,6 @@ fn other(j: u32, f: u32) -> f32 {
     return y[(j - params.n) * params.d + f];
 }
 
-// What a difference of two coordinates adds to the distance.
-fn part(t: f32) -> f32 {
-    return select(t * t, abs(t), FAMILY == LAPLACE);
-}
-
 fn direction(t: f32) -> f32 {
     return select(t, sign(t), FAMILY == LAPLACE);
-}
-
-fn factor_of(distance: f32) -> f32 {
-    var sum = 0.0;
-    for (var b = 0u; b < params.bandwidths; b++) {
-        let scale = scales[b];
-        if FAMILY == GAUSSIAN {
-            sum += 2.0 * LN2 * scale * exp2_negative(vec4(scale * distance)).x;
-        } else if FAMILY == LAPLACE {
-            sum += LN2 * scale * exp2_negative(vec4(scale * distance)).x;
-        } else if FAMILY == IMQ {
-            let k = 1.0 / sqrt(1.0 + scale * distance);
-            sum += -scale * k * k * k;
-        } else if distance > 0.0 {
-            sum += scale / sqrt(distance);
-        }
-    }
-    return sum;
 }

@@ -1,4 +1,4 @@
-//! The formats of data, in one list: for images to learn from, for samples, and for labels.
+//! The formats of data in one list: images to learn from, samples, and labels.
 
 use super::table::{self, Table, csv, npy};
 use super::{Dataset, digits, idx, numpy, sprites};
@@ -6,74 +6,71 @@ use crate::error::{Error, Result};
 use std::fs;
 use std::path::Path;
 
+/// Reads a file or a directory, or the part of it that was asked for after a `:`.
+type Reader = fn(&Path, Option<&str>) -> Result<Table>;
+
 /// A format of files, or of directories of them.
 struct Format {
     /// Tells it by a path and the name in small letters.
     matches: fn(&Path, &str) -> bool,
-    /// A part of it can be asked for, after a `:`.
     has_parts: bool,
     /// Reads images to learn from; a seed splits what is not split.
     dataset: Option<fn(&Path, u64) -> Result<Dataset>>,
-    /// Reads a sample, or a part of it.
-    table: fn(&Path, Option<&str>) -> Result<Table>,
-    /// Reads labels, one a row.
-    labels: fn(&Path, Option<&str>) -> Result<Table>,
+    table: Reader,
+    /// Reads one label per row.
+    labels: Reader,
+}
+
+impl Format {
+    /// A format of samples alone, which has no parts.
+    const fn new(matches: fn(&Path, &str) -> bool, table: Reader) -> Self {
+        Self { matches, has_parts: false, dataset: None, table, labels: table }
+    }
 }
 
 const FORMATS: &[Format] = &[
     Format {
-        matches: |path, _| path.is_dir(),
         has_parts: true,
         dataset: Some(|path, _| idx::directory(path)),
-        table: table::directory,
         labels: table::directory_labels,
+        ..Format::new(|path, _| path.is_dir(), table::directory)
     },
     Format {
-        matches: |_, name| name.ends_with(".npy"),
-        has_parts: false,
         dataset: Some(numpy::array),
-        table: |path, _| npy::file(path),
-        labels: |path, _| npy::file(path),
+        ..Format::new(|_, name| name.ends_with(".npy"), |path, _| npy::file(path))
     },
     Format {
-        matches: |_, name| name.ends_with(".npz"),
         has_parts: true,
         dataset: Some(numpy::archive),
-        table: npy::archive,
-        labels: npy::archive,
+        ..Format::new(|_, name| name.ends_with(".npz"), npy::archive)
     },
     Format {
-        matches: |_, name| name.ends_with(".csv"),
-        has_parts: false,
-        dataset: None,
-        table: |path, _| csv::file(path),
         labels: |path, _| csv::labels(path),
+        ..Format::new(|_, name| name.ends_with(".csv"), |path, _| csv::file(path))
     },
     Format {
-        matches: |_, name| name.contains("idx1"),
-        has_parts: false,
-        dataset: None,
-        table: |path, _| table::idx_images(path),
         labels: |path, _| table::idx_labels(path),
+        ..Format::new(|_, name| name.contains("idx1"), |path, _| table::idx_images(path))
     },
-    Format {
-        matches: |_, name| name.contains("idx") || name.trim_end_matches(".gz").ends_with("-ubyte"),
-        has_parts: false,
-        dataset: None,
-        table: |path, _| table::idx_images(path),
-        labels: |path, _| table::idx_images(path),
-    },
+    Format::new(
+        |_, name| name.contains("idx") || name.trim_end_matches(".gz").ends_with("-ubyte"),
+        |path, _| table::idx_images(path),
+    ),
 ];
 
-/// What `--data` can be, for messages.
+/// All that `--data` reads, for messages.
 pub(super) const DATASETS: &str = "`digits`, `sprites`, `sprites:colour`, a .npz or .npy file of images, or a \
                                    directory with the four files of MNIST";
 
-/// What a sample can be, for messages.
+/// The problem with any other file.
+const NO_DIRECTORY: &str = "this is a file, but a directory is expected; give the directory that holds it, or a .npz \
+                            or .npy file";
+
+/// All samples, for messages.
 pub(super) const TABLES: &str = "a .npy, .npz or .csv file, an IDX file (with `idx` or `-ubyte` in its name), a \
                                  directory with the files of MNIST, or a folder of PNG images";
 
-/// What a sample can be, for help texts; the command line adds runs, which draw images.
+/// All samples, for help texts; the command line adds runs, which draw images.
 pub const SAMPLES: &str = "A sample is a .npy, .npz (or file.npz:key) or .csv file, an IDX file, a directory \
 with MNIST's files (DIR, DIR:train or DIR:test), a folder of PNG images, or run:DIR[:N], images drawn from a \
 trained model. Rows are points; images are scaled to 0..1.";
@@ -84,14 +81,12 @@ trained model. Rows are points; images are scaled to 0..1.";
 /// The built-in ones are drawn from `seed`, and a file is split by it.
 pub fn load(name: &str, seed: u64) -> Result<Dataset> {
     let path = Path::new(name);
-    match name {
-        "digits" => return Ok(digits::dataset(seed)),
-        "sprites" => return Ok(sprites::dataset(seed, false)),
-        "sprites:colour" => return Ok(sprites::dataset(seed, true)),
+    match (name, format(path).and_then(|format| format.dataset)) {
+        ("digits", _) => return Ok(digits::dataset(seed)),
+        ("sprites", _) => return Ok(sprites::dataset(seed, false)),
+        ("sprites:colour", _) => return Ok(sprites::dataset(seed, true)),
+        (_, Some(dataset)) => return dataset(path, seed),
         _ => (),
-    }
-    if let Some(dataset) = format(path).and_then(|format| format.dataset) {
-        return dataset(path, seed);
     }
     let problem = match (name.split_once(':'), fs::metadata(path)) {
         (Some((data @ ("digits" | "sprites"), option)), Err(_)) => {
@@ -102,11 +97,7 @@ pub fn load(name: &str, seed: u64) -> Result<Dataset> {
             return Err(Error::io(path, "read")(source));
         }
         (_, Err(_)) => format!("there is no such directory; give {DATASETS}"),
-        (_, Ok(_)) => {
-            "this is a file, but a directory is expected; give the directory that holds it, or a .npz or \
-                       .npy file"
-                .into()
-        }
+        (_, Ok(_)) => NO_DIRECTORY.into(),
     };
     Err(Error::data(path, problem))
 }
@@ -135,9 +126,9 @@ pub fn read(source: &str) -> Result<Table> {
     read_with(source, |format| format.table)
 }
 
-/// Reads the labels that a source names, one a row: those of MNIST's files for a directory, an IDX file of labels, the
-/// lines of a `.csv` file, which may be words, or the rows of any other table. Words become numbers in the order in
-/// which they first appear.
+/// Reads the labels that a source names, one per row: those of MNIST's files for a directory, an IDX file of
+/// labels, the lines of a `.csv` file, which may be words, or the rows of any other table. Words become
+/// numbers in the order in which they first appear.
 ///
 /// # Errors
 ///
@@ -146,7 +137,7 @@ pub fn labels(source: &str) -> Result<Table> {
     read_with(source, |format| format.labels)
 }
 
-fn read_with(source: &str, reader: fn(&Format) -> fn(&Path, Option<&str>) -> Result<Table>) -> Result<Table> {
+fn read_with(source: &str, reader: fn(&Format) -> Reader) -> Result<Table> {
     let (path, part) = split(source)?;
     let format = format(path);
     if let Some(part) = part

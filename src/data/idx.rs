@@ -139,7 +139,7 @@ pub(super) fn read<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>)>
     Ok((sizes.map(|size| size as usize), bytes))
 }
 
-/// What a gzipped file unpacks to.
+/// The contents of a gzipped file.
 fn unpack(path: &Path, packed: &[u8]) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     match MultiGzDecoder::new(packed).read_to_end(&mut bytes) {
@@ -160,12 +160,12 @@ fn word(bytes: &[u8], offset: usize) -> Option<u32> {
     bytes.get(offset..)?.first_chunk().map(|&word| u32::from_be_bytes(word))
 }
 
-/// What an IDX file with this many dimensions holds.
+/// The contents of an IDX file with this many dimensions, in a word.
 fn content(dimensions: usize) -> &'static str {
     if dimensions == 1 { "labels" } else { "images" }
 }
 
-/// What a file that is not the IDX file wanted seems to be, from its first bytes.
+/// A guess at a file that is not the IDX file wanted, from its first bytes.
 fn kind(bytes: &[u8]) -> &'static str {
     match *bytes {
         [0, 0, 8, 1, ..] => "an IDX file of labels",

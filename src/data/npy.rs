@@ -71,7 +71,8 @@ impl<R: Read> Array<R> {
         Error::data(&self.place, problem)
     }
 
-    /// Reads all values in the order of the file, `size` of them at a time; `each` takes the index of the first.
+    /// Reads all values in the order of the file, `size` of them at a time; `each` takes the index of the
+    /// first.
     pub(super) fn chunks<A: ReadableElement>(
         mut self,
         size: usize,

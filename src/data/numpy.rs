@@ -32,36 +32,36 @@ const KERAS: [[&str; 2]; 2] = [["x_train", "y_train"], ["x_test", "y_test"]];
 
 /// One of so many images is for tests.
 const TEST_SHARE: usize = 10;
-/// Which of the shuffled orders chooses them: one that no training comes to.
+/// The shuffled order that chooses them: one that no training comes to.
 const TEST_EPOCH: u32 = u32::MAX;
 
 /// Bytes read at a time, so that a large file takes no more memory than its images.
 const CHUNK: usize = 1 << 20;
 
 /// Something of each image, those to learn from and those for tests.
-type Parts = [Vec<u8>; 2];
+type BothParts = [Vec<u8>; 2];
 
-/// What is in a file.
+/// The contents of a file.
 struct Contents {
     /// Rows, columns and channels of an image.
     size: [usize; 3],
-    pixels: Parts,
+    pixels: BothParts,
     /// How many images each part has.
     counts: [usize; 2],
-    labels: Option<Parts>,
+    labels: Option<BothParts>,
     /// How many factors, and their values.
-    factors: Option<(usize, Parts)>,
+    factors: Option<(usize, BothParts)>,
 }
 
 /// Loads the data set of a `.npy` file; `seed` chooses the images for tests.
 pub fn array(path: &Path, seed: u64) -> Result<Dataset> {
     let choice = TestChoice { seed };
-    let mut pixels = Parts::default();
+    let mut pixels = BothParts::default();
     let (count, size) = images(Array::open(path)?, |i, n| choice.part(i, n), &mut pixels)?;
     dataset(path, Contents { size, pixels, counts: choice.counts(count), labels: None, factors: None })
 }
 
-/// Which images are for tests.
+/// The choice of images for tests.
 #[derive(Clone, Copy)]
 struct TestChoice {
     seed: u64,
@@ -80,8 +80,8 @@ impl TestChoice {
     }
 
     /// Rows of so many bytes each, `n` of them, in two parts.
-    fn rows(self, rows: &[u8], n: usize) -> Parts {
-        let mut parts = Parts::default();
+    fn rows(self, rows: &[u8], n: usize) -> BothParts {
+        let mut parts = BothParts::default();
         let size = rows.len() / n;
         rows.chunks_exact(size).enumerate().for_each(|(i, row)| parts[self.part(i, n)].extend(row));
         parts
@@ -92,7 +92,7 @@ impl TestChoice {
 pub fn archive(path: &Path, seed: u64) -> Result<Dataset> {
     let choice = TestChoice { seed };
     let mut archive = Archive::open(path)?;
-    let mut pixels = Parts::default();
+    let mut pixels = BothParts::default();
     if KERAS.iter().flatten().all(|key| archive.has(key)) {
         return dataset(path, keras(path, &mut archive)?);
     }
@@ -111,7 +111,7 @@ pub fn archive(path: &Path, seed: u64) -> Result<Dataset> {
         }
     };
     let (count, size) = images(archive.array(&key)?, |i, n| choice.part(i, n), &mut pixels)?;
-    let mut rows = |key: &str| -> Result<Option<(usize, Parts)>> {
+    let mut rows = |key: &str| -> Result<Option<(usize, BothParts)>> {
         if !archive.has(key) {
             return Ok(None);
         }
@@ -125,7 +125,7 @@ pub fn archive(path: &Path, seed: u64) -> Result<Dataset> {
 
 /// Both parts of an archive as Keras packs it.
 fn keras(path: &Path, archive: &mut Archive<'_>) -> Result<Contents> {
-    let (mut pixels, mut labels) = (Parts::default(), Parts::default());
+    let (mut pixels, mut labels) = (BothParts::default(), BothParts::default());
     let mut sizes = [([0; 3], 0); 2];
     for (part, [images_key, labels_key]) in KERAS.into_iter().enumerate() {
         let (count, size) = images(archive.array(images_key)?, |_, _| part, &mut pixels)?;
@@ -174,7 +174,7 @@ fn small(archive: &mut Archive<'_>, key: &str, count: usize) -> Result<(usize, V
 fn images(
     array: Array<impl Read>,
     part: impl Fn(usize, usize) -> usize,
-    parts: &mut Parts,
+    parts: &mut BothParts,
 ) -> Result<(usize, [usize; 3])> {
     let (count, size) = match *array.shape() {
         [n, h, w] => (n, [h, w, 1]),
@@ -217,7 +217,7 @@ fn images(
 }
 
 /// Where there are only zeros and ones from `before` on, makes them black and white.
-fn stretch(parts: &mut Parts, before: [usize; 2]) {
+fn stretch(parts: &mut BothParts, before: [usize; 2]) {
     let mut pixels = parts.iter_mut().zip(before).flat_map(|(part, before)| &mut part[before..]);
     if pixels.all(|pixel| *pixel <= 1) {
         let pixels = parts.iter_mut().zip(before).flat_map(|(part, before)| &mut part[before..]);
@@ -235,7 +235,7 @@ fn pixels<A: ReadableElement + Copy + std::fmt::Debug>(
     array: Array<impl Read>,
     byte: impl Fn(A) -> Option<u8>,
     part: impl Fn(usize, usize) -> usize,
-    parts: &mut Parts,
+    parts: &mut BothParts,
 ) -> Result<()> {
     let (count, place) = (array.shape()[0], array.place.clone());
     let dimension: usize = array.shape()[1..].iter().product();
@@ -287,7 +287,7 @@ fn dataset(path: &Path, contents: Contents) -> Result<Dataset> {
     let shapes = values.as_ref().zip(shape).filter(|_| names == FACTORS).map(|(values, shape)| {
         values.each_ref().map(|part| part.iter().skip(shape).step_by(FACTORS.len()).copied().collect())
     });
-    let largest = |labels: &Parts| labels.iter().flatten().max().map_or(0, |&label| usize::from(label));
+    let largest = |labels: &BothParts| labels.iter().flatten().max().map_or(0, |&label| usize::from(label));
     let (labels, classes) = match (shapes, labels) {
         (Some(shapes), _) if largest(&shapes) < SHAPES.len() => (shapes, SHAPES.map(String::from).to_vec()),
         (_, Some(labels)) => {

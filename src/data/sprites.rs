@@ -95,7 +95,7 @@ fn images(seed: u64, indices: Range<u32>, coloured: bool) -> Images {
     }
 }
 
-/// What an image shows, as indices into the grid of factors; see [`SIZES`].
+/// An image's factors, as indices into their grids; see [`SIZES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sprite {
     /// 0..7, see [`COLOURS`]; 0 where there is one channel.
@@ -144,7 +144,7 @@ impl Sprite {
         Self { colour, shape, scale, orientation, x, y }
     }
 
-    /// Which row of [`geometry`] its shape, scale and orientation are.
+    /// The row of [`geometry`] with its shape, scale and orientation.
     fn pose(self) -> usize {
         usize::from(self.shape) * POSES
             + usize::from(self.scale) * usize::from(ORIENTATIONS)
@@ -199,7 +199,7 @@ pub const CORNERS: usize = HEART.len();
 /// Numbers of [`geometry`].
 pub const GEOMETRY_LEN: usize = 4 * SHAPES.len() * POSES + 2 * CORNERS;
 
-/// What [`draw`] needs to know of shapes: a, b, c and d for each shape, scale and orientation; then the
+/// The numbers that [`draw`] needs: a, b, c and d for each shape, scale and orientation; then the
 /// corners (U, V) of the right half of the heart from the notch to the tip.
 pub fn geometry() -> &'static [i32] {
     static GEOMETRY: LazyLock<Vec<i32>> = LazyLock::new(|| {

@@ -2,9 +2,9 @@
 
 use super::RunLog;
 use crate::data::Dataset;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::reconstruction::Likelihood;
-use crate::picture::{Chart, Latents, LossPoint, Panel, Series, Style};
+use crate::picture::{Chart, Latents, Panel, Series, Style};
 use crate::train::ACTIVE;
 use crate::train::config::Config;
 use crate::train::objective::ObjectiveName;
@@ -29,22 +29,32 @@ pub(super) fn losses(path: &Path, session: &Session, dataset: &Dataset, log: Run
         // It changes with sigma.
         false => 0.0,
     };
-    let points = |split: &'static str| -> Vec<LossPoint> {
-        lines(log, split)
-            .map(|line| LossPoint {
-                step: line.step as f64,
-                reconstruction: line.metrics.reconstruction - constant,
-                kl: line.metrics.kl,
-            })
-            .collect()
+    if log.lines.is_empty() {
+        return Err(Error::usage("no losses to draw: the run has not finished a step yet"));
+    }
+    let panel = |name: &str, floor: Option<f64>, term: &dyn Fn(&LogLine) -> f64| {
+        let series = |split: &'static str, name: &str, style: Style| Series {
+            name: name.into(),
+            points: lines(log, split).map(|line| [line.step as f64, term(line)]).collect(),
+            style,
+        };
+        let series = vec![series("train", "training", Style::Line), series("test", "test", Style::Marked)];
+        Panel { x: "training step".into(), y: name.into(), series, floor, cut: true, ..Panel::default() }
     };
     let name = match session.likelihood() {
         Likelihood::Gaussian { .. } if fixed => "squared error / 2σ²",
         Likelihood::Gaussian { .. } => "-ln p(x|z)",
         Likelihood::Bernoulli => "cross-entropy",
     };
-    let title = format!("Training a VAE on {}", dataset.name);
-    crate::picture::losses(&title, name, &points("train"), &points("test"), path)
+    Chart {
+        title: format!("Training a VAE on {}", dataset.name),
+        panels: vec![
+            panel(name, None, &|line| line.metrics.reconstruction - constant),
+            panel("KL divergence from the prior (nats per image)", Some(0.0), &|line| line.metrics.kl),
+        ],
+        ..Chart::default()
+    }
+    .save(path)
 }
 
 /// The KL of each latent dimension.
@@ -122,7 +132,8 @@ pub(super) fn schedule(path: &Path, _: &Session, dataset: &Dataset, log: RunLog<
 /// The mean KL of the batches beside the capacity, and the distance between the two.
 fn gauge(log: RunLog<'_>, total: u64) -> Option<[Panel; 2]> {
     let capacity = log.config.capacity.as_ref()?;
-    // A line is an average over the steps since the one before it: the capacity in their middle belongs to it.
+    // A line is an average over the steps since the one before it: the capacity in their middle belongs to
+    // it.
     let ends = std::iter::once(0).chain(lines(log, "train").map(|line| line.step));
     let middles: Vec<(u64, f64)> = ends
         .zip(lines(log, "train"))

@@ -102,7 +102,8 @@ pub(super) fn story(path: &Path, session: &mut Session, dataset: &Dataset) -> Re
     .save(path)
 }
 
-/// How the codes of the story's images moved during training: one snapshot an epoch, `None` where none were logged.
+/// How the codes of the story's images moved during training: one snapshot per epoch, `None` where none were
+/// logged.
 pub(super) fn animation(path: &Path, dataset: &Dataset, log: RunLog<'_>) -> Result<Option<()>> {
     let known: Vec<&[Code]> =
         log.lines.iter().map(|line| &line.followed[..]).filter(|codes| !codes.is_empty()).collect();

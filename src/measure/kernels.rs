@@ -5,7 +5,7 @@ use crate::data::{Dataset, Images};
 use crate::engine::{Device, Engine, MOST_STEPS, Time};
 use crate::error::Result;
 use crate::kernel::pair_sums::PairSums;
-use crate::kernel::pairs::{Family, Form, MOST_POINTS, Pairs, UNLIMITED, Value};
+use crate::kernel::pairs::{Family, Form, Function, Layout, MOST_POINTS, Pairs};
 use crate::model::Model;
 use crate::program::{Call, Kernel, OneVariant, Plan, Program, ProgramId, Step};
 use crate::random::{Sequence, Stream};
@@ -148,24 +148,12 @@ fn alone(call: Call) -> Program {
 
 /// The sums over all pairs of two samples of `n` points with `d` numbers, in one dispatch.
 fn pair_sums(n: usize, d: usize) -> Result<Work> {
-    let mut pairs = Pairs {
-        reach: UNLIMITED,
-        n,
-        m: n,
-        d,
-        block: MOST_POINTS,
-        slice: 1,
-        slab: 1,
-        cross: false,
-        value: Value::Kernel,
-        family: Family::Gaussian,
-        bandwidths: 1,
-        form: if d < LEAST_COORDINATES { Form::Differences } else { Form::Expanded },
-        second: None,
-    };
-    pairs.block = pairs.fitting_block(MOST_POINTS, 0, 1);
-    let blocks = pairs.blocks();
-    (pairs.slice, pairs.slab) = (blocks, blocks);
+    let form = if d < LEAST_COORDINATES { Form::Differences } else { Form::Expanded };
+    let function = Function { form, ..Function::kernel(Family::Gaussian, 1, d) };
+    let mut pairs = Pairs { layout: Layout::new([n, n]), function };
+    pairs.layout.block = pairs.fitting_block(MOST_POINTS, 0, 1);
+    let blocks = pairs.layout.blocks();
+    (pairs.layout.slice, pairs.layout.slab) = (blocks, blocks);
     let kernel = PairSums { pairs, squares: false };
     let (spec, shape) = (kernel.spec(), kernel.shape());
     let mut plan = Plan::default();

@@ -4,10 +4,9 @@ use super::axes::{ABOVE, BELOW, HEADING};
 use super::canvas::{Align, Canvas, Point, fitting, text_width};
 use super::gif;
 use super::page::Page;
-use super::plane::{LatentPlane, beside};
+use super::plane::{Label, LatentPlane, check_code};
 use super::raster::{ImageShape, Stamp};
-use super::story::{LABEL_INK, LABEL_SIZE, SWATCH, check_code};
-use super::theme::{Colour, GAP, INK, LINE, Pen, TEXT_SIZE, WHITE, blend, series_colour};
+use super::theme::{Colour, GAP, INK, LINE, Pen, SWATCH, TEXT_SIZE, WHITE, blend, series_colour};
 use crate::error::{Error, Result};
 use image::RgbImage;
 use image::imageops::{crop_imm, thumbnail};
@@ -26,8 +25,6 @@ const SEAM: f64 = GAP;
 /// Longest side of an image.
 const LONGEST: f64 = 170.0;
 
-const CROSS_SCALE: f64 = 1.6;
-
 /// The path of a mean, and how much of it is white.
 const TRAIL_THICKNESS: f64 = 2.5;
 const TRAIL_WHITE: f64 = 0.4;
@@ -45,7 +42,7 @@ pub struct Snapshot {
     pub caption: String,
     /// Mean and standard deviations of q(z | x) for each image.
     pub codes: Vec<[[f64; 2]; 2]>,
-    /// What each image's mean is decoded to; may be empty in all snapshots.
+    /// The image decoded from each image's mean; may be empty in all snapshots.
     pub decoded: Vec<Vec<f32>>,
 }
 
@@ -162,26 +159,19 @@ impl<'a> AnimationLayout<'a> {
                 canvas.path(path, Pen { colour, thickness: TRAIL_THICKNESS });
             }
         });
-        self.draw_labels(canvas, snapshot);
+        plane.draw_labels(canvas, &self.labels(snapshot));
         plane.edges(canvas, true);
         self.draw_rows(canvas, snapshot);
     }
 
-    /// The means, and beside them the images' labels.
-    fn draw_labels(&self, canvas: &mut Canvas, snapshot: &Snapshot) {
-        let Animation { labels, images, .. } = self.animation;
-        let shown = (0..images.len()).filter(|&image| self.plane.contains(snapshot.codes[image][0].into()));
-        let shown: Vec<usize> = shown.collect();
-        let place = |&image: &usize| self.plane.axes.at(snapshot.codes[image][0].into());
-        let places: Vec<Point> = shown.iter().map(place).collect();
-        let size = |&image: &usize| (text_width(&labels[image], LABEL_SIZE), LABEL_SIZE);
-        let sizes: Vec<(f64, f64)> = shown.iter().map(size).collect();
-        let label_places = beside(&places, &sizes, &places, self.plane.axes.frame);
-        places.iter().for_each(|&place| canvas.cross(place, INK, CROSS_SCALE));
-        for (&image, at) in shown.iter().zip(label_places) {
-            let colour = blend(self.animation.colour(image), INK, LABEL_INK);
-            canvas.rimmed_text(&labels[image], at, LABEL_SIZE, colour);
-        }
+    /// The labels of the images' codes.
+    fn labels(&self, snapshot: &Snapshot) -> Vec<Label> {
+        let labels = self.animation.labels.iter().zip(&snapshot.codes).enumerate();
+        let label = |(image, (text, &[mean, _])): (usize, (&String, &[[f64; 2]; 2]))| {
+            let (place, colour) = (mean.into(), self.animation.colour(image));
+            Label { text: text.clone(), place, away: place, colour, is_mean: true }
+        };
+        labels.map(label).collect()
     }
 
     /// The images, what their means are decoded to, and what is written around them.
@@ -207,8 +197,8 @@ impl<'a> AnimationLayout<'a> {
     }
 }
 
-/// The mean of each square of [`REDUCTION`] by [`REDUCTION`] pixels; what is left at the right and at the bottom is
-/// cut off.
+/// The mean of each square of [`REDUCTION`] by [`REDUCTION`] pixels; what is left at the right and at the
+/// bottom is cut off.
 fn reduced(picture: &RgbImage) -> RgbImage {
     let (width, height) = (picture.width() / REDUCTION, picture.height() / REDUCTION);
     thumbnail(&*crop_imm(picture, 0, 0, width * REDUCTION, height * REDUCTION), width, height)

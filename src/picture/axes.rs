@@ -67,7 +67,8 @@ impl Frame {
         canvas.write(name, (x, y - ABOVE + LINE / 2.0), Align::Left, size, INK);
     }
 
-    /// A heading whose line starts `above` the upper edge; it is made smaller should it be wider than the frame.
+    /// A heading whose line starts `above` the upper edge; it is made smaller should it be wider than the
+    /// frame.
     pub(super) fn heading(&self, canvas: &mut Canvas, text: &str, above: f64) {
         let size = fitting(text, HEADING_SIZE, self.width);
         let at = (self.left, self.top - above + HEADING_SIZE * LEADING / 2.0);

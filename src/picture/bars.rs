@@ -40,7 +40,7 @@ pub struct LabelledBar {
 pub struct Threshold {
     /// Bars of larger values count.
     pub value: f64,
-    /// What bars above it are called, such as "active".
+    /// The word for bars above it, such as "active".
     pub name: String,
 }
 

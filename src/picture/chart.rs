@@ -150,6 +150,31 @@ mod tests {
         assert!(lines.windows(2).all(|pair| pair[0] > pair[1] + 10), "{highest:?}");
     }
 
+    /// Curves of training, of so many points each.
+    fn training([train, test]: [usize; 2]) -> Chart {
+        let [all_train, all_test] = demo::training();
+        let series = vec![
+            Series { name: "training".into(), points: all_train[..train].into(), ..Series::default() },
+            Series { name: "test".into(), points: all_test[..test].into(), style: Style::Marked },
+        ];
+        let panel = Panel { x: "step".into(), y: "loss".into(), series, cut: true, ..Panel::default() };
+        Chart { title: "curves".into(), panels: vec![panel], ..Chart::default() }
+    }
+
+    #[test]
+    fn few_points_will_do() {
+        for counts in [[1, 0], [0, 1], [2, 0], [3, 2]] {
+            assert!(!demo::bytes(|path| training(counts).save(path)).is_empty());
+        }
+        assert!(training([0, 0]).save(Path::new("none.png")).is_err());
+    }
+
+    #[test]
+    fn same_input_same_bytes_of_curves() {
+        let draw = || demo::bytes(|path| training([400, 20]).save(path));
+        assert_eq!(draw(), draw());
+    }
+
     #[test]
     fn a_name_keeps_its_colour() {
         let series = |name: &str| Series {

@@ -1,6 +1,5 @@
-//! What the tests draw: made-up data that look like the real ones.
+//! Made-up data that look like the real ones, for tests.
 
-use super::LossPoint;
 use crate::error::Result;
 use image::RgbImage;
 use std::path::Path;
@@ -48,17 +47,15 @@ pub(super) fn noise(seed: u64) -> impl FnMut() -> f64 {
     }
 }
 
-/// Losses of a long training run: noisy while training, smooth on test images.
-pub(super) fn training() -> (Vec<LossPoint>, Vec<LossPoint>) {
+/// Losses of a long training run by step: noisy while training, smooth on test images.
+pub(super) fn training() -> [Vec<[f64; 2]>; 2] {
     let mut random = noise(1);
-    let point = |step: f64, jitter: f64| LossPoint {
-        step,
-        reconstruction: 82.0 + 60.0 * (-step / 4000.0).exp() + 420.0 * (-step / 120.0).exp() + 3.0 * jitter,
-        kl: 25.0 * (1.0 - (-step / 900.0).exp()) + 0.5 * jitter,
+    let point = |step: f64, jitter: f64| {
+        [step, 82.0 + 60.0 * (-step / 4000.0).exp() + 420.0 * (-step / 120.0).exp() + 3.0 * jitter]
     };
     let train = (0..400).map(|index| point(f64::from(index) * 50.0, 2.0 * random() - 1.0)).collect();
     let test = (1..=20).map(|index| point(f64::from(index) * 1000.0, 0.4)).collect();
-    (train, test)
+    [train, test]
 }
 
 /// Points of ten classes in a latent plane, and their classes.

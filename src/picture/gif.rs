@@ -10,7 +10,8 @@ use std::path::Path;
 /// Most colours of a palette.
 const COLOURS: usize = 256;
 
-/// So many of the most frequent colours are in the palette whatever the others need: large areas show any change.
+/// So many of the most frequent colours are in the palette whatever the others need: large areas show any
+/// change.
 const FREQUENT: usize = 64;
 
 /// By how much the reach of a palette's colours grows until they will do.

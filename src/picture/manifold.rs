@@ -22,7 +22,7 @@ const ONLY_DECIMALS: usize = 2;
 /// Numbers along an axis are at least this far apart.
 const TICK_SPACING: f64 = 56.0;
 
-/// What a decoder makes of a grid of points in a two-dimensional latent plane.
+/// The decoder's output over a grid of points of a two-dimensional latent plane.
 #[derive(Clone, Debug, Default)]
 pub struct Manifold {
     /// Written above the images.

@@ -73,8 +73,8 @@ impl NullHistogram<'_> {
     }
 }
 
-/// The sorted draws in as many bars as Freedman and Diaconis advise, but no more than there is room for along an
-/// axis that shows `all`.
+/// The sorted draws in as many bars as Freedman and Diaconis advise, but no more than there is room for along
+/// an axis that shows `all`.
 fn histogram(draws: &[f64], all: Range) -> Series {
     let range = Range { low: draws[0], high: draws[draws.len() - 1] };
     let quartile = |quarter: usize| draws[quarter * (draws.len() - 1) / 4];

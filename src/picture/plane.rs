@@ -1,9 +1,10 @@
 //! A latent plane: its axes, the circles of the prior, ellipses of codes.
 
 use super::axes::{Axes, Frame, room_left};
-use super::canvas::{Canvas, Point};
+use super::canvas::{Canvas, Point, text_width};
 use super::scale::{Range, Tick};
-use super::theme::{Colour, Pen, REFERENCE};
+use super::theme::{Colour, INK, Pen, QUIET, REFERENCE, blend};
+use crate::error::{Error, Result};
 use std::f64::consts::TAU;
 
 /// Names of the axes.
@@ -25,6 +26,20 @@ pub(super) const PRIOR: Pen = Pen { colour: REFERENCE, thickness: 1.5 };
 const CODE_RADII: [(f64, f64); 2] = [(2.0, 0.12), (1.0, 0.3)];
 const CODE_THICKNESS: f64 = 2.0;
 
+/// Letters of a code's label, and of a sample's name.
+const LABEL_SIZE: f64 = 32.0;
+pub(super) const SAMPLE_SIZE: f64 = 22.0;
+
+const DOT_RADIUS: f64 = 4.0;
+const CROSS_SCALE: f64 = 1.5;
+
+/// A label farther from its place than this, in heights of its letters, has a line that leads there.
+const FAR: f64 = 1.2;
+const LEADER: Pen = Pen { colour: QUIET, thickness: 1.0 };
+
+/// The part of a label that is ink, the rest being the colour of its code.
+const LABEL_INK: f64 = 0.35;
+
 /// Side of the square that a dot or a cross takes up among labels.
 const DOT: f64 = 14.0;
 
@@ -34,6 +49,23 @@ const NEAR: f64 = 10.0;
 const RING: f64 = 8.0;
 const RINGS: u32 = 30;
 const DIRECTIONS: u32 = 24;
+
+/// The label of a place in the plane: of the mean of a code, or of a sample.
+pub(super) struct Label {
+    pub(super) text: String,
+    pub(super) place: Point,
+    /// It rather lies away from here.
+    pub(super) away: Point,
+    /// The colour of its code.
+    pub(super) colour: Colour,
+    pub(super) is_mean: bool,
+}
+
+impl Label {
+    fn size(&self) -> f64 {
+        if self.is_mean { LABEL_SIZE } else { SAMPLE_SIZE }
+    }
+}
 
 /// A square part of the latent plane around the origin.
 pub(super) struct LatentPlane {
@@ -62,7 +94,7 @@ impl LatentPlane {
         self.axes.x.contains(point.0) && self.axes.y.contains(point.1)
     }
 
-    /// What lies behind the data.
+    /// The grid, which lies behind the data.
     pub(super) fn grid(&self, canvas: &mut Canvas) {
         self.axes.grid(canvas, &self.ticks, &self.ticks);
     }
@@ -78,11 +110,34 @@ impl LatentPlane {
         PRIOR_RADII.iter().for_each(|&radius| self.ellipse(canvas, (0.0, 0.0), [radius; 2], PRIOR, 0.0));
     }
 
-    /// A normal distribution with independent coordinates: where it is within one and two standard deviations.
+    /// A normal distribution with independent coordinates: where it is within one and two standard
+    /// deviations.
     pub(super) fn code(&self, canvas: &mut Canvas, mean: Point, std: [f64; 2], colour: Colour) {
         for (factor, tint) in CODE_RADII {
             let pen = Pen { colour, thickness: CODE_THICKNESS };
             self.ellipse(canvas, mean, std.map(|std| factor * std), pen, tint);
+        }
+    }
+
+    /// Crosses at means, dots at samples, and beside them the labels; those outside of the frame are left out.
+    pub(super) fn draw_labels(&self, canvas: &mut Canvas, labels: &[Label]) {
+        let shown: Vec<&Label> = labels.iter().filter(|label| self.contains(label.place)).collect();
+        let places: Vec<Point> = shown.iter().map(|label| self.axes.at(label.place)).collect();
+        let away: Vec<Point> = shown.iter().map(|label| self.axes.at(label.away)).collect();
+        let sizes = shown.iter().map(|label| (text_width(&label.text, label.size()), label.size()));
+        let found = beside(&places, &sizes.collect::<Vec<_>>(), &away, self.axes.frame);
+        for ((label, &place), &at) in shown.iter().zip(&places).zip(&found) {
+            if (at.0 - place.0).hypot(at.1 - place.1) > FAR * label.size() {
+                canvas.line(place, at, LEADER);
+            }
+        }
+        let (means, samples): (Vec<_>, Vec<_>) =
+            shown.iter().zip(&places).partition(|(label, _)| label.is_mean);
+        samples.iter().for_each(|&(label, &place)| canvas.dot(place, DOT_RADIUS, label.colour, 1.0));
+        means.iter().for_each(|&(_, &place)| canvas.cross(place, INK, CROSS_SCALE));
+        for (label, at) in shown.iter().zip(found) {
+            let colour = if label.is_mean { blend(label.colour, INK, LABEL_INK) } else { INK };
+            canvas.rimmed_text(&label.text, at, label.size(), colour);
         }
     }
 
@@ -101,10 +156,19 @@ impl LatentPlane {
     }
 }
 
+/// Checks that a code can be drawn.
+pub(super) fn check_code(mean: [f64; 2], std: [f64; 2]) -> Result<()> {
+    let finite = mean.iter().chain(&std).all(|value| value.is_finite());
+    if finite && std.iter().all(|&std| std >= 0.0) {
+        return Ok(());
+    }
+    Err(Error::usage("means of codes must be finite numbers, their standard deviations not negative either"))
+}
+
 /// Where labels of so many (width, height) go, their centres beside the places they label: inside `frame`,
-/// and on none of the places or the other labels unless nothing is free nearby. `away` has for each label what
-/// it should rather lie away from.
-pub(super) fn beside(places: &[Point], sizes: &[(f64, f64)], away: &[Point], frame: Frame) -> Vec<Point> {
+/// and on none of the places or the other labels unless nothing is free nearby. `away` has for each label
+/// what it should rather lie away from.
+fn beside(places: &[Point], sizes: &[(f64, f64)], away: &[Point], frame: Frame) -> Vec<Point> {
     let mut taken: Vec<(Point, (f64, f64))> = places.iter().map(|&place| (place, (DOT, DOT))).collect();
     let own = taken.len();
     for ((&place, &size), &from) in places.iter().zip(sizes).zip(away) {

@@ -75,7 +75,7 @@ impl<'a> Trace<'a> {
                 Style::Area | Style::Steps => [y.min(0.0), y.max(0.0)],
                 _ => [y, y],
             };
-            // What a logarithmic axis cannot show lies below its frame.
+            // Values that a logarithmic axis cannot show lie below its frame.
             let place =
                 |value| Some(scale(value)).filter(|place| !place.is_nan()).unwrap_or(f64::NEG_INFINITY);
             points.push((x, [y, low, high].map(place)));
@@ -330,7 +330,7 @@ impl<'a> Plot<'a> {
         frame.name_above(canvas, &self.panel.y, frame.width - text_width(&remark, size) - GAP);
     }
 
-    /// What the frame leaves out, in words.
+    /// A remark on the values that the frame leaves out.
     fn remark(&self) -> String {
         let values = || self.traces.iter().flat_map(Trace::middles);
         let name = |value: f64| match self.panel.log {
@@ -466,7 +466,7 @@ mod tests {
         assert_eq!(usual(vec![1.0, 500.0]), Some(Range { low: 1.0, high: 500.0 }));
     }
 
-    /// What a plot of a line, 10 values wide and high, draws into 40 x 40 pixels that begin at (10, 10).
+    /// A line in a plot of 10 x 10 values, drawn into the 40 x 40 pixels that begin at (10, 10).
     fn drawn(points: &[[f64; 2]]) -> Result<RgbImage> {
         let panel = panel(points, Style::Line);
         let range = Range { low: 0.0, high: 10.0 };

@@ -9,8 +9,8 @@ use image::Rgb;
 pub(super) const GREY: usize = 1;
 pub(super) const COLOURED: usize = 3;
 
-/// Sizes of the images of a picture: each has height x width x channels values from 0 (black) to 1 (white), row
-/// by row from the top; values beyond are clamped.
+/// Sizes of the images of a picture: each has height x width x channels values from 0 (black) to 1 (white),
+/// row by row from the top; values beyond are clamped.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ImageShape {
     /// Pixels from the top to the bottom.
@@ -61,7 +61,7 @@ impl Stamp {
         f64::from(self.height) * f64::from(self.factor)
     }
 
-    /// That an image has the right number of values.
+    /// Checks that an image has the right number of values.
     pub(super) fn check(&self, image: &[f32]) -> Result<()> {
         let Self { width, height, channels, .. } = *self;
         let (expected, found) = (width as usize * height as usize * channels, image.len());

@@ -111,8 +111,8 @@ impl Range {
         (1..=count).rev().map(ticks).find(fits).unwrap_or_default()
     }
 
-    /// Round numbers on a logarithmic axis whose ends are the powers of ten that this interval names; a tick's
-    /// value is the power.
+    /// Round numbers on a logarithmic axis whose ends are the powers of ten that this interval names; a
+    /// tick's value is the power.
     pub(super) fn log_ticks(self, count: usize) -> Vec<Tick> {
         let decades = self.whole_ticks(count);
         if decades.len() > 1 {

@@ -5,7 +5,7 @@ use super::canvas::{Align, Canvas, Point, text_width};
 use super::page::Page;
 use super::plane::{LatentPlane, PRIOR, PRIOR_NAME};
 use super::scale::number;
-use super::theme::{GAP, INK, LINE, QUIET, TEXT_SIZE, class_colour};
+use super::theme::{GAP, INK, LINE, QUIET, SWATCH, TEXT_SIZE, class_colour};
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -25,9 +25,6 @@ const MOST_RADIUS: f64 = 6.0;
 const CROWD: f64 = 10_000.0;
 
 const DOT_OPACITY: f64 = 0.5;
-
-/// Radius of the dots in the legend.
-const SWATCH: f64 = 9.0;
 
 /// Distance of two legend entries.
 const PITCH: f64 = LINE + GAP / 3.0;
@@ -157,7 +154,7 @@ fn remark(title: &str, points: &[Point], plane: &LatentPlane) -> String {
     }
 }
 
-/// What is inside the frame of a plane.
+/// The contents of a plane's frame.
 struct Dots<'a> {
     plane: &'a LatentPlane,
     points: &'a [Point],

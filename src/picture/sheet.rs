@@ -41,7 +41,7 @@ pub struct Sheet {
     pub apart: [usize; 2],
     /// Written below each column; may be empty.
     pub columns: Vec<String>,
-    /// What the columns are, below their names; may be empty.
+    /// The common name of the columns, below their own; may be empty.
     pub columns_name: String,
     /// Written below the grid; may be empty.
     pub caption: String,

@@ -1,11 +1,11 @@
-//! From images to codes and back: what a sample of q(z | x) is decoded to.
+//! From images to codes and back: samples of q(z | x), decoded.
 
 use super::axes::{ABOVE, BELOW};
 use super::canvas::{Align, Canvas, Point, fitting, text_width};
 use super::page::Page;
-use super::plane::{LatentPlane, beside};
+use super::plane::{Label, LatentPlane, SAMPLE_SIZE, check_code};
 use super::raster::{ImageShape, Stamp};
-use super::theme::{Colour, GAP, INK, LEADING, LINE, Pen, QUIET, TEXT_SIZE, blend, series_colour};
+use super::theme::{Colour, GAP, INK, LEADING, LINE, SWATCH, TEXT_SIZE, series_colour};
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -21,37 +21,20 @@ const SEAM: f64 = 4.0;
 const LEAST_ROW_GAP: f64 = GAP;
 const MOST_ROW_GAP: f64 = 6.0 * GAP;
 
-/// What the images of a row should be wide together, and none higher.
+/// The width wished for a row of images, and the most that one is high.
 const WISHED_WIDTH: f64 = 760.0;
 const LONGEST: f64 = 140.0;
-
-/// Letters that name samples, and those of an image's label in the plane.
-const SAMPLE_SIZE: f64 = 22.0;
-pub(super) const LABEL_SIZE: f64 = 32.0;
 
 /// Height of the line with the samples' names above a row's images.
 const NAMES: f64 = SAMPLE_SIZE * LEADING;
 
-const DOT_RADIUS: f64 = 4.0;
-const CROSS_SCALE: f64 = 1.4;
-
-/// A label farther from its place than this, in heights of its letters, has a line that leads there.
-const FAR: f64 = 1.2;
-const LEADER: Pen = Pen { colour: QUIET, thickness: 1.0 };
-
-/// How much of a label is ink, the rest being the colour of its code.
-pub(super) const LABEL_INK: f64 = 0.35;
-
-/// Radius of the dot beside a row's label.
-pub(super) const SWATCH: f64 = 9.0;
-
-/// What samples are called, in this order; x and z mean something else.
+/// The names of samples, in this order; x and z mean something else.
 const NAMES_OF_SAMPLES: &str = "abcdefghijklmnopqrstuvwyABCDEFGHIJKLMNOPQRSTUVWY";
 
 const KEY: &str = "Ellipses: q(z | x) within 1 and 2 σ of its mean μ (×). Dots: samples z. Grey: the prior within 1 \
                    and 2 σ.";
 
-/// An image with its code, a normal distribution over the latent plane, and what is decoded from there.
+/// An image with its code, a normal distribution over the latent plane, and the images decoded from there.
 #[derive(Clone, Debug, Default)]
 pub struct EncodedImage {
     /// Short, such as "2"; written at the code.
@@ -64,13 +47,13 @@ pub struct EncodedImage {
     pub std: [f64; 2],
     /// Draws of z.
     pub samples: Vec<[f64; 2]>,
-    /// What each of them is decoded to.
+    /// The image decoded from each of them.
     pub decoded: Vec<Vec<f32>>,
-    /// What the mean is decoded to.
+    /// The image decoded from the mean.
     pub decoded_mean: Vec<f32>,
 }
 
-/// A few images in the latent plane, and beside it what their samples are decoded to.
+/// A few images in the latent plane, and beside it the images decoded from samples of their codes.
 #[derive(Clone, Debug, Default)]
 pub struct Story {
     /// Written above the picture.
@@ -110,7 +93,7 @@ impl Story {
         NAMES_OF_SAMPLES.chars().skip(before).map(String::from)
     }
 
-    /// Which samples the plane does not show, in words.
+    /// A remark on the samples that the plane does not show.
     fn outside(&self) -> String {
         let plane = LatentPlane::new(self.reach, 0.0, 0.0, SIDE);
         let names: Vec<String> = (0..self.items.len())
@@ -129,71 +112,23 @@ impl Story {
                 plane.code(canvas, item.mean.into(), item.std, self.colour(index));
             }
         });
-        let labels = self.labels(plane);
-        for label in &labels {
-            let distance = (label.at.0 - label.place.0).hypot(label.at.1 - label.place.1);
-            if distance > FAR * label.size() {
-                canvas.line(label.place, label.at, LEADER);
-            }
-        }
-        for label in labels.iter().filter(|label| !label.mean) {
-            canvas.dot(label.place, DOT_RADIUS, label.colour, 1.0);
-        }
-        for label in labels.iter().filter(|label| label.mean) {
-            canvas.cross(label.place, INK, CROSS_SCALE);
-        }
-        for label in &labels {
-            let colour = if label.mean { blend(label.colour, INK, LABEL_INK) } else { INK };
-            canvas.rimmed_text(&label.text, label.at, label.size(), colour);
-        }
+        plane.draw_labels(canvas, &self.labels());
         plane.edges(canvas, true);
     }
 
-    /// What is written into the plane, and where: first the items' labels, then the samples' names.
-    fn labels(&self, plane: &LatentPlane) -> Vec<Label> {
-        let mut labels: Vec<(Label, Point)> = Vec::new();
-        let mut add = |text: String, [place, mean]: [[f64; 2]; 2], colour: Colour, is_mean: bool| {
-            if plane.contains(place.into()) {
-                let (place, from) = (plane.axes.at(place.into()), plane.axes.at(mean.into()));
-                labels.push((Label { text, place, at: place, colour, mean: is_mean }, from));
-            }
+    /// The labels of the plane: first the items' own, then the samples' names.
+    fn labels(&self) -> Vec<Label> {
+        let label = |text: String, place: [f64; 2], index: usize, is_mean: bool| {
+            let away = self.items[index].mean.into();
+            Label { text, place: place.into(), away, colour: self.colour(index), is_mean }
         };
-        for (index, item) in self.items.iter().enumerate() {
-            add(item.label.clone(), [item.mean; 2], self.colour(index), true);
-        }
-        for (index, item) in self.items.iter().enumerate() {
-            for (name, &sample) in self.names(index).zip(&item.samples) {
-                add(name, [sample, item.mean], self.colour(index), false);
-            }
-        }
-        let (mut labels, away): (Vec<Label>, Vec<Point>) = labels.into_iter().unzip();
-        let places: Vec<Point> = labels.iter().map(|label| label.place).collect();
-        let sizes: Vec<(f64, f64)> = labels.iter().map(Label::extent).collect();
-        let found = beside(&places, &sizes, &away, plane.axes.frame);
-        labels.iter_mut().zip(found).for_each(|(label, at)| label.at = at);
-        labels
-    }
-}
-
-/// A name in the plane.
-struct Label {
-    text: String,
-    /// What it names.
-    place: Point,
-    /// Where it is written.
-    at: Point,
-    colour: Colour,
-    /// Whether it names the mean of a code, not a sample.
-    mean: bool,
-}
-
-impl Label {
-    fn size(&self) -> f64 {
-        if self.mean { LABEL_SIZE } else { SAMPLE_SIZE }
-    }
-
-    fn extent(&self) -> (f64, f64) {
-        (text_width(&self.text, self.size()), self.size())
+        let items = || self.items.iter().enumerate();
+        let means = items().map(|(index, item)| label(item.label.clone(), item.mean, index, true));
+        let samples = items().flat_map(|(index, item)| {
+            let named = self.names(index).zip(&item.samples);
+            named.map(move |(name, &sample)| label(name, sample, index, false))
+        });
+        means.chain(samples).collect()
     }
 }
 
@@ -310,15 +245,6 @@ impl<'a> ImageTable<'a> {
             }
         }
     }
-}
-
-/// That a code can be drawn.
-pub(super) fn check_code(mean: [f64; 2], std: [f64; 2]) -> Result<()> {
-    let finite = mean.iter().chain(&std).all(|value| value.is_finite());
-    if finite && std.iter().all(|&std| std >= 0.0) {
-        return Ok(());
-    }
-    Err(Error::usage("means of codes must be finite numbers, their standard deviations not negative either"))
 }
 
 #[cfg(test)]

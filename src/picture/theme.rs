@@ -4,7 +4,7 @@ use image::Rgb;
 
 pub(super) type Colour = Rgb<u8>;
 
-/// What a picture should be wide, roughly: legible on a page of text and on a screen.
+/// The usual width of a picture: legible on a page of text and on a screen.
 pub(super) const WIDTH: f64 = 1200.0;
 
 /// No side of a picture is longer: beyond this, viewers and memory suffer.
@@ -28,7 +28,7 @@ pub(super) const LEADING: f64 = 1.2;
 /// Height of a line of text.
 pub(super) const LINE: f64 = TEXT_SIZE * LEADING;
 
-/// What a line is drawn with.
+/// Colour and thickness of a line.
 #[derive(Clone, Copy)]
 pub(super) struct Pen {
     pub(super) colour: Colour,
@@ -46,6 +46,9 @@ pub(super) const TICK: f64 = 8.0;
 
 /// Dots on a line, and in a legend.
 pub(super) const MARKER_RADIUS: f64 = 6.0;
+
+/// Radius of the dot beside the name of a class or of an image.
+pub(super) const SWATCH: f64 = 9.0;
 
 /// The part of its colour that an area between curves has.
 pub(super) const TINT: f64 = 0.25;
@@ -72,10 +75,10 @@ pub(super) const REFERENCE: Colour = Rgb([150, 150, 150]);
 pub(super) const BLUE: Colour = Rgb([0, 114, 178]);
 pub(super) const SKY: Colour = Rgb([86, 180, 233]);
 
-/// What is set against blue.
+/// The opposite of blue.
 pub(super) const ORANGE: Colour = Rgb([230, 159, 0]);
 
-/// What must be seen first.
+/// Marks to be seen first.
 pub(super) const VERMILION: Colour = Rgb([213, 94, 0]);
 
 /// Small marks on top of blue and orange areas.

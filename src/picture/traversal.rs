@@ -1,4 +1,4 @@
-//! What each latent dimension does, as Burgess et al. 2018 show it in their Figure 4.
+//! The effect of each latent dimension, as Burgess et al. 2018 show it in their Figure 4.
 
 use super::raster::ImageShape;
 use super::scale::{latent_name, number};
@@ -10,7 +10,7 @@ use std::path::Path;
 const KL_DECIMALS: usize = 2;
 const VALUE_DECIMALS: usize = 2;
 
-/// What a value may differ from the written one for the sake of rounding.
+/// The most that a value may differ from the written one, for the sake of rounding.
 const SLACK: f64 = 1e-9;
 
 const COLUMNS_NAME: &str = "value of the latent (standard deviations of the prior)";
@@ -18,13 +18,13 @@ const COLUMNS_NAME: &str = "value of the latent (standard deviations of the prio
 /// One dimension's row of a [`Traversal`].
 #[derive(Clone, Debug, Default)]
 pub struct TraversedLatent {
-    /// Which dimension it is, counted from 0.
+    /// Its number, counted from 0.
     pub dimension: usize,
     /// Its KL divergence from the prior, in nats per image.
     pub kl: f64,
     /// The image whose code is changed.
     pub seed: Vec<f32>,
-    /// What is decoded from that code with the dimension set to each of the values.
+    /// The images decoded from that code with the dimension set to each of the values.
     pub images: Vec<Vec<f32>>,
 }
 

@@ -330,7 +330,7 @@ fn count(things: usize, name: &str) -> String {
     format!("{} {name}{plural}", number(things as f64, 0))
 }
 
-/// What the picture leaves out of a sample, in words; may be empty.
+/// A remark on the part of a sample that the picture leaves out; may be empty.
 fn remark(name: &str, stride: usize, outside: usize, all: &str) -> String {
     let thinned = (stride > 1).then(|| format!("one point in {stride} is shown"));
     let verb = if outside == 1 { "lies" } else { "lie" };

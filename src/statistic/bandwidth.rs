@@ -6,7 +6,7 @@ use super::{KernelFunction, Sample};
 use crate::engine::{Device, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pair_histogram::{BINS, DIGITS, PairHistogram};
-use crate::kernel::pairs::{Family, Form, MOST_POINTS, Pairs, UNLIMITED, Value};
+use crate::kernel::pairs::{Family, Function, Layout, MOST_POINTS, Pairs};
 use crate::program::{BufferId, Plan, ProgramId, Step};
 use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
@@ -250,24 +250,11 @@ struct Selection {
 
 impl Selection {
     fn new(device: &Device, points: Sample<'_>, family: Family) -> Result<Self> {
-        let mut pairs = Pairs {
-            n: points.len(),
-            m: 0,
-            d: points.d,
-            block: MOST_POINTS,
-            slice: 1,
-            slab: 1,
-            cross: false,
-            value: Value::Kernel,
-            family,
-            bandwidths: 1,
-            form: Form::Differences,
-            second: None,
-            reach: UNLIMITED,
-        };
-        pairs.block = pairs.fitting_block(MOST_POINTS, 0, 1);
-        let blocks = pairs.blocks();
-        pairs.slice = blocks;
+        let layout = Layout::new([points.len(), 0]);
+        let mut pairs = Pairs { layout, function: Function::kernel(family, 1, points.d) };
+        pairs.layout.block = pairs.fitting_block(MOST_POINTS, 0, 1);
+        let blocks = pairs.layout.blocks();
+        pairs.layout.slice = blocks;
         let mut plan = Plan::default();
         let rows = plan.buffer("rows", pairs.slice_len());
         let prefix = plan.buffer("prefix", 1);
@@ -275,7 +262,7 @@ impl Selection {
         let mut programs = Vec::new();
         for (shift, width) in DIGITS {
             let program = plan.program("digit");
-            let kernel = PairHistogram { pairs: pairs.clone(), shift, width };
+            let kernel = PairHistogram { pairs, shift, width };
             let buffers = [("rows", rows), ("columns", rows), ("prefix", prefix), ("counts", counts)];
             plan.call(program, kernel, &buffers)?;
             programs.push(program);

@@ -8,7 +8,7 @@ use crate::kernel::fold::{Fold, Parts};
 use crate::kernel::pair_forms::{BITS, PairForms, members_len};
 use crate::kernel::pair_products::PairProducts;
 use crate::kernel::pair_sums::{PairSums, TERMS};
-use crate::kernel::pairs::{Form, MOST_POINTS, Pairs, Second, UNLIMITED, Value};
+use crate::kernel::pairs::{Form, Function, Layout, MOST_POINTS, Pairs, Second, UNLIMITED, Value};
 use crate::program::{BufferId, Kernel as _, MOST_ITERATIONS, Plan, ProgramId, Step};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -64,34 +64,24 @@ pub struct Orders<'a> {
 
 /// The pairs of one sample with a kernel, not yet cut into slices.
 fn pairs_of(points: &Points, kernel: &KernelFunction, form: Form, cross: bool) -> Pairs {
-    let [n, m] = points.counts;
+    let second = points.second.as_ref().map(|second| Second {
+        d: second.d,
+        family: second.kernel.family,
+        bandwidths: second.kernel.bandwidths.len(),
+    });
+    let function = Function::kernel(kernel.family, kernel.bandwidths.len(), points.d);
     Pairs {
-        n,
-        m,
-        d: points.d,
-        block: MOST_POINTS,
-        slice: 1,
-        slab: 1,
-        cross,
-        value: points.value,
-        family: kernel.family,
-        bandwidths: kernel.bandwidths.len(),
-        form,
-        second: points.second.as_ref().map(|second| Second {
-            d: second.d,
-            family: second.kernel.family,
-            bandwidths: second.kernel.bandwidths.len(),
-        }),
-        reach: points.reach,
+        layout: Layout { cross, reach: points.reach, ..Layout::new(points.counts) },
+        function: Function { value: points.value, form, second, ..function },
     }
 }
 
 impl Orders<'_> {
     /// The kernel that multiplies, for pairs of the first variable.
     fn product(&self, pairs: &Pairs) -> PairProducts {
-        let second = pairs_of(self.points, self.kernel, Form::Differences, false);
-        let second = Pairs { block: pairs.block, slice: pairs.slice, slab: pairs.slab, ..second };
-        PairProducts { pairs: pairs.clone(), second, draws: self.draws }
+        let function = Function::kernel(self.kernel.family, self.kernel.bandwidths.len(), self.points.d);
+        let second = Pairs { function, ..*pairs };
+        PairProducts { pairs: *pairs, second, draws: self.draws }
     }
 }
 
@@ -107,21 +97,21 @@ impl Extra<'_> {
     /// Work of one pair of points.
     fn flop_each(&self, pairs: &Pairs) -> usize {
         let draw = match self {
-            Extra::Products(orders) => orders.product(pairs).second.flop_each() + 2,
+            Extra::Products(orders) => orders.product(pairs).second.function.flop_each() + 2,
             _ => 2,
         };
-        pairs.flop_each() + self.draws() * draw
+        pairs.function.flop_each() + self.draws() * draw
     }
 }
 
 /// Work of one row block with all columns of a slice, for each kernel.
 fn row_block_flop(pairs: &Pairs, extra: &Extra<'_>, kernels: usize) -> usize {
-    pairs.band() * pairs.block * pairs.block * extra.flop_each(pairs) * kernels
+    pairs.layout.band() * pairs.layout.block * pairs.layout.block * extra.flop_each(pairs) * kernels
 }
 
 /// Bytes of the parts of one row block.
 fn parts_bytes(pairs: &Pairs, draws: usize, kernels: usize) -> usize {
-    4 * pairs.band() * kernels * (pairs.block * TERMS).max(draws)
+    4 * pairs.layout.band() * kernels * (pairs.layout.block * TERMS).max(draws)
 }
 
 /// Many 0/1 label vectors over all points, as bits: point p of a sample is bit p % 32 of its word (p / 32, b).
@@ -218,12 +208,12 @@ pub fn grams(
 fn together(device: &Device, points: &Points, kernel: &KernelFunction, draws: usize) -> usize {
     let mut pairs = pairs_of(points, kernel, points.form(kernel), false);
     let most = most_points(&pairs);
-    pairs.block = pairs.fitting_block(most, draws, 1);
-    pairs.slice = pairs.blocks().min(SLICE_BLOCKS);
+    pairs.layout.block = pairs.fitting_block(most, draws, 1);
+    pairs.layout.slice = pairs.layout.blocks().min(SLICE_BLOCKS);
     let fits = |&kernels: &usize| {
         // More kernels shall not make blocks smaller; on the CPU loops have no limit.
         let same_blocks =
-            device.info().engine == "cpu" || pairs.fitting_block(most, draws, kernels) == pairs.block;
+            device.info().engine == "cpu" || pairs.fitting_block(most, draws, kernels) == pairs.layout.block;
         same_blocks && parts_bytes(&pairs, draws, kernels) <= PARTS_BYTES
     };
     (1..=MOST_KERNELS).rev().find(fits).unwrap_or(1)
@@ -231,7 +221,7 @@ fn together(device: &Device, points: &Points, kernel: &KernelFunction, draws: us
 
 /// Most points of a block: with few pairs of each point, small blocks hold few that are out of reach.
 fn most_points(pairs: &Pairs) -> usize {
-    pairs.reach.min(MOST_POINTS).next_multiple_of(BITS)
+    pairs.layout.reach.min(MOST_POINTS).next_multiple_of(BITS)
 }
 
 /// A pass with its points on an engine, which can be run more than once.
@@ -286,40 +276,43 @@ impl<'a> Pass<'a> {
         let form = points.form(kernel);
         let draws = extra.draws();
         let mut pairs = pairs_of(points, kernel, form, cross);
-        pairs.block = match extra {
+        pairs.layout.block = match extra {
             // Whole blocks make a bin.
             Extra::Bins(bin) => {
                 let fits = |&block: &usize| {
-                    bin % block == 0 && Pairs { block, ..pairs.clone() }.iterations(0, 1) <= MOST_ITERATIONS
+                    bin % block == 0 && pairs.with_block(block).iterations(0, 1) <= MOST_ITERATIONS
                 };
                 (1..=MOST_POINTS.min(*bin)).rev().find(fits).unwrap_or(1)
             }
             Extra::Products(orders) => {
                 let fits = |&tiles: &usize| {
-                    let pairs = Pairs { block: tiles * BITS, ..pairs.clone() };
-                    orders.product(&pairs).iterations() <= MOST_ITERATIONS
+                    orders.product(&pairs.with_block(tiles * BITS)).iterations() <= MOST_ITERATIONS
                 };
                 BITS * (1..=MOST_POINTS / BITS).rev().find(fits).unwrap_or(1)
             }
             _ => pairs.fitting_block(most_points(&pairs), draws, 1),
         };
-        let block = pairs.block;
-        let block_bytes = 4 * (pairs.pitch() * pairs.stride().max(count * TERMS)).max(count * draws);
-        pairs.slice = (SLICE_BYTES / block_bytes).min(SLICE_BLOCKS).clamp(1, pairs.blocks());
+        let block = pairs.layout.block;
+        let block_bytes =
+            4 * (pairs.layout.pitch() * pairs.function.stride().max(count * TERMS)).max(count * draws);
+        pairs.layout.slice = (SLICE_BYTES / block_bytes).min(SLICE_BLOCKS).clamp(1, pairs.layout.blocks());
         let most = (PARTS_BYTES / parts_bytes(&pairs, draws, count))
             .min(STEP_FLOP / row_block_flop(&pairs, extra, count));
-        pairs.slab = most.clamp(1, pairs.slice);
+        pairs.layout.slab = most.clamp(1, pairs.layout.slice);
 
         let mut plan = Plan::default();
         let rows = plan.buffer("rows", pairs.slice_len());
         // One slice holds all points: rows and columns are the same.
-        let columns =
-            if pairs.slice == pairs.blocks() { rows } else { plan.buffer("columns", pairs.slice_len()) };
-        let scales = plan.buffer("scales", count * pairs.scales_len());
-        let parts_len = pairs.slab * pairs.band() * count * block * TERMS;
+        let columns = if pairs.layout.slice == pairs.layout.blocks() {
+            rows
+        } else {
+            plan.buffer("columns", pairs.slice_len())
+        };
+        let scales = plan.buffer("scales", count * pairs.function.scales_len());
+        let parts_len = pairs.layout.slab * pairs.layout.band() * count * block * TERMS;
         let row_parts = plan.buffer("row parts", parts_len);
         let column_parts = plan.buffer("column parts", parts_len);
-        let fold = |parts| Fold { pairs: pairs.clone(), parts };
+        let fold = |parts| Fold { pairs, parts };
         let sums = plan.buffer("sums", fold(Parts::Rows(count)).sums_len());
         let program = plan.program("pairs");
         let inputs = [("rows", rows), ("columns", columns), ("scales", scales)];
@@ -330,8 +323,8 @@ impl<'a> Pass<'a> {
             let buffers = product.shape().reads;
             let [y, scales_y, order] =
                 [("y", 3), ("scales of y", 4), ("order", 5)].map(|(name, at)| plan.buffer(name, buffers[at]));
-            let form_parts = plan.buffer("form parts", pairs.slab * pairs.band() * draws);
-            let results = plan.buffer("forms", pairs.blocks() * draws);
+            let form_parts = plan.buffer("form parts", pairs.layout.slab * pairs.layout.band() * draws);
+            let results = plan.buffer("forms", pairs.layout.blocks() * draws);
             let own =
                 [("second", y), ("scales_second", scales_y), ("order", order), ("form_parts", form_parts)];
             plan.call(program, product, &[&inputs[..], &own].concat())?;
@@ -339,18 +332,19 @@ impl<'a> Pass<'a> {
             (others, forms) = (Some([y, scales_y, order]), Some(results));
         } else if draws > 0 {
             let members = plan.buffer("members", members_len(&pairs, draws));
-            let form_parts = plan.buffer("form parts", pairs.slab * pairs.band() * count * draws);
-            let results = plan.buffer("forms", pairs.blocks() * count * draws);
+            let form_parts =
+                plan.buffer("form parts", pairs.layout.slab * pairs.layout.band() * count * draws);
+            let results = plan.buffer("forms", pairs.layout.blocks() * count * draws);
             let extra = [("members", members), ("form_parts", form_parts)];
             let buffers = [&inputs[..], &parts, &extra].concat();
-            plan.call(program, PairForms { pairs: pairs.clone(), draws, kernels: count }, &buffers)?;
+            plan.call(program, PairForms { pairs, draws, kernels: count }, &buffers)?;
             let fold_forms = fold(Parts::Forms(count * draws));
             plan.call(program, fold_forms, &[("parts", form_parts), ("sums", results)])?;
             (labels, forms) = (Some(members), Some(results));
         } else {
             plan.call(
                 program,
-                PairSums { pairs: pairs.clone(), squares: !matches!(extra, Extra::None) },
+                PairSums { pairs, squares: !matches!(extra, Extra::None) },
                 &[&inputs[..], &parts].concat(),
             )?;
         }
@@ -397,7 +391,7 @@ impl<'a> Pass<'a> {
 
     /// How distances are computed.
     pub fn form(&self) -> Form {
-        self.pairs.form
+        self.pairs.function.form
     }
 
     /// Bytes of the engine's buffers.
@@ -448,8 +442,9 @@ impl<'a> Pass<'a> {
     fn clear(&mut self) -> Result<()> {
         let bins = self.totals.as_ref().map(|(buffer, of)| (*buffer, of.sums_len()));
         let kernels = self.kernels.len();
-        let forms = self.forms.map(|buffer| (buffer, self.pairs.blocks() * kernels * self.extra.draws()));
-        let fold = Fold { pairs: self.pairs.clone(), parts: Parts::Rows(kernels) };
+        let forms =
+            self.forms.map(|buffer| (buffer, self.pairs.layout.blocks() * kernels * self.extra.draws()));
+        let fold = Fold { pairs: self.pairs, parts: Parts::Rows(kernels) };
         let sums = Some((self.sums, fold.sums_len()));
         for (buffer, len) in [sums, forms, bins].into_iter().flatten() {
             self.engine.write(buffer, &vec![0; 4 * len])?;
@@ -459,9 +454,9 @@ impl<'a> Pass<'a> {
 
     /// The blocks of one slice, the last one padded.
     fn slice(&self, at: usize) -> Vec<f32> {
-        let block = self.pairs.pitch() * self.pairs.stride();
+        let block = self.pairs.layout.pitch() * self.pairs.function.stride();
         let rest = &self.blocks[at * block..];
-        let len = self.pairs.slice * block;
+        let len = self.pairs.layout.slice * block;
         let mut slice = rest[..len.min(rest.len())].to_vec();
         slice.resize(len, 0.0);
         slice
@@ -470,12 +465,12 @@ impl<'a> Pass<'a> {
     /// All steps, as they are submitted.
     fn batches(&self) -> Vec<Vec<Step>> {
         let pairs = &self.pairs;
-        let slices = || (0..pairs.blocks()).step_by(pairs.slice);
-        let step_flop = pairs.slab * row_block_flop(pairs, &self.extra, self.kernels.len());
+        let slices = || (0..pairs.layout.blocks()).step_by(pairs.layout.slice);
+        let step_flop = pairs.layout.slab * row_block_flop(pairs, &self.extra, self.kernels.len());
         let most = (SUBMISSION_FLOP / step_flop).clamp(1, MOST_STEPS);
         let mut batches = Vec::new();
         for rows_at in slices() {
-            let last = (rows_at + pairs.slice - 1).saturating_add(pairs.blocks_in_reach());
+            let last = (rows_at + pairs.layout.slice - 1).saturating_add(pairs.layout.blocks_in_reach());
             for columns_at in slices().filter(|at| (rows_at..=last).contains(at)) {
                 let step = |first: usize| Step {
                     first: first as u32,
@@ -483,8 +478,8 @@ impl<'a> Pass<'a> {
                     columns_at: columns_at as u32,
                     ..Step::default()
                 };
-                let row_blocks = 0..pairs.slice.min(pairs.blocks() - rows_at);
-                let steps: Vec<Step> = row_blocks.step_by(pairs.slab).map(step).collect();
+                let row_blocks = 0..pairs.layout.slice.min(pairs.layout.blocks() - rows_at);
+                let steps: Vec<Step> = row_blocks.step_by(pairs.layout.slab).map(step).collect();
                 batches.extend(steps.chunks(most).map(<[Step]>::to_vec));
             }
         }
@@ -500,19 +495,19 @@ impl<'a> Pass<'a> {
             Some(buffer) => block_sums(&engine.read(*buffer)?, kernels.len() * draws),
             None => Vec::new(),
         };
-        let [n, m] = [pairs.n as f64, pairs.m as f64];
-        let evaluations = if pairs.cross { n * m } else { near_pairs(n + m, pairs.reach) };
+        let [n, m] = [pairs.layout.n as f64, pairs.layout.m as f64];
+        let evaluations = if pairs.layout.cross { n * m } else { near_pairs(n + m, pairs.layout.reach) };
         let mut grams = Vec::with_capacity(kernels.len());
         for (index, kernel) in kernels.iter().enumerate() {
             // Of each block the sums of this kernel.
-            let blocks = sums.chunks_exact(pairs.block * TERMS).skip(index).step_by(kernels.len());
+            let blocks = sums.chunks_exact(pairs.layout.block * TERMS).skip(index).step_by(kernels.len());
             let (k, mut k2) = point_sums(&blocks.flatten().copied().collect::<Vec<f32>>(), pairs, kernel);
             if matches!(extra, Extra::None) {
                 k2.clear();
             }
             let own = forms_of_all.get(index * draws..(index + 1) * draws).unwrap_or_default();
             let forms = match extra {
-                Extra::Forms(labels) => forms(own, labels, kernel, pairs.centre()),
+                Extra::Forms(labels) => forms(own, labels, kernel, pairs.function.centre()),
                 _ => own.to_vec(),
             };
             let bins = match totals {
@@ -520,13 +515,13 @@ impl<'a> Pass<'a> {
                 None => Vec::new(),
             };
             grams.push(Gram {
-                counts: [pairs.n, pairs.m],
+                counts: [pairs.layout.n, pairs.layout.m],
                 k,
                 k2,
                 forms,
                 bins,
                 evaluations,
-                form: pairs.form,
+                form: pairs.function.form,
                 bytes: *bytes,
             });
         }
@@ -551,24 +546,24 @@ fn scales_of(kernel: &KernelFunction) -> Vec<f32> {
 fn members(labels: &Labels, pairs: &Pairs) -> Vec<u32> {
     let draws = labels.draws;
     let mut words = vec![0u32; members_len(pairs, draws)];
-    let (x, y) = labels.words.split_at(pairs.n.div_ceil(BITS) * draws);
+    let (x, y) = labels.words.split_at(pairs.layout.n.div_ceil(BITS) * draws);
     words[..x.len()].copy_from_slice(x);
-    let first_of_y = pairs.blocks_of_x() * pairs.block / BITS * draws;
+    let first_of_y = pairs.layout.blocks_of_x() * pairs.layout.block / BITS * draws;
     words[first_of_y..][..y.len()].copy_from_slice(y);
     words
 }
 
 /// Sums of k and of k^2 of each point, without the padding, from sums of weightless k less its centre.
 fn point_sums(sums: &[f32], pairs: &Pairs, kernel: &KernelFunction) -> (Vec<[f64; 2]>, Vec<[f64; 2]>) {
-    let (weight, centre) = (kernel.weight(), pairs.centre());
+    let (weight, centre) = (kernel.weight(), pairs.function.centre());
     let half = sums.len() / 2;
-    let first_of_y = pairs.blocks_of_x() * pairs.block;
+    let first_of_y = pairs.layout.blocks_of_x() * pairs.layout.block;
     let point = |own: usize, place: usize| {
         let of_class = |class: usize| {
-            let partners = match (class == own, pairs.cross) {
+            let partners = match (class == own, pairs.layout.cross) {
                 (true, true) => 0.0,
-                (true, false) => [pairs.n, pairs.m][class] as f64 - 1.0,
-                (false, _) => [pairs.n, pairs.m][class] as f64,
+                (true, false) => [pairs.layout.n, pairs.layout.m][class] as f64 - 1.0,
+                (false, _) => [pairs.layout.n, pairs.layout.m][class] as f64,
             };
             let [s, s2] = [0, 1].map(|term| f64::from(sums[class * half + place * TERMS + term]));
             (
@@ -579,8 +574,8 @@ fn point_sums(sums: &[f32], pairs: &Pairs, kernel: &KernelFunction) -> (Vec<[f64
         let ((k_x, k2_x), (k_y, k2_y)) = (of_class(0), of_class(1));
         ([k_x, k_y], [k2_x, k2_y])
     };
-    let of_x = (0..pairs.n).map(|place| point(0, place));
-    of_x.chain((first_of_y..first_of_y + pairs.m).map(|place| point(1, place))).unzip()
+    let of_x = (0..pairs.layout.n).map(|place| point(0, place));
+    of_x.chain((first_of_y..first_of_y + pairs.layout.m).map(|place| point(1, place))).unzip()
 }
 
 /// The sums over row blocks of `(blocks, draws)`.
@@ -605,12 +600,12 @@ fn forms(sums: &[f64], labels: &Labels, kernel: &KernelFunction, centre: f64) ->
 /// The symmetric table of bins from the upper triangle of (blocks, bins) and the sums of the points.
 fn bin_table(totals: &[f32], of: &Fold, kernel: &KernelFunction, k: &[[f64; 2]]) -> Vec<f64> {
     let (bins, pairs) = (of.bins(), &of.pairs);
-    let size = of.blocks_per_bin() * pairs.block;
+    let size = of.blocks_per_bin() * pairs.layout.block;
     let mut table = vec![0.0; bins * bins];
     for (i, row) in totals.chunks_exact(bins).enumerate() {
         let u = of.bin(i);
         for v in u + 1..bins {
-            let centred = f64::from(row[v]) + pairs.centre() * (pairs.block * size) as f64;
+            let centred = f64::from(row[v]) + pairs.function.centre() * (pairs.layout.block * size) as f64;
             table[u * bins + v] += kernel.weight() * centred;
             table[v * bins + u] = table[u * bins + v];
         }

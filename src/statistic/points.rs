@@ -160,21 +160,22 @@ impl Points {
     /// Points in the blocks of `pairs`, padded with zeros; in the expanded form each with half its negative squared
     /// norm behind its coordinates.
     pub fn blocks(&self, pairs: &Pairs) -> Vec<f32> {
-        let mut result = vec![0.0; pairs.blocks() * pairs.pitch() * pairs.stride()];
+        let mut result = vec![0.0; pairs.layout.blocks() * pairs.layout.pitch() * pairs.function.stride()];
         for (at, point) in self.values.chunks_exact(self.d).enumerate() {
-            let (before, i) = match at.checked_sub(pairs.n) {
+            let (before, i) = match at.checked_sub(pairs.layout.n) {
                 None => (0, at),
-                Some(i) => (pairs.blocks_of_x(), i),
+                Some(i) => (pairs.layout.blocks_of_x(), i),
             };
-            let place = (before + i / pairs.block) * pairs.pitch() + i % pairs.block;
+            let place = (before + i / pairs.layout.block) * pairs.layout.pitch() + i % pairs.layout.block;
             for (k, value) in point.iter().enumerate() {
                 result[pairs.word(place, k)] = *value;
             }
-            let others = pairs.stride().saturating_sub(self.d) * usize::from(!self.others.is_empty());
+            let others =
+                pairs.function.stride().saturating_sub(self.d) * usize::from(!self.others.is_empty());
             for (k, value) in self.others.iter().skip(at * others).take(others).enumerate() {
                 result[pairs.word(place, self.d + k)] = *value;
             }
-            if pairs.form == Form::Expanded {
+            if pairs.function.form == Form::Expanded {
                 let squares = point.iter().map(|&v| f64::from(v) * f64::from(v));
                 result[pairs.word(place, self.d)] = (-0.5 * squares.sum::<f64>()) as f32;
             }

@@ -74,8 +74,8 @@ pub(in crate::data) fn file(path: &Path) -> Result<Table> {
     Ok(Table { rows: values.len() / columns, columns, values, header, ..Table::default() })
 }
 
-/// Reads the lines of a `.csv` file as labels, numbered in the order in which they first appear. The first line is a
-/// header if it is a word that no other line has.
+/// Reads the lines of a `.csv` file as labels, numbered in the order in which they first appear. The first
+/// line is a header if it is a word that no other line has.
 pub(in crate::data) fn labels(path: &Path) -> Result<Table> {
     let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
     let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

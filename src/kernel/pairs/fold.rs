@@ -13,8 +13,9 @@
 //! permutations move whole bins (Domingo-Enrich, Dwivedi, Mackey, "Cheap permutation testing", arXiv 2502.07672).
 //! Always in the order of the blocks, so that the same run gives the same bits.
 
+use super::Pairs;
+use super::cases::case_pairs;
 use super::pair_sums::TERMS;
-use super::{Pairs, case_pairs};
 use crate::kernel::words::words;
 use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 
@@ -53,7 +54,7 @@ impl Fold {
     /// Numbers of a block in `sums`, for each class.
     fn items(&self) -> usize {
         match self.parts {
-            Parts::Rows(kernels) | Parts::Columns(kernels) => kernels * self.pairs.block * TERMS,
+            Parts::Rows(kernels) | Parts::Columns(kernels) => kernels * self.pairs.layout.block * TERMS,
             Parts::Forms(draws) => draws,
             Parts::Bins(_) => self.bins(),
         }
@@ -62,12 +63,12 @@ impl Fold {
     /// Words of `sums`.
     pub fn sums_len(&self) -> usize {
         let classes = if matches!(self.parts, Parts::Rows(_) | Parts::Columns(_)) { 2 } else { 1 };
-        classes * self.pairs.blocks() * self.items()
+        classes * self.pairs.layout.blocks() * self.items()
     }
 
     /// Numbers of a part.
     fn part_len(&self) -> usize {
-        if let Parts::Bins(_) = self.parts { self.pairs.block * TERMS } else { self.items() }
+        if let Parts::Bins(_) = self.parts { self.pairs.layout.block * TERMS } else { self.items() }
     }
 
     /// Blocks of a bin.
@@ -77,18 +78,18 @@ impl Fold {
 
     /// Bins of X.
     pub fn bins_of_x(&self) -> usize {
-        self.pairs.blocks_of_x().div_ceil(self.blocks_per_bin())
+        self.pairs.layout.blocks_of_x().div_ceil(self.blocks_per_bin())
     }
 
     /// Bins of both samples.
     pub fn bins(&self) -> usize {
-        let blocks_of_y = self.pairs.blocks() - self.pairs.blocks_of_x();
+        let blocks_of_y = self.pairs.layout.blocks() - self.pairs.layout.blocks_of_x();
         self.bins_of_x() + blocks_of_y.div_ceil(self.blocks_per_bin())
     }
 
     /// The bin of block `i`.
     pub fn bin(&self, i: usize) -> usize {
-        match i.checked_sub(self.pairs.blocks_of_x()) {
+        match i.checked_sub(self.pairs.layout.blocks_of_x()) {
             None => i / self.blocks_per_bin(),
             Some(i) => self.bins_of_x() + i / self.blocks_per_bin(),
         }
@@ -101,12 +102,12 @@ impl Kernel for Fold {
     }
 
     fn shape(&self) -> Shape {
-        let parts = self.pairs.slab * self.pairs.band() * self.part_len();
+        let parts = self.pairs.layout.slab * self.pairs.layout.band() * self.part_len();
         Shape::new([parts], [self.sums_len()], parts)
     }
 
     fn params(&self) -> Vec<u32> {
-        [self.pairs.params(), words([self.pairs.slab, self.items(), self.blocks_per_bin()])].concat()
+        [self.pairs.params(), words([self.pairs.layout.slab, self.items(), self.blocks_per_bin()])].concat()
     }
 
     fn overrides(&self) -> Overrides {
@@ -122,12 +123,14 @@ impl Kernel for Fold {
     fn variants(&self) -> Vec<Variant> {
         let pairs = &self.pairs;
         let blocks = match self.parts {
-            Parts::Columns(_) if pairs.band() < pairs.slice => pairs.slab + pairs.band() - 1,
-            Parts::Columns(_) => pairs.slice,
-            _ => pairs.slab,
+            Parts::Columns(_) if pairs.layout.band() < pairs.layout.slice => {
+                pairs.layout.slab + pairs.layout.band() - 1
+            }
+            Parts::Columns(_) => pairs.layout.slice,
+            _ => pairs.layout.slab,
         };
         let iterations = match self.parts {
-            Parts::Bins(blocks) => pairs.band() + blocks.min(pairs.band()) * pairs.block,
+            Parts::Bins(blocks) => pairs.layout.band() + blocks.min(pairs.layout.band()) * pairs.layout.block,
             _ => 0,
         };
         vec![Variant::new("", [self.items().div_ceil(THREADS), blocks]).iterations(iterations)]
@@ -137,22 +140,24 @@ impl Kernel for Fold {
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let ([parts], [sums]) = buffers.split();
         let Self { pairs, .. } = self;
-        let (items, blocks, terms) = (self.items(), pairs.blocks(), pairs.block * TERMS);
-        let tiles: Vec<_> = pairs.reference_tiles(step).collect();
+        let (items, blocks, terms) = (self.items(), pairs.layout.blocks(), pairs.layout.block * TERMS);
+        let tiles: Vec<_> = pairs.layout.reference_tiles(step).collect();
         for (at, sum) in sums.iter_mut().enumerate() {
             let (class, block, item) = (at / items / blocks, at / items % blocks, at % items);
             for tile in &tiles {
-                let part = &parts[pairs.part(tile) * self.part_len()..][..self.part_len()];
+                let part = &parts[pairs.layout.part(tile) * self.part_len()..][..self.part_len()];
                 let sum_of_rows = || part[..tile.rows * TERMS].iter().step_by(TERMS).sum::<f64>();
                 let own = |count: usize| item % terms < count * TERMS;
                 *sum += match self.parts {
-                    Parts::Rows(_) if tile.i == block && pairs.class(tile.j) == class && own(tile.rows) => {
+                    Parts::Rows(_)
+                        if tile.i == block && pairs.layout.class(tile.j) == class && own(tile.rows) =>
+                    {
                         part[item]
                     }
                     Parts::Columns(_)
                         if tile.i < tile.j
                             && tile.j == block
-                            && pairs.class(tile.i) == class
+                            && pairs.layout.class(tile.i) == class
                             && own(tile.columns) =>
                     {
                         part[item]
@@ -168,12 +173,12 @@ impl Kernel for Fold {
     fn cpu(&self, step: &Step, buffers: Buffers<'_, f32>) {
         let ([parts], [sums]) = buffers.split();
         let Self { pairs, .. } = self;
-        let (items, half, terms) = (self.items(), sums.len() / 2, pairs.block * TERMS);
+        let (items, half, terms) = (self.items(), sums.len() / 2, pairs.layout.block * TERMS);
         let add = |sums: &mut [f32], part: &[f32]| {
             sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
         };
-        for tile in pairs.tiles(step) {
-            let part = &parts[pairs.part(&tile) * self.part_len()..][..self.part_len()];
+        for tile in pairs.layout.tiles(step) {
+            let part = &parts[pairs.layout.part(&tile) * self.part_len()..][..self.part_len()];
             let (block, other, count) = match self.parts {
                 Parts::Columns(_) if tile.i == tile.j => continue,
                 Parts::Columns(_) => (tile.j, tile.i, tile.columns),
@@ -181,7 +186,7 @@ impl Kernel for Fold {
             };
             match self.parts {
                 Parts::Rows(_) | Parts::Columns(_) => {
-                    let sums = &mut sums[pairs.class(other) * half + block * items..][..items];
+                    let sums = &mut sums[pairs.layout.class(other) * half + block * items..][..items];
                     for (sums, part) in sums.chunks_exact_mut(terms).zip(part.chunks_exact(terms)) {
                         add(&mut sums[..count * TERMS], part);
                     }
@@ -212,7 +217,7 @@ fn cases() -> Vec<Case> {
             Parts::Forms(draws),
             Parts::Bins(blocks),
         ]
-        .map(|parts| Case { step, ..Case::new(Fold { pairs: pairs.clone(), parts }) })
+        .map(|parts| Case { step, ..Case::new(Fold { pairs: pairs, parts }) })
     });
     each.map(|case| case.map("sums", |i, _| (i % 13) as f32)).collect()
 }

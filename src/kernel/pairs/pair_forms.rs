@@ -14,8 +14,11 @@
 //! On the CPU a tile of K is multiplied with the bits of its columns, as numbers, by faer; on the GPU the tile
 //! lies in workgroup memory and each thread takes one vector at a time.
 
+use super::cases::{case_pairs, fill};
+use super::layout::Tile;
 use super::pair_sums::{ColumnSums, TERMS, parts_len, reference_sums, row_sums};
-use super::{Pairs, Scratch, Tile, case_pairs, fill, tolerance};
+use super::values::Scratch;
+use super::{Pairs, tolerance};
 use crate::kernel::product::{matrix, matrix_mut, serial};
 use crate::kernel::words::words;
 use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
@@ -62,7 +65,7 @@ const STRIP: usize = 480;
 
 /// Words of `members`.
 pub fn members_len(pairs: &Pairs, draws: usize) -> usize {
-    pairs.blocks() * pairs.block / BITS * draws
+    pairs.layout.blocks() * pairs.layout.block / BITS * draws
 }
 
 /// How often a tile's form counts.
@@ -73,7 +76,7 @@ pub(super) fn weight(tile: &Tile) -> f32 {
 impl PairForms {
     /// The words of the rows or columns of block `i`.
     fn words<'a, T>(&self, members: &'a [T], i: usize) -> &'a [T] {
-        let len = self.pairs.block / BITS * self.draws;
+        let len = self.pairs.layout.block / BITS * self.draws;
         &members[i * len..][..len]
     }
 }
@@ -85,11 +88,11 @@ impl Kernel for PairForms {
 
     fn shape(&self) -> Shape {
         let Self { pairs, draws, kernels } = self;
-        let (scales, parts) = (kernels * pairs.scales_len(), kernels * parts_len(pairs));
+        let (scales, parts) = (kernels * pairs.function.scales_len(), kernels * parts_len(pairs));
         Shape::new(
             [pairs.slice_len(), pairs.slice_len(), scales, members_len(pairs, *draws)],
-            [parts, parts, pairs.slab * pairs.band() * kernels * draws],
-            pairs.evaluations() * kernels * (pairs.flop_each() + 2 * draws),
+            [parts, parts, pairs.layout.slab * pairs.layout.band() * kernels * draws],
+            pairs.layout.evaluations() * kernels * (pairs.function.flop_each() + 2 * draws),
         )
     }
 
@@ -110,12 +113,12 @@ impl Kernel for PairForms {
         let inputs = [rows, columns, scales];
         let bit =
             |words: &[f64], p: usize, b: usize| words[p / BITS * self.draws + b] as u32 >> (p % BITS) & 1;
-        let scales = inputs[2].chunks_exact(self.pairs.scales_len()).enumerate();
+        let scales = inputs[2].chunks_exact(self.pairs.function.scales_len()).enumerate();
         for (tile, (kernel, scales)) in
-            self.pairs.reference_tiles(step).flat_map(|tile| scales.clone().map(move |s| (tile, s)))
+            self.pairs.layout.reference_tiles(step).flat_map(|tile| scales.clone().map(move |s| (tile, s)))
         {
             let inputs = [rows, columns, scales];
-            let part = self.pairs.part(&tile) * self.kernels + kernel;
+            let part = self.pairs.layout.part(&tile) * self.kernels + kernel;
             reference_sums(&self.pairs, true, inputs, &tile, part, [&mut *row_parts, &mut *column_parts]);
             let (row_words, column_words) = (self.words(members, tile.i), self.words(members, tile.j));
             for b in 0..self.draws {
@@ -134,7 +137,7 @@ impl Kernel for PairForms {
         let ([rows, columns, scales, members], [row_parts, column_parts, form_parts]) = buffers.split();
         let inputs = [rows, columns, scales];
         let members: &[u32] = bytemuck::cast_slice(members);
-        let part = self.pairs.block * TERMS;
+        let part = self.pairs.layout.block * TERMS;
         let chunk = self.kernels * part;
         let sums = row_parts.par_chunks_exact_mut(chunk).zip(column_parts.par_chunks_exact_mut(chunk));
         let parts = sums.zip(form_parts.par_chunks_exact_mut(self.kernels * self.draws));
@@ -143,8 +146,8 @@ impl Kernel for PairForms {
         parts.enumerate().for_each_init(
             scratch,
             |(scratch, columns, product), (index, ((row, column), forms))| {
-                let (y, x) = (index / self.pairs.band(), index % self.pairs.band());
-                if let Some(tile) = self.pairs.tile(step, y, x) {
+                let (y, x) = (index / self.pairs.layout.band(), index % self.pairs.layout.band());
+                if let Some(tile) = self.pairs.layout.tile(step, y, x) {
                     let width = tile.width();
                     let size = tile.rows * width;
                     columns.iter_mut().for_each(|columns| columns.clear(width));
@@ -184,7 +187,7 @@ struct Product {
 
 impl PairForms {
     fn forms(&self, members: &[u32], tile: &Tile, memory: &mut Product, forms: &mut [f32]) {
-        let (block, draws) = (self.pairs.block, self.draws);
+        let (block, draws) = (self.pairs.layout.block, self.draws);
         let (row_words, column_words) = (self.words(members, tile.i), self.words(members, tile.j));
         for first in (0..draws).step_by(STRIP) {
             let strip = STRIP.min(draws - first);
@@ -245,7 +248,7 @@ fn cases() -> Vec<Case> {
         .zip(draws)
         .zip([1, 2, 1, 3].into_iter().cycle())
         .map(|(((pairs, step), draws), kernels)| {
-            let case = Case::new(PairForms { pairs: pairs.clone(), draws, kernels });
+            let case = Case::new(PairForms { pairs: pairs, draws, kernels });
             let bits = |i: usize| crate::random::philox([i as u32, 0, 0, 0], [8, 9])[0];
             Case { step, ..fill(case, &pairs) }.map("members", |i, _| f32::from_bits(bits(i)))
         })

@@ -12,12 +12,11 @@
 //! `x: (n, d)`; `y: (m, d)`; `scales`: one a bandwidth ([`super`]); `weights`: `w_x`, `w_y`;
 //! `gradient: (n, d)`. Each pair of X counts twice in its sum, hence the 2.
 
+use super::family::to_slopes;
 use super::{Family, LANES};
 use crate::kernel::words::words;
-use crate::numeric::exp2;
 use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
-use multiversion::target::target_cfg_f;
 use rayon::prelude::*;
 
 /// The gradient at all points of X.
@@ -38,7 +37,7 @@ pub struct PairGradient {
 pub(crate) static SPEC: Spec = Spec::new(
     "pair_gradient",
     "w_x sum of dk(x_i, x_j)/dx_i + w_y sum of dk(x_i, y_j)/dx_i",
-    wgsl!("pairs/pair_gradient", "exponential"),
+    wgsl!("pairs/pair_gradient", "family", "exponential"),
 )
 .reads(&["x", "y", "scales", "weights"])
 .writes(&["gradient"])
@@ -80,18 +79,10 @@ impl Kernel for PairGradient {
             for (others, weight, own) in [(x, weights[0], true), (y, weights[1], false)] {
                 for (_, other) in others.chunks_exact(d).enumerate().filter(|&(j, _)| !(own && i == j)) {
                     let t: Vec<f64> = point.iter().zip(other).map(|(x, z)| x - z).collect();
-                    let l1 = self.family == Family::Laplace;
-                    let distance: f64 = t.iter().map(|t| if l1 { t.abs() } else { t * t }).sum();
+                    let l1 = self.family.adds_magnitudes();
+                    let distance: f64 = t.iter().map(|&t| self.family.part(t)).sum();
                     for &scale in scales {
-                        let k = self.family.value(scale, distance);
-                        let factor = match self.family {
-                            Family::Gaussian => 2.0 * std::f64::consts::LN_2 * scale * k,
-                            Family::Laplace => std::f64::consts::LN_2 * scale * k,
-                            Family::Imq => -scale * k * k * k,
-                            Family::Energy if distance == 0.0 => 0.0,
-                            Family::Energy => scale / distance.sqrt(),
-                            Family::Delta => 0.0,
-                        };
+                        let factor = self.family.slope(scale, distance);
                         for (gradient, t) in gradient.iter_mut().zip(&t) {
                             let sign = if *t == 0.0 { 0.0 } else { t.signum() };
                             *gradient += weight * factor * if l1 { sign } else { *t };
@@ -113,13 +104,13 @@ impl Kernel for PairGradient {
             let point = &x[i * d..][..d];
             for (columns, count, weight, own) in &samples {
                 factors.resize(columns.len() / d, 0.0);
-                add_distances(point, columns, self.family == Family::Laplace, factors);
-                to_factors(factors, scales, *weight, self.family);
+                add_distances(point, columns, self.family.adds_magnitudes(), factors);
+                to_slopes(factors, scales, *weight, self.family);
                 factors[*count..].fill(0.0);
                 if *own {
                     factors[i] = 0.0;
                 }
-                add_differences(point, columns, factors, self.family == Family::Laplace, gradient);
+                add_differences(point, columns, factors, self.family.adds_magnitudes(), gradient);
             }
         });
     }
@@ -149,32 +140,6 @@ pub(crate) fn add_distances(point: &[f32], columns: &[f32], l1: bool, distances:
             let t = x - z;
             *distance += if l1 { t.abs() } else { t * t };
         }
-    }
-}
-
-/// What differences are multiplied by, from distances.
-#[multiversion(targets = "simd")]
-fn to_factors(distances: &mut [f32], scales: &[f32], weight: f32, family: Family) {
-    const FUSED: bool = target_cfg_f!(target_feature = "fma");
-    let ln2 = std::f32::consts::LN_2;
-    for distances in distances.chunks_exact_mut(LANES) {
-        let mut sums = [0.0f32; LANES];
-        for &scale in scales {
-            for (sum, &distance) in sums.iter_mut().zip(&*distances) {
-                *sum += match family {
-                    Family::Gaussian => 2.0 * ln2 * scale * exp2::<FUSED>(scale * distance),
-                    Family::Laplace => ln2 * scale * exp2::<FUSED>(scale * distance),
-                    Family::Imq => {
-                        let k = 1.0 / (1.0 + scale * distance).sqrt();
-                        -scale * k * k * k
-                    }
-                    Family::Energy if distance == 0.0 => 0.0,
-                    Family::Energy => scale / distance.sqrt(),
-                    Family::Delta => 0.0,
-                };
-            }
-        }
-        distances.iter_mut().zip(sums).for_each(|(distance, sum)| *distance = weight * sum);
     }
 }
 

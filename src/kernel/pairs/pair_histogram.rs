@@ -9,7 +9,9 @@
 //! `prefix`: one word; `counts: (slab, band, BINS)`, whole numbers. Each pair of different points counts once:
 //! of a block with itself, only pairs r < c.
 
-use super::{Family, Form, Pairs, Scratch, Value, case_pairs};
+use super::cases::case_pairs;
+use super::values::Scratch;
+use super::{Family, Form, Pairs, Value};
 use crate::kernel::words::words;
 use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use rayon::prelude::*;
@@ -59,8 +61,8 @@ impl Kernel for PairHistogram {
         let pairs = &self.pairs;
         Shape::new(
             [pairs.slice_len(), pairs.slice_len(), 1],
-            [pairs.slab * pairs.band() * BINS],
-            pairs.evaluations() * pairs.flop_each(),
+            [pairs.layout.slab * pairs.layout.band() * BINS],
+            pairs.layout.evaluations() * pairs.function.flop_each(),
         )
     }
 
@@ -78,14 +80,14 @@ impl Kernel for PairHistogram {
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let ([rows, columns, prefix], [counts]) = buffers.split();
-        for tile in self.pairs.reference_tiles(step) {
-            let counts = &mut counts[self.pairs.part(&tile) * BINS..][..BINS];
+        for tile in self.pairs.layout.reference_tiles(step) {
+            let counts = &mut counts[self.pairs.layout.part(&tile) * BINS..][..BINS];
             counts.fill(0.0);
             for r in 0..tile.rows {
                 for c in (0..tile.columns).filter(|&c| tile.i < tile.j || r < c) {
-                    let x = self.pairs.coordinates(rows, tile.first_row + r);
-                    let z = self.pairs.coordinates(columns, tile.first_column + c);
-                    let distance = self.pairs.family.distance(&x, &z);
+                    let x = self.pairs.numbers(rows, tile.first_row + r, self.pairs.function.d);
+                    let z = self.pairs.numbers(columns, tile.first_column + c, self.pairs.function.d);
+                    let distance = self.pairs.function.family.distance(&x, &z);
                     if let Some(digit) = self.digit(distance as f32, prefix[0] as u32) {
                         counts[digit] += 1.0;
                     }
@@ -100,8 +102,8 @@ impl Kernel for PairHistogram {
         counts.par_chunks_exact_mut(BINS).enumerate().for_each_init(
             Scratch::default,
             |scratch, (index, counts)| {
-                let (y, x) = (index / self.pairs.band(), index % self.pairs.band());
-                let Some(tile) = self.pairs.tile(step, y, x) else { return };
+                let (y, x) = (index / self.pairs.layout.band(), index % self.pairs.layout.band());
+                let Some(tile) = self.pairs.layout.tile(step, y, x) else { return };
                 counts.fill(0.0);
                 self.pairs.distances([rows, columns], &tile, scratch, |first, strip| {
                     for (r, row) in strip.chunks_exact(tile.width()).enumerate() {
@@ -125,13 +127,13 @@ impl Kernel for PairHistogram {
 
 fn cases() -> Vec<Case> {
     let kept = case_pairs().into_iter().filter(|(pairs, _)| {
-        let plain = pairs.value == Value::Kernel && pairs.form == Form::Differences;
-        plain && !pairs.cross && pairs.family != Family::Imq
+        let plain = pairs.function.value == Value::Kernel && pairs.function.form == Form::Differences;
+        plain && !pairs.layout.cross && pairs.function.family != Family::Imq
     });
     kept.enumerate()
         .map(|(i, (pairs, step))| {
             let (shift, width) = DIGITS[i % 2];
-            let case = Case::new(PairHistogram { pairs: pairs.clone(), shift, width });
+            let case = Case::new(PairHistogram { pairs: pairs, shift, width });
             // Small whole coordinates: distances without rounding. The second digit is counted from 4 on.
             let whole = |_: usize, v: f32| (3.0 * v).round();
             Case { step, ..case }

@@ -12,9 +12,12 @@
 //! On the CPU a tile of K stays in the second-level cache while one tile of L after the other is made beside it; on
 //! the GPU each thread keeps its part of K in registers for [`DRAWS`] orders.
 
+use super::cases::{case_pairs, fill};
+use super::layout::Tile;
 use super::pair_forms::weight;
 use super::pair_sums::total;
-use super::{Family, Form, LANES, Pairs, Scratch, Second, Tile, Value, case_pairs, fill, tolerance};
+use super::values::Scratch;
+use super::{Family, Function, LANES, Layout, Pairs, Second, tolerance};
 use crate::kernel::words::words;
 use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
@@ -57,15 +60,16 @@ pub const DRAWS: usize = 8;
 impl PairProducts {
     /// Loop iterations of a workgroup, a little more than there are.
     pub fn iterations(&self) -> usize {
-        let tiles = self.pairs.block.div_ceil(LANES).pow(2);
-        let each = 6 + 4 * (1 + self.second.d + self.second.bandwidths);
+        let tiles = self.pairs.layout.block.div_ceil(LANES).pow(2);
+        let each = 6 + 4 * (1 + self.second.function.d + self.second.function.bandwidths);
         self.pairs.iterations(0, 1) + tiles * (2 + DRAWS * each) + 16 * DRAWS
     }
 
     /// The pairs of X with Y as their second variable.
     fn both(&self) -> Pairs {
-        let Pairs { d, family, bandwidths, .. } = self.second;
-        Pairs { second: Some(Second { d, family, bandwidths }), ..self.pairs.clone() }
+        let Function { d, family, bandwidths, .. } = self.second.function;
+        let second = Some(Second { d, family, bandwidths });
+        Pairs { function: Function { second, ..self.pairs.function }, ..self.pairs }
     }
 
     /// The tile of Y in which the block's points lie from the start.
@@ -81,11 +85,19 @@ impl Kernel for PairProducts {
 
     fn shape(&self) -> Shape {
         let Self { pairs, second, draws } = self;
-        let (n, slice) = (pairs.n, pairs.slice_len());
+        let (n, slice) = (pairs.layout.n, pairs.slice_len());
         Shape::new(
-            [slice, slice, pairs.scales_len(), n * second.d, second.bandwidths, draws * n],
-            [pairs.slab * pairs.band() * draws],
-            pairs.evaluations() * (pairs.flop_each() + draws * (second.flop_each() + 2)),
+            [
+                slice,
+                slice,
+                pairs.function.scales_len(),
+                n * second.function.d,
+                second.function.bandwidths,
+                draws * n,
+            ],
+            [pairs.layout.slab * pairs.layout.band() * draws],
+            pairs.layout.evaluations()
+                * (pairs.function.flop_each() + draws * (second.function.flop_each() + 2)),
         )
     }
 
@@ -98,26 +110,27 @@ impl Kernel for PairProducts {
     }
 
     fn variants(&self) -> Vec<Variant> {
-        let grid = [self.pairs.band(), self.pairs.slab * self.draws.div_ceil(DRAWS)];
+        let grid = [self.pairs.layout.band(), self.pairs.layout.slab * self.draws.div_ceil(DRAWS)];
         vec![Variant::new("", grid).iterations(self.iterations())]
     }
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let ([rows, columns, scales, y, scales_second, order], [form_parts]) = buffers.split();
         let Self { pairs, second, draws } = self;
-        let (n, d) = (pairs.n, second.d);
-        for tile in pairs.reference_tiles(step) {
-            let forms = &mut form_parts[pairs.part(&tile) * draws..][..*draws];
+        let (n, d) = (pairs.layout.n, second.function.d);
+        for tile in pairs.layout.reference_tiles(step) {
+            let forms = &mut form_parts[pairs.layout.part(&tile) * draws..][..*draws];
             forms.fill(0.0);
             for r in 0..tile.rows {
                 for c in 0..tile.columns {
                     let k = pairs.truth([rows, columns, scales], &tile, [r, c]);
                     for (form, order) in forms.iter_mut().zip(order.chunks_exact(n)) {
-                        let [x, z] = [tile.i * pairs.block + r, tile.j * pairs.block + c]
+                        let [x, z] = [tile.i * pairs.layout.block + r, tile.j * pairs.layout.block + c]
                             .map(|i| &y[order[i] as usize * d..][..d]);
-                        let distance = second.family.distance(x, z);
-                        let l: f64 = scales_second.iter().map(|&s| second.family.value(s, distance)).sum();
-                        *form += f64::from(weight(&tile)) * k * (l - second.centre());
+                        let distance = second.function.family.distance(x, z);
+                        let l: f64 =
+                            scales_second.iter().map(|&s| second.function.family.value(s, distance)).sum();
+                        *form += f64::from(weight(&tile)) * k * (l - second.function.centre());
                     }
                 }
             }
@@ -131,17 +144,22 @@ impl Kernel for PairProducts {
         form_parts.par_chunks_exact_mut(*draws).enumerate().for_each_init(
             Memory::default,
             |memory, (index, forms)| {
-                let (at, x) = (index / pairs.band(), index % pairs.band());
-                let Some(tile) = pairs.tile(step, at, x) else { return };
+                let (at, x) = (index / pairs.layout.band(), index % pairs.layout.band());
+                let Some(tile) = pairs.layout.tile(step, at, x) else { return };
                 let width = tile.width();
                 memory.values.resize(tile.rows * width, 0.0);
                 pairs.values([rows, columns, scales], &tile, &mut memory.scratch, |_, first, values| {
                     memory.values[first * width..][..values.len()].copy_from_slice(values);
                 });
                 let own = Self::tile_of_second(&tile);
-                for (order, form) in order.chunks_exact(pairs.n).zip(forms) {
-                    gather(second, y, &order[tile.i * pairs.block..][..tile.rows], &mut memory.rows);
-                    gather(second, y, &order[tile.j * pairs.block..][..tile.columns], &mut memory.columns);
+                for (order, form) in order.chunks_exact(pairs.layout.n).zip(forms) {
+                    gather(second, y, &order[tile.i * pairs.layout.block..][..tile.rows], &mut memory.rows);
+                    gather(
+                        second,
+                        y,
+                        &order[tile.j * pairs.layout.block..][..tile.columns],
+                        &mut memory.columns,
+                    );
                     let mut sum = 0.0;
                     let inputs = [&memory.rows[..], &memory.columns, scales_second];
                     second.values(inputs, &own, &mut memory.scratch, |_, first, l| {
@@ -171,9 +189,9 @@ struct Memory {
 
 /// Some points of Y, side by side in groups; the places without one keep what they have.
 fn gather(pairs: &Pairs, y: &[f32], order: &[u32], groups: &mut Vec<f32>) {
-    groups.resize(pairs.pitch() * pairs.stride(), 0.0);
+    groups.resize(pairs.layout.pitch() * pairs.function.stride(), 0.0);
     for (place, &i) in order.iter().enumerate() {
-        for (k, value) in y[i as usize * pairs.d..][..pairs.d].iter().enumerate() {
+        for (k, value) in y[i as usize * pairs.function.d..][..pairs.function.d].iter().enumerate() {
             groups[pairs.word(place, k)] = *value;
         }
     }
@@ -193,29 +211,23 @@ fn dot(k: &[f32], l: &[f32]) -> f32 {
 fn cases() -> Vec<Case> {
     let others = [1usize, 2, 3, 5].into_iter().cycle();
     let draws = [1, 3, 8, 9, 17].into_iter().cycle();
-    let one_sample = case_pairs().into_iter().filter(|(pairs, _)| !pairs.cross && pairs.second.is_none());
-    let families = case_pairs().into_iter().map(|(pairs, _)| pairs.family).cycle().skip(3);
+    let one_sample =
+        case_pairs().into_iter().filter(|(pairs, _)| !pairs.layout.cross && pairs.function.second.is_none());
+    let families = case_pairs().into_iter().map(|(pairs, _)| pairs.function.family).cycle().skip(3);
     one_sample
         .map(|(pairs, step)| {
-            let pairs = Pairs { n: pairs.n + pairs.m, m: 0, ..pairs };
-            (Pairs { slice: pairs.slice.min(pairs.blocks()), ..pairs }, step)
+            let layout = Layout { n: pairs.layout.n + pairs.layout.m, m: 0, ..pairs.layout };
+            let layout = Layout { slice: layout.slice.min(layout.blocks()), ..layout };
+            (Pairs { layout, ..pairs }, step)
         })
-        .filter(|(pairs, step)| pairs.tiles(step).next().is_some())
+        .filter(|(pairs, step)| pairs.layout.tiles(step).next().is_some())
         .zip(others)
         .zip(draws)
         .zip(families)
         .map(|((((pairs, step), d), draws), family)| {
-            let second = Pairs {
-                d,
-                family,
-                bandwidths: 1,
-                value: Value::Kernel,
-                form: Form::Differences,
-                second: None,
-                ..pairs.clone()
-            };
-            let n = pairs.n;
-            let case = Case::new(PairProducts { pairs: pairs.clone(), second, draws });
+            let second = Pairs { function: Function::kernel(family, 1, d), ..pairs };
+            let n = pairs.layout.n;
+            let case = Case::new(PairProducts { pairs: pairs, second, draws });
             // Any order will do: shifts by as many as the draw.
             let shifted = |i: usize| f32::from_bits(((i % n + i / n) % n) as u32);
             let label = |v: f32| if family == Family::Delta { (2.0 * v).round() } else { v };

@@ -13,7 +13,10 @@
 //! On the GPU each thread has 4 x 4 values of every tile of a strip, up to four tiles side by side. It adds up columns
 //! from the first row of the block to the last in registers; row sums go to workgroup memory every four tiles.
 
-use super::{LANES, MOST_POINTS, Pairs, Scratch, Tile, Value, case_pairs, fill, multiply_add, tolerance};
+use super::cases::{case_pairs, fill};
+use super::layout::Tile;
+use super::values::Scratch;
+use super::{Function, LANES, Layout, MOST_POINTS, Pairs, Value, multiply_add, tolerance};
 use crate::kernel::product::ProductSizes;
 use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
@@ -43,7 +46,7 @@ pub const TERMS: usize = 2;
 
 /// Words of `row_parts` and of `column_parts`.
 pub(super) fn parts_len(pairs: &Pairs) -> usize {
-    pairs.slab * pairs.band() * pairs.block * TERMS
+    pairs.layout.slab * pairs.layout.band() * pairs.layout.block * TERMS
 }
 
 impl Kernel for PairSums {
@@ -54,9 +57,9 @@ impl Kernel for PairSums {
     fn shape(&self) -> Shape {
         let pairs = &self.pairs;
         Shape::new(
-            [pairs.slice_len(), pairs.slice_len(), pairs.scales_len()],
+            [pairs.slice_len(), pairs.slice_len(), pairs.function.scales_len()],
             [parts_len(pairs), parts_len(pairs)],
-            pairs.evaluations() * pairs.flop_each(),
+            pairs.layout.evaluations() * pairs.function.flop_each(),
         )
     }
 
@@ -65,7 +68,7 @@ impl Kernel for PairSums {
     }
 
     fn overrides(&self) -> Overrides {
-        self.pairs.value_overrides().set("SQUARES", self.squares).set("STRIP", self.pairs.strip())
+        self.pairs.value_overrides().set("SQUARES", self.squares).set("STRIP", self.pairs.layout.strip())
     }
 
     fn variants(&self) -> Vec<Variant> {
@@ -73,14 +76,15 @@ impl Kernel for PairSums {
     }
 
     fn plain(&self) -> Option<Variant> {
-        let Pairs { block, d, bandwidths, family, value, .. } = self.pairs;
+        let (block, Function { d, bandwidths, family, value, .. }) =
+            (self.pairs.layout.block, self.pairs.function);
         let threads = ProductSizes::PLAIN_THREADS;
         let overrides = Overrides::of("FAMILY", family as u8)
             .set("SQUARES", self.squares)
             .set("THREADS", threads)
             .set("TILE", LANES);
         let source = wgsl!("plain/pair_sums", "tiles", "family", "exponential", "step");
-        let grid = [self.pairs.band() * block.div_ceil(threads), self.pairs.slab];
+        let grid = [self.pairs.layout.band() * block.div_ceil(threads), self.pairs.layout.slab];
         // Each thread goes through a row and a column.
         let iterations = 2 * block * (1 + d + bandwidths);
         (value == Value::Kernel).then(|| Variant::plain(source, overrides, grid).iterations(iterations))
@@ -88,8 +92,8 @@ impl Kernel for PairSums {
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let (inputs, [row_parts, column_parts]) = buffers.split();
-        self.pairs.reference_tiles(step).for_each(|tile| {
-            let part = self.pairs.part(&tile);
+        self.pairs.layout.reference_tiles(step).for_each(|tile| {
+            let part = self.pairs.layout.part(&tile);
             reference_sums(
                 &self.pairs,
                 self.squares,
@@ -103,12 +107,12 @@ impl Kernel for PairSums {
 
     fn cpu(&self, step: &Step, buffers: Buffers<'_, f32>) {
         let (inputs, [row_parts, column_parts]) = buffers.split();
-        let part = self.pairs.block * TERMS;
+        let part = self.pairs.layout.block * TERMS;
         let parts = row_parts.par_chunks_exact_mut(part).zip(column_parts.par_chunks_exact_mut(part));
         let scratch = || (Scratch::default(), ColumnSums::default());
         parts.enumerate().for_each_init(scratch, |(scratch, columns), (index, (row_part, column_part))| {
-            let (y, x) = (index / self.pairs.band(), index % self.pairs.band());
-            if let Some(tile) = self.pairs.tile(step, y, x) {
+            let (y, x) = (index / self.pairs.layout.band(), index % self.pairs.layout.band());
+            if let Some(tile) = self.pairs.layout.tile(step, y, x) {
                 columns.clear(tile.width());
                 self.pairs.values(inputs, &tile, scratch, |_, first, values| {
                     let sums = &mut row_part[first * TERMS..];
@@ -139,7 +143,7 @@ pub(super) fn reference_sums(
     part: usize,
     [row_parts, column_parts]: [&mut [f64]; 2],
 ) {
-    let part = part * pairs.block;
+    let part = part * pairs.layout.block;
     let write = |parts: &mut [f64], point: usize, values: &[f64]| {
         parts[(part + point) * TERMS] = values.iter().sum();
         parts[(part + point) * TERMS + 1] = if squares { values.iter().map(|k| k * k).sum() } else { 0.0 };
@@ -248,14 +252,14 @@ fn cases() -> Vec<Case> {
     // Blocks of five points: these kernels take bins of any size as blocks. Then of three tiles, of five, of which the
     // shader takes three and then two, and of the most.
     for (n, m, block) in [(31, 33, 5), (95, 33, 96), (157, 150, 150), (290, 30, MOST_POINTS)] {
-        let sized = Pairs { n, m, block, ..pairs.clone() };
-        sizes.push((Pairs { slice: sized.blocks(), ..sized }, step));
+        let layout = Layout { n, m, block, ..pairs.layout };
+        sizes.push((Pairs { layout: Layout { slice: layout.blocks(), ..layout }, ..pairs }, step));
     }
     sizes
         .into_iter()
         .enumerate()
         .map(|(i, (pairs, step))| {
-            let case = Case::new(PairSums { pairs: pairs.clone(), squares: i % 3 > 0 });
+            let case = Case::new(PairSums { pairs: pairs, squares: i % 3 > 0 });
             Case { step, ..fill(case, &pairs) }
         })
         .collect()
