@@ -1,7 +1,7 @@
 //! What a training run is: everything needed to repeat it.
 
-use super::objective::{MmdEstimate, Objective, ObjectiveName, TcEstimate};
-use super::schedule::Schedule;
+use super::objective::{MmdEstimate, MmdOptions, Objective, ObjectiveName, TcEstimate};
+use super::schedule::{Ramp, Schedule};
 use crate::data::{self, Dataset};
 use crate::engine::{Choice, MOST_STEPS};
 use crate::error::{Error, Result};
@@ -9,6 +9,7 @@ use crate::kernel::backward_weights::Adam;
 use crate::kernel::latent::KlEstimate;
 use crate::kernel::sigma::Mode;
 use crate::model::LikelihoodName;
+use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::fs;
@@ -17,6 +18,21 @@ use std::str::FromStr;
 
 /// What `--data` can be, in help texts.
 pub const DATA: &str = "digits|sprites|sprites:colour|PATH";
+
+/// Default of --beta with `beta-vae`: Higgins et al. (2017) for dSprites.
+const BETA: f64 = 4.0;
+
+/// Default of --beta with `tc-vae`: Chen et al. (2018).
+const TC_BETA: f64 = 6.0;
+
+/// Default of --lambda for each latent dimension.
+const LAMBDA_PER_LATENT: f64 = 50.0;
+
+/// Default of --capacity: from 0 to 25 nats over the run, as Burgess et al. (2018) for dSprites.
+const CAPACITY: Schedule = Schedule::Linear(Ramp { from: 0.0, to: 25.0, steps: None });
+
+/// Default of --gamma.
+const GAMMA: f64 = 100.0;
 
 /// The settings of a run: the keys of its `config.toml`, and the options of the command line that change them.
 ///
@@ -349,7 +365,15 @@ impl Config {
         if self.alpha.is_some_and(|alpha| !alpha.is_finite()) {
             return Err(Error::usage("--alpha must be a number"));
         }
-        self.objective().check(self)?;
+        let objective = self.objective();
+        if objective.compares_codes() && self.batch < 2 {
+            return Err(Error::usage(format!(
+                "--batch 1 gives --objective {} no pairs of codes to compare; use at least 2",
+                self.objective
+            )));
+        }
+        self.check_used()?;
+        objective.check()?;
         // With epochs, the number of steps depends on the data.
         self.steps.map_or(Ok(()), |steps| self.check_schedules(steps))
     }
@@ -381,24 +405,95 @@ impl Config {
 
     /// What is minimised, with the defaults of options that are not given.
     pub fn objective(&self) -> Objective {
-        Objective::of(self)
+        let or = |given: &Option<Schedule>, default: f64| given.clone().unwrap_or(default.into());
+        let lambda = || or(&self.lambda, LAMBDA_PER_LATENT * self.latent as f64);
+        let mmd = MmdOptions {
+            estimate: self.mmd.unwrap_or_default(),
+            bandwidth: self.mmd_bandwidth.unwrap_or((self.latent as f64 / 2.0).sqrt()),
+        };
+        match self.objective {
+            ObjectiveName::Vae => Objective::Vae,
+            ObjectiveName::BetaVae => Objective::BetaVae { beta: or(&self.beta, BETA) },
+            ObjectiveName::MmdVae => Objective::MmdVae { lambda: lambda(), mmd },
+            ObjectiveName::InfoVae => {
+                Objective::InfoVae { alpha: self.alpha.unwrap_or(0.0), lambda: lambda(), mmd }
+            }
+            ObjectiveName::TcVae => {
+                Objective::TcVae { beta: or(&self.beta, TC_BETA), tc: self.tc.unwrap_or_default() }
+            }
+            ObjectiveName::Capacity => Objective::Capacity {
+                capacity: self.capacity.clone().unwrap_or(CAPACITY),
+                gamma: or(&self.gamma, GAMMA),
+            },
+        }
+    }
+
+    /// Settings with these options of an objective, and no others.
+    fn with_options(self, objective: Objective) -> Self {
+        let none = Self {
+            beta: None,
+            lambda: None,
+            alpha: None,
+            capacity: None,
+            gamma: None,
+            mmd: None,
+            mmd_bandwidth: None,
+            tc: None,
+            ..self
+        };
+        let with = |MmdOptions { estimate, bandwidth }, none| Self {
+            mmd: Some(estimate),
+            mmd_bandwidth: Some(bandwidth),
+            ..none
+        };
+        match objective {
+            Objective::Vae => none,
+            Objective::BetaVae { beta } => Self { beta: Some(beta), ..none },
+            Objective::MmdVae { lambda, mmd } => Self { lambda: Some(lambda), ..with(mmd, none) },
+            Objective::InfoVae { alpha, lambda, mmd } => {
+                Self { alpha: Some(alpha), lambda: Some(lambda), ..with(mmd, none) }
+            }
+            Objective::TcVae { beta, tc } => Self { beta: Some(beta), tc: Some(tc), ..none },
+            Objective::Capacity { capacity, gamma } => {
+                Self { capacity: Some(capacity), gamma: Some(gamma), ..none }
+            }
+        }
     }
 
     /// Another objective, with its own defaults.
     #[must_use]
     pub fn with_objective(self, objective: ObjectiveName) -> Self {
-        let bare = Objective::Vae.into_settings(self);
-        Self { objective, ..bare }.complete()
+        Self { objective, ..self.with_options(Objective::Vae) }.complete()
     }
 
     /// Writes the defaults of the objective's options into the settings, so that they say everything.
     #[must_use]
     pub fn complete(self) -> Self {
-        self.objective().into_settings(self)
+        let objective = self.objective();
+        self.with_options(objective)
+    }
+
+    /// Refuses options that the objective does not look at.
+    fn check_used(&self) -> Result<()> {
+        let taken = self.clone().complete().given()?;
+        let Some(option) = self.given()?.into_iter().find(|option| !taken.contains(option)) else {
+            return Ok(());
+        };
+        let takes = |name: &ObjectiveName| {
+            let settings = Self { objective: *name, ..Self::default() }.complete().given();
+            settings.is_ok_and(|settings| settings.contains(&option))
+        };
+        let names = ObjectiveName::value_variants().iter().filter(|name| takes(name));
+        let names: Vec<String> = names.map(|name| format!("--objective {name}")).collect();
+        Err(Error::usage(format!(
+            "--{option} has no effect on --objective {}; use it with {}, or leave it out",
+            self.objective,
+            names.join(" or ")
+        )))
     }
 
     /// The names of all settings that have a value.
-    pub(super) fn given(&self) -> Result<Vec<String>> {
+    fn given(&self) -> Result<Vec<String>> {
         let value = serde_json::to_value(self)
             .map_err(|e| Error::usage(format!("the settings cannot be written as JSON: {e}")))?;
         Ok(value.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect())

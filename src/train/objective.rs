@@ -10,11 +10,10 @@
 //! | `capacity` | R + gamma abs(KL - C), on the batch's mean KL    (Burgess et al. 2018, eq. 8) | `capacity`, `gamma` |
 //!
 //! R = -E ln p(x|z); MI is the mutual information of x and z under q, TC = KL(q(z), prod_j q(z_j)). beta, lambda, C
-//! and gamma are [`Schedule`]s. A new objective is a row here, an [`ObjectiveName`], and an [`Objective`] with its options;
-//! an option is a field of [`Config`] that the objective takes.
+//! and gamma are [`Schedule`]s. A new objective is a row here, an [`ObjectiveName`], and an [`Objective`] with its options,
+//! which `Config::objective` finds in the settings.
 
-use super::config::Config;
-use super::schedule::{Ramp, Schedule};
+use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use crate::kernel::latent::KlEstimate;
 use crate::kernel::mixture;
@@ -103,79 +102,7 @@ pub struct TermWeights {
     pub term: f64,
 }
 
-/// Default of --beta with `beta-vae`: Higgins et al. (2017) for dSprites.
-const BETA: f64 = 4.0;
-
-/// Default of --beta with `tc-vae`: Chen et al. (2018).
-const TC_BETA: f64 = 6.0;
-
-/// Default of --lambda for each latent dimension.
-const LAMBDA_PER_LATENT: f64 = 50.0;
-
-/// Default of --capacity: from 0 to 25 nats over the run, as Burgess et al. (2018) for dSprites.
-const CAPACITY: Schedule = Schedule::Linear(Ramp { from: 0.0, to: 25.0, steps: None });
-
-/// Default of --gamma.
-const GAMMA: f64 = 100.0;
-
 impl Objective {
-    /// The objective that the settings name, with its options or their defaults.
-    pub fn of(config: &Config) -> Self {
-        let or = |given: &Option<Schedule>, default: f64| given.clone().unwrap_or(default.into());
-        let lambda = || or(&config.lambda, LAMBDA_PER_LATENT * config.latent as f64);
-        let mmd = MmdOptions {
-            estimate: config.mmd.unwrap_or_default(),
-            bandwidth: config.mmd_bandwidth.unwrap_or((config.latent as f64 / 2.0).sqrt()),
-        };
-        match config.objective {
-            ObjectiveName::Vae => Self::Vae,
-            ObjectiveName::BetaVae => Self::BetaVae { beta: or(&config.beta, BETA) },
-            ObjectiveName::MmdVae => Self::MmdVae { lambda: lambda(), mmd },
-            ObjectiveName::InfoVae => {
-                Self::InfoVae { alpha: config.alpha.unwrap_or(0.0), lambda: lambda(), mmd }
-            }
-            ObjectiveName::TcVae => {
-                Self::TcVae { beta: or(&config.beta, TC_BETA), tc: config.tc.unwrap_or_default() }
-            }
-            ObjectiveName::Capacity => Self::Capacity {
-                capacity: config.capacity.clone().unwrap_or(CAPACITY),
-                gamma: or(&config.gamma, GAMMA),
-            },
-        }
-    }
-
-    /// Settings with these options of an objective, and no others.
-    pub(super) fn into_settings(self, config: Config) -> Config {
-        let none = Config {
-            beta: None,
-            lambda: None,
-            alpha: None,
-            capacity: None,
-            gamma: None,
-            mmd: None,
-            mmd_bandwidth: None,
-            tc: None,
-            ..config
-        };
-        let with = |MmdOptions { estimate, bandwidth }, none| Config {
-            mmd: Some(estimate),
-            mmd_bandwidth: Some(bandwidth),
-            ..none
-        };
-        match self {
-            Self::Vae => none,
-            Self::BetaVae { beta } => Config { beta: Some(beta), ..none },
-            Self::MmdVae { lambda, mmd } => Config { lambda: Some(lambda), ..with(mmd, none) },
-            Self::InfoVae { alpha, lambda, mmd } => {
-                Config { alpha: Some(alpha), lambda: Some(lambda), ..with(mmd, none) }
-            }
-            Self::TcVae { beta, tc } => Config { beta: Some(beta), tc: Some(tc), ..none },
-            Self::Capacity { capacity, gamma } => {
-                Config { capacity: Some(capacity), gamma: Some(gamma), ..none }
-            }
-        }
-    }
-
     /// The weights of the terms in step `step` of `total`.
     pub fn weights(&self, step: u64, total: u64) -> TermWeights {
         let at = |schedule: &Schedule| schedule.at(step, total);
@@ -195,12 +122,13 @@ impl Objective {
         }
     }
 
-    /// The kernels that the objective takes, for `train_images` images.
-    pub fn regularizer(&self, config: &Config, train_images: usize) -> Regularizer {
+    /// The kernels that the objective takes: `batch` of `train_images` images in a step, and, where it leaves the choice,
+    /// this estimate of the KL. Without `noise`, codes are means.
+    pub fn regularizer(&self, kl: KlEstimate, noise: bool, batch: usize, train_images: usize) -> Regularizer {
         let term = match self {
             Self::MmdVae { mmd, .. } | Self::InfoVae { mmd, .. } => Term::PriorMmd {
                 h: (2.0 * mmd.bandwidth * mmd.bandwidth) as f32,
-                draws: (mmd.estimate == MmdEstimate::Draws).then_some(config.batch),
+                draws: (mmd.estimate == MmdEstimate::Draws).then_some(batch),
             },
             Self::TcVae { tc, .. } => Term::TotalCorrelation(match tc {
                 TcEstimate::Stratified => mixture::MixtureWeights::Stratified { images: train_images },
@@ -211,21 +139,19 @@ impl Objective {
         let kl = match self {
             // The three terms add to the KL of the sampled z.
             Self::TcVae { .. } => KlEstimate::Sampled,
-            _ => config.kl.into(),
+            _ => kl,
         };
         let capacity = matches!(self, Self::Capacity { .. });
-        Regularizer { kl, capacity, noise: !config.deterministic, term }
+        Regularizer { kl, capacity, noise, term }
     }
 
-    /// Refuses settings that this objective does not look at, and values that it cannot work with.
-    pub(super) fn check(&self, config: &Config) -> Result<()> {
-        if !matches!(self, Self::Vae | Self::BetaVae { .. } | Self::Capacity { .. }) && config.batch < 2 {
-            return Err(Error::usage(format!(
-                "--batch 1 gives --objective {} no pairs of codes to compare; use at least 2",
-                config.objective
-            )));
-        }
-        check_used(config)?;
+    /// Whether it compares the codes of a batch with each other.
+    pub(super) fn compares_codes(&self) -> bool {
+        matches!(self, Self::MmdVae { .. } | Self::InfoVae { .. } | Self::TcVae { .. })
+    }
+
+    /// Refuses weights that would reward what they should punish.
+    pub(super) fn check(&self) -> Result<()> {
         match self {
             Self::InfoVae { alpha, .. } if *alpha > 1.0 => Err(Error::usage(format!(
                 "--alpha {alpha} weights the KL with 1 - alpha < 0; it is at most 1"
@@ -238,23 +164,4 @@ impl Objective {
             _ => Ok(()),
         }
     }
-}
-
-/// Refuses options that the objective does not look at.
-fn check_used(config: &Config) -> Result<()> {
-    let taken = config.clone().complete().given()?;
-    let Some(option) = config.given()?.into_iter().find(|option| !taken.contains(option)) else {
-        return Ok(());
-    };
-    let takes = |name: &ObjectiveName| {
-        let settings = Config { objective: *name, ..Config::default() }.complete().given();
-        settings.is_ok_and(|settings| settings.contains(&option))
-    };
-    let names = ObjectiveName::value_variants().iter().filter(|name| takes(name));
-    let names: Vec<String> = names.map(|name| format!("--objective {name}")).collect();
-    Err(Error::usage(format!(
-        "--{option} has no effect on --objective {}; use it with {}, or leave it out",
-        config.objective,
-        names.join(" or ")
-    )))
 }

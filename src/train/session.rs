@@ -424,7 +424,12 @@ pub fn model_config(config: &Config, dataset: &Dataset) -> Result<ModelConfig> {
         architecture: architecture(config, dataset),
         likelihood: config.likelihood.with_sigma(config.sigma.initial()),
         adaptive_sigma: config.sigma.mode(),
-        regularizer: config.objective().regularizer(config, train_images),
+        regularizer: config.objective().regularizer(
+            config.kl.into(),
+            !config.deterministic,
+            batch,
+            train_images,
+        ),
         origin: match dataset.train.pixels {
             Pixels::Bytes(_) => Origin::Bytes,
             Pixels::Sprites(_) => Origin::Sprites,
