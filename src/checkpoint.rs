@@ -29,7 +29,7 @@ const KEPT: usize = 2;
 pub struct State {
     /// Sizes of the layers.
     pub architecture: Architecture,
-    /// What the model file says of itself; none in a file from elsewhere.
+    /// The model file's own description; none in a file from elsewhere.
     pub about: Option<About>,
     /// The weights.
     pub theta: Parameters,
@@ -41,7 +41,7 @@ pub struct State {
     pub progress: Progress,
 }
 
-/// What cannot be told from the shapes.
+/// Facts that the shapes of the tensors do not show.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct About {
     /// Numbers of a pixel: 1 grey, 3 colour.
@@ -57,7 +57,7 @@ pub struct About {
     pub width: usize,
 }
 
-/// What files say that do not name channels.
+/// Channels in files that name none.
 fn grey() -> usize {
     1
 }

@@ -38,7 +38,7 @@ pub trait Engine: Send {
         Ok(Time { wall: start.elapsed(), device: None })
     }
 
-    /// What it has done so far.
+    /// Its work so far.
     fn counters(&self) -> Counters;
 
     /// Runs a program once for each step and waits for its results.
@@ -57,7 +57,7 @@ pub struct Time {
     pub device: Option<Duration>,
 }
 
-/// What an engine has done since it was made; differences of two are what was done in between.
+/// The work of an engine since it was made; the difference of two counts is the work in between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Calls of [`Engine::submit`].

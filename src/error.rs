@@ -11,7 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[error(transparent)]
 pub struct Error(Box<Kind>);
 
-/// What went wrong.
+/// The cause of an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Kind {
@@ -23,7 +23,7 @@ pub enum Kind {
     Data {
         /// The file or directory.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// The problem and the remedy, in one sentence.
         problem: String,
     },
     /// A run directory or a checkpoint in it cannot be used.
@@ -31,7 +31,7 @@ pub enum Kind {
     Run {
         /// The run directory or the file in it.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// The problem and the remedy, in one sentence.
         problem: String,
     },
     /// The operating system refused to read or write a file.
@@ -39,9 +39,9 @@ pub enum Kind {
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What was tried, as a verb: "read", "write".
+        /// The verb of what was tried: "read", "write".
         action: &'static str,
-        /// What the system said.
+        /// The system's own error.
         source: std::io::Error,
     },
     /// A buffer given to a kernel has the wrong size.
@@ -51,7 +51,7 @@ pub enum Kind {
         kernel: String,
         /// The buffer's name in the kernel.
         buffer: String,
-        /// What the shapes of the call ask for, such as `128 x 300`.
+        /// The shape that the call asks for, such as `128 x 300`.
         expected: String,
         /// How many there are.
         found: usize,
@@ -73,7 +73,7 @@ pub enum Kind {
     Diverged {
         /// Which term of the loss.
         term: &'static str,
-        /// What it was.
+        /// Its value.
         value: f64,
         /// The first step at which it was seen.
         step: u64,
@@ -81,7 +81,7 @@ pub enum Kind {
 }
 
 impl Error {
-    /// What went wrong.
+    /// The cause of an error.
     pub fn kind(&self) -> &Kind {
         &self.0
     }

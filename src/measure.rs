@@ -35,7 +35,7 @@ pub struct Measurement<T> {
     pub per_second: f64,
     /// The unit.
     pub unit: &'static str,
-    /// What only this kind of measurement has.
+    /// Numbers that only this kind of measurement has.
     #[serde(flatten)]
     pub details: T,
 }

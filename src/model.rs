@@ -9,7 +9,7 @@
 //! A training step goes down this list and back up, and each weight gradient is followed by Adam in the same
 //! kernel. A layer's input gradient is taken before its weights change.
 //!
-//! What is minimised is `reconstruction + w KL + e term`: [`Regularizer`] says which kernels that takes, and w and e
+//! Training minimises `reconstruction + w KL + e term`: [`Regularizer`] says which kernels that takes, and w and e
 //! are numbers of the step.
 
 mod parameters;
@@ -121,7 +121,7 @@ impl LikelihoodName {
     }
 }
 
-/// What a training step minimises besides the reconstruction. The weights come with each step.
+/// The terms that a training step minimises besides the reconstruction. Their weights come with each step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Regularizer {
     /// How the KL term is estimated.
@@ -180,7 +180,7 @@ pub struct ModelConfig {
     pub likelihood: Likelihood,
     /// How the likelihood's sigma changes with training, if it does: `likelihood` then has sigma = 1.
     pub adaptive_sigma: Option<Mode>,
-    /// What is minimised besides the reconstruction.
+    /// The terms besides the reconstruction.
     pub regularizer: Regularizer,
     /// The optimiser.
     pub adam: Adam,
@@ -208,7 +208,7 @@ pub struct LayerBuffers {
 /// A program that goes over a data set and leaves partial sums of the loss.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
-    /// What to run.
+    /// The program to run.
     pub program: ProgramId,
     /// Images a step.
     pub batch: usize,
@@ -241,7 +241,7 @@ pub struct Evaluation {
 /// One sample of z for each image, and -ln p(x|z) of each image, on the test set.
 #[derive(Clone, Copy, Debug)]
 pub struct Importance {
-    /// What to run.
+    /// The program to run.
     pub program: ProgramId,
     /// Images a step.
     pub batch: usize,
@@ -282,7 +282,7 @@ pub struct AdaptiveSigma {
 /// A VAE as programs, and where its numbers are.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// What it was made from.
+    /// Its settings.
     pub config: ModelConfig,
     /// All buffers and programs.
     pub plan: Arc<Plan>,
@@ -292,7 +292,7 @@ pub struct Model {
     pub train_images: BufferId,
     /// The test images.
     pub test_images: BufferId,
-    /// What drawing sprites takes, where images are sprites.
+    /// The tables for drawing sprites, where images are sprites.
     pub geometry: Option<BufferId>,
     /// One step of training on a batch.
     pub train: Pass,

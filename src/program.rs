@@ -1,4 +1,4 @@
-//! What a computation is made of: buffers, kernel calls in order, and the [`Kernel`] trait.
+//! Computations as plain data: buffers, kernel calls in order, and the [`Kernel`] trait.
 //!
 //! A [`Plan`] is plain data. The model builds it, either engine runs it, and it can be printed and counted
 //! without a device.
@@ -18,7 +18,7 @@ pub struct ProgramId(pub usize);
 /// Memory of `len` 32-bit words: f32 numbers, or four u8 pixels a word.
 #[derive(Clone, Debug)]
 pub struct Buffer {
-    /// What it holds, such as `encoder.0` or `z`.
+    /// Its name, such as `encoder.0` or `z`.
     pub name: String,
     /// Size in 32-bit words.
     pub len: usize,
@@ -44,7 +44,7 @@ pub const UNUSED_LEN: usize = 1;
 /// Kernel calls in order: a training step, an evaluation batch, a decoder pass.
 #[derive(Debug)]
 pub struct Program {
-    /// What it does.
+    /// Its name.
     pub name: String,
     /// The dispatches.
     pub calls: Vec<Call>,
@@ -146,7 +146,7 @@ impl Plan {
 /// The same formula three times: [`Kernel::reference`] in plain f64 loops is the truth, [`Kernel::cpu`] the
 /// fast f32 version, and [`Spec::source`] the WGSL.
 pub trait Kernel: fmt::Debug + Send + Sync {
-    /// What all calls of this kernel share.
+    /// The part that all calls of this kernel share.
     fn spec(&self) -> &'static Spec;
 
     /// Buffer sizes and work of this call.
@@ -178,7 +178,7 @@ pub trait Kernel: fmt::Debug + Send + Sync {
     /// numbers.
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>);
 
-    /// The same in f32, fast, on all threads of the current rayon pool.
+    /// Computes it in f32, fast, on all threads of the current rayon pool.
     fn cpu(&self, step: &Step, buffers: Buffers<'_, f32>);
 
     /// How far an f32 result may be from the reference, in units of the largest magnitude in its buffer.
@@ -235,7 +235,7 @@ exact_constants!(bool u8 u32 i32 f32);
 /// may be cut otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variant {
-    /// What tells it from the others, such as the size of its tile, `32 x 40`; empty where there are no others.
+    /// Its difference from the others, such as the size of its tile, `32 x 40`; empty where there are no others.
     pub name: String,
     /// A shader of its own, if it does not share [`Spec::source`].
     pub source: Option<&'static str>,
@@ -337,7 +337,7 @@ impl dyn Kernel + '_ {
     }
 }
 
-/// What all calls of a kernel share. Numbers here are written nowhere else.
+/// The part that all calls of a kernel share. Numbers here are written nowhere else.
 #[derive(Clone, Debug)]
 pub struct Spec {
     /// The name: `shaders/FOLDER/NAME.wgsl`, `src/kernel/FOLDER/NAME.rs`.
@@ -433,7 +433,7 @@ impl Shape {
 /// Makes [`Step`], and the list of its fields as `shaders/lib/step.wgsl` has them.
 macro_rules! step {
     ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
-        /// What changes from step to step: the uniform block `step` of the shaders.
+        /// The numbers that change from step to step: the uniform block `step` of the shaders.
         #[repr(C)]
         #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
         pub struct Step {
@@ -465,7 +465,7 @@ step! {
     correction2: f32,
     /// Weight of the KL term in the objective; of its distance from the capacity where there is one.
     kl_weight: f32,
-    /// What the mean KL is to be, in nats.
+    /// The mean KL to hold, in nats.
     capacity: f32,
     /// Weight of the objective's further term, such as an MMD.
     extra_weight: f32,
@@ -508,9 +508,9 @@ pub struct Case {
     pub kernel: Arc<dyn Kernel>,
     /// The step's numbers.
     pub step: Step,
-    /// What each read buffer holds, in order.
+    /// The contents of each read buffer, in order.
     pub reads: Vec<Vec<f32>>,
-    /// What each written buffer holds at the start: NaN unless the kernel updates it in place.
+    /// The contents of each written buffer at the start: NaN unless the kernel updates it in place.
     pub writes: Vec<Vec<f32>>,
 }
 

@@ -8,7 +8,7 @@
 use crate::numeric::{ln, sin_cos_eighth};
 use multiversion::multiversion;
 
-/// What a random number is for: the last word of the counter, so that no two uses share numbers.
+/// The use of a random number: the last word of the counter, so that no two uses share numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stream {

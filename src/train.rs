@@ -38,7 +38,7 @@ const COMPARED_EACH_EPOCH: usize = 1_000;
 /// Test images whose codes are logged after each epoch: the first of so many classes.
 pub const FOLLOWED: usize = 6;
 
-/// What happens during training, for a progress bar.
+/// Hears of progress during training.
 pub trait Observer {
     /// Steps were done; averages over the latest of them.
     fn steps(&mut self, done: u64, recent: &Metrics, terms: &Terms);
@@ -59,18 +59,18 @@ pub struct Summary {
     pub engine: &'static str,
     /// On what.
     pub adapter: String,
-    /// What was minimised.
+    /// The objective that was minimised.
     pub objective: ObjectiveName,
     /// Standard deviation of a pixel, for the Gaussian likelihood.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma: Option<f32>,
     /// Steps done in all.
     pub steps: u64,
-    /// The same in epochs.
+    /// Passes over the training images.
     pub epochs: f64,
     /// Training images a second, evaluation not counted; null when nothing was trained.
     pub images_per_second: Option<f64>,
-    /// What handing the steps to the device took, when any were done.
+    /// The cost of handing the steps to the device, when any were done.
     #[serde(flatten)]
     pub submissions: Option<Submissions>,
     /// Averages over the training images.
@@ -84,7 +84,7 @@ pub struct Summary {
     pub interrupted: bool,
 }
 
-/// What handing training steps to the device took.
+/// The cost of handing training steps to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Submissions {
     /// Steps that went together, on average.
@@ -124,7 +124,7 @@ pub struct Evaluated {
     pub mmd: Option<f64>,
     /// How many images' codes `mmd` and the parts of the KL are about.
     pub codes: usize,
-    /// What the sampled KL consists of, over these images.
+    /// The parts of the sampled KL, over these images.
     #[serde(flatten)]
     pub decomposition: Decomposition,
     /// KL of each latent dimension in nats, in closed form, over all images.

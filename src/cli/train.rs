@@ -320,7 +320,7 @@ pub(super) fn print_summary(summary: &Summary) {
     }
 }
 
-/// What the latent dimensions are good for, in one sentence.
+/// How the latent dimensions are used, in one sentence.
 fn judgement(test: &Evaluated) -> String {
     let (active, all) = (test.active_units(), test.kl_by_dimension.len());
     let information = test.decomposition.mutual_information;

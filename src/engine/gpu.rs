@@ -41,7 +41,7 @@ struct Pipeline {
     bindings: Vec<Binding>,
 }
 
-/// What a binding of a shader is, found by its name.
+/// A binding of a shader, found by its name.
 #[derive(Clone, Copy)]
 enum Slot {
     Params,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// Runs a plan in f64.
 #[derive(Debug)]
 pub struct Reference {
-    /// What is run.
+    /// The programs to run.
     pub plan: Arc<Plan>,
     /// The contents of each buffer; words of packed bytes are whole numbers.
     pub memory: Vec<Vec<f64>>,

@@ -1,4 +1,4 @@
-//! What the kernels over pairs of points share: where the points lie, which pairs a step takes, and the values
+//! Kernels over pairs of points: where the points lie, which pairs a step takes, and the values
 //! of the kernel function k between two blocks of points.
 //!
 //! ```text
@@ -66,12 +66,12 @@ use layout::Tile;
 pub struct Pairs {
     /// Where points lie, and which tiles a step takes.
     pub layout: Layout,
-    /// What is summed of two items.
+    /// The function of two items that is summed.
     pub function: Function,
 }
 
 impl Pairs {
-    /// The same pairs in blocks of another size.
+    /// These pairs in blocks of another size.
     pub fn with_block(self, block: usize) -> Self {
         Self { layout: Layout { block, ..self.layout }, ..self }
     }

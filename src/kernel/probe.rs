@@ -33,7 +33,7 @@ pub enum Operation {
 /// A chain of operations.
 #[derive(Clone, Debug)]
 pub struct Probe {
-    /// What is done.
+    /// The operation.
     pub operation: Operation,
     /// n, a multiple of [`UNIT`].
     pub n: usize,

@@ -1,4 +1,5 @@
-//! What a training step on the CPU is measured against: its bare matrix products, and Adam's pass over the weights.
+//! The bare matrix products of a training step and Adam's pass over the weights, which a step on the CPU is measured
+//! against.
 
 use super::ceiling::REPETITIONS;
 use crate::kernel::backward_weights::{Adam, Update, apply};

@@ -1,4 +1,4 @@
-//! What a device can do at most: rates of the operations that kernels are made of, measured with
+//! The ceilings of a device: rates of the operations that kernels are made of, measured with
 //! [`Probe`].
 
 use crate::engine::{Device, Engine, MOST_STEPS, Time};

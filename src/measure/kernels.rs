@@ -44,7 +44,7 @@ pub struct KernelTime {
 /// A plan with kernels that are measured: each is a program.
 struct Work {
     plan: Plan,
-    /// What each is called, and its n and d.
+    /// The name of each, its n and d.
     names: Vec<(String, usize, usize)>,
     /// The part of the work that a kernel's shape counts which this call does.
     wanted: f64,

@@ -46,7 +46,7 @@ impl Rule {
     }
 }
 
-/// What bandwidths are asked for.
+/// The bandwidths that are asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Bandwidth {
     /// These.
@@ -119,7 +119,7 @@ pub struct Resolved {
     pub kernel: KernelFunction,
     /// The rule in words, with what a reader must know about it.
     pub rule: String,
-    /// What a user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 

@@ -34,7 +34,7 @@ const SUBMISSION_FLOP: usize = 1 << 35;
 /// Submissions on their way at a time.
 const IN_FLIGHT: usize = 2;
 
-/// What is wanted beside the sums of each point.
+/// The results that are wanted beside the sums of each point.
 #[derive(Clone, Debug)]
 pub enum Request<'a> {
     /// Nothing.
@@ -123,7 +123,7 @@ pub struct Labels {
     pub words: Vec<u32>,
 }
 
-/// What a pass computes. Values of K are those of the kernel, its weight included; the diagonal is left out.
+/// The results of a pass. Values of K are those of the kernel, its weight included; the diagonal is left out.
 /// With `cross`, so are all pairs of points of one sample.
 #[derive(Clone, Debug)]
 pub struct Gram {
@@ -131,7 +131,7 @@ pub struct Gram {
     pub counts: [usize; 2],
     /// Of each point of X, then of Y: sums over the points of X and of Y of k.
     pub k: Vec<[f64; 2]>,
-    /// The same of k^2; empty if nothing but sums of k was wanted.
+    /// Sums of k^2; empty if nothing but sums of k was wanted.
     pub k2: Vec<[f64; 2]>,
     /// a_b' K a_b of each label vector; for [`Request::Products`] the sum over i != j of each order's products, of
     /// weightless kernels less their centres.
@@ -246,7 +246,7 @@ fn most_points(pairs: &Pairs) -> usize {
 struct Draft {
     plan: Plan,
     program: ProgramId,
-    /// What buffers hold from the start.
+    /// The contents of buffers from the start.
     contents: Vec<(BufferId, Vec<u8>)>,
     /// Buffers that start each run with zeros.
     zeros: Vec<BufferId>,

@@ -25,7 +25,7 @@ pub struct Points {
     pub d: usize,
     /// `(n + m, d)`.
     pub values: Vec<f32>,
-    /// What is done with two of them.
+    /// The function of two of them.
     pub value: Value,
     /// The other numbers of each item, if it has some: `(n, stride - d)`.
     pub others: Vec<f32>,

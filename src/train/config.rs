@@ -1,4 +1,4 @@
-//! What a training run is: everything needed to repeat it.
+//! The settings of a training run: everything needed to repeat it.
 
 use super::objective::{MmdEstimate, MmdOptions, Objective, ObjectiveName, TcEstimate};
 use super::schedule::{Ramp, Schedule};
@@ -16,7 +16,7 @@ use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
-/// What `--data` can be, in help texts.
+/// The values of `--data`, in help texts.
 pub const DATA: &str = "digits|sprites|sprites:colour|PATH";
 
 /// Default of --beta with `beta-vae`: Higgins et al. (2017) for dSprites.
@@ -378,7 +378,7 @@ impl Config {
         self.steps.map_or(Ok(()), |steps| self.check_schedules(steps))
     }
 
-    /// What changes with the step, by the option's name.
+    /// The settings that change with the step, by the option's name.
     pub fn schedules(&self) -> [(&'static str, Option<&Schedule>); 5] {
         [
             ("beta", self.beta.as_ref()),
@@ -403,7 +403,7 @@ impl Config {
             .map_err(|error| Error::data(&self.data, error.to_string()))
     }
 
-    /// What is minimised, with the defaults of options that are not given.
+    /// The objective, with the defaults of options that are not given.
     pub fn objective(&self) -> Objective {
         let or = |given: &Option<Schedule>, default: f64| given.clone().unwrap_or(default.into());
         let lambda = || or(&self.lambda, LAMBDA_PER_LATENT * self.latent as f64);
@@ -500,7 +500,7 @@ impl Config {
     }
 }
 
-/// What is wrong with a file, in one sentence with the line; TOML's own message takes several lines.
+/// The problem of a file, in one sentence with the line; TOML's own message takes several lines.
 fn problem(text: &str, error: &toml::de::Error) -> String {
     let mut message = error.message().replace('\n', ", ");
     for (rust, plain) in [("usize", "a whole number"), ("u64", "a whole number"), ("f32", "a number")] {

@@ -1,4 +1,4 @@
-//! What is reported of a model: nats per image, all with one sampled z per image.
+//! The numbers that are reported of a model: nats per image, all with one sampled z per image.
 
 use crate::kernel::prior_mmd;
 use crate::kernel::reconstruction::{Likelihood, TERMS};
@@ -77,7 +77,7 @@ impl LossSums {
         Self { images, sse, loss, kl: total(kl_parts, 0, 1), terms: [0.0; 2] }
     }
 
-    /// The same with the partial sums of the objective's further term.
+    /// Adds the partial sums of the objective's further term.
     #[must_use]
     pub fn with_term(self, term: Term, parts: &[f32]) -> Self {
         let total = |terms: usize, index: usize| -> f64 {

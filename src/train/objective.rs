@@ -1,4 +1,4 @@
-//! What is minimised: the objectives, their weights by step, and the kernels that they take.
+//! The objectives, their weights by step, and the kernels that they take.
 //!
 //! | objective  | loss in nats per image                                                      | options            |
 //! |------------|-----------------------------------------------------------------------------|--------------------|
@@ -71,7 +71,7 @@ pub enum TcEstimate {
     Weighted,
 }
 
-/// What is minimised, with its options.
+/// An objective with its options.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the fields are options of `Config`, with its documentation")]
 pub enum Objective {

@@ -41,7 +41,7 @@ pub struct LogLine {
     pub split: String,
     /// Steps done.
     pub step: u64,
-    /// The same in epochs.
+    /// Passes over the training images.
     pub epoch: f64,
     /// Averages.
     #[serde(flatten)]
@@ -76,14 +76,14 @@ impl LogLine {
     }
 }
 
-/// What the encoder makes of one test image: q(z|x), of whose dimensions the first few are kept.
+/// The code of one test image: q(z|x), of whose dimensions the first few are kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Code {
     /// Which test image.
     pub image: usize,
     /// The first dimensions of its mean.
     pub mean: Vec<f32>,
-    /// The same of its standard deviation.
+    /// The first dimensions of its standard deviation.
     pub std: Vec<f32>,
 }
 

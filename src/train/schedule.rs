@@ -175,7 +175,7 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// What `--beta` and its like accept.
+/// The forms of `--beta` and its like.
 const FORMS: &str = "a number, linear:FROM:TO[:STEPS], cosine:FROM:TO[:STEPS], cyclic:FROM:TO:PERIOD or \
                      piecewise:STEP=VALUE,STEP=VALUE,...";
 

@@ -39,7 +39,7 @@ pub enum Split {
     Test,
 }
 
-/// What the encoder makes of images.
+/// The codes of images.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Codes {
     /// M.
@@ -162,7 +162,7 @@ impl Session {
         self.sigma
     }
 
-    /// What it was made from, complete.
+    /// The settings that it was made from, complete.
     pub fn settings(&self) -> &Config {
         &self.config
     }
@@ -205,7 +205,7 @@ impl Session {
         self.submit_part(first, 0..count, true)
     }
 
-    /// What the engine has done so far.
+    /// The work of the engine so far.
     pub fn counters(&self) -> Counters {
         self.engine.counters()
     }

@@ -2,7 +2,7 @@
 
 use crate::error::{Kind, Result};
 
-/// What is known of one adapter without opening it.
+/// One adapter, as known without opening it.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct Description {
     /// Its name.

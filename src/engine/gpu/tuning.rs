@@ -28,7 +28,7 @@ const LEAST_GAIN: f64 = 1.03;
 /// Names of variants by [`Kernel::tuning_key`].
 type Choices = BTreeMap<String, String>;
 
-/// What is known of an adapter's variants.
+/// The fastest variants of an adapter, as far as they were measured.
 #[derive(Debug, Default)]
 pub(crate) struct Tuning {
     /// The file, if there is a place for it.
@@ -43,7 +43,7 @@ pub(crate) struct Tuning {
 }
 
 impl Tuning {
-    /// What the user's cache says of an adapter; nothing if it is to be measured `again`. Software adapters are
+    /// Reads the user's cache of an adapter; nothing if it is to be measured `again`. Software adapters are
     /// measured only then: nobody uses them for speed.
     pub(crate) fn new(adapter: &Description, again: bool, told: Option<fn(&str)>) -> Self {
         let file = dirs::cache_dir().map(|folder| folder.join("elbo").join("tiles.json"));
@@ -86,7 +86,7 @@ impl Tuning {
     }
 }
 
-/// What is known of an adapter's variants without opening it.
+/// The measured variants of an adapter, without opening it.
 #[derive(Debug)]
 pub struct Known {
     tuning: Tuning,

@@ -50,7 +50,7 @@ pub(crate) static SPEC: Spec = Spec::new(
 /// Mutual information and total correlation.
 pub const RING_TERMS: usize = 2;
 
-/// What all images are compared with.
+/// The components that all images are compared with.
 struct Batch<'a> {
     /// The images' components.
     components: &'a Components,
@@ -74,7 +74,7 @@ impl Batch<'_> {
         CodeDensity { maximum: row(0), inverse_sum: row(1) }
     }
 
-    /// The same of code `b`.
+    /// Those of code `b`.
     fn density(&self, f: usize, b: usize) -> CodeDensity<f32> {
         let CodeDensity { maximum, inverse_sum } = self.densities(f);
         CodeDensity { maximum: maximum[b], inverse_sum: inverse_sum[b] }
@@ -323,7 +323,7 @@ fn cases() -> Vec<Case> {
     .into()
 }
 
-/// What `mixture` gives.
+/// The densities that `mixture` gives.
 fn densities(z: &[f32], stats: &[f32], [batch, latent]: [usize; 2], weights: MixtureWeights) -> Vec<f32> {
     let mixture = Mixture { queries: batch, components: batch, slice: batch, latent, weights };
     let [z, stats] = [z, stats].map(|values| values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());

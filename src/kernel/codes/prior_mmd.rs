@@ -74,7 +74,7 @@ struct Summand {
 }
 
 impl Summand {
-    /// What turns a squared distance into a power of two.
+    /// The factor that turns a squared distance into a power of two.
     fn scale(&self) -> f64 {
         -LOG2_E / self.width
     }

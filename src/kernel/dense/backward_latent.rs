@@ -37,7 +37,7 @@ pub struct BackwardLatent {
     pub kl: KlEstimate,
     /// Rows of `kl_ring` where the KL is held at a capacity; without them it is minimised.
     pub capacity: Option<usize>,
-    /// What `extra` holds.
+    /// The parts of the gradient that `extra` holds.
     pub extra: TermGradient,
 }
 

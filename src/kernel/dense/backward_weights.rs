@@ -67,7 +67,7 @@ thread_local! {
     static GRADIENT: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What Adam needs to know in one step.
+/// Adam's constants and the numbers of one step.
 #[derive(Clone, Copy)]
 pub(crate) struct Update {
     pub(crate) adam: Adam,

@@ -1,4 +1,4 @@
-//! What the kernels around a matrix product share: the tile of the shader, the threads of the CPU.
+//! Matrix products: the tile of the shaders, and the threads of the CPU.
 //!
 //! On a GPU, `shaders/lib/product.wgsl` computes one tile of the result per workgroup, in one of several tilings; the
 //! kernel gives the two operands and what becomes of each element. On the CPU, faer multiplies one block per

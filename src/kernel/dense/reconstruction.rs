@@ -30,7 +30,7 @@ pub enum Likelihood {
 }
 
 impl Likelihood {
-    /// What must be added to the loss of an image of `dimension` pixels to get -ln p(x | z):
+    /// The constant to add to the loss of an image of `dimension` pixels to get -ln p(x | z):
     /// (D / 2) ln(2 pi sigma^2) for the Gaussian.
     pub fn constant(&self, dimension: usize) -> f64 {
         match *self {
@@ -199,7 +199,7 @@ fn gaussian(dl: &mut [f32], x: &[f32], bias: &[f32], scale: f32, inverse_varianc
     })
 }
 
-/// The same for the Bernoulli likelihood.
+/// Gradients and sums for the Bernoulli likelihood.
 #[multiversion(targets = "simd")]
 fn bernoulli(dl: &mut [f32], x: &[f32], bias: &[f32], scale: f32) -> [f64; TERMS] {
     sum_pixels(dl, x, bias, |l, x| {
@@ -214,7 +214,7 @@ pub(crate) fn gaussian_loss(l: f32, x: f32, inverse_variance: f32) -> f32 {
     0.5 * inverse_variance * ((l - x) * (l - x))
 }
 
-/// The same for the Bernoulli likelihood.
+/// The Bernoulli likelihood's loss of a pixel.
 #[inline(always)]
 pub(crate) fn bernoulli_loss(l: f32, x: f32) -> f32 {
     softplus(l) - x * l

@@ -40,7 +40,7 @@ const THREADS: usize = 64;
 /// Rows whose places are computed before any is copied: the CPU can then fetch several at once.
 const BLOCK: usize = 16;
 
-/// What a pixel's byte is multiplied by.
+/// The factor of a pixel's byte.
 const SCALE: f32 = 1.0 / 255.0;
 
 /// 32-bit words of one image of `dimension` bytes.

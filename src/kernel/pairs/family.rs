@@ -52,7 +52,7 @@ impl Family {
         matches!(self, Self::Energy | Self::Delta)
     }
 
-    /// What is subtracted from each kernel value.
+    /// The number that is subtracted from each kernel value.
     pub fn centre(self) -> f64 {
         if self == Self::Energy { 0.0 } else { 0.5 }
     }
@@ -62,7 +62,7 @@ impl Family {
         self == Self::Laplace
     }
 
-    /// What a difference of two coordinates adds to a distance.
+    /// The part of a distance that a difference of two coordinates adds.
     pub fn part(self, difference: f64) -> f64 {
         if self.adds_magnitudes() { difference.abs() } else { difference * difference }
     }

@@ -19,7 +19,7 @@ use super::pair_sums::TERMS;
 use crate::kernel::words::words;
 use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 
-/// What is added up: the values of KIND in the shader.
+/// The parts that are added up: the values of KIND in the shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parts {
     /// Those of the rows of each tile, of several kernels.
@@ -37,7 +37,7 @@ pub enum Parts {
 pub struct Fold {
     /// Which pairs of what.
     pub pairs: Pairs,
-    /// What is added up.
+    /// The parts that are added up.
     pub parts: Parts,
 }
 

@@ -1,4 +1,4 @@
-//! What is summed of two items: a kernel function of points, or what takes its place.
+//! The function of two items that is summed: a kernel function of points, or what takes its place.
 
 use super::family::Family;
 
@@ -38,7 +38,7 @@ pub enum Form {
     Expanded,
 }
 
-/// What is added up over the coordinates of two points: the values of COMBINE in `shaders/lib/product.wgsl`.
+/// The terms that the coordinates of two points add: the values of COMBINE in `shaders/lib/product.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Combination {
     /// Products, as in a matrix product.
@@ -91,7 +91,7 @@ impl Function {
         self.bandwidths + self.second().bandwidths
     }
 
-    /// What is subtracted from each value, all bandwidths together.
+    /// The number that is subtracted from each value, all bandwidths together.
     pub fn centre(&self) -> f64 {
         match self.value {
             Value::Kernel => self.family.centre() * self.bandwidths as f64,

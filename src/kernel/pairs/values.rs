@@ -21,7 +21,7 @@ pub(super) struct Scratch {
     values: Memory,
 }
 
-/// What the CPU wants to know of a kernel: its scales, and their rates as [`exponentials`] wants them.
+/// A kernel function as the CPU computes it: its scales, and their rates as [`exponentials`] wants them.
 #[derive(Clone, Copy)]
 struct Scales<'a> {
     scales: &'a [f32],
