@@ -159,7 +159,7 @@ struct ParameterRange {
 }
 
 const SHARE: ParameterRange =
-    ParameterRange { possible: |t| t >= 0.0 && t <= 1.0, words: "a number from 0 to 1" };
+    ParameterRange { possible: |t| (0.0..=1.0).contains(&t), words: "a number from 0 to 1" };
 const COUNT: ParameterRange = ParameterRange { possible: count, words: "a whole number from 1 to 1000" };
 const POSITIVE: ParameterRange =
     ParameterRange { possible: |t| t > 0.0 && t.is_finite(), words: "a number above 0" };
@@ -335,7 +335,7 @@ static FACTS: [Facts; 14] = [
         defaults: &[0.0, FRAC_PI_4 / 8.0, FRAC_PI_4 / 4.0, FRAC_PI_4 / 2.0, FRAC_PI_4 * 0.75, FRAC_PI_4],
         null: Some(0.0),
         range: ParameterRange {
-            possible: |angle| angle >= 0.0 && angle <= FRAC_PI_4,
+            possible: |angle| (0.0..=FRAC_PI_4).contains(&angle),
             words: "a number from 0 to pi / 4 = 0.7853981633974483",
         },
         draw: |draw| {

@@ -217,7 +217,7 @@ fn cases() -> Vec<Case> {
             Parts::Forms(draws),
             Parts::Bins(blocks),
         ]
-        .map(|parts| Case { step, ..Case::new(Fold { pairs: pairs, parts }) })
+        .map(|parts| Case { step, ..Case::new(Fold { pairs, parts }) })
     });
     each.map(|case| case.map("sums", |i, _| (i % 13) as f32)).collect()
 }

@@ -248,7 +248,7 @@ fn cases() -> Vec<Case> {
         .zip(draws)
         .zip([1, 2, 1, 3].into_iter().cycle())
         .map(|(((pairs, step), draws), kernels)| {
-            let case = Case::new(PairForms { pairs: pairs, draws, kernels });
+            let case = Case::new(PairForms { pairs, draws, kernels });
             let bits = |i: usize| crate::random::philox([i as u32, 0, 0, 0], [8, 9])[0];
             Case { step, ..fill(case, &pairs) }.map("members", |i, _| f32::from_bits(bits(i)))
         })

@@ -133,7 +133,7 @@ fn cases() -> Vec<Case> {
     kept.enumerate()
         .map(|(i, (pairs, step))| {
             let (shift, width) = DIGITS[i % 2];
-            let case = Case::new(PairHistogram { pairs: pairs, shift, width });
+            let case = Case::new(PairHistogram { pairs, shift, width });
             // Small whole coordinates: distances without rounding. The second digit is counted from 4 on.
             let whole = |_: usize, v: f32| (3.0 * v).round();
             Case { step, ..case }

@@ -227,7 +227,7 @@ fn cases() -> Vec<Case> {
         .map(|((((pairs, step), d), draws), family)| {
             let second = Pairs { function: Function::kernel(family, 1, d), ..pairs };
             let n = pairs.layout.n;
-            let case = Case::new(PairProducts { pairs: pairs, second, draws });
+            let case = Case::new(PairProducts { pairs, second, draws });
             // Any order will do: shifts by as many as the draw.
             let shifted = |i: usize| f32::from_bits(((i % n + i / n) % n) as u32);
             let label = |v: f32| if family == Family::Delta { (2.0 * v).round() } else { v };

@@ -248,7 +248,7 @@ fn column_sums<const SQUARES: bool>(rows: &[f32], sums: &mut [f32], squares: &mu
 
 fn cases() -> Vec<Case> {
     let mut sizes = case_pairs();
-    let (pairs, step) = sizes[1].clone();
+    let (pairs, step) = sizes[1];
     // Blocks of five points: these kernels take bins of any size as blocks. Then of three tiles, of five, of which the
     // shader takes three and then two, and of the most.
     for (n, m, block) in [(31, 33, 5), (95, 33, 96), (157, 150, 150), (290, 30, MOST_POINTS)] {
@@ -259,7 +259,7 @@ fn cases() -> Vec<Case> {
         .into_iter()
         .enumerate()
         .map(|(i, (pairs, step))| {
-            let case = Case::new(PairSums { pairs: pairs, squares: i % 3 > 0 });
+            let case = Case::new(PairSums { pairs, squares: i % 3 > 0 });
             Case { step, ..fill(case, &pairs) }
         })
         .collect()
