@@ -83,7 +83,7 @@ pub enum Objective {
     Capacity { capacity: Schedule, gamma: Schedule },
 }
 
-/// An MMD between z and the prior: `mmd` and `mmd_bandwidth` of [`Config`].
+/// An MMD between z and the prior: the settings `mmd` and `mmd_bandwidth`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the fields are options of `Config`, with its documentation")]
 pub struct MmdOptions {
