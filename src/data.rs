@@ -1,10 +1,14 @@
 //! Data sets: images as bytes with labels, from files or drawn on the spot; and samples: points as numbers.
 
+mod array;
 pub mod digits;
+mod folder;
 pub mod format;
-pub mod idx;
+mod idx;
+pub mod images;
+pub mod layout;
 mod npy;
-pub mod numpy;
+pub mod scale;
 pub mod sprites;
 pub mod table;
 
@@ -104,6 +108,8 @@ pub struct Dataset {
     pub test: Images,
     /// The name of each class.
     pub classes: Vec<String>,
+    /// What the user must know of how it was read.
+    pub notes: Vec<String>,
 }
 
 /// How far apart the numbers of training and test images are where each image has random numbers of its own.
@@ -147,8 +153,13 @@ mod tests {
     #[test]
     fn binarised_pixels_are_white_as_often_as_they_are_bright() {
         let images = || Images::grey([1, 3], [0, 51, 255].repeat(4000), vec![0; 4000]);
-        let mut dataset =
-            Dataset { name: "bars".into(), train: images(), test: images(), classes: vec!["bar".into()] };
+        let mut dataset = Dataset {
+            name: "bars".into(),
+            train: images(),
+            test: images(),
+            classes: vec!["bar".into()],
+            notes: Vec::new(),
+        };
         dataset.binarise(1).expect("bytes");
         assert_ne!(dataset.train, dataset.test, "training and test have their own numbers");
         for images in [&dataset.train, &dataset.test] {

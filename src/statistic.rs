@@ -17,6 +17,7 @@
 pub mod aggregate;
 pub mod bandwidth;
 pub mod closer;
+pub mod columns;
 pub mod features;
 pub mod fit;
 pub mod gram;

@@ -56,6 +56,7 @@ fn small_digits() -> Dataset {
         train: part(0, 300),
         test: part(1000, 37),
         classes: (0..10).map(|c| c.to_string()).collect(),
+        notes: Vec::new(),
     }
 }
 

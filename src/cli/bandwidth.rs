@@ -2,10 +2,11 @@
 
 use super::output::{json, note, result};
 use super::report::kernel_line;
-use super::sample::{KernelOptions, SAMPLES, same_columns, sample};
+use super::sample::{KernelOptions, Rescaled, SAMPLES, sample};
 use clap::Args;
 use elbo::error::Result;
 use elbo::statistic::Sample;
+use elbo::statistic::columns::ColumnScale;
 use elbo::statistic::test::NamedKernel;
 use serde::Serialize;
 
@@ -36,6 +37,8 @@ struct Chosen<'a> {
     d: usize,
     #[serde(flatten)]
     kernel: &'a NamedKernel,
+    /// What the columns were divided by.
+    scale: ColumnScale,
     /// The divisors of the coordinates, with the rule median-per-feature.
     per_feature: Option<&'a [f64]>,
     engine: &'static str,
@@ -44,14 +47,20 @@ struct Chosen<'a> {
 
 impl BandwidthArgs {
     pub(super) fn run(&self) -> Result<()> {
-        let tables = match &self.y {
-            Some(y) => self.kernel.common.read([&self.x, y])?.to_vec(),
-            None => self.kernel.common.read([&self.x])?.to_vec(),
+        let KernelOptions { common, bandwidth, .. } = &self.kernel;
+        let (tables, scale) = match &self.y {
+            Some(y) => {
+                let Rescaled { tables, scale, .. } =
+                    common.rescaled(&common.read([&self.x, y])?, Some(bandwidth))?;
+                (tables.to_vec(), scale)
+            }
+            None => {
+                let Rescaled { tables, scale, .. } =
+                    common.rescaled(&common.read([&self.x])?, Some(bandwidth))?;
+                (tables.to_vec(), scale)
+            }
         };
         let x = &tables[0];
-        if let Some(y) = tables.get(1) {
-            same_columns([x, y])?;
-        }
         let device = self.kernel.common.open()?;
         let none = Sample { d: x.columns, values: &[] };
         let samples = [sample(x), tables.get(1).map_or(none, sample)];
@@ -64,6 +73,7 @@ impl BandwidthArgs {
                 m: samples[1].len(),
                 d: x.columns,
                 kernel: &kernel,
+                scale,
                 per_feature,
                 engine: device.info().engine,
                 adapter: &device.info().adapter,
@@ -71,6 +81,9 @@ impl BandwidthArgs {
         }
         per_feature.unwrap_or(&kernel.bandwidths).iter().for_each(result);
         note(kernel_line(&kernel));
+        if scale == ColumnScale::Robust {
+            note("of columns divided by their interquartile ranges");
+        }
         Ok(())
     }
 }

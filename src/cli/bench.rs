@@ -213,7 +213,7 @@ impl BenchTrain {
         let device = self.run.open()?;
         let (data, hidden, latent) = (self.data.clone(), self.hidden.clone(), self.latent);
         let config = Config { data, hidden, latent, ..Config::default() };
-        let dataset = data::load(&self.data, config.seed)?;
+        let dataset = data::load(&self.data, config.seed, None)?;
         let measure = |&batch: &usize| {
             training::measure(&device, &Config { batch, ..config.clone() }, &dataset, self.epochs)
         };

@@ -2,7 +2,7 @@
 
 use super::output::{grouped, result, warn};
 use super::report::{Report, VerdictOptions, Words, kernel_line, watch};
-use super::sample::{CommonOptions, SAMPLES, same_columns, sample};
+use super::sample::{CommonOptions, Rescaled, SAMPLES, sample};
 use clap::Args;
 use elbo::error::Result;
 use elbo::kernel::pairs::Family;
@@ -46,9 +46,8 @@ pub(super) struct CloserArgs {
 impl CloserArgs {
     pub(super) fn run(&self) -> Result<ExitCode> {
         let tables = self.common.read([&self.real, &self.a, &self.b])?;
+        let Rescaled { tables, scale, .. } = self.common.rescaled(&tables, Some(&self.bandwidth))?;
         let [real, a, b] = &tables;
-        same_columns([real, a])?;
-        same_columns([real, b])?;
         let (alpha, seed) = (self.alpha, self.common.seed);
         let bandwidth = self.bandwidth.clone();
         let settings = CloserSettings { family: self.kernel, bandwidth, alpha, seed };
@@ -66,7 +65,7 @@ impl CloserArgs {
                 None => format!("neither was found to be closer (p > {alpha})"),
             },
         };
-        let report = Report::new(&device, self.common.json, &self.verdict);
+        let report = Report::new(&device, self.common.json, &self.verdict).scaled(scale);
         report.picture(&test, &words, "null.png")?;
         report.end(&test, None, test.p.reject, || {
             for ((letter, table), count) in ["REAL", "A", "B"].iter().zip(&tables).zip(found.counts) {

@@ -5,12 +5,13 @@ use super::report::{
     DrawOptions, Report, SMALLEST, VerdictOptions, Words, decision, kernel_line, nats, nulls, print_p_value,
     print_rows, print_samples, watch,
 };
-use super::sample::{KernelOptions, SAMPLES, halves, same_columns, sample};
+use super::sample::{KernelOptions, Rescaled, SAMPLES, halves, sample};
 use clap::Args;
 use elbo::engine::Device;
 use elbo::error::Result;
 use elbo::kernel::pairs::Family;
 use elbo::statistic::aggregate::{Aggregate, AggregateSettings, Combine, aggregate};
+use elbo::statistic::columns;
 use elbo::statistic::features::{Approximate, FeatureSettings, approximate};
 use elbo::statistic::neighbours::{self, Information, NeighbourSettings};
 use elbo::statistic::p_value::PValue;
@@ -104,13 +105,24 @@ impl CompareArgs {
             Some(y) => options.read([&self.x, y])?,
             None => options.read([&self.x]).map(|[x]| halves(&x, options.seed))?,
         };
-        same_columns([&x, &y])?;
+        let shifts = match &x.header {
+            Some(header) if x.columns > 1 => columns::shifts([sample(&x), sample(&y)], header),
+            _ => Vec::new(),
+        };
+        let Rescaled { tables: [x, y], scale, .. } =
+            options.rescaled(&[x, y], Some(&self.kernel.bandwidth))?;
         let device = options.open()?;
         let (samples, names) = ([sample(&x), sample(&y)], [&x.name[..], &y.name]);
+        let report = match method {
+            // Features and draws are on the CPU wherever the bandwidth was found.
+            Method::Features(_) => Report::on_cpu(options.json, &self.verdict),
+            _ => Report::new(&device, options.json, &self.verdict),
+        };
+        let report = report.scaled(scale).with_shifts(&shifts);
         match method {
-            Method::OneKernel(settings) => self.one_kernel(&device, samples, names, &settings),
-            Method::ManyKernels(settings) => self.many_kernels(&device, samples, names, &settings),
-            Method::Features(settings) => self.features(&device, samples, names, &settings),
+            Method::OneKernel(settings) => self.one_kernel(&device, samples, names, &settings, &report),
+            Method::ManyKernels(settings) => many_kernels(&device, samples, names, &settings, &report),
+            Method::Features(settings) => features(&device, samples, names, &settings, &report),
         }
     }
 
@@ -143,6 +155,7 @@ impl CompareArgs {
         samples: [Sample<'_>; 2],
         names: [&str; 2],
         settings: &TwoSampleSettings,
+        report: &Report<'_>,
     ) -> Result<ExitCode> {
         let kl = self.divergence.map(|Divergence::Kl| {
             let seed = settings.common.seed;
@@ -154,7 +167,6 @@ impl CompareArgs {
         let wild = settings.common.null == Null::Wild;
         let statistic = if wild { "MMD² (without pairs of one index)" } else { "MMD² (unbiased)" };
         let words = words(names, statistic, &test.p);
-        let report = Report::new(device, self.kernel.common.json, &self.verdict);
         report.picture(&test, &words, "null.png")?;
         let compared = Compared { test: &test, kl: kl.as_ref() };
         report.end(&compared, Some(test.pairs / test.seconds), test.p.reject, || {
@@ -166,48 +178,45 @@ impl CompareArgs {
             }
         })
     }
+}
 
-    fn many_kernels(
-        &self,
-        device: &Device,
-        samples: [Sample<'_>; 2],
-        names: [&str; 2],
-        settings: &AggregateSettings,
-    ) -> Result<ExitCode> {
-        let test = watch("comparing", |progress| aggregate(device, samples, settings, progress))?;
-        warn(&test.warnings);
-        let statistic = match settings.combine {
-            Combine::Agg => SMALLEST,
-            Combine::Fuse => "soft maximum of normalised MMD²",
-        };
-        let words = words(names, statistic, &test.p);
-        let report = Report::new(device, self.kernel.common.json, &self.verdict);
-        report.picture(&test, &words, "null.png")?;
-        report.end(&test, Some(test.pairs / test.seconds), test.p.reject, || {
-            let Aggregate { n, m, d, kernels, bandwidth_rule, .. } = &test.found;
-            print_samples(names, [*n, *m], *d);
-            result(format_args!("bandwidths {bandwidth_rule}"));
-            print_rows(&test, kernels, &["kernel", "MMD^2"], "differs", &words.decision);
-        })
-    }
+fn many_kernels(
+    device: &Device,
+    samples: [Sample<'_>; 2],
+    names: [&str; 2],
+    settings: &AggregateSettings,
+    report: &Report<'_>,
+) -> Result<ExitCode> {
+    let test = watch("comparing", |progress| aggregate(device, samples, settings, progress))?;
+    warn(&test.warnings);
+    let statistic = match settings.combine {
+        Combine::Agg => SMALLEST,
+        Combine::Fuse => "soft maximum of normalised MMD²",
+    };
+    let words = words(names, statistic, &test.p);
+    report.picture(&test, &words, "null.png")?;
+    report.end(&test, Some(test.pairs / test.seconds), test.p.reject, || {
+        let Aggregate { n, m, d, kernels, bandwidth_rule, .. } = &test.found;
+        print_samples(names, [*n, *m], *d);
+        result(format_args!("bandwidths {bandwidth_rule}"));
+        print_rows(&test, kernels, &["kernel", "MMD^2"], "differs", &words.decision);
+    })
+}
 
-    fn features(
-        &self,
-        device: &Device,
-        samples: [Sample<'_>; 2],
-        names: [&str; 2],
-        settings: &FeatureSettings,
-    ) -> Result<ExitCode> {
-        let test = watch("comparing", |progress| approximate(device, samples, settings, progress))?;
-        warn(&test.warnings);
-        let count = grouped(test.found.features as f64);
-        let statistic = format!("MMD² (unbiased, {count} random features)");
-        let words = words(names, &statistic, &test.p);
-        // Features and draws are on the CPU wherever the bandwidth was found.
-        let report = Report::on_cpu(self.kernel.common.json, &self.verdict);
-        report.picture(&test, &words, "null.png")?;
-        report.end(&test, None, test.p.reject, || print_approximate(&test, names, &words.decision))
-    }
+fn features(
+    device: &Device,
+    samples: [Sample<'_>; 2],
+    names: [&str; 2],
+    settings: &FeatureSettings,
+    report: &Report<'_>,
+) -> Result<ExitCode> {
+    let test = watch("comparing", |progress| approximate(device, samples, settings, progress))?;
+    warn(&test.warnings);
+    let count = grouped(test.found.features as f64);
+    let statistic = format!("MMD² (unbiased, {count} random features)");
+    let words = words(names, &statistic, &test.p);
+    report.picture(&test, &words, "null.png")?;
+    report.end(&test, None, test.p.reject, || print_approximate(&test, names, &words.decision))
 }
 
 fn words<'a>([x, y]: [&str; 2], statistic: &'a str, p: &PValue) -> Words<'a> {

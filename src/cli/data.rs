@@ -2,7 +2,7 @@
 
 use super::output::{grouped, result};
 use clap::{Args, ValueEnum};
-use elbo::data::{self, Images, numpy};
+use elbo::data::{self, Images, images};
 use elbo::error::{Error, Result};
 use std::path::PathBuf;
 
@@ -50,12 +50,12 @@ impl Data {
             return Err(Error::data(&self.out, problem));
         }
         let name = self.data.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
-        let dataset = data::load(&name, self.seed)?;
-        let images = if self.test { dataset.test } else { dataset.train };
-        numpy::write(&self.out, &images)?;
-        let Images { height, width, channels, .. } = images;
+        let dataset = data::load(&name, self.seed, None)?;
+        let chosen = if self.test { dataset.test } else { dataset.train };
+        images::write(&self.out, &chosen)?;
+        let Images { height, width, channels, .. } = chosen;
         let kind = if channels == 1 { "grey" } else { "colour" };
-        let (path, count) = (self.out.display(), grouped(images.len() as f64));
+        let (path, count) = (self.out.display(), grouped(chosen.len() as f64));
         result(format_args!("{path}: {count} {kind} images of {height} x {width} pixels"));
         Ok(())
     }

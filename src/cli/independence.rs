@@ -5,13 +5,14 @@ use super::report::{
     DrawOptions, Report, SMALLEST, VerdictOptions, Words, decision, kernel_line, nats, nulls, print_p_value,
     print_rows, watch,
 };
-use super::sample::{CommonOptions, SAMPLES, sample};
+use super::sample::{CommonOptions, Rescaled, SAMPLES, sample};
 use clap::Args;
 use elbo::data::table::Table;
 use elbo::engine::Device;
 use elbo::error::Result;
 use elbo::kernel::pairs::Family;
 use elbo::statistic::aggregate::{self, Combine};
+use elbo::statistic::columns::ColumnScale;
 use elbo::statistic::independence::{Independence, IndependenceSettings, NULLS, Variable, independence};
 use elbo::statistic::neighbours::{self, Information, NeighbourSettings};
 use elbo::statistic::p_value::PValue;
@@ -93,11 +94,22 @@ impl IndependenceArgs {
             }
         }
         let labels = settings.families.map(|family| family == Family::Delta);
-        let [x, y] = self.common.read_together([&self.x, &self.y], labels)?;
+        let tables = self.common.read_together([&self.x, &self.y], labels)?;
+        let own = |which: usize| -> Result<(Table, ColumnScale)> {
+            if labels[which] {
+                return Ok((tables[which].clone(), ColumnScale::None));
+            }
+            let bandwidth = Some(&settings.bandwidths[which]);
+            let Rescaled { tables: [table], scale, .. } =
+                self.common.rescaled(&[tables[which].clone()], bandwidth)?;
+            Ok((table, scale))
+        };
+        let ((x, of_x), (y, of_y)) = (own(0)?, own(1)?);
+        let scale = if of_x == ColumnScale::Robust { of_x } else { of_y };
         let device = self.common.open()?;
         match self.aggregate {
-            None => self.one_pair(&device, [&x, &y], &settings),
-            Some(_) => self.many_pairs(&device, [&x, &y], &settings),
+            None => self.one_pair(&device, [&x, &y], &settings, scale),
+            Some(_) => self.many_pairs(&device, [&x, &y], &settings, scale),
         }
     }
 
@@ -123,6 +135,7 @@ impl IndependenceArgs {
         device: &Device,
         [x, y]: [&Table; 2],
         settings: &IndependenceSettings,
+        scale: ColumnScale,
     ) -> Result<ExitCode> {
         let samples = [sample(x), sample(y)];
         let test = watch("permuting", |progress| independence(device, samples, settings, progress))?;
@@ -131,7 +144,7 @@ impl IndependenceArgs {
         let wild = settings.common.null == Null::Wild;
         let statistic = if wild { "HSIC of paired rows" } else { "HSIC (biased)" };
         let words = words([x, y], statistic, &test.p);
-        let report = Report::new(device, self.common.json, &self.verdict);
+        let report = Report::new(device, self.common.json, &self.verdict).scaled(scale);
         report.picture(&test, &words, "null.png")?;
         let related = Related { test: &test, mutual_information: information.as_ref() };
         report.end(&related, Some(test.pairs / test.seconds), test.p.reject, || {
@@ -144,13 +157,14 @@ impl IndependenceArgs {
         device: &Device,
         [x, y]: [&Table; 2],
         settings: &IndependenceSettings,
+        scale: ColumnScale,
     ) -> Result<ExitCode> {
         let samples = [sample(x), sample(y)];
         let aggregate = aggregate::independence::aggregate;
         let test = watch("permuting", |progress| aggregate(device, samples, settings, progress))?;
         warn(&test.warnings);
         let words = words([x, y], SMALLEST, &test.p);
-        let report = Report::new(device, self.common.json, &self.verdict);
+        let report = Report::new(device, self.common.json, &self.verdict).scaled(scale);
         report.picture(&test, &words, "null.png")?;
         report.end(&test, Some(test.pairs / test.seconds), test.p.reject, || {
             let found = &test.found;

@@ -204,7 +204,7 @@ impl PowerArgs {
     fn digits(&self) -> Result<Option<Digits>> {
         let Some(name) = &self.data else { return Ok(None) };
         // The built-in digits are the same for all seeds of the repetitions.
-        let data = data::load(name, 0)?;
+        let data = data::load(name, 0, None)?;
         Digits::new(&[&data.train, &data.test]).map(Some)
     }
 

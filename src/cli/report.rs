@@ -8,6 +8,7 @@ use elbo::error::{Error, Result};
 use elbo::kernel::pairs::Family;
 use elbo::picture;
 use elbo::statistic::aggregate::KernelRow;
+use elbo::statistic::columns::{ColumnScale, ColumnShift};
 use elbo::statistic::neighbours::Information;
 use elbo::statistic::p_value::PValue;
 use elbo::statistic::test::{Common, NamedKernel, Null, Nulls, Outcome};
@@ -20,6 +21,12 @@ use std::process::ExitCode;
 
 /// Exit code of `--check` when a test rejects its null.
 const REJECTED: u8 = 3;
+
+/// Corrected p-value up to which a column is said to have moved.
+const MOVED: f64 = 0.05;
+
+/// Columns that a table of those that moved names.
+const SHOWN_COLUMNS: usize = 10;
 
 /// The statistic of an aggregated test, in pictures.
 pub(super) const SMALLEST: &str = "minus the smallest p-value of a kernel";
@@ -87,6 +94,8 @@ pub(super) struct Report<'a> {
     adapter: Option<&'a str>,
     json: bool,
     verdict: &'a VerdictOptions,
+    scale: Option<ColumnScale>,
+    shifts: &'a [ColumnShift],
 }
 
 /// A result as JSON.
@@ -99,6 +108,12 @@ struct Computed<'a, T> {
     adapter: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pairs_per_second: Option<f64>,
+    /// What the columns were divided by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scale: Option<ColumnScale>,
+    /// How far each named column moved.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    columns: &'a [ColumnShift],
 }
 
 /// A test's question, statistic and decision in words.
@@ -111,12 +126,22 @@ pub(super) struct Words<'a> {
 impl<'a> Report<'a> {
     pub(super) fn new(device: &'a Device, json: bool, verdict: &'a VerdictOptions) -> Self {
         let Info { engine, adapter, .. } = device.info();
-        Self { engine, adapter: Some(adapter), json, verdict }
+        Self { engine, adapter: Some(adapter), json, verdict, scale: None, shifts: &[] }
     }
 
     /// For tests that compute on the CPU whatever the device is.
     pub(super) fn on_cpu(json: bool, verdict: &'a VerdictOptions) -> Self {
-        Self { engine: "cpu", adapter: None, json, verdict }
+        Self { engine: "cpu", adapter: None, json, verdict, scale: None, shifts: &[] }
+    }
+
+    /// Says what the columns were divided by.
+    pub(super) fn scaled(self, scale: ColumnScale) -> Self {
+        Self { scale: Some(scale), ..self }
+    }
+
+    /// Says how far each column moved.
+    pub(super) fn with_shifts(self, shifts: &'a [ColumnShift]) -> Self {
+        Self { shifts, ..self }
     }
 
     /// Draws the null distribution with the observed value, if a directory for it is given and there are draws.
@@ -154,12 +179,48 @@ impl<'a> Report<'a> {
         print: impl FnOnce(),
     ) -> Result<ExitCode> {
         if self.json {
-            let Self { engine, adapter, .. } = *self;
-            json(&Computed { result: outcome, engine, adapter, pairs_per_second })?;
+            let Self { engine, adapter, scale, shifts: columns, .. } = *self;
+            json(&Computed { result: outcome, engine, adapter, pairs_per_second, scale, columns })?;
         } else {
             print();
+            if self.scale == Some(ColumnScale::Robust) {
+                result(
+                    "scale      each column is divided by its interquartile range in all samples together",
+                );
+            }
+            print_shifts(self.shifts);
         }
         Ok(if self.verdict.check && reject { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
+    }
+}
+
+/// The columns that moved, the clearest first.
+fn print_shifts(shifts: &[ColumnShift]) {
+    if shifts.is_empty() {
+        return;
+    }
+    let moved: Vec<&ColumnShift> = shifts.iter().filter(|shift| shift.p_corrected <= MOVED).collect();
+    if moved.is_empty() {
+        let count = shifts.len();
+        result(format_args!(
+            "columns    none of the {count} moved by itself (Kolmogorov-Smirnov, corrected p > {MOVED})"
+        ));
+        return;
+    }
+    result(format_args!(
+        "columns    {} of {} moved (Kolmogorov-Smirnov, p corrected for their number):",
+        moved.len(),
+        shifts.len()
+    ));
+    let row = |shift: &&ColumnShift| {
+        let ColumnShift { name, ks, p_corrected, median_x, median_y, .. } = *shift;
+        let medians = [median_x, median_y].map(|median| format!("{median:.4}"));
+        [&[name.clone(), format!("{ks:.3}"), format!("{p_corrected:.1e}")], &medians[..]].concat()
+    };
+    let rows: Vec<Vec<String>> = moved.iter().take(SHOWN_COLUMNS).map(row).collect();
+    table(&["column", "KS", "p", "median of X", "of Y"], &rows);
+    if moved.len() > SHOWN_COLUMNS {
+        result(format_args!("and {} more; --json has them all", moved.len() - SHOWN_COLUMNS));
     }
 }
 

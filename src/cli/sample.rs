@@ -4,14 +4,15 @@ use super::device::DeviceOptions;
 use super::output::{note, warn};
 use super::source::Source;
 use clap::Args;
-use elbo::data::Images;
-use elbo::data::format;
-use elbo::data::table::Table;
+use elbo::data::layout::Layout;
+use elbo::data::table::{self, Missing, ReadOptions, Table};
+use elbo::data::{Images, format, scale};
 use elbo::engine::Device;
 use elbo::error::{Error, Result};
 use elbo::kernel::pairs::Family;
 use elbo::random::{Sequence, Stream};
 use elbo::statistic::bandwidth::Resolved;
+use elbo::statistic::columns::{self, ColumnScale};
 use elbo::statistic::{Bandwidth, Sample};
 use std::path::Path;
 
@@ -19,6 +20,9 @@ pub(super) use elbo::data::format::SAMPLES;
 
 /// Tables with more columns are features or pixels, which nobody looks at one by one.
 const MANY_COLUMNS: usize = 64;
+
+/// Scales of columns that differ by more than this are told.
+const FAR_APART: f64 = 10.0;
 
 /// Images drawn from a run if nothing says how many.
 const DEFAULT_DRAWS: usize = 1000;
@@ -58,10 +62,44 @@ pub(super) struct CommonOptions {
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
     #[command(flatten)]
+    table: TableOptions,
+    #[command(flatten)]
     device: DeviceOptions,
     /// Print the result as one JSON object
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// How tables are read.
+#[derive(Args)]
+struct TableOptions {
+    /// Use these columns, by name or by number counted from 0, instead of all
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// Take the first line of text files for names, even if some look like numbers
+    #[arg(long)]
+    header: bool,
+    /// Rows with missing values
+    #[arg(long, value_name = "refuse|drop", default_value = "refuse", hide_possible_values = true)]
+    missing: Missing,
+    /// Divide each column by its interquartile range in all samples together, or not [default: robust for tables that
+    /// name several columns, unless --bandwidth is a number]
+    #[arg(long, value_name = "robust|none", hide_possible_values = true)]
+    scale: Option<ColumnScale>,
+}
+
+impl TableOptions {
+    fn options(&self) -> ReadOptions {
+        ReadOptions { columns: self.columns.clone(), header: self.header, missing: self.missing }
+    }
+}
+
+/// Tables with their columns on one scale.
+pub(super) struct Rescaled<const N: usize> {
+    pub(super) tables: [Table; N],
+    pub(super) scale: ColumnScale,
+    /// What the columns were divided by.
+    pub(super) units: Vec<f64>,
 }
 
 impl CommonOptions {
@@ -71,39 +109,111 @@ impl CommonOptions {
         self.device.open(false)
     }
 
-    /// Reads the samples and takes the points that are wanted.
+    /// Reads the samples of one kind of points, on one scale and with the columns of the first, and takes the points that
+    /// are wanted.
     pub(super) fn read<const N: usize>(&self, sources: [&str; N]) -> Result<[Table; N]> {
+        let mut tables = self.read_all(sources)?;
+        scale::scale(&mut tables).iter().for_each(note);
+        if let Some(different) = scale::different_scales(&tables) {
+            note(different);
+        }
+        for i in 1..N {
+            let table = std::mem::take(&mut tables[i]);
+            tables[i] = table::matched(&tables[0], table)?;
+        }
         let mut which = 0..;
-        let tables = self.read_all(sources)?;
-        tables.iter().for_each(note_constant);
-        Ok(tables.map(|table| choice(table, self.points, self.seed, which.next().unwrap_or(0))))
+        Ok(tables.map(|table| {
+            table.notes.iter().for_each(note);
+            self.choice(table, which.next().unwrap_or(0))
+        }))
     }
 
     /// Reads two variables of the same observations; `labels` tells which are labels.
     pub(super) fn read_together(&self, sources: [&str; 2], labels: [bool; 2]) -> Result<[Table; 2]> {
-        let read = |which: usize| {
-            if labels[which] {
-                format::labels(sources[which])
+        let mut rows = None;
+        let mut tables = [Table::default(), Table::default()];
+        // Labels come last: how many there should be is then known.
+        let mut order = [0, 1];
+        order.sort_by_key(|&which| labels[which]);
+        for which in order {
+            tables[which] = if labels[which] {
+                format::labels(sources[which], &self.table.options(), rows)?
             } else {
-                self.read_all([sources[which]]).map(|[t]| t)
-            }
-        };
-        let [x, y] = [read(0)?, read(1)?];
-        if x.rows != y.rows {
+                self.read_all([sources[which]]).map(|[table]| table)?
+            };
+            rows = Some(tables[which].rows + tables[which].left_out.len());
+        }
+        scale::scale(&mut tables).iter().for_each(note);
+        tables.iter().flat_map(|table| &table.notes).for_each(note);
+        let [x, y] = tables;
+        let all = |table: &Table| table.rows + table.left_out.len();
+        if all(&x) != all(&y) {
             let problem = format!(
                 "has {} rows, but {} has {}; row i of both must be one observation",
-                y.rows, x.name, x.rows
+                all(&y),
+                x.name,
+                all(&x)
             );
             return Err(Error::data(&y.name, problem));
         }
-        [&x, &y].into_iter().for_each(note_constant);
         // Both keep the same rows.
-        Ok([x, y].map(|table| choice(table, self.points, self.seed, 0)))
+        let [x, y] = [without(&x, &y.left_out), without(&y, &x.left_out)];
+        Ok([x, y].map(|table| self.choice(table, 0)))
+    }
+
+    /// A random choice of the rows, if one is wanted.
+    fn choice(&self, table: Table, which: u32) -> Table {
+        choice(table, self.points, self.seed, which)
+    }
+
+    /// The tables with their columns on one scale. Where nothing else is said, named columns are divided by their
+    /// interquartile ranges, unless bandwidths are given as numbers: those are in the units of the file.
+    pub(super) fn rescaled<const N: usize>(
+        &self,
+        tables: &[Table; N],
+        bandwidth: Option<&Bandwidth>,
+    ) -> Result<Rescaled<N>> {
+        let first = &tables[0];
+        let named = first.header.is_some() && first.layout.is_none() && first.columns > 1;
+        let numbers = matches!(bandwidth, Some(Bandwidth::Values(_)));
+        let usual = if named && !numbers { ColumnScale::Robust } else { ColumnScale::None };
+        let scale = self.table.scale.unwrap_or(usual);
+        let samples = tables.each_ref().map(sample);
+        let units = columns::scales(&samples);
+        if scale == ColumnScale::None {
+            note_units(first, &units);
+            tables.iter().for_each(note_constant);
+            return Ok(Rescaled { tables: tables.clone(), scale, units: vec![1.0; first.columns] });
+        }
+        let kept: Vec<usize> = (0..units.len()).filter(|&column| units[column] > 0.0).collect();
+        if kept.is_empty() {
+            let problem =
+                "all columns are constant, so none has a scale; leave out --scale, or give other columns";
+            return Err(Error::data(&first.name, problem));
+        }
+        for column in (0..units.len()).filter(|&column| units[column] == 0.0) {
+            note(format_args!(
+                "{} has the value {} in all rows: it is left out",
+                first.column_text(column),
+                first.row(0)[column]
+            ));
+        }
+        let units: Vec<f64> = kept.iter().map(|&column| units[column]).collect();
+        let tables = tables.each_ref().map(|table| {
+            let mut table = table.select(&kept);
+            table.values.chunks_exact_mut(units.len()).for_each(|row| {
+                row.iter_mut().zip(&units).for_each(|(value, unit)| *value /= unit);
+            });
+            table
+        });
+        Ok(Rescaled { tables, scale, units })
     }
 
     /// Reads the samples; a run draws as many images as the other sample has points.
     fn read_all<const N: usize>(&self, sources: [&str; N]) -> Result<[Table; N]> {
-        let mut tables = sources.map(|source| (run(source).is_none()).then(|| format::read(source)));
+        let options = self.table.options();
+        let mut tables =
+            sources.map(|source| (run(source).is_none()).then(|| format::read(source, &options)));
         let known = tables.iter().flatten().flatten().map(|table| table.rows).next();
         for (source, table) in sources.iter().zip(&mut tables) {
             if let Some((path, count)) = run(source) {
@@ -127,8 +237,8 @@ impl CommonOptions {
             rows: count,
             columns: height * width * channels,
             values: images.iter().flatten().map(|&v| f64::from(v)).collect(),
-            image: (channels == 1).then_some([height, width]),
-            header: None,
+            layout: Some(Layout { height, width, channels, is_planar: false }),
+            ..Table::default()
         })
     }
 }
@@ -145,11 +255,18 @@ fn run(source: &str) -> Option<(&Path, Result<Option<usize>>)> {
     Some((Path::new(path), count.map(Some)))
 }
 
-/// Some rows of a table.
-fn rows(table: &Table, name: String, order: &[usize]) -> Table {
-    let values = order.iter().flat_map(|&i| table.row(i).iter().copied()).collect();
-    let (columns, image, header) = (table.columns, table.image, table.header.clone());
-    Table { name, rows: order.len(), columns, values, image, header }
+/// A table without some of its original rows; `others` are those that another table lacks.
+fn without(table: &Table, others: &[usize]) -> Table {
+    if others.is_empty() {
+        return table.clone();
+    }
+    let all = (0..table.rows + table.left_out.len()).filter(|row| table.left_out.binary_search(row).is_err());
+    let kept: Vec<usize> = all
+        .enumerate()
+        .filter(|(_, row)| others.binary_search(row).is_err())
+        .map(|(place, _)| place)
+        .collect();
+    table.choice(table.name.clone(), &kept)
 }
 
 /// All rows of a table in random order.
@@ -157,10 +274,30 @@ fn shuffled(table: &Table, seed: u64, which: u32) -> Vec<usize> {
     Sequence::new(seed, Stream::Subsample, which + 1).order(table.rows)
 }
 
+/// Tells that one column of a table decides all distances.
+fn note_units(table: &Table, units: &[f64]) {
+    if table.layout.is_some() || units.len() > MANY_COLUMNS {
+        return;
+    }
+    let known = || units.iter().enumerate().filter(|(_, unit)| **unit > 0.0);
+    let least = known().min_by(|a, b| a.1.total_cmp(b.1));
+    let most = known().max_by(|a, b| a.1.total_cmp(b.1));
+    let (Some((low, least)), Some((high, most))) = (least, most) else { return };
+    if most / least > FAR_APART {
+        note(format_args!(
+            "{} is on a scale {:.3e} times that of {} and decides the distances; --scale robust divides each column by \
+             its interquartile range",
+            table.column_text(high).trim_end_matches(','),
+            most / least,
+            table.column_text(low).trim_end_matches(',')
+        ));
+    }
+}
+
 /// Warns of columns with one value only, as a wrong export has them.
 fn note_constant(table: &Table) {
     // The margins of images are constant as a rule, and so is what a table of one column may be tested for.
-    if table.image.is_some() || !(2..=MANY_COLUMNS).contains(&table.columns) || table.rows < 2 {
+    if table.layout.is_some() || !(2..=MANY_COLUMNS).contains(&table.columns) || table.rows < 2 {
         return;
     }
     for column in 0..table.columns {
@@ -181,8 +318,8 @@ pub(super) fn halves(table: &Table, seed: u64) -> [Table; 2] {
     let order = shuffled(table, seed, 0);
     let (first, second) = order.split_at(order.len() / 2);
     [
-        rows(table, format!("one half of {}", table.name), first),
-        rows(table, format!("the other half of {}", table.name), second),
+        table.choice(format!("one half of {}", table.name), first),
+        table.choice(format!("the other half of {}", table.name), second),
     ]
 }
 
@@ -190,7 +327,7 @@ pub(super) fn halves(table: &Table, seed: u64) -> [Table; 2] {
 pub(super) fn choice(table: Table, points: Option<usize>, seed: u64, which: u32) -> Table {
     match points {
         Some(points) if points < table.rows => {
-            rows(&table, table.name.clone(), &shuffled(&table, seed, which)[..points])
+            table.choice(table.name.clone(), &shuffled(&table, seed, which)[..points])
         }
         _ => table,
     }
@@ -199,26 +336,6 @@ pub(super) fn choice(table: Table, points: Option<usize>, seed: u64, which: u32)
 /// A table as a sample.
 pub(super) fn sample(table: &Table) -> Sample<'_> {
     Sample::new(table.columns, &table.values)
-}
-
-/// Two samples must have the same columns: tells which have not.
-pub(super) fn same_columns([x, y]: [&Table; 2]) -> Result<()> {
-    if x.columns == y.columns {
-        return Ok(());
-    }
-    let shape = |t: &Table| match t.image {
-        Some([height, width]) => format!("{} ({height} x {width} images)", t.columns),
-        None => t.columns.to_string(),
-    };
-    Err(Error::data(
-        &y.name,
-        format!(
-            "has {} columns, but {} has {}; both samples must have the same columns",
-            shape(y),
-            x.name,
-            shape(x)
-        ),
-    ))
 }
 
 #[cfg(test)]

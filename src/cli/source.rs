@@ -1,6 +1,7 @@
 //! A trained model named on the command line: a run directory, or a `.safetensors` file.
 
 use super::device::{DeviceOptions, open};
+use super::output::note;
 use clap::Args;
 use elbo::checkpoint::{self, State};
 use elbo::data::Dataset;
@@ -70,6 +71,7 @@ impl Source {
             config.likelihood = likelihood;
         }
         let dataset = config.dataset()?;
+        dataset.notes.iter().for_each(note);
         // No training step will be taken, so the batch may be whatever fits.
         config.batch = config.batch.min(dataset.train.len());
         let device = open(self.device.engine, self.device.adapter.as_deref(), false)?;

@@ -166,6 +166,7 @@ impl Train {
             Run::check_free(out, self.force)?;
         }
         let dataset = config.dataset()?;
+        dataset.notes.iter().for_each(note);
         model_config(&config, &dataset)?;
         config.check_length(dataset.train.len())?;
         let device = open(config.engine, config.adapter.as_deref(), self.tune)?;
@@ -213,6 +214,7 @@ impl Resume {
         }
         config.check()?;
         let dataset = config.dataset()?;
+        dataset.notes.iter().for_each(note);
         let device = open(config.engine, config.adapter.as_deref(), false)?;
         config.check_length(dataset.train.len())?;
         run.reconfigure(config)?;

@@ -2,12 +2,14 @@
 
 use super::output::{json, result, table};
 use super::report::{kernel_line, print_samples, watch};
-use super::sample::{KernelOptions, SAMPLES, same_columns, sample};
+use super::sample::{KernelOptions, Rescaled, SAMPLES, sample};
 use clap::Args;
+use elbo::data::layout::Layout;
 use elbo::data::table::Table;
 use elbo::engine::Device;
 use elbo::error::{Error, Result};
 use elbo::picture::{Curve, ImageShape, Plane, Sheet, SheetRow};
+use elbo::statistic::columns::ColumnScale;
 use elbo::statistic::test::NamedKernel;
 use elbo::statistic::{KernelFunction, Sample, witness};
 use serde::Serialize;
@@ -22,6 +24,12 @@ const PLANE: usize = 96;
 
 /// How far the grid reaches beyond the points, as a fraction of their range.
 const MARGIN: f64 = 0.05;
+
+/// Characters of a name beside a row of images.
+const LONGEST_NAME: usize = 14;
+
+/// Points that are listed for each sample.
+const LISTED: usize = 5;
 
 /// Images in each row of a sheet.
 const IMAGES: usize = 12;
@@ -57,6 +65,8 @@ struct Found<'a> {
     d: usize,
     #[serde(flatten)]
     kernel: &'a NamedKernel,
+    /// What the columns were divided by.
+    scale: ColumnScale,
     /// Where there is most of X beyond Y.
     more_of_x: Vec<Place>,
     /// Where there is most of Y beyond X.
@@ -78,17 +88,18 @@ struct Place {
 
 impl WitnessArgs {
     pub(super) fn run(&self) -> Result<()> {
-        let [x, y] = self.kernel.common.read([&self.x, &self.y])?;
-        same_columns([&x, &y])?;
+        let read = self.kernel.common.read([&self.x, &self.y])?;
+        let rescaled = self.kernel.common.rescaled(&read, Some(&self.kernel.bandwidth))?;
+        let Rescaled { tables: [x, y], scale, .. } = &rescaled;
         let device = self.kernel.common.open()?;
-        let samples = [sample(&x), sample(&y)];
+        let samples = [sample(x), sample(y)];
         let resolved = self.kernel.resolve(&device, samples)?;
         let [at_x, at_y] =
             watch("witness", |progress| witness::at_samples(&device, samples, &resolved.kernel, progress))?;
         std::fs::create_dir_all(&self.out).map_err(Error::io(&self.out, "create"))?;
         let (csv, png) = (self.out.join("witness.csv"), self.out.join("witness.png"));
         write_values(&csv, [&at_x, &at_y])?;
-        let drawn = draw(&device, [&x, &y], &resolved.kernel, [&at_x, &at_y], &png)?;
+        let drawn = draw(&device, &rescaled, &resolved.kernel, [&at_x, &at_y], &png)?;
 
         let [more_of_x, more_of_y] = extremes(&at_x, &at_y);
         let kernel = NamedKernel::from(&resolved);
@@ -98,6 +109,7 @@ impl WitnessArgs {
                 m: y.rows,
                 d: x.columns,
                 kernel: &kernel,
+                scale: *scale,
                 more_of_x,
                 more_of_y,
                 engine: device.info().engine,
@@ -106,33 +118,52 @@ impl WitnessArgs {
         }
         print_samples([&x.name, &y.name], [x.rows, y.rows], x.columns);
         result(format_args!("kernel     {}", kernel_line(&kernel)));
-        let rows = |places: &[Place], what: &str| -> Vec<Vec<String>> {
-            let row = |p: &Place| {
-                let name = if p.sample == "x" { &x.name } else { &y.name };
-                vec![what.to_owned(), name.clone(), p.index.to_string(), format!("{:+.4e}", p.witness)]
-            };
-            places.iter().map(row).collect()
-        };
-        let rows = [rows(&more_of_x, "more of X"), rows(&more_of_y, "more of Y")].concat();
-        table(&["most", "sample", "point", "witness"], &rows);
+        if *scale == ColumnScale::Robust {
+            result("scale      each column is divided by its interquartile range in both samples together");
+        }
+        print_places([x, y], [&more_of_x, &more_of_y]);
         let pictures = if drawn { format!(" and {}", png.display()) } else { String::new() };
         result(format_args!("values     {}{pictures}", csv.display()));
         Ok(())
     }
 }
 
-/// The points with the largest values of the witness function, and those with the smallest.
+/// The points where the witness function is largest, of those where it is positive, and where it is smallest, of those
+/// where it is negative.
 fn extremes(at_x: &[f64], at_y: &[f64]) -> [Vec<Place>; 2] {
     let places = |sample, values: &[f64]| -> Vec<Place> {
         values.iter().enumerate().map(|(index, &witness)| Place { sample, index, witness }).collect()
     };
-    let mut places = [places("x", at_x), places("y", at_y)].concat();
-    places.sort_by(|a, b| b.witness.total_cmp(&a.witness));
-    let few = places.len().min(5);
-    let mut last = places[places.len() - few..].to_vec();
-    last.reverse();
-    places.truncate(few);
-    [places, last]
+    let places = [places("x", at_x), places("y", at_y)].concat();
+    [1.0, -1.0].map(|sign| {
+        let mut most: Vec<Place> =
+            places.iter().filter(|place| sign * place.witness > 0.0).cloned().collect();
+        most.sort_by(|a, b| (sign * b.witness).total_cmp(&(sign * a.witness)));
+        most.truncate(LISTED);
+        most
+    })
+}
+
+/// A table of the points where there is most of each sample, and a line for a sample of which there is nowhere more.
+fn print_places([x, y]: [&Table; 2], places: [&[Place]; 2]) {
+    let mut rows = Vec::new();
+    let mut nowhere = Vec::new();
+    for (more, places) in [x, y].into_iter().zip(places) {
+        for place in places {
+            let sample = if place.sample == "x" { x } else { y };
+            let witness = format!("{:+.4e}", place.witness);
+            rows.push(vec![more.name.clone(), sample.name.clone(), place.index.to_string(), witness]);
+        }
+        if places.is_empty() {
+            nowhere.push(more);
+        }
+    }
+    if !rows.is_empty() {
+        table(&["more of", "at a point of", "row", "witness"], &rows);
+    }
+    for more in nowhere {
+        result(format_args!("At no point of either sample is there more of {}.", more.name));
+    }
 }
 
 /// One line per point.
@@ -146,32 +177,45 @@ fn write_values(path: &Path, [x, y]: [&[f64]; 2]) -> Result<()> {
     std::fs::write(path, text).map_err(Error::io(path, "write"))
 }
 
-/// The picture that fits the points, if one does.
+/// The picture that fits the points, if one does; its axes have the units of the files.
 fn draw(
     device: &Device,
-    [x, y]: [&Table; 2],
+    rescaled: &Rescaled<2>,
     kernel: &KernelFunction,
     values: [&[f64]; 2],
     path: &Path,
 ) -> Result<bool> {
+    let Rescaled { tables, units, .. } = rescaled;
+    let samples = tables.each_ref().map(sample);
+    let [x, y] = tables.each_ref().map(|table| in_units(table, units));
     let title = format!("Where {} and {} differ", x.name, y.name);
     let at = |points: &[f64]| {
-        let points = Sample::new(x.columns, points);
-        witness::at(device, [sample(x), sample(y)], kernel, points, &mut |_| {})
+        let points: Vec<f64> = points.iter().zip(units.iter().cycle()).map(|(v, unit)| v / unit).collect();
+        witness::at(device, samples, kernel, Sample::new(x.columns, &points), &mut |_| {})
     };
-    match (x.image, x.columns) {
-        (Some([height, width]), _) => {
-            let rows = image_rows([x, y], values);
+    match (x.layout, x.columns) {
+        (Some(layout), _) => {
+            let rows = image_rows([&x, &y], values);
+            if rows.is_empty() {
+                return Ok(false);
+            }
             let caption = "left to right: the most extreme values of the witness function first".into();
-            let shape = ImageShape { height, width, channels: 1 };
+            let Layout { height, width, channels, .. } = layout;
+            let shape = ImageShape { height, width, channels };
             let sheet = Sheet { title, rows, shape, group: 2, caption, ..Sheet::default() };
             sheet.save(path)?;
         }
-        (None, 1) => draw_curve(&title, [x, y], at, path)?,
-        (None, 2) => draw_plane(&title, [x, y], at, path)?,
+        (None, 1) => draw_curve(&title, [&x, &y], at, path)?,
+        (None, 2) => draw_plane(&title, [&x, &y], at, path)?,
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// A table in the units of its file.
+fn in_units(table: &Table, units: &[f64]) -> Table {
+    let values = table.values.iter().zip(units.iter().cycle()).map(|(v, unit)| v * unit).collect();
+    Table { values, ..table.clone() }
 }
 
 /// The least and the largest value of a column in both samples, with a margin.
@@ -221,19 +265,32 @@ fn draw_plane(
     .save(path)
 }
 
-/// Of each sample, the images where there is most of X, and those where there is most of Y.
+/// Of each sample, the images where there is most of X, and those where there is most of Y; no row where there is none.
 fn image_rows([x, y]: [&Table; 2], [at_x, at_y]: [&[f64]; 2]) -> Vec<SheetRow> {
-    let row = |table: &Table, values: &[f64], sign: f64, label: &str| {
-        let mut order: Vec<usize> = (0..values.len()).collect();
+    let row = |table: &Table, values: &[f64], sign: f64| {
+        let mut order: Vec<usize> = (0..values.len()).filter(|&i| sign * values[i] > 0.0).collect();
         order.sort_by(|&a, &b| (sign * values[b]).total_cmp(&(sign * values[a])));
         order.truncate(IMAGES);
-        let image = |i: usize| table.row(i).iter().map(|&v| v as f32).collect();
-        SheetRow { label: label.into(), images: order.into_iter().map(image).collect() }
+        let image = |&i: &usize| -> Vec<f32> {
+            let image: Vec<f32> = table.row(i).iter().map(|&v| v as f32).collect();
+            table.layout.map_or(image.clone(), |layout| layout.interleaved(&image))
+        };
+        let label = order.first().map(|&i| {
+            let more = if sign > 0.0 { &x.name } else { &y.name };
+            format!("{}, more of {}: {:+.1e}", short(&table.name), short(more), values[i])
+        });
+        label.map(|label| SheetRow { label, images: order.iter().map(image).collect() })
     };
-    vec![
-        row(x, at_x, 1.0, "more of X: X"),
-        row(y, at_y, 1.0, "Y"),
-        row(x, at_x, -1.0, "more of Y: X"),
-        row(y, at_y, -1.0, "Y"),
-    ]
+    [row(x, at_x, 1.0), row(y, at_y, 1.0), row(x, at_x, -1.0), row(y, at_y, -1.0)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// A name cut to what fits beside a row.
+fn short(name: &str) -> String {
+    match name.char_indices().nth(LONGEST_NAME) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.into(),
+    }
 }

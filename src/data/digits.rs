@@ -34,6 +34,7 @@ pub fn dataset(seed: u64) -> Dataset {
         train: images(seed, 0..TRAIN),
         test: images(seed, TEST_START..TEST_START + TEST),
         classes: (0..DIGITS.len()).map(|digit| digit.to_string()).collect(),
+        notes: Vec::new(),
     }
 }
 

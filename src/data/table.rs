@@ -1,13 +1,25 @@
 //! Samples for the tests: tables of numbers from the files people have.
 
 pub(super) mod csv;
-pub(super) mod npy;
 
-use super::idx;
+use super::array::Array;
+use super::layout::Layout;
 use crate::error::{Error, Result};
-use image::ImageFormat;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::path::Path;
+
+/// Missing values that a message names one by one.
+const NAMED: usize = 3;
+
+/// Characters of a text of a file that a message shows.
+const SHOWN: usize = 40;
+
+/// Names of columns that a message lists.
+const LISTED: usize = 8;
+
+/// Fewest rows of which a column can be said to count them.
+const LEAST_COUNTED: usize = 10;
 
 /// A sample: n points of dimension d.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,10 +32,37 @@ pub struct Table {
     pub columns: usize,
     /// `(n, d)`, row-major; all finite.
     pub values: Vec<f64>,
-    /// Height and width when each row is a grey image, `d = height * width`.
-    pub image: Option<[usize; 2]>,
+    /// That of an image, when each row is one.
+    pub layout: Option<Layout>,
     /// `(d)`: the names of the columns, if the file has them.
     pub header: Option<Vec<String>>,
+    /// The value of white, for whole numbers of a type of brightness that are not [scaled](super::scale::scale) yet.
+    pub white: Option<f64>,
+    /// The rows of the file that were left out for their missing values, counted from 0, in order.
+    pub left_out: Vec<usize>,
+    /// What the user must know: what was left out, or taken for what.
+    pub notes: Vec<String>,
+}
+
+/// What to read of a table, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Names of columns, or their numbers counted from 0; all if there are none.
+    pub columns: Vec<String>,
+    /// Whether the first line of a `.csv` file is its header even if some names look like numbers.
+    pub header: bool,
+    /// What becomes of rows with missing values.
+    pub missing: Missing,
+}
+
+/// What becomes of rows with missing values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Missing {
+    /// The file is refused.
+    #[default]
+    Refuse,
+    /// The rows are left out.
+    Drop,
 }
 
 impl Table {
@@ -31,122 +70,309 @@ impl Table {
     pub fn row(&self, i: usize) -> &[f64] {
         &self.values[i * self.columns..][..self.columns]
     }
-}
 
-/// Reads the images of MNIST's files in a directory, or a folder of PNG images.
-pub(super) fn directory(path: &Path, part: Option<&str>) -> Result<Table> {
-    let train = idx::find(path, "train-images", 3);
-    match part {
-        Some("train") => idx_images(&train?),
-        Some("test") => idx_images(&idx::find(path, "t10k-images", 3)?),
-        Some(part) => {
-            let problem =
-                format!("the part `:{part}` was asked for, but there are only `:train` and `:test`");
-            Err(Error::data(path, problem))
+    /// Some of the rows, under another name.
+    #[must_use]
+    pub fn choice(&self, name: String, order: &[usize]) -> Self {
+        let values = order.iter().flat_map(|&i| self.row(i).iter().copied()).collect();
+        Self { name, rows: order.len(), values, ..self.without_values() }
+    }
+
+    /// Some of the columns, in this order.
+    #[must_use]
+    pub fn select(&self, columns: &[usize]) -> Self {
+        let values = (0..self.rows).flat_map(|i| columns.iter().map(move |&j| self.row(i)[j])).collect();
+        let header = self.header.as_ref().map(|names| columns.iter().map(|&j| names[j].clone()).collect());
+        Self { columns: columns.len(), values, header, layout: None, ..self.without_values() }
+    }
+
+    fn without_values(&self) -> Self {
+        let Self { name, rows, columns, layout, header, white, left_out, notes, .. } = self;
+        Self {
+            name: name.clone(),
+            rows: *rows,
+            columns: *columns,
+            values: Vec::new(),
+            layout: *layout,
+            header: header.clone(),
+            white: *white,
+            left_out: left_out.clone(),
+            notes: notes.clone(),
         }
-        None => train.map_or_else(|_| png_images(path), |train| idx_images(&train)),
+    }
+
+    /// The name of a column as messages give it: its number, counted from 0, and its name if it has one.
+    pub fn column_text(&self, column: usize) -> String {
+        match self.header.as_ref().and_then(|names| names.get(column)) {
+            Some(name) => format!("column {column} (counted from 0), `{}`,", shown(name)),
+            None => format!("column {column} (counted from 0)"),
+        }
+    }
+
+    /// Notes a column that counts the rows, as an index has it that was exported with the data.
+    fn note_counting(&mut self) {
+        if self.columns < 2 || self.rows < LEAST_COUNTED || self.layout.is_some() {
+            return;
+        }
+        for column in 0..self.columns {
+            let first = self.row(0)[column];
+            let counts = (0..self.rows).all(|i| self.row(i)[column] == first + i as f64);
+            if counts {
+                let text = self.column_text(column);
+                self.notes.push(format!(
+                    "{text} of {} counts the rows; if it is an index, leave it out with --columns",
+                    self.name
+                ));
+            }
+        }
     }
 }
 
-/// Reads the labels of MNIST's files in a directory.
-pub(super) fn directory_labels(path: &Path, part: Option<&str>) -> Result<Table> {
-    match part {
-        None | Some("train") => idx_labels(&idx::find(path, "train-labels", 1)?),
-        Some("test") => idx_labels(&idx::find(path, "t10k-labels", 1)?),
-        _ => directory(path, part),
-    }
-}
-
-/// The labels of an IDX file, one per row.
-pub(super) fn idx_labels(path: &Path) -> Result<Table> {
-    let ([rows], labels) = idx::read(path)?;
-    let values = labels.into_iter().map(f64::from).collect();
-    Ok(Table { rows, columns: 1, values, ..Table::default() })
-}
-
-/// The images of an IDX file, one per row.
-pub(super) fn idx_images(path: &Path) -> Result<Table> {
-    let ([rows, height, width], pixels) = idx::read(path)?;
-    if pixels.is_empty() {
-        let problem = format!(
-            "there are {rows} images of {height} x {width} pixels, which is no sample; give at least one \
-             image of at least one pixel"
-        );
-        return Err(Error::data(path, problem));
-    }
-    Ok(Table {
-        rows,
-        columns: height * width,
-        values: pixels.into_iter().map(scaled).collect(),
-        image: Some([height, width]),
-        ..Table::default()
-    })
-}
-
-/// The PNG images of a directory, one per row.
-fn png_images(directory: &Path) -> Result<Table> {
-    let format = |file: &PathBuf| ImageFormat::from_path(file).ok();
-    let mut files = fs::read_dir(directory)
-        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>())
-        .map_err(Error::io(directory, "read"))?;
-    files.retain(|file| format(file).is_some() && file.is_file());
-    files.sort();
-    if let Some(other) = files.iter().find(|&file| format(file) != Some(ImageFormat::Png)) {
-        return Err(Error::data(
-            other,
-            "only PNG images can be read; convert all images of the folder to PNG",
-        ));
-    }
-    let Some(first) = files.first() else {
-        let problem = "there are no images here, neither train-images-idx3-ubyte nor any .png file; give a \
-                       directory with the files of MNIST or a folder of PNG images";
-        return Err(Error::data(directory, problem));
-    };
-
-    let mut size = None;
-    let mut values = Vec::new();
-    for file in &files {
-        let image = image::open(file).map_err(|source| {
-            Error::data(file, format!("this is no readable PNG image ({source}); save or copy it again"))
-        })?;
-        let found = [image.height() as usize, image.width() as usize];
-        let expected = *size.get_or_insert(found);
-        if found != expected {
+/// Reads an array, its rows being points.
+pub(super) fn of_array(array: Array<'_>, options: &ReadOptions) -> Result<Table> {
+    let layout = Layout::of(&array.shape);
+    let rows = match (layout, &array.shape[..]) {
+        (_, &([n] | [n, _])) | (Some(_), &[n, ..]) => n,
+        _ => {
+            let shape = array.shape_text();
             let problem = format!(
-                "this image has {} x {} pixels, but {} has {} x {}; all images of the folder must \
-                 have one size",
-                found[0],
-                found[1],
-                first.display(),
-                expected[0],
-                expected[1],
+                "the array has shape {shape}, but one row per point is expected; give it with `a.reshape(n, -1)`"
             );
-            return Err(Error::data(file, problem));
+            return Err(array.error(problem));
         }
-        values.extend(image.into_luma8().into_raw().into_iter().map(scaled));
+    };
+    if array.shape.contains(&0) {
+        let shape = array.shape_text();
+        let problem = format!("the array has shape {shape}, which is no sample; give at least one number");
+        return Err(array.error(problem));
     }
-    Ok(Table {
-        rows: files.len(),
-        columns: values.len() / files.len(),
-        values,
-        image: size,
-        ..Table::default()
-    })
+    let (place, white) = (array.place.clone(), array.element.white());
+    let values = array.values()?;
+    let columns = values.len() / rows;
+    let table = Table { rows, columns, values, layout, white, ..Table::default() };
+    let table = selected(&place, table, options)?;
+    complete(&place, table, options, |row| format!("row {row} (counted from 0)"))
 }
 
-/// A byte as a number in 0..1.
-fn scaled(byte: u8) -> f64 {
-    f64::from(byte) / 255.0
+/// The columns that are asked for.
+fn selected(place: &Path, table: Table, options: &ReadOptions) -> Result<Table> {
+    if options.columns.is_empty() {
+        return Ok(table);
+    }
+    let columns = positions(place, table.header.as_deref(), table.columns, &options.columns)?;
+    Ok(table.select(&columns))
+}
+
+/// A text of a file as messages show it: without control characters, and not all of a long one.
+fn shown(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let mut shown: String = text.chars().take(SHOWN).map(escaped).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shown += "...";
+    }
+    shown
+}
+
+/// Names of columns as messages list them.
+fn listed<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
+    let more = names.len().saturating_sub(LISTED);
+    let names: Vec<_> = names.take(LISTED).map(|name| format!("`{}`", shown(name))).collect();
+    match (&names[..], more) {
+        ([], _) => "none".into(),
+        (_, 0) => names.join(", "),
+        _ => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+/// A column as messages about one cell name it.
+fn column_place(header: Option<&[String]>, column: usize) -> String {
+    match header {
+        Some(names) => format!("column `{}`", shown(&names[column])),
+        None => format!("column {column} (counted from 0)"),
+    }
+}
+
+/// Where the named columns are: by name, or else by number.
+fn positions(place: &Path, names: Option<&[String]>, count: usize, wanted: &[String]) -> Result<Vec<usize>> {
+    let position = |column: &String| {
+        let named = names.and_then(|names| names.iter().position(|name| name == column));
+        let found = named.or_else(|| column.parse().ok().filter(|&number| number < count));
+        found.ok_or_else(|| {
+            let known = match names {
+                Some(names) => format!("there are {}", listed(names.iter())),
+                None => format!("there are no names here, but numbers 0 to {}", count - 1),
+            };
+            Error::data(place, format!("there is no column `{}`; {known}", shown(column)))
+        })
+    };
+    wanted.iter().map(position).collect()
+}
+
+/// Refuses values that are not finite; refuses rows with missing values, which are NaN, or leaves them out. `row` names
+/// one as the file has it.
+fn complete(
+    place: &Path,
+    mut table: Table,
+    options: &ReadOptions,
+    row: impl Fn(usize) -> String,
+) -> Result<Table> {
+    let columns = table.columns;
+    let cell =
+        |k: usize| format!("{}, {}", row(k / columns), column_place(table.header.as_deref(), k % columns));
+    if let Some(k) = table.values.iter().position(|value| value.is_infinite()) {
+        let problem = format!(
+            "the value at {} is {}, but all values must be finite; replace it or remove the row",
+            cell(k),
+            table.values[k]
+        );
+        return Err(Error::data(place, problem));
+    }
+    let missing: Vec<usize> = (0..table.values.len()).filter(|&k| table.values[k].is_nan()).collect();
+    let Some(&first) = missing.first() else {
+        table.note_counting();
+        return Ok(table);
+    };
+    let mut rows: Vec<usize> = missing.iter().map(|k| k / columns).collect();
+    rows.dedup();
+    if options.missing == Missing::Refuse || rows.len() == table.rows {
+        let mut cells = cell(first);
+        missing[1..].iter().take(NAMED - 1).for_each(|&k| {
+            let _ = write!(cells, "; {}", cell(k));
+        });
+        let more = if missing.len() > NAMED { " and others" } else { "" };
+        let remedy = if rows.len() == table.rows {
+            "no row is complete, so give other columns with --columns".to_owned()
+        } else {
+            format!("fill in numbers, or leave out {} with --missing drop", rows_text(rows.len()))
+        };
+        let problem = format!(
+            "{} of {} values are missing, at {cells}{more}; {remedy}",
+            missing.len(),
+            table.values.len()
+        );
+        return Err(Error::data(place, problem));
+    }
+    let kept: Vec<usize> = (0..table.rows).filter(|i| rows.binary_search(i).is_err()).collect();
+    let mut table = table.choice(String::new(), &kept);
+    table.notes.push(format!("{}: {} with missing values left out", place.display(), rows_text(rows.len())));
+    table.left_out = rows;
+    table.note_counting();
+    Ok(table)
+}
+
+fn rows_text(count: usize) -> String {
+    if count == 1 { "1 row".into() } else { format!("{count} rows") }
+}
+
+/// Brings the columns of `y` into the order of those of `x`, by their names if both have names, and images into one
+/// layout; tells what was done.
+///
+/// # Errors
+/// If they do not have the same columns.
+pub fn matched(x: &Table, y: Table) -> Result<Table> {
+    if x.columns != y.columns && (x.header.is_none() || y.header.is_none()) {
+        let shape = |t: &Table| match t.layout {
+            Some(layout) => format!("{} ({})", t.columns, layout.text()),
+            None => t.columns.to_string(),
+        };
+        let problem = format!(
+            "has {} columns, but {} has {}; both samples must have the same columns",
+            shape(&y),
+            x.name,
+            shape(x)
+        );
+        return Err(Error::data(&y.name, problem));
+    }
+    match (&x.header, &y.header) {
+        (Some(of_x), Some(of_y)) if of_x == of_y => Ok(y),
+        (Some(of_x), Some(of_y)) => by_name(x, &y, of_x, of_y),
+        (Some(_), None) | (None, Some(_)) => {
+            let (with, without) = if x.header.is_some() { (x, &y) } else { (&y, x) };
+            let note = format!(
+                "{} names its columns and {} does not: they are taken in their order",
+                with.name, without.name
+            );
+            let mut y = y;
+            y.notes.push(note);
+            Ok(y)
+        }
+        (None, None) => Ok(in_layout(x, y)),
+    }
+}
+
+fn by_name(x: &Table, y: &Table, of_x: &[String], of_y: &[String]) -> Result<Table> {
+    let mut places: HashMap<&String, usize> = HashMap::new();
+    for (table, names) in [(x, of_x), (y, of_y)] {
+        places.clear();
+        for (j, name) in names.iter().enumerate() {
+            if places.insert(name, j).is_some() {
+                let problem = format!(
+                    "two columns are called `{}`, so that they cannot be matched with those of the other sample; give \
+                     each a name of its own",
+                    shown(name)
+                );
+                return Err(Error::data(&table.name, problem));
+            }
+        }
+    }
+    let order: Option<Vec<usize>> = of_x.iter().map(|name| places.get(name).copied()).collect();
+    match order.filter(|order| order.len() == of_y.len()) {
+        Some(order) => {
+            let mut y = y.select(&order);
+            y.notes.push(format!(
+                "the columns of {} are in another order than those of {}: matched by name",
+                y.name, x.name
+            ));
+            Ok(y)
+        }
+        None => {
+            let only = |names: &[String], others: &[String]| {
+                let only: Vec<_> = names.iter().filter(|name| !others.contains(name)).cloned().collect();
+                listed(only.iter())
+            };
+            let problem = format!(
+                "has other columns than {}: {} only here, {} only there; give the common ones with --columns",
+                x.name,
+                only(of_y, of_x),
+                only(of_x, of_y)
+            );
+            Err(Error::data(&y.name, problem))
+        }
+    }
+}
+
+/// Images in the order of numbers that those of another sample have; a flat array stays as it is.
+fn in_layout(x: &Table, mut y: Table) -> Table {
+    let (Some(of_x), Some(of_y)) = (x.layout, y.layout) else { return y };
+    if of_x.size() != of_y.size() || of_x.is_planar == of_y.is_planar {
+        return y;
+    }
+    let Layout { height, width, channels, .. } = of_x;
+    // Planes of pixels are pixels of planes with the roles of both exchanged.
+    let transposed = if of_y.is_planar {
+        of_y
+    } else {
+        Layout { height: channels, width: 1, channels: height * width, is_planar: true }
+    };
+    y.values = y.values.chunks_exact(y.columns).flat_map(|image| transposed.interleaved(image)).collect();
+    y.layout = Some(of_x);
+    y
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::format::{TABLES, read};
+    use crate::data::format::{self, TABLES};
     use flate2::{Compression, write::GzEncoder};
     use image::{GrayImage, RgbImage};
-    use std::io::Write;
+    use std::fs;
+    use std::io::Write as _;
+    use std::path::PathBuf;
     use tempfile::TempDir;
+
+    fn read(source: &str) -> Result<Table> {
+        format::read(source, &ReadOptions::default())
+    }
 
     /// Expects that `read(source)` fails with this message about `path`.
     fn fails(source: impl AsRef<Path>, path: impl AsRef<Path>, problem: &str) {
@@ -194,9 +420,10 @@ mod tests {
                 name: name.into(),
                 rows: 2,
                 columns: 3,
-                values: [0.0, 51.0, 102.0, 153.0, 204.0, 255.0].map(|byte| byte / 255.0).into(),
-                image: Some([1, 3]),
-                header: None,
+                values: [0.0, 51.0, 102.0, 153.0, 204.0, 255.0].into(),
+                layout: Some(Layout::grey(1, 3)),
+                white: Some(255.0),
+                ..Table::default()
             };
             assert_eq!(read(put(&directory, name, &bytes).to_str().unwrap()).unwrap(), want);
         }
@@ -206,13 +433,11 @@ mod tests {
     fn idx_files_without_images_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let file = put(&directory, "x.idx", &idx(&[0, 2, 3], &[]));
-        let problem = "there are 0 images of 2 x 3 pixels, which is no sample; give at least one image of at \
-                       least one pixel";
+        let problem = "the array has shape (0, 2, 3), which is no sample; give at least one number";
         fails(&file, &file, problem);
+        // Labels are numbers like others.
         let file = put(&directory, "x.idx", &idx(&[3], &[1, 2, 3]));
-        let problem = "the magic number at byte offset 0 is 0x00000801 instead of 0x00000803, the file seems \
-                       to be an IDX file of labels; put an IDX file of images here";
-        fails(&file, &file, problem);
+        assert_eq!(read(file.to_str().unwrap()).unwrap().values, [1.0, 2.0, 3.0]);
     }
 
     #[test]
@@ -222,19 +447,20 @@ mod tests {
         put(&directory, "t10k-images-idx3-ubyte", &idx(&[1, 1, 1], &[51]));
         let path = directory.path().to_str().unwrap();
         let name = directory.path().file_name().unwrap().to_str().unwrap();
-        for (part, values) in [("", vec![0.0, 1.0]), (":train", vec![0.0, 1.0]), (":test", vec![0.2])] {
+        for (part, values) in [("", vec![0.0, 255.0]), (":train", vec![0.0, 255.0]), (":test", vec![51.0])] {
             let table = read(&format!("{path}{part}")).unwrap();
             assert_eq!((table.name, table.values), (format!("{name}{part}"), values));
-            assert_eq!(table.image, Some([1, 1]));
+            assert_eq!(table.layout, Some(Layout::grey(1, 1)));
         }
-        let problem = "the part `:valid` was asked for, but there are only `:train` and `:test`";
+        let problem = "the part `:valid` was asked for, but there are only `:train` and `:test`, and `:colour` and `:grey` of \
+                       pictures";
         fails(format!("{path}:valid"), path, problem);
     }
 
     #[test]
     fn a_part_that_is_missing_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        put(&directory, "a.png", b"");
+        put(&directory, "train-images-idx3-ubyte", b"");
         let source = format!("{}:test", directory.path().display());
         let problem = "there is no file t10k-images-idx3-ubyte here, nor t10k-images.idx3-ubyte, nor either \
                        of them with .gz; put one of them into this directory";
@@ -253,8 +479,10 @@ mod tests {
         let grey = RgbImage::from_raw(2, 1, vec![204, 204, 204, 255, 255, 255]).unwrap();
         grey.save(directory.path().join("c.PNG")).unwrap();
         let table = read(directory.path().to_str().unwrap()).unwrap();
-        assert_eq!((table.rows, table.columns, table.image), (3, 2, Some([1, 2])));
-        assert_eq!(table.values, [0.0, 51.0, 102.0, 153.0, 204.0, 255.0].map(|byte| byte / 255.0));
+        assert_eq!((table.rows, table.columns, table.layout), (3, 2, Some(Layout::grey(1, 2))));
+        assert_eq!(table.values, [0.0, 51.0, 102.0, 153.0, 204.0, 255.0]);
+        let note = format!("{}: 1 entries that are no pictures are left out", directory.path().display());
+        assert_eq!(table.notes, [note]);
     }
 
     #[test]
@@ -275,8 +503,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         GrayImage::new(2, 1).save(directory.path().join("a.png")).unwrap();
         put(&directory, "c.gif", b"GIF89a");
-        let file = put(&directory, "b.JPG", b"\xFF\xD8");
-        fails(&directory, file, "only PNG images can be read; convert all images of the folder to PNG");
+        let file = put(&directory, "b.gif", b"GIF89a");
+        fails(
+            &directory,
+            file,
+            "only PNG and JPEG images can be read; convert all images of the folder to PNG",
+        );
     }
 
     #[test]
@@ -284,7 +516,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = put(&directory, "a.png", b"no PNG");
         let message = read(directory.path().to_str().unwrap()).unwrap_err().to_string();
-        let start = format!("{}: this is no readable PNG image (", file.display());
+        let start = format!("{}: this is no readable image (", file.display());
         assert!(message.starts_with(&start) && message.ends_with("); save or copy it again"), "{message}");
     }
 
@@ -292,8 +524,8 @@ mod tests {
     fn a_directory_without_images_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         put(&directory, "notes.txt", b"no image");
-        let problem = "there are no images here, neither train-images-idx3-ubyte nor any .png file; give a \
-                       directory with the files of MNIST or a folder of PNG images";
+        let problem = "there are no images here, neither train-images-idx3-ubyte nor any .png or .jpg file; give a \
+                       directory with the files of MNIST or a folder of PNG or JPEG images";
         fails(&directory, &directory, problem);
     }
 
@@ -311,10 +543,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for name in ["x.parquet", "x.csv.gz", "x"] {
             let file = put(&directory, name, b"1,2\n");
-            let problem = "the format of this file is unknown; give a .npy, .npz or .csv file, an IDX file \
-                           (with `idx` or `-ubyte` in its name), a directory with the files of MNIST, or a \
-                           folder of PNG images";
-            fails(&file, &file, problem);
+            fails(&file, &file, &format!("the format of this file is unknown; give {TABLES}"));
         }
     }
 
@@ -334,5 +563,53 @@ mod tests {
         put(&directory, "x", b"");
         let file = put(&directory, "x:1.csv", b"7\n");
         assert_eq!(read(file.to_str().unwrap()).unwrap().values, [7.0]);
+    }
+
+    /// A text file of these lines, read with all columns.
+    fn csv(name: &str, text: &str) -> Table {
+        let directory = tempfile::tempdir().unwrap();
+        read(put(&directory, name, text.as_bytes()).to_str().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn columns_are_matched_by_name() {
+        let a = csv("a.csv", "height,age\n1,10\n2,20\n");
+        let b = csv("b.csv", "age,height\n30,3\n40,4\n");
+        let matched = super::matched(&a, b.clone()).unwrap();
+        assert_eq!((&matched.values[..], &matched.header), (&[3.0, 30.0, 4.0, 40.0][..], &a.header));
+        assert_eq!(
+            matched.notes,
+            ["the columns of b.csv are in another order than those of a.csv: matched by name"]
+        );
+        assert_eq!(super::matched(&b, b.clone()).unwrap(), b, "nothing is to be said");
+
+        let other = csv("c.csv", "age,weight\n1,2\n");
+        let problem = "c.csv: has other columns than a.csv: `weight` only here, `height` only there; give the common \
+                       ones with --columns";
+        assert_eq!(super::matched(&a, other).unwrap_err().to_string(), problem);
+        let twice = csv("d.csv", "age,age\n1,2\n");
+        assert!(super::matched(&a, twice).unwrap_err().to_string().contains("two columns are called `age`"));
+        let more = csv("e.csv", "age,height,weight\n1,2,3\n");
+        assert!(
+            super::matched(&a, more).unwrap_err().to_string().contains("`weight` only here, none only there")
+        );
+
+        let unnamed = super::matched(&a, csv("f.csv", "1,2\n3,4\n")).unwrap();
+        assert_eq!(unnamed.values, [1.0, 2.0, 3.0, 4.0]);
+        assert!(
+            unnamed.notes[0].starts_with("a.csv names its columns and f.csv does not"),
+            "{:?}",
+            unnamed.notes
+        );
+        assert!(super::matched(&a, csv("g.csv", "1,2,3\n")).is_err());
+    }
+
+    #[test]
+    fn a_column_that_counts_the_rows_is_told() {
+        let text: String = (0..12).map(|i| format!("{},{}\n", i + 5, i * i)).collect();
+        let notes = csv("a.csv", &format!("id,x\n{text}")).notes;
+        assert_eq!(notes.len(), 1);
+        assert!(notes[0].starts_with("column 0 (counted from 0), `id`, of"), "{notes:?}");
+        assert!(csv("a.csv", "1,1\n2,4\n3,9\n").notes.is_empty(), "three rows may count by chance");
     }
 }

@@ -79,6 +79,7 @@ fn step(config: &Config, dimension: usize) -> Result<Work> {
         train: blank(config.batch),
         test: blank(1),
         classes: vec!["blank".into()],
+        notes: Vec::new(),
     };
     let model = Model::new(model_config(config, &dataset)?)?;
     let train = model.train.program.0;

@@ -3,6 +3,7 @@
 
 use super::{CLASSES, table};
 use crate::data::Images;
+use crate::data::layout::Layout;
 use crate::data::table::Table;
 use crate::error::{Kind, Result};
 use crate::random::Sequence;
@@ -94,7 +95,7 @@ impl Digits {
                 i -= count(digit);
             }
         }
-        (Table { image: Some([self.side; 2]), ..table(pixels, drawn.0) }, drawn.1)
+        (Table { layout: Some(Layout::grey(self.side, self.side)), ..table(pixels, drawn.0) }, drawn.1)
     }
 }
 
@@ -143,7 +144,7 @@ mod tests {
     fn whole_images_keep_their_pixels() {
         let digits = Digits::whole(&[&images(2)]).unwrap();
         let (table, labels) = digits.draw(&mut Sequence::new(0, Stream::Data, 0), &[6], 1);
-        assert_eq!((table.columns, table.image, labels), (784, Some([28; 2]), vec![6]));
+        assert_eq!((table.columns, table.layout, labels), (784, Some(Layout::grey(28, 28)), vec![6]));
         assert_eq!(
             [table.row(0)[5 * SIDE + 26], table.row(0)[5 * SIDE + 27]],
             [125.0 / 255.0, 141.0 / 255.0]
@@ -160,7 +161,11 @@ mod tests {
         let digits = Digits::new(&set).unwrap();
         let n = 12_000;
         let (table, labels) = digits.draw(&mut Sequence::new(0, Stream::Data, 0), &[3, 7], n);
-        assert_eq!((table.rows, table.columns, table.image), (n, 49, Some([7, 7])), "the table's shape");
+        assert_eq!(
+            (table.rows, table.columns, table.layout),
+            (n, 49, Some(Layout::grey(7, 7))),
+            "the table's shape"
+        );
         // Brightness 20 * 3 + 5 comes with label 3 once and with 7 once; 20 * 7 + 5 twice with 7.
         let mut counts = [0usize; 3];
         for (i, label) in labels.iter().enumerate() {

@@ -2,6 +2,7 @@
 
 use super::objective::{MmdEstimate, MmdOptions, Objective, ObjectiveName, TcEstimate};
 use super::schedule::{Ramp, Schedule};
+use crate::data::scale::Range;
 use crate::data::{self, Dataset};
 use crate::engine::{Choice, MOST_STEPS};
 use crate::error::{Error, Result};
@@ -41,13 +42,19 @@ const GAMMA: f64 = 100.0;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// Built-in data, a .npz or .npy file of images, or a directory of MNIST-style IDX files [default: digits]
+    /// Built-in data, a .npz, .npy or IDX file of images, a directory of MNIST's files, or a folder of PNG or JPEG images
+    /// [default: digits]
     ///
-    /// Images in a .npz file are its `imgs`, of shape (N, H, W) or (N, H, W, 3), in bytes or f32 in 0..1; the
-    /// names and shapes of the file of dSprites are understood, and those of Keras' mnist.npz. A tenth of the
-    /// images, chosen by --seed, is kept for tests. IDX files may be gzipped.
+    /// Images in a .npz file are its `imgs`, of shape (N, H, W), (N, H, W, 3), (N, 3, H, W) or flat, in bytes, words of
+    /// 16 bits or numbers in 0..1; the names and shapes of dSprites' file are understood, and those of Keras' mnist.npz
+    /// and of MedMNIST. In folders, subfolders are classes; DIR:colour keeps colours. Where there is no part for tests, a
+    /// tenth of the images, chosen by --seed, is kept for them.
     #[arg(long, value_name = DATA)]
     pub data: String,
+    /// Values of black and white, for images of numbers that are neither bytes nor within 0..1, such as 0,4095
+    #[arg(long, value_name = "LOW,HIGH", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Range>,
     /// Make every pixel black or white, once, at random by its grey level: the "static" MNIST of likelihood tables
     #[arg(long)]
     pub binarise: bool,
@@ -147,6 +154,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data: "digits".into(),
+            scale: None,
             binarise: false,
             objective: ObjectiveName::Vae,
             likelihood: LikelihoodName::Gaussian,
@@ -292,7 +300,7 @@ impl Config {
 
     /// The data set that the settings name.
     pub fn dataset(&self) -> Result<Dataset> {
-        let mut dataset = data::load(&self.data, self.seed)?;
+        let mut dataset = data::load(&self.data, self.seed, self.scale)?;
         if self.binarise {
             dataset.binarise(self.seed)?;
         }

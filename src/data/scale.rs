@@ -1,0 +1,89 @@
+//! One scale for all numbers that are brightness: 0 black, 1 white.
+//!
+//! ```text
+//! whole numbers of 8 bits without sign     x / 255
+//! of 16 bits                               x / 65535
+//! both, where no sample of the call
+//! has a value above 1                      x: black and white
+//! all others                               x
+//! ```
+//!
+//! The rule looks at types and values alone, so that an array and its reshaped copy are the same sample.
+
+use super::table::Table;
+use crate::error::Error;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// The values of black and white.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// Black.
+    pub low: f64,
+    /// White, above it.
+    pub high: f64,
+}
+
+/// `0,255`.
+impl FromStr for Range {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let numbers = text.split_once(',').and_then(|(low, high)| {
+            let range = Self { low: low.trim().parse().ok()?, high: high.trim().parse().ok()? };
+            (range.low < range.high && (range.high - range.low).is_finite()).then_some(range)
+        });
+        numbers.ok_or_else(|| {
+            Error::usage(format!(
+                "`{text}` is no scale; give the values of black and white, the smaller one first, such as 0,255"
+            ))
+        })
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{}", self.low, self.high)
+    }
+}
+
+impl Serialize for Range {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Range {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Scales all samples of a call by the rule above, and tells what was done.
+pub fn scale(tables: &mut [Table]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let largest = tables.iter().flat_map(|table| &table.values).fold(f64::NEG_INFINITY, |a, &b| a.max(b));
+    for table in tables.iter_mut() {
+        let Some(white) = table.white.take() else { continue };
+        let bits = if white > 255.0 { "words of 16 bits" } else { "bytes" };
+        if largest <= 1.0 {
+            notes.push(format!("{}: {bits} of 0 and 1 alone are taken as they are", table.name));
+        } else {
+            table.values.iter_mut().for_each(|value| *value /= white);
+            notes.push(format!("{}: {bits} are divided by {white}", table.name));
+        }
+    }
+    notes
+}
+
+/// Tells that one of two samples lies within 0..1 and another does not.
+pub fn different_scales(tables: &[Table]) -> Option<String> {
+    let within = |table: &&Table| table.values.iter().all(|value| (0.0..=1.0).contains(value));
+    let inside = tables.iter().find(within)?;
+    let outside = tables.iter().find(|table| !within(table))?;
+    Some(format!(
+        "all values of {} lie within 0..1, but not those of {}; are both on one scale?",
+        inside.name, outside.name
+    ))
+}
