@@ -67,6 +67,7 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub(super) fn main() -> ExitCode {
+    without_device_selection();
     log();
     match run(Arguments::parse().command) {
         Ok(code) => code,
@@ -76,6 +77,26 @@ pub(super) fn main() -> ExitCode {
         }
     }
 }
+
+/// Begins again without Mesa's layer that sorts adapters, where there is no session of a desktop: it would look for one, and
+/// say on stderr that there is none. Only the environment a process begins with turns it off.
+#[cfg(target_os = "linux")]
+fn without_device_selection() {
+    use std::os::unix::process::CommandExt;
+    const OFF: &str = "NODEVICE_SELECT";
+    if std::env::var_os("XDG_RUNTIME_DIR").is_some() || std::env::var_os(OFF).is_some() {
+        return;
+    }
+    if let Ok(program) = std::env::current_exe() {
+        let mut arguments = std::env::args_os();
+        let name = arguments.next().unwrap_or_else(|| program.clone().into());
+        // Returns only if it fails, and then all goes on as it is.
+        let _ = std::process::Command::new(program).arg0(name).args(arguments).env(OFF, "1").exec();
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn without_device_selection() {}
 
 /// What drivers and libraries say goes to stderr, as far as `ELBO_LOG` asks for it.
 fn log() {

@@ -18,8 +18,15 @@ pub(super) fn result(line: impl Display) {
 }
 
 /// A line that is not part of the result.
+///
+/// Names and fields of files may be in it: control characters, which could move a terminal's cursor, are written out.
 pub(super) fn note(line: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", printable(&line.to_string()));
+}
+
+fn printable(text: &str) -> String {
+    let printable = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(printable).collect()
 }
 
 /// Warnings of a result.
@@ -76,7 +83,12 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) {
 
 #[cfg(test)]
 mod tests {
-    use super::grouped;
+    use super::{grouped, printable};
+
+    #[test]
+    fn control_characters_are_written_out() {
+        assert_eq!(printable("a\u{1b}]0;b\u{7} ü"), "a\\u{1b}]0;b\\u{7} ü");
+    }
 
     #[test]
     fn thousands_are_separated() {

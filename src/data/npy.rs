@@ -96,6 +96,9 @@ impl Header {
             *slot = Some(value[..end].trim());
             rest = value[end..].trim_start_matches(|c: char| c == ',' || c.is_whitespace());
         }
+        if !rest[1..].trim().is_empty() {
+            return Err("something follows the dictionary of its header".into());
+        }
         let descriptor = descriptor.ok_or("its header has no descr")?;
         Ok(Self {
             // Whatever is no string is the list of a structured type.
@@ -287,6 +290,7 @@ mod tests {
             "{'descr': '<f8', 'fortran_order': False, 'shape': 3}",
             "{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999999999999,)}",
             "{'descr': '<f8', 'fortran_order': False}",
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}   \"  ",
             "{'descr': '<f8', 'evil': 1, 'fortran_order': False, 'shape': (1,)}",
             &format!("{{'descr': {nested}"),
             &format!("{{'shape': {nested}1{}, 'descr': '<f8'}}", ")".repeat(nested.len())),
