@@ -27,6 +27,8 @@ pub mod null;
 pub mod p_value;
 pub mod points;
 pub mod power;
+mod precise;
+mod resolution;
 mod split;
 pub mod test;
 pub mod two_sample;
@@ -76,12 +78,18 @@ impl KernelFunction {
     pub fn value(&self, x: &[f64], z: &[f64]) -> f64 {
         let divisor = |i: usize| self.coordinates.as_ref().map_or(1.0, |b| b[i]);
         let differences = x.iter().zip(z).enumerate().map(|(i, (x, z))| (x - z) / divisor(i));
-        let distance: f64 = match self.family {
-            Family::Laplace => differences.map(f64::abs).sum(),
-            _ => differences.map(|t| t * t).sum(),
-        };
-        let sum: f64 = self.scales().map(|scale| self.family.value(scale, distance)).sum();
-        self.weight() * sum
+        self.weight() * self.at(self.family.length(differences))
+    }
+
+    /// The sum over the bandwidths for a distance, in f64.
+    fn at(&self, distance: f64) -> f64 {
+        self.bandwidths.iter().map(|&bandwidth| self.family.at(distance, bandwidth)).sum()
+    }
+
+    /// The kernel of coordinates that were divided by the kernel's own divisors and then by `unit`.
+    fn in_units(&self, unit: f64) -> Self {
+        let bandwidths = self.bandwidths.iter().map(|bandwidth| bandwidth / unit).collect();
+        Self { bandwidths, coordinates: None, ..self.clone() }
     }
 
     /// The number that an engine subtracts from the sum over the bandwidths.

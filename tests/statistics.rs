@@ -202,18 +202,19 @@ fn sums_are_those_of_plain_loops(device: &Device) -> Result<(), Failed> {
                 let k: f64 = row.iter().enumerate().filter(own).map(|(_, k)| k).sum();
                 let size = (row.len() * kernel.bandwidths.len()) as f64;
                 let k2: f64 = row.iter().enumerate().filter(own).map(|(_, k)| k * k).sum();
-                near(&format!("k of point {i}"), sums.k[i][class], k, 3e-7 * size * largest)?;
+                let unit = sums.unit;
+                near(&format!("k of point {i}"), unit * sums.k[i][class], k, 3e-7 * size * largest)?;
                 near(
                     &format!("k^2 of point {i}"),
-                    sums.k2[i][class],
+                    unit * unit * sums.k2[i][class],
                     k2,
                     1e-6 * size * kernel.bandwidths.len() as f64 * largest * largest,
                 )?;
             }
         }
         let found = estimates(&sums, &kernel);
-        near("unbiased", found.unbiased, plain.observed(), 1e-6 * largest)?;
-        near("biased", found.biased, plain.biased(kernel.at_zero()), 1e-6 * largest)?;
+        near("unbiased", sums.unit * found.unbiased, plain.observed(), 1e-6 * largest)?;
+        near("biased", sums.unit * found.biased, plain.biased(kernel.at_zero()), 1e-6 * largest)?;
         if found.biased < -1e-6 * largest {
             return Err(format!("the biased estimate {} is negative", found.biased).into());
         }
@@ -293,7 +294,8 @@ fn labels_and_bins_are_those_of_plain_loops(device: &Device) -> Result<(), Faile
             for v in 0..bins {
                 let own = |i: usize| plain.k[i][3 * v..3 * v + 3].iter().sum::<f64>();
                 let want: f64 = (3 * u..3 * u + 3).map(own).sum();
-                near(&format!("bins {u}, {v}"), gram.bins[u * bins + v], want, 1e-5 * largest)?;
+                let got = gram.unit * gram.bins[u * bins + v];
+                near(&format!("bins {u}, {v}"), got, want, 1e-5 * largest)?;
             }
         }
         Ok(())

@@ -51,7 +51,7 @@ pub mod pair_products;
 pub mod pair_sums;
 mod values;
 
-pub use family::Family;
+pub use family::{Family, norm};
 pub use function::{Form, Function, Second, Value};
 pub(crate) use lanes::{LANES, multiply_add};
 pub use layout::{Layout, MOST_POINTS, UNLIMITED};

@@ -61,7 +61,7 @@ pub fn measure(
         let work = (pairs, "pairs/s");
         results.push(Measurement::new(device, what.into(), [n, m, d], seconds, work, details));
     };
-    let points = Points::new(samples[0], samples[1], None)?;
+    let points = Points::new(samples[0], samples[1], &[&kernel])?;
     for (what, cross) in [("sum", true), ("mmd", false)] {
         let mut pass = Pass::new(device, &points, &kernel, &Request::None, cross)?;
         // A difference and its square, or one product, per coordinate.

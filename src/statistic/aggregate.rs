@@ -19,7 +19,7 @@ pub use combine::{Combine, KernelRow};
 use super::bandwidth::distance_quantiles;
 use super::gram::{Gram, Labels, grams, near_pairs};
 use super::null;
-use super::p_value::{PValue, TIE};
+use super::p_value::PValue;
 use super::points::Points;
 use super::test::{Common, KernelChoice, Null, Outcome, Test, Trial};
 use super::two_sample::{check_samples, check_sizes, estimates, mixed, statistics};
@@ -110,7 +110,7 @@ pub fn aggregate(
         Some(values) => [0, 1].map(|which| Sample::new(x.d, &values[which])),
         None => [x, y],
     };
-    let (kernels, bandwidth_rule, warnings) = kernels(device, [x, y], settings)?;
+    let (kernels, bandwidth_rule, mut warnings) = kernels(device, [x, y], settings)?;
     let (n, total) = (x.len(), permutations + 1);
     let labels = match null {
         Null::Wild => null::rademacher(n, seed, total),
@@ -121,8 +121,9 @@ pub fn aggregate(
     for (drawn, kernel) in drawn.into_iter().zip(&kernels) {
         pairs += drawn.evaluations;
         scales.push(drawn.squares.sqrt());
-        let tie = TIE * drawn.mean.abs();
-        members.push(Member { kernels: vec![kernel], values: drawn.values, tie });
+        let tie = drawn.tie * drawn.mean.abs();
+        members.push(Member { kernels: vec![kernel], values: drawn.values, tie, unit: drawn.unit });
+        warnings.extend(drawn.warning.filter(|warning| !warnings.contains(warning)));
     }
     let taken = 2.0 * near_pairs(x.len().min(y.len()) as f64, budget.unwrap_or(UNLIMITED));
     let scaled = match settings.combine {
@@ -147,7 +148,7 @@ pub fn agg(values: Vec<Vec<f64>>, null: Null, alpha: f64) -> Result<PValue> {
     }
     let common = Common { permutations: total - 1, null, alpha, ..Common::default() };
     combine::check(&common, "an aggregated test", &[(null, "")])?;
-    let member = |values| Member { kernels: Vec::new(), values, tie: 0.0 };
+    let member = |values| Member { kernels: Vec::new(), values, tie: 0.0, unit: 1.0 };
     let members: Vec<Member<'_>> = values.into_iter().map(member).collect();
     Ok(combine(&members, Scaled::Agg, "", &common).p)
 }
@@ -221,10 +222,34 @@ struct KernelDraws {
     /// Mean value of the kernel, or of its size.
     mean: f64,
     evaluations: f64,
+    /// What the values are to be multiplied by to be in the data's units.
+    unit: f64,
+    /// Values that differ by less than this share of the mean are equal.
+    tie: f64,
+    warning: Option<String>,
 }
 
-/// The statistics of each kernel.
+/// The statistics of each kernel; those of one family share their points.
 fn draws(
+    device: &Device,
+    samples: [Sample<'_>; 2],
+    kernels: &[KernelFunction],
+    labels: &Labels,
+    common: &Common,
+    progress: &mut dyn FnMut(f64),
+) -> Result<Vec<KernelDraws>> {
+    let mut all = Vec::with_capacity(kernels.len());
+    let alike =
+        |a: &KernelFunction, b: &KernelFunction| a.family == b.family && a.coordinates == b.coordinates;
+    for family in kernels.chunk_by(alike) {
+        let (first, total) = (all.len() as f64, kernels.len() as f64);
+        let mut part = |done: f64| progress((first + done * family.len() as f64) / total);
+        all.extend(draws_of_family(device, samples, family, labels, common, &mut part)?);
+    }
+    Ok(all)
+}
+
+fn draws_of_family(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
     kernels: &[KernelFunction],
@@ -233,25 +258,29 @@ fn draws(
     progress: &mut dyn FnMut(f64),
 ) -> Result<Vec<KernelDraws>> {
     let all: Vec<&KernelFunction> = kernels.iter().collect();
-    let coordinates = kernels[0].coordinates.as_deref();
-    if common.null == Null::Wild {
-        // One item for (x_i, y_i): a draw swaps some of them, which turns the signs of their rows around.
-        let points = Points::paired(x, y, coordinates)?.within(common.budget);
-        let drawn = |gram: Gram| {
+    // One item for (x_i, y_i): a draw swaps some of them, which turns the signs of their rows around.
+    let paired = common.null == Null::Wild;
+    let points =
+        if paired { Points::paired(x, y, &all)?.within(common.budget) } else { Points::new(x, y, &all)? };
+    let size = x.len().min(y.len()) as f64;
+    let drawn = |(gram, kernel): (Gram, &KernelFunction)| {
+        let (unit, tie, warning) = (gram.unit, gram.tie(), gram.warning());
+        let squares: f64 = gram.k2.iter().flatten().sum();
+        if paired {
             let pairs = 2.0 * gram.evaluations;
             let values = null::signed_sums(&gram, labels).map(|sum| sum / pairs).collect();
-            let squares = gram.k2.iter().map(|k| k[0]).sum::<f64>() / pairs;
-            KernelDraws { values, squares, mean: squares.sqrt(), evaluations: 4.0 * gram.evaluations }
-        };
-        return Ok(grams(device, &points, &all, &[], labels, progress)?.into_iter().map(drawn).collect());
-    }
-    let points = Points::new(x, y, coordinates)?;
-    let size = x.len().min(y.len()) as f64;
-    let drawn = |(gram, kernel): (Gram, &KernelFunction)| KernelDraws {
-        values: statistics(&gram, labels, None),
-        squares: gram.k2.iter().map(|k| k[0] + k[1]).sum::<f64>() / (size * (size - 1.0)),
-        mean: estimates(&gram, kernel).mean_kernel,
-        evaluations: gram.evaluations,
+            let (squares, evaluations) = (squares / pairs, 4.0 * gram.evaluations);
+            return KernelDraws { values, squares, mean: squares.sqrt(), evaluations, unit, tie, warning };
+        }
+        KernelDraws {
+            values: statistics(&gram, labels, None),
+            squares: squares / (size * (size - 1.0)),
+            mean: estimates(&gram, kernel).mean_kernel,
+            evaluations: gram.evaluations,
+            unit,
+            tie,
+            warning,
+        }
     };
     let grams = grams(device, &points, &all, &[], labels, progress)?;
     Ok(grams.into_iter().zip(kernels).map(drawn).collect())

@@ -1,12 +1,13 @@
 //! Bandwidths by rule: from the distances between all points of both samples.
 
 use super::gram::{Gram, Request};
-use super::points::Points;
+use super::points::{LARGEST, Points};
+use super::resolution::{close_distance, medians, quantile, resolves_most};
 use super::{KernelFunction, Sample};
 use crate::engine::{Device, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pair_histogram::{BINS, DIGITS, PairHistogram};
-use crate::kernel::pairs::{Family, Function, Layout, MOST_POINTS, Pairs};
+use crate::kernel::pairs::{Family, Function, Layout, MOST_POINTS, Pairs, norm};
 use crate::program::{BufferId, Plan, ProgramId, Step};
 use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 /// Most points that a rule looks at; of more, a seeded subsample of this size.
 pub const MOST: usize = 4096;
 
-/// Least bandwidth of a coordinate by [`Rule::MedianPerFeature`], as in MMDAgg.
+/// Least bandwidth of a coordinate by [`Rule::MedianPerFeature`], in units of the coordinate's own spread. (MMDAgg's floor
+/// is this number itself, whatever the units.)
 const LEAST_PER_FEATURE: f64 = 1e-4;
 
 /// How a bandwidth follows from distances.
@@ -164,7 +166,8 @@ impl Bandwidth {
             let coordinates = medians_per_feature(points);
             // exp(-u^2) is a gaussian of sigma^2 = 1/2 in the divided coordinates.
             let unit = if family == Family::Gaussian { 0.5f64.sqrt() } else { 1.0 };
-            return Ok(resolved(kernel(scaled(unit), Some(coordinates)), &said));
+            let warnings = constant_columns(&coordinates).into_iter().collect();
+            return Ok(Resolved { kernel: kernel(scaled(unit), Some(coordinates)), rule: said, warnings });
         }
         let mut value = match rule {
             Rule::Mean => mean_distance(device, points, family)?,
@@ -204,17 +207,8 @@ pub fn median_distance(device: &Device, points: Sample<'_>, family: Family) -> R
     let n = points.len();
     let mut selection = Selection::new(device, points, family)?;
     let pairs = (n * (n - 1) / 2) as u64;
-    let ranks = [(pairs - 1) / 2, pairs / 2];
-    let [low, high] = [selection.select(ranks[0])?, selection.select(ranks[1])?].map(|d| root(family, d));
-    Ok(0.5 * (low + high))
-}
-
-/// The distance of what a pass adds up.
-fn root(family: Family, distance: f32) -> f64 {
-    match family {
-        Family::Laplace => f64::from(distance),
-        _ => f64::from(distance).sqrt(),
-    }
+    let [low, high] = [selection.select((pairs - 1) / 2)?, selection.select(pairs / 2)?];
+    Ok(0.5 * low + 0.5 * high)
 }
 
 /// Quantiles, 0 to 1, of the distances over all pairs of different points of both samples, or of a seeded subsample
@@ -232,13 +226,80 @@ pub fn distance_quantiles<const N: usize>(
     let last = (points.len() * (points.len() - 1) / 2 - 1) as f64;
     let mut distances = [0.0; N];
     for (distance, quantile) in distances.iter_mut().zip(quantiles) {
-        *distance = root(family, selection.select((quantile * last).round() as u64)?);
+        *distance = selection.select((quantile * last).round() as u64)?;
     }
     Ok(distances)
 }
 
 /// Finds distances by rank.
-struct Selection {
+enum Selection {
+    /// By counts on an engine, in f32.
+    Counted(Counted),
+    /// Among all of them, in f64: where some points are so far from others that f32 is too coarse.
+    Listed(Vec<f64>),
+}
+
+impl Selection {
+    fn new(device: &Device, points: Sample<'_>, family: Family) -> Result<Self> {
+        Ok(match Placed::new(points, family) {
+            Some(placed) => Self::Counted(Counted::new(device, points, family, &placed)?),
+            None => {
+                let n = points.len();
+                let row = |i: usize| (0..i).map(move |j| (points.point(i), points.point(j)));
+                let distance = |(x, z): (&[f64], &[f64])| family.length(x.iter().zip(z).map(|(x, z)| x - z));
+                Self::Listed((0..n).into_par_iter().flat_map_iter(row).map(distance).collect())
+            }
+        })
+    }
+
+    /// The distance of this rank, 0 the smallest.
+    fn select(&mut self, rank: u64) -> Result<f64> {
+        match self {
+            Self::Counted(counted) => counted.select(rank),
+            Self::Listed(distances) => Ok(*distances.select_nth_unstable_by(rank as usize, f64::total_cmp).1),
+        }
+    }
+}
+
+/// Points in f32 around their centre, in a unit in which most distances are near 1.
+struct Placed {
+    values: Vec<f32>,
+    unit: f64,
+}
+
+impl Placed {
+    /// None if f32 is too coarse: [`resolves_most`].
+    fn new(points: Sample<'_>, family: Family) -> Option<Self> {
+        let close = close_distance(points.len(), |i, j| {
+            family.length(points.point(i).iter().zip(points.point(j)).map(|(x, z)| x - z))
+        });
+        let mean = |k: usize| {
+            let n = points.len() as f64;
+            points.values.iter().skip(k).step_by(points.d).map(|v| v / n).sum::<f64>()
+        };
+        let mean: Vec<f64> = (0..points.d).map(mean).collect();
+        Self::around(points, &mean, close)
+            .or_else(|| Self::around(points, &medians(points.values, points.d), close))
+    }
+
+    fn around(points: Sample<'_>, centre: &[f64], close: f64) -> Option<Self> {
+        let centred =
+            |point: &'_ [f64]| point.iter().zip(centre).map(|(v, centre)| v - centre).collect::<Vec<_>>();
+        let norms: Vec<f64> =
+            points.values.chunks_exact(points.d).map(|point| norm(centred(point).iter().copied())).collect();
+        let unit = quantile(norms.clone(), 0.5);
+        let largest = norms.iter().copied().fold(0.0, f64::max);
+        if largest == 0.0 {
+            return Some(Self { values: vec![0.0; points.values.len()], unit: 1.0 });
+        }
+        let fits = largest <= LARGEST * unit && resolves_most(&norms, close);
+        let values = || points.values.chunks_exact(points.d).flat_map(centred).map(|v| (v / unit) as f32);
+        fits.then(|| Self { values: values().collect(), unit })
+    }
+}
+
+/// Distances counted by their digits on an engine.
+struct Counted {
     engine: Box<dyn Engine>,
     programs: Vec<ProgramId>,
     prefix: BufferId,
@@ -246,10 +307,12 @@ struct Selection {
     steps: Vec<Step>,
     /// Counts that are known already, by digit and prefix.
     known: HashMap<(usize, u32), Vec<u64>>,
+    family: Family,
+    unit: f64,
 }
 
-impl Selection {
-    fn new(device: &Device, points: Sample<'_>, family: Family) -> Result<Self> {
+impl Counted {
+    fn new(device: &Device, points: Sample<'_>, family: Family, placed: &Placed) -> Result<Self> {
         let layout = Layout::new([points.len(), 0]);
         let mut pairs = Pairs { layout, function: Function::kernel(family, 1, points.d) };
         pairs.layout.block = pairs.fitting_block(MOST_POINTS, 0, 1);
@@ -268,14 +331,14 @@ impl Selection {
             programs.push(program);
         }
         let mut engine = device.load(Arc::new(plan))?;
-        let values = Points::new(points, Sample { values: &[], ..points }, None)?;
-        engine.write(rows, bytemuck::cast_slice(&values.blocks(&pairs)))?;
+        engine.write(rows, bytemuck::cast_slice(&Points::plain(points, &placed.values).blocks(&pairs)))?;
         let steps = (0..blocks as u32).map(|first| Step { first, ..Step::default() }).collect();
-        Ok(Self { engine, programs, prefix, counts, steps, known: HashMap::new() })
+        let (known, unit) = (HashMap::new(), placed.unit);
+        Ok(Self { engine, programs, prefix, counts, steps, known, family, unit })
     }
 
     /// The distance of this rank, 0 the smallest.
-    fn select(&mut self, rank: u64) -> Result<f32> {
+    fn select(&mut self, rank: u64) -> Result<f64> {
         let (mut rank, mut prefix) = (rank, 0u32);
         for (digit, (_, width)) in DIGITS.iter().enumerate() {
             if !self.known.contains_key(&(digit, prefix)) {
@@ -290,7 +353,10 @@ impl Selection {
             }
             prefix = prefix << width | value as u32;
         }
-        Ok(f32::from_bits(prefix))
+        let distance = f64::from(f32::from_bits(prefix));
+        // What is added up is a square unless the family wants magnitudes.
+        let distance = if self.family.adds_magnitudes() { distance } else { distance.sqrt() };
+        Ok(distance * self.unit)
     }
 
     fn count(&mut self, digit: usize, prefix: u32) -> Result<Vec<u64>> {
@@ -316,25 +382,51 @@ fn mean_distance(device: &Device, points: Sample<'_>, family: Family) -> Result<
         let column = |f: usize| {
             let mut values: Vec<f64> = (0..n).map(|i| points.point(i)[f]).collect();
             values.sort_by(f64::total_cmp);
-            let weigh = |(i, v): (usize, &f64)| (2.0 * i as f64 + 1.0 - n as f64) * v;
+            let weigh = |(i, v): (usize, &f64)| (2.0 * i as f64 + 1.0 - n as f64) / pairs * v;
             values.iter().enumerate().map(weigh).sum::<f64>()
         };
-        return Ok((0..points.d).map(column).sum::<f64>() / pairs);
+        return Ok((0..points.d).map(column).sum());
     }
     let none = Sample { values: &[], ..points };
     let kernel = KernelFunction::new(Family::Energy, 1.0);
     let gram = Gram::new(device, [points, none], &kernel, &Request::None, false, &mut |_| {})?;
-    Ok(-gram.k.iter().map(|k| k[0]).sum::<f64>() / 2.0 / pairs)
+    Ok(-gram.k.iter().map(|k| k[0]).sum::<f64>() / 2.0 / pairs * gram.unit)
 }
 
-/// The median |difference| of each coordinate, at least [`LEAST_PER_FEATURE`].
+/// The median |difference| of each coordinate, at least [`LEAST_PER_FEATURE`] of its interquartile range, or of its range
+/// where that is 0. Of a constant coordinate it is infinite, which leaves it out.
 fn medians_per_feature(points: Sample<'_>) -> Vec<f64> {
     let column = |f: usize| {
         let mut values: Vec<f64> = (0..points.len()).map(|i| points.point(i)[f]).collect();
         values.sort_by(f64::total_cmp);
-        median_difference(&values).max(LEAST_PER_FEATURE)
+        let last = values.len() - 1;
+        let range = |share: f64| {
+            values[last - (share * last as f64) as usize] - values[(share * last as f64) as usize]
+        };
+        match [range(0.25), range(0.0)].into_iter().find(|range| *range > 0.0) {
+            Some(scale) => median_difference(&values).max(LEAST_PER_FEATURE * scale),
+            None => f64::INFINITY,
+        }
     };
     (0..points.d).into_par_iter().map(column).collect()
+}
+
+/// A warning if there are constant columns.
+fn constant_columns(divisors: &[f64]) -> Option<String> {
+    let constant: Vec<String> =
+        (0..divisors.len()).filter(|&k| divisors[k].is_infinite()).map(|k| k.to_string()).collect();
+    (!constant.is_empty()).then(|| {
+        format!(
+            "{} of {} columns are constant and left out (numbers counted from 0: {})",
+            constant.len(),
+            divisors.len(),
+            if constant.len() > 10 {
+                format!("{}, ..", constant[..10].join(", "))
+            } else {
+                constant.join(", ")
+            }
+        )
+    })
 }
 
 /// The median of all differences of sorted values, by bisection on the bits of the answer: how many differences

@@ -100,12 +100,16 @@ pub fn closer(
         })
     };
     let (of_a, of_b) = (pass(a, 0.0)?, pass(b, 1.0)?);
-    let [mmd2_a, mmd2_b] = [&of_a, &of_b].map(|gram| estimates(gram, kernel).unbiased);
+    // Both in one unit, the larger one: the estimates, and with them the variance's terms, are for differences.
+    let unit = of_a.unit.max(of_b.unit);
+    let [of_a, of_b] = [of_a, of_b].map(|gram| gram.in_unit(unit));
+    let [mmd2_a, mmd2_b] = [&of_a, &of_b].map(|gram| estimates(gram, kernel).unbiased * unit);
     let difference = mmd2_a - mmd2_b;
     let variance = variance(&of_a, &of_b);
-    let standard_error = variance.max(0.0).sqrt();
+    let standard_error = variance.max(0.0).sqrt() * unit;
     let kernel = NamedKernel::from(&resolved);
     let mut warnings = resolved.warnings;
+    warnings.extend(of_a.warning().or(of_b.warning()));
     if standard_error == 0.0 {
         warnings.push(
             "the variance of the difference was not estimated above 0: A and B hardly differ, or the samples are \

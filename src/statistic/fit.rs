@@ -17,10 +17,11 @@
 //! bandwidth stays that of the sample, so its level is right to the extent that the rule would choose much the same again.
 
 use super::bandwidth::Resolved;
-use super::gram::{Gram, Labels, Pass, Request, grams};
+use super::gram::{Gram, Labels, Request, grams};
 use super::null;
-use super::p_value::{PValue, TIE, normal_p_value};
+use super::p_value::{PValue, normal_p_value};
 use super::points::Points;
+use super::resolution::quantile;
 use super::split;
 use super::test::{Common, KernelChoice, NamedKernel, Null, Outcome, Test, Trial};
 use super::two_sample::mixed;
@@ -93,9 +94,13 @@ pub struct Fit {
     pub ksd2_unbiased: f64,
     /// Biased estimate from all pairs, never negative; none with a budget.
     pub ksd2_biased: Option<f64>,
-    /// Row sums of the Stein kernel, without its diagonal.
+    /// Row sums of the Stein kernel, without its diagonal, in its unit.
     #[serde(skip)]
     pub rows: Vec<f64>,
+    /// The unit of the row sums: 1 / b^2 with the smallest bandwidth b. A discrepancy in the data's own units may be too
+    /// large or small for any number, a ratio to this is not.
+    #[serde(skip)]
+    pub unit: f64,
 }
 
 /// Which of two models fits better.
@@ -150,24 +155,42 @@ pub fn fit(
     let stein = Stein::new(device, sample, candidate, settings)?;
     let kernel = &stein.resolved.kernel;
     let drawn = stein.draws(device, candidate, std::slice::from_ref(kernel), settings, progress)?;
-    let Some(KsdDraws { values, tie, rows, evaluations }) = drawn.into_iter().next() else {
+    let Some(KsdDraws { values, tie, rows, evaluations, unit, warning }) = drawn.into_iter().next() else {
         return Err(Error::usage("give at least one bandwidth"));
     };
     let budget = settings.common.budget;
     let (n, pairs) = (stein.n() as f64, stein.pairs());
-    let biased = || (values[0] * pairs + stein.diagonal(kernel)) / (n * n);
+    let diagonal: f64 = stein.diagonal(kernel).iter().sum();
+    let biased = || (values[0] * pairs + diagonal) / (n * n) * unit;
     let found = Fit {
         name: candidate.name.into(),
         n: stein.n(),
         d: stein.scored.d,
         kernel: NamedKernel::from(&stein.resolved),
-        ksd2_unbiased: values[0],
+        ksd2_unbiased: values[0] * unit,
         ksd2_biased: budget.is_none().then(biased),
         rows,
+        unit,
     };
     let p = settings.common.p_value(&values, tie);
-    let warnings = stein.resolved.warnings;
+    let values = values.into_iter().map(|value| value * unit).collect();
+    let mut warnings = stein.resolved.warnings;
+    warnings.extend(warning);
+    warnings.extend(found.beyond_numbers());
     Ok(Outcome { budget, warnings, ..Outcome::new(start, p, values, evaluations, found) })
+}
+
+impl Fit {
+    /// A warning if the estimates are no numbers in the data's units; the p-value does not depend on these.
+    fn beyond_numbers(&self) -> Option<String> {
+        let own = self.rows.iter().sum::<f64>() / (self.n as f64 * (self.n as f64 - 1.0));
+        (!self.unit.is_normal()).then(|| {
+            format!(
+                "KSD^2 has the unit 1 / length^2, and leaves the range of 64-bit numbers in the data's own units; with \
+                 the smallest bandwidth as the unit of length it is {own:.4e}"
+            )
+        })
+    }
 }
 
 /// The test of half of the points, with the bandwidth that the other half chose.
@@ -190,9 +213,9 @@ fn with_chosen_bandwidth(
     let [choosing, testing] = [0, 1].map(|which| Sample::new(sample.d, &halves[which]));
     let scored = Scored::new(candidate.density, choosing)?;
     let points = Sample::new(scored.d, &scored.points);
-    let stein = Points::stein(points, &scored.scores)?;
     let criterion = |kernel: &KernelFunction| {
-        let gram = Pass::new(device, &stein, kernel, &Request::None, false)?.run(&mut |_| {})?;
+        let stein = Points::stein(points, &scored.scores, &[kernel])?;
+        let gram = Gram::of(device, &stein, kernel, &Request::None, false, &mut |_| {})?;
         Ok(split::of_rows(&rows(&gram)))
     };
     let samples = [points, points.first(0)];
@@ -221,6 +244,9 @@ pub(super) struct KsdDraws {
     /// Row sums of the sample's Stein kernel, without its diagonal.
     rows: Vec<f64>,
     pub(super) evaluations: f64,
+    /// What values, rows and tie are to be multiplied by to be in the data's units.
+    pub(super) unit: f64,
+    pub(super) warning: Option<String>,
 }
 
 impl Stein {
@@ -273,7 +299,8 @@ impl Stein {
             _ => self.wild(device, kernels, common, progress)?,
         };
         for (drawn, kernel) in drawn.iter_mut().zip(kernels) {
-            drawn.tie = TIE * self.diagonal(kernel) / self.n() as f64;
+            // The median of u(x_i, x_i): a few points that the model thinks impossible must not make all draws equal.
+            drawn.tie *= quantile(self.diagonal(kernel), 0.5);
         }
         Ok(drawn)
     }
@@ -289,19 +316,20 @@ impl Stein {
         let labels = null::rademacher(self.n(), common.seed, common.permutations + 1);
         let [points, scores] =
             [&self.scored.points, &self.scored.scores].map(|values| Sample::new(self.scored.d, values));
+        let all: Vec<&KernelFunction> = kernels.iter().collect();
         let stein = match common.budget {
-            None => Points::stein(points, scores.values)?,
+            None => Points::stein(points, scores.values, &all)?,
             // Near pairs must be a random choice: files are often in some order.
             Some(_) => {
                 let [points, scores] = [points, scores].map(|values| mixed(values, common.seed, MIXED));
-                Points::stein(Sample::new(self.scored.d, &points), &scores)?.within(common.budget)
+                Points::stein(Sample::new(self.scored.d, &points), &scores, &all)?.within(common.budget)
             }
         };
-        let all: Vec<&KernelFunction> = kernels.iter().collect();
         let drawn = |gram: Gram| {
             let pairs = 2.0 * gram.evaluations;
+            let gram = self.in_own_unit(gram, &stein);
             let values = null::signed_sums(&gram, &labels).map(|sum| sum / pairs).collect();
-            KsdDraws { values, tie: 0.0, rows: rows(&gram), evaluations: gram.evaluations }
+            KsdDraws { values, ..self.without_values(&gram) }
         };
         Ok(grams(device, &stein, &all, &[], &labels, progress)?.into_iter().map(drawn).collect())
     }
@@ -319,17 +347,17 @@ impl Stein {
         let none = Labels { draws: 1, words: vec![0; self.n().div_ceil(BITS)] };
         let all: Vec<&KernelFunction> = kernels.iter().collect();
         let run = |scored: &Scored| {
-            let points = Points::stein(Sample::new(scored.d, &scored.points), &scored.scores)?;
+            let points = Points::stein(Sample::new(scored.d, &scored.points), &scored.scores, &all)?;
             let grams = match kernels {
                 [kernel] => {
-                    vec![Pass::new(device, &points, kernel, &Request::None, false)?.run(&mut |_| {})?]
+                    vec![Gram::of(device, &points, kernel, &Request::None, false, &mut |_| {})?]
                 }
                 _ => grams(device, &points, &all, &[], &none, &mut |_| {})?,
             };
             let drawn = |gram: Gram| {
-                let rows = rows(&gram);
-                let values = vec![rows.iter().sum::<f64>() / self.pairs()];
-                KsdDraws { values, tie: 0.0, rows, evaluations: gram.evaluations }
+                let gram = self.in_own_unit(gram, &points);
+                let values = vec![rows(&gram).iter().sum::<f64>() / self.pairs()];
+                KsdDraws { values, ..self.without_values(&gram) }
             };
             Ok::<Vec<KsdDraws>, Error>(grams.into_iter().map(drawn).collect())
         };
@@ -353,14 +381,47 @@ impl Stein {
         Ok(all_drawn)
     }
 
-    /// The sum over i of u(`x_i`, `x_i`).
-    fn diagonal(&self, kernel: &KernelFunction) -> f64 {
-        let squares: f64 = self.scored.scores.iter().map(|s| s * s).sum();
-        let each = kernel.scales().map(|scale| {
-            let [phi, first, _] = kernel.family.derivatives(scale, 0.0);
-            squares * phi - 2.0 * first * self.scored.points.len() as f64
-        });
-        kernel.weight() * each.sum::<f64>()
+    /// A result but for its values, of sums in the own unit.
+    fn without_values(&self, gram: &Gram) -> KsdDraws {
+        KsdDraws {
+            values: Vec::new(),
+            tie: gram.tie(),
+            rows: rows(gram),
+            evaluations: gram.evaluations,
+            unit: self.unit(),
+            warning: gram.warning(),
+        }
+    }
+
+    /// Sums with the smallest bandwidth as the unit of length, whatever that of the points was.
+    fn in_own_unit(&self, gram: Gram, points: &Points) -> Gram {
+        let ratio = self.length() / points.unit;
+        gram.times(ratio * ratio)
+    }
+
+    /// The smallest bandwidth.
+    fn length(&self) -> f64 {
+        self.resolved.kernel.bandwidths.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// The unit of KSD^2, for all draws.
+    fn unit(&self) -> f64 {
+        1.0 / self.length() / self.length()
+    }
+
+    /// u(`x_i`, `x_i`) of each point, in the own unit.
+    fn diagonal(&self, kernel: &KernelFunction) -> Vec<f64> {
+        let (length, d) = (self.length(), self.scored.d);
+        let kernel = kernel.in_units(length);
+        let at_zero = |score: &[f64]| {
+            let squares: f64 = score.iter().map(|s| (s * length) * (s * length)).sum();
+            let each = kernel.scales().map(|scale| {
+                let [phi, first, _] = kernel.family.derivatives(scale, 0.0);
+                squares * phi - 2.0 * first * d as f64
+            });
+            kernel.weight() * each.sum::<f64>()
+        };
+        self.scored.scores.chunks_exact(d).map(at_zero).collect()
     }
 }
 
@@ -398,6 +459,8 @@ pub fn better([first, second]: [&Outcome<Fit>; 2], alpha: f64) -> Result<Better>
     let spread = differences.iter().map(|v| (v - difference).powi(2)).sum::<f64>() / (n - 1.0);
     let standard_error = (4.0 * spread / n).sqrt();
     let p_value = normal_p_value(difference, standard_error);
+    // Both have the same kernel, and with it the same unit.
+    let [difference, standard_error] = [difference, standard_error].map(|value| value * first.unit);
     let nearer = if difference < 0.0 { first } else { second };
     Ok(Better {
         difference,

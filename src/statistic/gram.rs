@@ -1,6 +1,8 @@
 //! One pass over all pairs of points: sums of the kernel matrix that need no memory for it.
 
+use super::p_value::TIE;
 use super::points::Points;
+use super::precise;
 use super::{KernelFunction, Sample};
 use crate::engine::{Device, Engine, MOST_STEPS, Ticket};
 use crate::error::{Error, Result};
@@ -86,7 +88,7 @@ impl Orders<'_> {
 }
 
 impl Request<'_> {
-    fn draws(&self) -> usize {
+    pub(super) fn draws(&self) -> usize {
         match self {
             Request::Forms(labels) => labels.draws,
             Request::Products(orders) => orders.draws,
@@ -144,7 +146,20 @@ pub struct Gram {
     pub form: Form,
     /// Bytes of the engine's buffers.
     pub bytes: usize,
+    /// What all values of K are to be multiplied by to be those of the kernel in the data's own units. Sums in the data's
+    /// units may be too large for any number, and what tests need of them does not depend on units. 1 for kernels with a
+    /// bandwidth.
+    pub unit: f64,
+    /// Whether the sums were made in f64 on the CPU, because some points are too far from others for f32.
+    pub precise: bool,
 }
+
+/// That of sums in f64, which round 10^8 times less.
+const TIE_PRECISE: f64 = 1e-13;
+
+/// The warning that a pass was made in f64.
+const PRECISE: &str = "some points are so far from the others, beside the bandwidth or the distances of close points, \
+    that 32-bit numbers would lose digits: sums are made in 64 bits on the CPU, which is slower";
 
 impl Gram {
     /// Works through all pairs of two samples, or only those of a point of each.
@@ -161,9 +176,57 @@ impl Gram {
         cross: bool,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Self> {
-        let points = Points::new(x, y, kernel.coordinates.as_deref())?;
-        Pass::new(device, &points, kernel, request, cross)?.run(progress)
+        let points = Points::new(x, y, &[kernel])?;
+        Self::of(device, &points, kernel, request, cross, progress)
     }
+
+    /// The same for points that are placed already.
+    ///
+    /// # Errors
+    /// If the kernel or the device cannot do it.
+    pub fn of(
+        device: &Device,
+        points: &Points,
+        kernel: &KernelFunction,
+        request: &Request<'_>,
+        cross: bool,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<Self> {
+        if is_precise(points, request) {
+            check(points, &[kernel])?;
+            return Ok(precise::grams(points, &[kernel], &[], request, cross, progress).swap_remove(0));
+        }
+        Pass::new(device, points, kernel, request, cross)?.run(progress)
+    }
+
+    /// Values that differ by less than this share of a mean value are equal: rounding must not break ties.
+    pub(super) fn tie(&self) -> f64 {
+        if self.precise { TIE_PRECISE } else { TIE }
+    }
+
+    /// The same sums in another unit.
+    pub(super) fn in_unit(self, unit: f64) -> Self {
+        let factor = self.unit / unit;
+        Self { unit, ..self.times(factor) }
+    }
+
+    /// All sums of values that are so many times as large.
+    pub(super) fn times(mut self, factor: f64) -> Self {
+        self.k.iter_mut().flatten().chain(&mut self.forms).chain(&mut self.bins).for_each(|k| *k *= factor);
+        self.k2.iter_mut().flatten().for_each(|k2| *k2 *= factor * factor);
+        self
+    }
+
+    /// A warning if the pass was slow.
+    pub(super) fn warning(&self) -> Option<String> {
+        self.precise.then(|| PRECISE.to_owned())
+    }
+}
+
+/// Whether a pass is made in f64.
+fn is_precise(points: &Points, request: &Request<'_>) -> bool {
+    let second = matches!(request, Request::Products(orders) if orders.points.precise.is_some());
+    points.precise.is_some() || second
 }
 
 /// The sums of many kernels, with the forms of the same labels: kernels share passes, and in a pass all distances,
@@ -181,6 +244,11 @@ pub fn grams(
     labels: &Labels,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Vec<Gram>> {
+    let request = Request::Forms(labels);
+    if is_precise(points, &request) {
+        check(points, kernels)?;
+        return Ok(precise::grams(points, kernels, seconds, &request, false, progress));
+    }
     let forms: Vec<Form> = kernels.iter().map(|kernel| points.form(kernel)).collect();
     let alike = |a: usize, b: usize| {
         let same = |a: &KernelFunction, b: &KernelFunction| {
@@ -189,7 +257,6 @@ pub fn grams(
         let seconds = seconds.is_empty() || same(seconds[a], seconds[b]);
         same(kernels[a], kernels[b]) && seconds && forms[a] == forms[b]
     };
-    let request = Request::Forms(labels);
     let mut all = Vec::with_capacity(kernels.len());
     while all.len() < kernels.len() {
         let first = all.len();
@@ -221,11 +288,7 @@ fn together(device: &Device, points: &Points, kernel: &KernelFunction, draws: us
 
 /// The pairs of a pass, cut into blocks, slices and slabs.
 fn cut(points: &Points, kernels: &[&KernelFunction], request: &Request<'_>, cross: bool) -> Result<Pairs> {
-    if points.reach != UNLIMITED && (points.value == Value::Kernel || points.reach == 0) {
-        return Err(Error::usage(
-            "only pairs of items of one sample can be limited to near ones, at a distance of at least 1",
-        ));
-    }
+    check(points, kernels)?;
     let (kernel, count, draws) = (kernels[0], kernels.len(), request.draws());
     let mut pairs = pairs_of(points, kernel, points.form(kernel), cross);
     pairs.layout.block = request.block(&pairs);
@@ -235,6 +298,17 @@ fn cut(points: &Points, kernels: &[&KernelFunction], request: &Request<'_>, cros
         .min(STEP_FLOP / row_block_flop(&pairs, request, count));
     pairs.layout.slab = most.clamp(1, pairs.layout.slice);
     Ok(pairs)
+}
+
+/// Whether a pass makes sense.
+fn check(points: &Points, kernels: &[&KernelFunction]) -> Result<()> {
+    kernels.iter().try_for_each(|kernel| kernel.check())?;
+    if points.reach != UNLIMITED && (points.value == Value::Kernel || points.reach == 0) {
+        return Err(Error::usage(
+            "only pairs of items of one sample can be limited to near ones, at a distance of at least 1",
+        ));
+    }
+    Ok(())
 }
 
 /// Most points of a block: with few pairs of each point, small blocks hold few that are out of reach.
@@ -312,7 +386,7 @@ impl Request<'_> {
         let tiles = layout.slab * layout.band();
         if let Request::Products(orders) = self {
             let second = draft.filled("y", &orders.points.values);
-            let scales = draft.filled("scales of y", &scales_of(orders.kernel));
+            let scales = draft.filled("scales of y", &scales_of(orders.kernel, orders.points.unit));
             let order = draft.filled("order", &orders.order);
             let parts = draft.plan.buffer("form parts", tiles * draws);
             let own =
@@ -360,6 +434,8 @@ pub struct Pass<'a> {
     engine: Box<dyn Engine>,
     pairs: Pairs,
     kernels: Vec<KernelFunction>,
+    /// See [`Gram::unit`].
+    unit: f64,
     request: Request<'a>,
     /// All points, in blocks.
     blocks: Vec<f32>,
@@ -406,10 +482,11 @@ impl<'a> Pass<'a> {
         let whole = pairs.layout.slice == pairs.layout.blocks();
         let columns = if whole { rows } else { plan.buffer("columns", pairs.slice_len()) };
         let mut draft = Draft { plan, program, contents: Vec::new(), zeros: Vec::new() };
-        let second = points.second.as_ref().map(|second| &second.kernel);
         let scales = kernels.iter().enumerate().flat_map(|(i, kernel)| {
-            let second = seconds.get(i).copied().or(second);
-            [scales_of(kernel), second.map_or(Vec::new(), scales_of)].concat()
+            let second = points.second.as_ref().map_or(Vec::new(), |second| {
+                scales_of(seconds.get(i).copied().unwrap_or(&second.kernel), second.unit)
+            });
+            [scales_of(kernel, points.unit), second].concat()
         });
         let scales = draft.filled("scales", &scales.collect::<Vec<f32>>());
         let inputs = [("rows", rows), ("columns", columns), ("scales", scales)];
@@ -423,8 +500,20 @@ impl<'a> Pass<'a> {
         if whole {
             engine.write(rows, bytemuck::cast_slice(&blocks))?;
         }
-        let (kernels, request) = (kernels.iter().map(|&kernel| kernel.clone()).collect(), request.clone());
-        Ok(Self { engine, pairs, kernels, request, blocks, program, rows, columns, results, zeros, bytes })
+        Ok(Self {
+            engine,
+            pairs,
+            unit: points.unit_of_values(kernels[0]),
+            kernels: kernels.iter().map(|&kernel| kernel.clone()).collect(),
+            request: request.clone(),
+            blocks,
+            program,
+            rows,
+            columns,
+            results,
+            zeros,
+            bytes,
+        })
     }
 
     /// How distances are computed.
@@ -513,7 +602,7 @@ impl<'a> Pass<'a> {
 
     /// Reads the sums of each kernel.
     fn result(&mut self) -> Result<Vec<Gram>> {
-        let Self { engine, pairs, kernels, request, results, bytes, .. } = self;
+        let Self { engine, pairs, kernels, unit, request, results, bytes, .. } = self;
         let mut read = |buffer: Option<BufferId>| buffer.map_or(Ok(Vec::new()), |id| engine.read(id));
         let (sums, forms_of_blocks) = (read(results.sums)?, read(results.forms)?);
         let totals = read(results.totals.as_ref().map(|(buffer, _)| *buffer))?;
@@ -539,7 +628,8 @@ impl<'a> Pass<'a> {
             let of_bins = results.totals.as_ref();
             let bins = of_bins.map_or(Vec::new(), |(_, fold)| bin_table(&totals, fold, kernel, &k));
             let form = pairs.function.form;
-            Gram { counts: [n, m], k, k2, forms, bins, evaluations, form, bytes: *bytes }
+            let (bytes, unit) = (*bytes, *unit);
+            Gram { counts: [n, m], k, k2, forms, bins, evaluations, form, bytes, unit, precise: false }
         };
         Ok(kernels.iter().enumerate().map(gram).collect())
     }
@@ -551,11 +641,11 @@ pub(super) fn near_pairs(n: f64, reach: usize) -> f64 {
     n * reach - reach * (reach + 1.0) / 2.0
 }
 
-/// The scales of a kernel. A bandwidth so small or large that its scale leaves the range of f32 makes k 0 or 1
-/// anyway.
-fn scales_of(kernel: &KernelFunction) -> Vec<f32> {
+/// The scales of a kernel for points in a unit. A bandwidth so small or large that its scale leaves the range of f32 makes
+/// k 0 or 1 anyway.
+fn scales_of(kernel: &KernelFunction, unit: f64) -> Vec<f32> {
     let in_range = |scale: f64| scale.signum() * scale.abs().clamp(1e-30, 1e30);
-    kernel.scales().map(|scale| in_range(scale) as f32).collect()
+    kernel.in_units(unit).scales().map(|scale| in_range(scale) as f32).collect()
 }
 
 /// Labels in the order of the blocks, padding included.

@@ -23,7 +23,7 @@
 //! and of k_i l_i: the first comes from one pass over the pairs for many orders, the second is O(n).
 
 use super::bandwidth::Resolved;
-use super::gram::{Gram, Orders, Pass, Request, grams};
+use super::gram::{Gram, Orders, Request, grams};
 use super::null;
 use super::p_value::{PValue, TIE, gamma_tail};
 use super::points::Points;
@@ -130,14 +130,20 @@ pub fn independence(
     let (mut values, mut pairs, mut tie) =
         sums.as_ref().map_or_else(Default::default, |sums| (sums.biased(), sums.evaluations, sums.tie()));
     let mut found = Independence::new([x, y], &resolved, sums.as_ref(), &values);
+    let mut unit = sums.as_ref().map_or(1.0, HsicSums::unit);
     warnings.extend(sums.as_ref().into_iter().flat_map(HsicSums::constant));
+    warnings.extend(sums.as_ref().and_then(HsicSums::warning));
     if wild {
         let mut last_part = |done: f64| progress(if budget.is_none() { 0.5 + 0.5 * done } else { done });
         let drawn = wild_draws(device, [x, y], &[kernels], settings, &mut last_part)?.swap_remove(0);
-        values = drawn.values;
+        // The tie is a share of what the sums gave, which is in their units; each ratio is near 1.
+        let units = sums.as_ref().map_or(drawn.units, |sums| sums.units);
+        tie *= units[0] / drawn.units[0] * (units[1] / drawn.units[1]);
+        (values, unit) = (drawn.values, drawn.unit);
         pairs += drawn.evaluations;
         if budget.is_some() {
-            tie = TIE * drawn.size;
+            tie = drawn.tie * drawn.size;
+            warnings.extend(drawn.warning);
         }
     }
     let p = match (null, &sums) {
@@ -146,6 +152,7 @@ pub fn independence(
         }
         _ => settings.common.p_value(&values, tie),
     };
+    values.iter_mut().for_each(|value| *value *= unit);
     if budget.is_none() && !settings.families.contains(&Family::Delta) {
         found.distance_correlation = Some(distance_correlation(device, [x, y], seed)?);
     }
@@ -164,8 +171,8 @@ impl Independence {
             n: x.len(),
             x: Variable::new(x, &resolved[0]),
             y: Variable::new(y, &resolved[1]),
-            hsic_biased: values.first().copied(),
-            hsic_unbiased: sums.map(HsicSums::unbiased),
+            hsic_biased: sums.map(|sums| values[0] * sums.unit()),
+            hsic_unbiased: sums.map(|sums| sums.unbiased() * sums.unit()),
             cka: sums.map(|sums| normalised(values[0], sums.own(0), sums.own(1))),
             distance_correlation: None,
         }
@@ -234,6 +241,13 @@ pub(super) struct WildDraws {
     pub(super) size: f64,
     /// Kernel values that it took.
     pub(super) evaluations: f64,
+    /// What the values are to be multiplied by to be in the data's units.
+    pub(super) unit: f64,
+    /// That of each of the two kernels.
+    units: [f64; 2],
+    /// Values that differ by less than this share of the size are equal.
+    pub(super) tie: f64,
+    pub(super) warning: Option<String>,
 }
 
 /// The statistic of paired rows with random signs, for each pair of kernels.
@@ -249,18 +263,20 @@ pub(super) fn wild_draws(
     let order = Sequence::new(seed, Stream::Bins, 2).order(samples[0].len());
     let mixed = samples.map(|sample| sample.choice(&order));
     let [x, y] = [0, 1].map(|which| Sample::new(samples[which].d, &mixed[which]));
-    let points = Points::dependence(x, y, kernels[0])?.within(budget);
-    let items = points.counts[0];
-    let labels = null::rademacher(items, seed, permutations + 1);
     let [of_x, of_y]: [Vec<&KernelFunction>; 2] =
         [0, 1].map(|which| kernels.iter().map(|pair| pair[which]).collect());
+    let points = Points::dependence(x, y, [&of_x, &of_y])?.within(budget);
+    let items = points.counts[0];
+    let labels = null::rademacher(items, seed, permutations + 1);
     let drawn = |(gram, other): (Gram, &&KernelFunction)| {
         let pairs = 2.0 * gram.evaluations;
         let scale = other.weight() / pairs;
         let values = null::signed_sums(&gram, &labels).map(|sum| scale * sum).collect();
         let squares = gram.k2.iter().map(|k| k[0]).sum::<f64>();
         let size = other.weight() * (squares / pairs).sqrt();
-        WildDraws { values, size, evaluations: 8.0 * gram.evaluations }
+        let (evaluations, unit, tie) = (8.0 * gram.evaluations, gram.unit, gram.tie());
+        let units = points.units_of_values(kernels[0][0].family);
+        WildDraws { values, size, evaluations, unit, units, tie, warning: gram.warning() }
     };
     let grams = grams(device, &points, &of_x, &of_y, &labels, progress)?;
     Ok(grams.into_iter().zip(&of_y).map(drawn).collect())
@@ -293,6 +309,11 @@ pub(super) struct HsicSums {
     /// Of each draw: sum over i of `k_i` `l_i`.
     row_products: Vec<f64>,
     pub(super) evaluations: f64,
+    /// What the kernels' values were divided by.
+    units: [f64; 2],
+    /// Values that differ by less than this share of their size are equal.
+    tie: f64,
+    warning: Option<String>,
 }
 
 impl HsicSums {
@@ -325,7 +346,7 @@ impl HsicSums {
         let [kept, moved] = if samples[0].d < samples[1].d { [1, 0] } else { [0, 1] };
         let points = [kept, moved].map(|which| {
             let sample = samples[which];
-            Points::new(sample, sample.first(0), kernels[which].coordinates.as_deref())
+            Points::new(sample, sample.first(0), &[kernels[which]])
         });
         let [kept_points, moved_points] = points;
         let (kept_points, moved_points) = (kept_points?, moved_points?);
@@ -343,7 +364,7 @@ impl HsicSums {
             let orders = Orders { points: &moved_points, kernel: kernels[moved], draws: count, order };
             let mut part = |done: f64| progress((first as f64 + count as f64 * done) / draws as f64);
             let request = Request::Products(&orders);
-            let pass = Pass::new(device, &kept_points, kernels[kept], &request, false)?.run(&mut part)?;
+            let pass = Gram::of(device, &kept_points, kernels[kept], &request, false, &mut part)?;
             evaluations += pass.evaluations * (1 + count) as f64;
             products.extend(pass.forms);
         }
@@ -354,7 +375,10 @@ impl HsicSums {
         let rest = e * totals[0] / w + c * totals[1] / v - c * e * pairs;
         products.iter_mut().for_each(|sum| *sum = w * v * (*sum + rest));
         let at_zero = kernels.map(KernelFunction::at_zero);
-        Ok(Self { n, at_zero, rows, squares, products, row_products, evaluations })
+        let units = grams.each_ref().map(|gram| gram.unit);
+        let tie = grams.iter().map(Gram::tie).fold(1.0, f64::min);
+        let warning = grams.iter().find_map(Gram::warning);
+        Ok(Self { n, at_zero, rows, squares, products, row_products, evaluations, units, tie, warning })
     }
 
     /// Sum of all entries of a kernel matrix, without the diagonal.
@@ -389,9 +413,19 @@ impl HsicSums {
         ["X", "Y"].iter().enumerate().filter(constant).map(warning)
     }
 
+    /// What HSIC is to be multiplied by to be in the data's units.
+    pub(super) fn unit(&self) -> f64 {
+        self.units[0] * self.units[1]
+    }
+
+    /// A warning if a pass was slow.
+    pub(super) fn warning(&self) -> Option<String> {
+        self.warning.clone()
+    }
+
     /// Values of HSIC that differ by less are equal.
     pub(super) fn tie(&self) -> f64 {
-        TIE * (self.mean(0) * self.mean(1)).abs()
+        self.tie * (self.mean(0) * self.mean(1)).abs()
     }
 
     /// Biased HSIC of each draw.

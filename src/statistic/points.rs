@@ -1,8 +1,9 @@
-//! Two samples as the kernels over pairs want them: centred, in f32, in blocks.
+//! Two samples as the kernels over pairs want them: centred, in units of the bandwidth, in f32, in blocks.
 
+use super::resolution::{close_distance, close_gaps, medians, quantile, resolves_distances, resolves_kernel};
 use super::{KernelFunction, Sample};
-use crate::error::{Kind, Result};
-use crate::kernel::pairs::{Family, Form, Pairs, UNLIMITED, Value};
+use crate::error::{Error, Kind, Result};
+use crate::kernel::pairs::{Family, Form, Pairs, UNLIMITED, Value, norm};
 
 /// The expanded form of distances is used from this many coordinates on: below, differences are as fast.
 pub(crate) const LEAST_COORDINATES: usize = 8;
@@ -11,12 +12,23 @@ pub(crate) const LEAST_COORDINATES: usize = 8;
 /// digits as this has.
 const FARTHEST: f64 = 64.0;
 
-/// Largest magnitude of a centred coordinate: squares of larger ones leave the range of f32.
-const LARGEST: f32 = 1e16;
+/// Largest magnitude of a coordinate of 32-bit items: squares of larger ones leave their range. A bounded kernel of such
+/// points is 0 to all of its digits, and further points may as well lie here.
+pub(super) const LARGEST: f64 = 1e16;
 
-/// The points of X and then Y, or items of two points each, minus the mean of all, divided by the kernel's coordinate bandwidths.
+/// Largest magnitude of a coordinate in f64: sums of squares of squares of larger ones leave the range.
+const LARGEST_PRECISE: f64 = 1e70;
+
+/// A gap that exponential kernels see nothing across, in bandwidths: e^(-8^2 / 2) and e^-32 are 1.3e-14.
+const GAP_GAUSSIAN: f64 = 8.0;
+const GAP_LAPLACE: f64 = 32.0;
+
+/// The points of X and then Y, or items of two points each, as engines take them: less a common centre, divided by the
+/// kernel's coordinate bandwidths and by a unit, in f32.
 ///
-/// Subtracting the common mean in f64 before rounding to f32 keeps all digits of samples far from the origin.
+/// Subtracting the centre in f64 before rounding to f32 keeps all digits of samples far from the origin, and the unit, the
+/// smallest bandwidth, keeps squares in the range of f32 whatever the data's units are. Where f32 is too coarse all the
+/// same, the items are in f64 as well, and a pass uses those.
 #[derive(Clone, Debug)]
 pub struct Points {
     /// Points of X and of Y.
@@ -33,6 +45,19 @@ pub struct Points {
     pub second: Option<Variable>,
     /// How far apart two items may be in their order to be a pair.
     pub reach: usize,
+    /// What coordinates were divided by beside the kernel's divisors.
+    pub unit: f64,
+    /// The items in f64, if f32 is too coarse for them.
+    pub(super) precise: Option<Precise>,
+}
+
+/// Items in f64: as in the data, not centred, divided by a power of two alone, so that no digit is lost.
+#[derive(Clone, Debug)]
+pub(super) struct Precise {
+    /// Whole items: `(items, stride)`.
+    pub(super) items: Vec<f64>,
+    /// The kernel's divisors of the coordinates of a point: `(d)`.
+    pub(super) divisors: Vec<f64>,
 }
 
 /// A variable beside the first.
@@ -42,88 +67,96 @@ pub struct Variable {
     pub d: usize,
     /// Its kernel.
     pub kernel: KernelFunction,
+    /// What its coordinates were divided by.
+    pub unit: f64,
+    /// Divisors of its coordinates, for items in f64.
+    pub(super) divisors: Vec<f64>,
 }
 
 impl Points {
-    /// Centres two samples, `y` perhaps empty.
+    /// Centres two samples, `y` perhaps empty, for passes with some kernels of one family with the same divisors.
     ///
     /// # Errors
-    /// If a value is too far from the mean for f32.
-    pub fn new(x: Sample<'_>, y: Sample<'_>, coordinates: Option<&[f64]>) -> Result<Self> {
-        let d = x.d;
-        let n = (x.len() + y.len()) as f64;
-        let mut mean = vec![0.0; d];
-        for point in x.values.chunks_exact(d).chain(y.values.chunks_exact(d)) {
-            mean.iter_mut().zip(point).for_each(|(mean, value)| *mean += value / n);
-        }
-        let mut values = Vec::with_capacity(x.values.len() + y.values.len());
-        for point in x.values.chunks_exact(d).chain(y.values.chunks_exact(d)) {
-            let centred = point.iter().zip(&mean).map(|(value, mean)| value - mean);
-            match coordinates {
-                None => values.extend(centred.map(|v| v as f32)),
-                Some(divisors) => values.extend(centred.zip(divisors).map(|(v, b)| (v / b) as f32)),
-            }
-        }
-        if let Some(i) = values.iter().position(|v| v.abs() > LARGEST) {
-            let message = format!(
-                "column {} (counted from 0) has a value {:.1e} away from the mean, too far for 32-bit numbers; divide \
-                 the column by a constant in both samples",
-                i % d,
-                values[i]
-            );
-            return Err(Kind::Samples(message).into());
-        }
-        Ok(Self {
-            counts: [x.len(), y.len()],
-            d,
-            values,
+    /// If a value is too far from the others.
+    pub fn new(x: Sample<'_>, y: Sample<'_>, kernels: &[&KernelFunction]) -> Result<Self> {
+        Placing::new([x, y], kernels)?.points(Value::Kernel)
+    }
+
+    /// One sample that is placed already.
+    pub(super) fn plain(x: Sample<'_>, values: &[f32]) -> Self {
+        Self {
+            counts: [x.len(), 0],
+            d: x.d,
+            values: values.to_vec(),
             value: Value::Kernel,
             others: Vec::new(),
             second: None,
             reach: UNLIMITED,
-        })
+            unit: 1.0,
+            precise: None,
+        }
     }
 
     /// Points with their scores, `(n, d)`: grad ln p of a model at each.
     ///
     /// # Errors
-    /// If a value is too far from the mean, or a score too large, for f32.
-    pub fn stein(x: Sample<'_>, scores: &[f64]) -> Result<Self> {
-        let points = Self::new(x, x.first(0), None)?;
-        let others: Vec<f32> = scores.iter().map(|&s| s as f32).collect();
-        if let Some(i) = others.iter().position(|s| s.is_nan() || s.abs() > LARGEST) {
+    /// If a value is too far from the others, or a score is no number.
+    pub fn stein(x: Sample<'_>, scores: &[f64], kernels: &[&KernelFunction]) -> Result<Self> {
+        if let Some(i) = scores.iter().position(|s| !s.is_finite()) {
             let message = format!(
-                "the model's score at row {} (counted from 0) is {:.1e}, too large for 32-bit numbers: the model thinks \
-                 that the point is next to impossible",
+                "the model's score at row {} (counted from 0) is {}: the model thinks that the point is next to \
+                 impossible; leave the row out, or give a model that it may come from",
                 i / x.d,
                 scores[i]
             );
             return Err(Kind::Samples(message).into());
         }
-        Ok(Self { value: Value::Stein, others, ..points })
+        let points = Placing::new([x, x.first(0)], kernels)?.points(Value::Stein)?;
+        let (unit, d) = (points.unit, x.d);
+        let in_units: Vec<f64> = scores.iter().map(|s| s * unit).collect();
+        let large = in_units.iter().any(|s| s.abs() > LARGEST);
+        let precise = match points.precise {
+            // The unit is not a power of two here, but far scores are those of far points.
+            None if large => {
+                let items = x.values.iter().map(|v| v / unit).collect();
+                Some(Precise { items, divisors: vec![1.0; d] })
+            }
+            precise => precise,
+        };
+        let precise = precise.map(|Precise { items, divisors }| {
+            let both = items.chunks_exact(d).zip(in_units.chunks_exact(d));
+            Precise { items: both.flat_map(|(x, s)| [x, s].concat()).collect(), divisors }
+        });
+        let others = in_units.iter().map(|&s| s as f32).collect();
+        Ok(Self { others, precise, ..points })
     }
 
     /// Items (`x_i`, `y_i`) of two samples of one size.
     ///
     /// # Errors
-    /// If a value is too far from the mean for f32.
-    pub fn paired(x: Sample<'_>, y: Sample<'_>, coordinates: Option<&[f64]>) -> Result<Self> {
-        let mut points = Self::new(x, y, coordinates)?;
+    /// If a value is too far from the others.
+    pub fn paired(x: Sample<'_>, y: Sample<'_>, kernels: &[&KernelFunction]) -> Result<Self> {
+        let mut points = Placing::new([x, y], kernels)?.points(Value::Paired)?;
         let others = points.values.split_off(x.values.len());
-        Ok(Self { counts: [x.len(), 0], value: Value::Paired, others, ..points })
+        let precise = points.precise.map(|Precise { items, divisors }| {
+            let (x, y) = items.split_at(items.len() / 2);
+            let pairs = x.chunks_exact(divisors.len()).zip(y.chunks_exact(divisors.len()));
+            Precise { items: pairs.flat_map(|(x, y)| [x, y].concat()).collect(), divisors }
+        });
+        Ok(Self { counts: [x.len(), 0], others, precise, ..points })
     }
 
     /// Items of two variables of n observations: i with i + n / 2, which are independent of each other; of an odd
-    /// number the last is left out.
+    /// number the last is left out. Both variables with some kernels each.
     ///
     /// # Errors
-    /// If a value is too far from the mean for f32.
-    pub fn dependence(x: Sample<'_>, y: Sample<'_>, kernels: [&KernelFunction; 2]) -> Result<Self> {
+    /// If a value is too far from the others.
+    pub fn dependence(x: Sample<'_>, y: Sample<'_>, kernels: [&[&KernelFunction]; 2]) -> Result<Self> {
         let half = x.len() / 2;
-        let halves = |sample: Sample<'_>, kernel: &KernelFunction| {
+        let halves = |sample: Sample<'_>, kernels: &[&KernelFunction]| {
             let (first, rest) = sample.values.split_at(half * sample.d);
             let [first, rest] = [first, &rest[..half * sample.d]].map(|values| Sample::new(sample.d, values));
-            Self::paired(first, rest, kernel.coordinates.as_deref())
+            Self::paired(first, rest, kernels)
         };
         let (first, second) = (halves(x, kernels[0])?, halves(y, kernels[1])?);
         let mut others = Vec::with_capacity(half * (x.d + 2 * y.d));
@@ -132,8 +165,46 @@ impl Points {
             others.extend_from_slice(&second.values[i * y.d..][..y.d]);
             others.extend_from_slice(&second.others[i * y.d..][..y.d]);
         }
-        let second = Variable { d: y.d, kernel: kernels[1].clone() };
-        Ok(Self { value: Value::Dependence, others, second: Some(second), ..first })
+        let mut divisors_of_second = vec![1.0; y.d];
+        let precise = (first.precise.is_some() || second.precise.is_some()).then(|| {
+            let [a, b] = [&first, &second].map(|points| points.in_f64());
+            let items = a.items.chunks_exact(2 * x.d).zip(b.items.chunks_exact(2 * y.d));
+            divisors_of_second = b.divisors;
+            Precise { items: items.flat_map(|(a, b)| [a, b].concat()).collect(), divisors: a.divisors }
+        });
+        let kernel = kernels[1][0].clone();
+        let second = Variable { d: y.d, kernel, unit: second.unit, divisors: divisors_of_second };
+        Ok(Self { value: Value::Dependence, others, second: Some(second), precise, ..first })
+    }
+
+    /// The items in f64, those of f32 if they are good enough.
+    pub(super) fn in_f64(&self) -> Precise {
+        if let Some(precise) = &self.precise {
+            return precise.clone();
+        }
+        let count = self.values.len() / self.d;
+        let others = self.others.len() / count.max(1);
+        let item = |i: usize| {
+            let (own, more) = (&self.values[i * self.d..][..self.d], &self.others[i * others..][..others]);
+            own.iter().chain(more).map(|&v| f64::from(v))
+        };
+        Precise { items: (0..count).flat_map(item).collect(), divisors: vec![1.0; self.d] }
+    }
+
+    /// The factor of all values of the function of two items, for they are computed in units: of a Stein kernel that is
+    /// 1 / unit^2, of the energy kernel the unit.
+    pub(super) fn unit_of_values(&self, kernel: &KernelFunction) -> f64 {
+        match self.value {
+            Value::Stein => 1.0 / self.unit / self.unit,
+            _ => self.units_of_values(kernel.family).iter().product(),
+        }
+    }
+
+    /// That of a kernel of either variable.
+    pub(super) fn units_of_values(&self, family: Family) -> [f64; 2] {
+        let of = |family: Family, unit: f64| if family == Family::Energy { unit } else { 1.0 };
+        let second = self.second.as_ref().map_or(1.0, |second| of(second.kernel.family, second.unit));
+        [of(family, self.unit), second]
     }
 
     /// The same items, of which only those at most this far apart in their order are pairs; all if `None`.
@@ -143,6 +214,7 @@ impl Points {
 
     /// How distances of these points are computed for a kernel.
     pub fn form(&self, kernel: &KernelFunction) -> Form {
+        let kernel = kernel.in_units(self.unit);
         let squares = matches!(kernel.family, Family::Gaussian | Family::Imq);
         if !squares || self.d < LEAST_COORDINATES || self.value != Value::Kernel {
             return Form::Differences;
@@ -182,4 +254,204 @@ impl Points {
         }
         result
     }
+}
+
+/// Samples on their way to [`Points`].
+#[derive(Clone, Copy)]
+struct Placing<'a> {
+    samples: [Sample<'a>; 2],
+    family: Family,
+    /// `(d)`.
+    divisors: Option<&'a [f64]>,
+    /// The smallest and the largest bandwidth.
+    bandwidths: [f64; 2],
+}
+
+impl<'a> Placing<'a> {
+    fn new(samples: [Sample<'a>; 2], kernels: &[&'a KernelFunction]) -> Result<Self> {
+        kernels.iter().try_for_each(|kernel| kernel.check())?;
+        let all = || kernels.iter().flat_map(|kernel| kernel.bandwidths.iter().copied());
+        let bandwidths = [all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max)];
+        let first = kernels.first();
+        let family = first.map_or(Family::default(), |kernel| kernel.family);
+        let divisors = first.and_then(|kernel| kernel.coordinates.as_deref());
+        Ok(Self { samples, family, divisors, bandwidths })
+    }
+
+    fn d(&self) -> usize {
+        self.samples[0].d
+    }
+
+    /// All points, one after another.
+    fn each(&self) -> impl Iterator<Item = &'a [f64]> + Clone {
+        let d = self.d();
+        self.samples.into_iter().flat_map(move |sample| sample.values.chunks_exact(d))
+    }
+
+    fn points(self, value: Value) -> Result<Points> {
+        if self.family == Family::Delta {
+            return Ok(self.finished(value, ranks(self.samples), 1.0));
+        }
+        if let Some((values, unit)) = self.resolved(&self.mean()) {
+            return Ok(self.finished(value, values, unit));
+        }
+        // The mean may be far from all points.
+        let mut all: Vec<f64> = self.each().flatten().copied().collect();
+        if let Some((values, unit)) = self.resolved(&medians(&all, self.d())) {
+            return Ok(self.finished(value, values, unit));
+        }
+        let gap = match self.family {
+            _ if value == Value::Stein => None,
+            Family::Gaussian => Some(GAP_GAUSSIAN),
+            Family::Laplace => Some(GAP_LAPLACE),
+            _ => None,
+        };
+        if let Some(gap) = gap {
+            let most: Vec<f64> = (0..self.d()).map(|k| gap * self.bandwidths[1] * self.divisor(k)).collect();
+            close_gaps(&mut all, &most);
+            let (x, y) = all.split_at(self.samples[0].values.len());
+            let samples = [x, y].map(|values| Sample { d: self.d(), values });
+            let closed = Placing { samples, ..self };
+            if let Some((values, unit)) = closed.resolved(&medians(&all, self.d())) {
+                return Ok(self.finished(value, values, unit));
+            }
+        }
+        self.precise(value, &all)
+    }
+
+    fn divisor(&self, k: usize) -> f64 {
+        self.divisors.map_or(1.0, |divisors| divisors[k])
+    }
+
+    /// The mean of all points.
+    fn mean(&self) -> Vec<f64> {
+        let n = self.samples.iter().map(Sample::len).sum::<usize>() as f64;
+        let mut mean = vec![0.0; self.d()];
+        for point in self.each() {
+            mean.iter_mut().zip(point).for_each(|(mean, value)| *mean += value / n);
+        }
+        mean
+    }
+
+    /// A point less the centre, divided.
+    fn placed(&self, point: &[f64], centre: &[f64], unit: f64) -> impl Iterator<Item = f64> + Clone {
+        let centred = point.iter().zip(centre).map(|(v, centre)| v - centre);
+        centred.enumerate().map(move |(k, v)| v / self.divisor(k) / unit)
+    }
+
+    /// The points in f32 around a centre with their unit, if they are resolved well enough.
+    fn resolved(&self, centre: &[f64]) -> Option<(Vec<f32>, f64)> {
+        let unit = match self.family {
+            Family::Energy => self.typical(centre)?,
+            _ => self.bandwidths[0],
+        };
+        let mut values = Vec::with_capacity(self.samples.iter().map(|sample| sample.values.len()).sum());
+        let mut norms = Vec::with_capacity(values.capacity() / self.d());
+        for point in self.each() {
+            let mut squares = 0.0;
+            for v in self.placed(point, centre, unit) {
+                squares += v * v;
+                values.push(v.clamp(-LARGEST, LARGEST) as f32);
+            }
+            norms.push(squares.sqrt());
+        }
+        let enough = match self.family {
+            Family::Energy => resolves_distances(&norms, self.close() / unit),
+            _ => resolves_kernel(&norms),
+        };
+        enough.then_some((values, unit))
+    }
+
+    /// The unit where there is no bandwidth: the median distance of a point from the centre. None where distances leave
+    /// the range of f32 even so.
+    fn typical(&self, centre: &[f64]) -> Option<f64> {
+        let norms: Vec<f64> = self.each().map(|point| norm(self.placed(point, centre, 1.0))).collect();
+        let largest = norms.iter().copied().fold(0.0, f64::max);
+        let typical = quantile(norms, 0.5);
+        if largest == 0.0 {
+            return Some(1.0);
+        }
+        (largest <= LARGEST * typical).then_some(typical)
+    }
+
+    /// A distance of close points.
+    fn close(&self) -> f64 {
+        let [x, y] = self.samples;
+        let point = |i: usize| if i < x.len() { x.point(i) } else { y.point(i - x.len()) };
+        close_distance(x.len() + y.len(), |i, j| {
+            self.family.length(
+                point(i).iter().zip(point(j)).enumerate().map(|(k, (a, b))| (a - b) / self.divisor(k)),
+            )
+        })
+    }
+
+    fn finished(&self, value: Value, values: Vec<f32>, unit: f64) -> Points {
+        Points {
+            counts: self.samples.map(|sample| sample.len()),
+            d: self.d(),
+            values,
+            value,
+            others: Vec::new(),
+            second: None,
+            reach: UNLIMITED,
+            unit,
+            precise: None,
+        }
+    }
+
+    /// Points in f64; `all` are they, perhaps with closed gaps.
+    fn precise(&self, value: Value, all: &[f64]) -> Result<Points> {
+        let far = |v: &&f64| v.abs() > f64::MAX / (16.0 * (self.d() as f64).sqrt());
+        if self.family == Family::Energy && self.each().flatten().any(|v| far(&v)) {
+            return Err(self.too_far(far));
+        }
+        let largest = all.iter().fold(0.0f64, |most, v| most.max(v.abs()));
+        let unit = match self.family {
+            Family::Energy => {
+                let centre = medians(all, self.d());
+                let typical =
+                    quantile(self.each().map(|x| norm(self.placed(x, &centre, 1.0))).collect(), 0.5);
+                typical.max(largest / LARGEST_PRECISE)
+            }
+            _ => self.bandwidths[0].max(largest / f64::MAX.sqrt() / f64::MAX.sqrt().sqrt()),
+        };
+        // A division by a power of two rounds nothing.
+        let unit = unit.log2().round().exp2().max(f64::MIN_POSITIVE);
+        let items = all.iter().map(|v| v / unit).collect();
+        let divisors = (0..self.d()).map(|k| self.divisor(k)).collect();
+        let values = vec![0.0; all.len()];
+        let precise = Some(Precise { items, divisors });
+        Ok(Points { precise, ..self.finished(value, values, unit) })
+    }
+
+    fn too_far(&self, far: impl Fn(&&f64) -> bool) -> Error {
+        let d = self.d();
+        let of = |(name, sample): (&'static str, Sample<'a>)| {
+            let at = sample.values.iter().position(|v| far(&v))?;
+            Some((name, at / d, at % d, sample.values[at]))
+        };
+        let found = ["X", "Y"].into_iter().zip(self.samples).find_map(of);
+        let (name, row, column, value) = found.unwrap_or(("X", 0, 0, f64::NAN));
+        Kind::Samples(format!(
+            "row {row}, column {column} of {name} (counted from 0) is {value:e}, so far away that distances leave the \
+             range of 64-bit numbers; correct the value, leave the row out, or use a kernel with a bandwidth"
+        ))
+        .into()
+    }
+}
+
+/// Numbers that are equal where coordinates are, for a kernel that asks for nothing else: small enough to be exact.
+fn ranks(samples: [Sample<'_>; 2]) -> Vec<f32> {
+    let d = samples[0].d;
+    let all: Vec<f64> = samples.iter().flat_map(|sample| sample.values).copied().collect();
+    let mut ranks = vec![0.0; all.len()];
+    for k in 0..d {
+        let mut column: Vec<f64> = all.iter().skip(k).step_by(d).copied().collect();
+        column.sort_unstable_by(f64::total_cmp);
+        column.dedup();
+        for (rank, value) in ranks.iter_mut().zip(&all).skip(k).step_by(d) {
+            *rank = column.partition_point(|v| v < value) as f32;
+        }
+    }
+    ranks
 }

@@ -13,7 +13,7 @@
 
 use super::gram::{Gram, Labels, Request};
 use super::null;
-use super::p_value::{PValue, TIE, normal_quantile};
+use super::p_value::{PValue, normal_quantile};
 use super::split;
 use super::test::{Common, KernelChoice, NamedKernel, Null, Outcome, Test, Trial};
 use super::{Bandwidth, KernelFunction, Sample};
@@ -163,8 +163,10 @@ pub fn two_sample(
         ));
     }
     warnings.extend(collapse(kernel, estimates.mean_kernel));
-    let p = settings.common.p_value(&values, TIE * estimates.mean_kernel.abs());
-    let found = TwoSample::new([x, y], kernel, named, &estimates, &gram, alpha);
+    warnings.extend(gram.warning());
+    let p = settings.common.p_value(&values, gram.tie() * estimates.mean_kernel.abs());
+    let found = TwoSample::new([x, y], kernel, named, &estimates, &gram, alpha).times(gram.unit);
+    let values = values.into_iter().map(|value| value * gram.unit).collect();
     Ok(Outcome { warnings, ..Outcome::new(start, p, values, gram.evaluations, TwoSample { bin, ..found }) })
 }
 
@@ -178,7 +180,7 @@ impl TwoSample {
         alpha: f64,
     ) -> Self {
         let [n, m] = samples.map(|sample| sample.len());
-        let (mmd2_linear, linear_standard_error) = linear(samples, kernel);
+        let (mmd2_linear, linear_standard_error) = linear(samples, kernel, gram.unit);
         let known = estimates.variance.is_finite();
         let reach = normal_quantile(alpha) * estimates.variance.max(0.0).sqrt();
         Self {
@@ -196,6 +198,20 @@ impl TwoSample {
             bin: None,
             bytes: gram.bytes,
             form: gram.form,
+        }
+    }
+
+    /// With all estimates in the data's units, from those in the pass's.
+    fn times(self, unit: f64) -> Self {
+        Self {
+            mmd2_unbiased: self.mmd2_unbiased * unit,
+            mmd2_biased: self.mmd2_biased * unit,
+            mmd2_linear: self.mmd2_linear * unit,
+            linear_standard_error: self.linear_standard_error * unit,
+            variance: self.variance.map(|variance| variance * unit * unit),
+            confidence_interval: self.confidence_interval.map(|interval| interval.map(|end| end * unit)),
+            mean_kernel: self.mean_kernel * unit,
+            ..self
         }
     }
 }
@@ -339,7 +355,6 @@ fn label_draws(
 ) -> Result<Draws> {
     let Common { permutations, null, seed, .. } = settings.common;
     let counts = [x.len(), y.len()];
-    let trace = (null == Null::Wild).then(|| cross_trace([x, y], kernel));
     let total = permutations + 1;
     let mut values: Vec<f64> = Vec::with_capacity(total);
     loop {
@@ -352,8 +367,9 @@ fn label_draws(
         let share = draws as f64 / total as f64;
         let mut part = |done: f64| progress(first as f64 / total as f64 + share * done);
         let gram = Gram::new(device, [x, y], kernel, &Request::Forms(&labels), false, &mut part)?;
+        let trace = (null == Null::Wild).then(|| cross_trace([x, y], kernel) / gram.unit);
         values.extend(statistics(&gram, &labels, trace));
-        let tie = TIE * estimates(&gram, kernel).mean_kernel.abs();
+        let tie = gram.tie() * estimates(&gram, kernel).mean_kernel.abs();
         let exceedances = values[1..].iter().filter(|v| **v >= values[0] - tie).count();
         if values.len() == total || certain(exceedances, values.len() - 1, &settings.common) {
             return Ok((gram, values));
@@ -410,7 +426,7 @@ fn cross_trace([x, y]: [Sample<'_>; 2], kernel: &KernelFunction) -> f64 {
     (0..x.len().min(y.len())).map(|i| kernel.value(x.point(i), y.point(i))).sum()
 }
 
-/// The estimates from the sums of a pass over all pairs.
+/// The estimates from the sums of a pass over all pairs, in the pass's units: see [`Gram::unit`].
 pub fn estimates(gram: &Gram, kernel: &KernelFunction) -> Estimates {
     let [n, m] = gram.counts.map(|count| count as f64);
     let (x, y) = gram.k.split_at(gram.counts[0]);
@@ -491,12 +507,13 @@ pub(super) fn covariance(gram: &Gram, class: usize) -> f64 {
     2.0 / n * (both / (n * (n - 1.0) * m) - (s * c - 2.0 * both) / (n * (n - 1.0) * (n - 2.0) * m))
 }
 
-/// The linear-time estimate and its standard error (Gretton et al. 2012, section 6).
-fn linear([x, y]: [Sample<'_>; 2], kernel: &KernelFunction) -> (f64, f64) {
+/// The linear-time estimate and its standard error (Gretton et al. 2012, section 6), in some units.
+fn linear([x, y]: [Sample<'_>; 2], kernel: &KernelFunction, unit: f64) -> (f64, f64) {
     let pairs = x.len().min(y.len()) / 2;
     let h = |i: usize| {
         let ([x1, x2], [y1, y2]) = ([0, 1].map(|j| x.point(2 * i + j)), [0, 1].map(|j| y.point(2 * i + j)));
-        kernel.value(x1, x2) + kernel.value(y1, y2) - kernel.value(x1, y2) - kernel.value(x2, y1)
+        let value = |a: &[f64], b: &[f64]| kernel.value(a, b) / unit;
+        value(x1, x2) + value(y1, y2) - value(x1, y2) - value(x2, y1)
     };
     let values: Vec<f64> = (0..pairs).map(h).collect();
     let mean = values.iter().sum::<f64>() / pairs as f64;
@@ -504,12 +521,13 @@ fn linear([x, y]: [Sample<'_>; 2], kernel: &KernelFunction) -> (f64, f64) {
     (mean, (spread / (pairs as f64 * (pairs as f64 - 1.0).max(1.0))).sqrt())
 }
 
-/// The unbiased estimate without k(`x_i`, `y_i`), for samples of one size: what the wild bootstrap draws.
+/// The unbiased estimate without k(`x_i`, `y_i`), for samples of one size: what the wild bootstrap draws; in the pass's
+/// units.
 pub fn incomplete(gram: &Gram, [x, y]: [Sample<'_>; 2], kernel: &KernelFunction) -> f64 {
     let n = gram.counts[0] as f64;
     let (of_x, of_y) = gram.k.split_at(gram.counts[0]);
     let own = of_x.iter().map(|k| k[0]).sum::<f64>() + of_y.iter().map(|k| k[1]).sum::<f64>();
-    let cross = of_x.iter().map(|k| k[1]).sum::<f64>() - cross_trace([x, y], kernel);
+    let cross = of_x.iter().map(|k| k[1]).sum::<f64>() - cross_trace([x, y], kernel) / gram.unit;
     (own - 2.0 * cross) / (n * (n - 1.0))
 }
 

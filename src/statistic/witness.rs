@@ -30,8 +30,8 @@ pub fn at_samples(
     let [n, m] = gram.counts.map(|count| count as f64);
     let (of_x, of_y) = gram.k.split_at(gram.counts[0]);
     Ok([
-        of_x.iter().map(|k| k[0] / (n - 1.0) - k[1] / m).collect(),
-        of_y.iter().map(|k| k[0] / n - k[1] / (m - 1.0)).collect(),
+        of_x.iter().map(|k| gram.unit * (k[0] / (n - 1.0) - k[1] / m)).collect(),
+        of_y.iter().map(|k| gram.unit * (k[0] / n - k[1] / (m - 1.0))).collect(),
     ])
 }
 
@@ -49,7 +49,7 @@ pub fn at(
     let mut mean = |sample: Sample<'_>, first: f64| -> Result<Vec<f64>> {
         let mut part = |done: f64| progress(first + 0.5 * done);
         let gram = Gram::new(device, [points, sample], kernel, &Request::None, true, &mut part)?;
-        Ok(gram.k[..points.len()].iter().map(|k| k[1] / sample.len() as f64).collect())
+        Ok(gram.k[..points.len()].iter().map(|k| gram.unit * (k[1] / sample.len() as f64)).collect())
     };
     let (of_x, of_y) = (mean(x, 0.0)?, mean(y, 0.5)?);
     Ok(of_x.iter().zip(of_y).map(|(x, y)| x - y).collect())

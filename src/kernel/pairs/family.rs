@@ -98,6 +98,25 @@ impl Family {
         }
     }
 
+    /// k of a distance that is no square, in f64 and for any bandwidth: nothing is squared that may leave the range.
+    pub fn at(self, distance: f64, bandwidth: f64) -> f64 {
+        let ratio = distance / bandwidth;
+        match self {
+            Self::Gaussian => (-0.5 * ratio * ratio).exp(),
+            Self::Laplace => (-ratio).exp(),
+            Self::Imq if ratio < LARGE => 1.0 / (1.0 + ratio * ratio).sqrt(),
+            Self::Imq => 1.0 / ratio,
+            Self::Energy => -distance,
+            Self::Delta => f64::from(distance == 0.0),
+        }
+    }
+
+    /// The distance of two points from the differences of their coordinates, no square: of magnitudes for laplace,
+    /// otherwise Euclidean, by scaled squares where plain ones would leave the range of f64.
+    pub fn length(self, differences: impl Iterator<Item = f64> + Clone) -> f64 {
+        if self.adds_magnitudes() { differences.map(f64::abs).sum() } else { norm(differences) }
+    }
+
     /// What a difference of two points, or its sign where [`Family::adds_magnitudes`], is multiplied by in dk / dx.
     pub(super) fn slope(self, scale: f64, distance: f64) -> f64 {
         let k = self.value(scale, distance);
@@ -110,6 +129,22 @@ impl Family {
             Self::Delta => 0.0,
         }
     }
+}
+
+/// Squares of larger numbers leave the range of f64, and 1 is nothing beside them.
+const LARGE: f64 = 1e150;
+
+/// The Euclidean norm; as Blue (1978) does, numbers are scaled only where their squares leave the range.
+pub fn norm(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let squares: f64 = values.clone().map(|v| v * v).sum();
+    if (1.0 / LARGE..LARGE * LARGE).contains(&squares) {
+        return squares.sqrt();
+    }
+    let largest = values.clone().map(f64::abs).fold(0.0, f64::max);
+    if largest == 0.0 || largest.is_infinite() {
+        return largest;
+    }
+    largest * values.map(|v| (v / largest) * (v / largest)).sum::<f64>().sqrt()
 }
 
 /// k of distances, less its centre; `rates` as [`exponentials`] wants them.

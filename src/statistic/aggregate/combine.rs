@@ -65,6 +65,8 @@ pub(super) struct Member<'a> {
     pub(super) values: Vec<f64>,
     /// Values that differ by less are equal.
     pub(super) tie: f64,
+    /// What values are to be multiplied by to be in the data's units.
+    pub(super) unit: f64,
 }
 
 /// The result of one kernel alone, or of one pair of kernels.
@@ -136,7 +138,7 @@ pub(super) fn combine(
     let row = |(member, ranks): (&Member<'_>, &Vec<f64>)| KernelRow {
         kernels: member.kernels.iter().map(|kernel| (kernel.family, kernel.bandwidths[0])).collect(),
         value_name,
-        value: member.values[0],
+        value: member.values[0] * member.unit,
         p_value: ranks[0],
         reject: matches!(scaled, Scaled::Agg).then(|| most.is_some_and(|most| ranks[0] <= most + tie)),
     };
@@ -221,6 +223,7 @@ mod tests {
                 .map(|b| scale * if b == 0 { 100.5 - rank as f64 } else { f64::from(b) })
                 .collect(),
             tie: 0.0,
+            unit: 1.0,
         };
         let members = [member(20, 1.0), member(1, 1e-6), member(90, 1e3)];
         let Combined { p, rows, values } = combine(&members, Scaled::Agg, "", &Common::default());

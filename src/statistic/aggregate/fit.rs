@@ -68,19 +68,22 @@ pub fn aggregate(
     let drawn = stein.draws(device, candidate, &kernels, settings, progress)?;
     let pairs = drawn.iter().map(|drawn| drawn.evaluations).sum();
     let member = |(drawn, kernel)| {
-        let KsdDraws { values, tie, .. } = drawn;
-        Member { kernels: vec![kernel], values, tie }
+        let KsdDraws { values, tie, unit, .. } = drawn;
+        Member { kernels: vec![kernel], values, tie, unit }
     };
+    let (n, d) = (stein.n(), stein.scored.d);
+    let mut warnings = stein.resolved.warnings;
+    warnings.extend(drawn.iter().find_map(|drawn| drawn.warning.clone()));
     let members: Vec<Member<'_>> = drawn.into_iter().zip(&kernels).map(member).collect();
     let Combined { p, rows, values } = combine(&members, Scaled::Agg, "ksd2", &settings.common);
     let found = AggregateFit {
         name: candidate.name.into(),
-        n: stein.n(),
-        d: stein.scored.d,
+        n,
+        d,
         bandwidth_rule: stein.resolved.rule,
         kernels: rows,
     };
-    let (budget, warnings) = (settings.common.budget, stein.resolved.warnings);
+    let budget = settings.common.budget;
     Ok(Outcome { budget, warnings, ..Outcome::new(start, p, values, pairs, found) })
 }
 

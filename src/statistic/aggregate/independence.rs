@@ -14,7 +14,7 @@ use crate::statistic::gram::{Gram, Request};
 use crate::statistic::independence::{
     HsicSums, IndependenceSettings, NULLS, Variable, check_samples, resolve, wild_draws,
 };
-use crate::statistic::p_value::{PValue, TIE};
+use crate::statistic::p_value::PValue;
 use crate::statistic::test::{Common, KernelChoice, Null, Outcome, Test, Trial};
 use crate::statistic::{Bandwidth, KernelFunction, Rule, Sample};
 use serde::Serialize;
@@ -76,6 +76,7 @@ pub fn aggregate(
     let [of_x, of_y] = resolved.each_ref().map(|resolved| each(&resolved.kernel));
     let both: Vec<[&KernelFunction; 2]> =
         of_x.iter().flat_map(|k| of_y.iter().map(move |l| [k, l])).collect();
+    let mut warnings: Vec<String> = resolved.iter().flat_map(|resolved| resolved.warnings.clone()).collect();
     let mut pairs = 0.0;
     let mut members = Vec::with_capacity(both.len());
     if settings.common.null == Null::Wild {
@@ -84,7 +85,9 @@ pub fn aggregate(
         for (index, drawn) in drawn.into_iter().enumerate() {
             pairs += drawn.evaluations;
             let size = means.get(index).map_or(drawn.size, |mean| mean.abs());
-            members.push(Member { kernels: both[index].to_vec(), values: drawn.values, tie: TIE * size });
+            let (values, unit) = (drawn.values, drawn.unit);
+            members.push(Member { kernels: both[index].to_vec(), values, tie: drawn.tie * size, unit });
+            warnings.extend(drawn.warning.filter(|warning| !warnings.contains(warning)));
         }
     } else {
         for (index, kernels) in both.iter().enumerate() {
@@ -92,13 +95,14 @@ pub fn aggregate(
             let draws = settings.common.permutations + 1;
             let sums = HsicSums::new(device, samples, *kernels, settings.common.seed, draws, &mut part)?;
             pairs += sums.evaluations;
-            members.push(Member { kernels: kernels.to_vec(), values: sums.biased(), tie: sums.tie() });
+            let (values, tie, unit) = (sums.biased(), sums.tie(), sums.unit());
+            members.push(Member { kernels: kernels.to_vec(), values, tie, unit });
+            warnings.extend(sums.warning().filter(|warning| !warnings.contains(warning)));
         }
     }
     let Combined { p, rows, values } = combine(&members, Scaled::Agg, "hsic", &settings.common);
     let [x, y] = [0, 1].map(|which| Variable::new(samples[which], &resolved[which]));
     let found = AggregateIndependence { n: samples[0].len(), x, y, kernels: rows };
-    let warnings = resolved.iter().flat_map(|resolved| resolved.warnings.clone()).collect();
     let budget = settings.common.budget;
     Ok(Outcome { budget, warnings, ..Outcome::new(start, p, values, pairs, found) })
 }
