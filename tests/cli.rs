@@ -1023,7 +1023,17 @@ fn what_never_changes_is_told() {
     let output = place.elbo("compare year.csv year.csv --engine cpu").output().expect("a process");
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        output.status.success() && stderr.contains("column 1 (counted from 0), `year`, of year.csv"),
+        output.status.success()
+            && stderr.contains(
+                "column 1 (counted from 0), `year`, has the value 2026 in all rows: it is left out"
+            ),
+        "{stderr}"
+    );
+    let output =
+        place.elbo("compare year.csv year.csv --scale none --engine cpu").output().expect("a process");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        stderr.contains("column 1 (counted from 0), `year`, of year.csv is 2026 in all rows"),
         "{stderr}"
     );
     let same = &["Y is the same in all 20 rows", "two values or classes"];
@@ -1412,7 +1422,7 @@ fn power_of_what_is_no_test_of_the_problem() {
         (2, "perturbed-uniform --parameters 0.1,2", &["amplitude 2", "from 0 to 1"]),
         (2, "perturbed-uniform --kernel gaussian,laplace", &["at most 1 of --kernel"]),
         (2, "mixture --permutations 9", &["9 permutations", "19"]),
-        (1, "digit-subsets --data nosuch", &["nosuch", "no such directory"]),
+        (1, "digit-subsets --data nosuch", &["nosuch", "no such file or directory"]),
         (1, "digit-subsets --data data", &["6 x 5 pixels"]),
         (1, "perturbed-uniform --n 1", &["at least two"]),
     ] {

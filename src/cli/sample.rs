@@ -303,10 +303,9 @@ fn note_constant(table: &Table) {
     for column in 0..table.columns {
         let value = table.row(0)[column];
         if (1..table.rows).all(|row| table.row(row)[column] == value) {
-            let header = table.header.as_ref().and_then(|names| names.get(column));
-            let named = header.map_or(String::new(), |name| format!(", `{name}`,"));
             note(format_args!(
-                "warning: column {column} (counted from 0){named} of {} is {value} in all rows; is it meant to be there?",
+                "warning: {} of {} is {value} in all rows; is it meant to be there?",
+                table.column_text(column),
                 table.name
             ));
         }

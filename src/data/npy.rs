@@ -37,13 +37,14 @@ fn array<'a>(place: PathBuf, mut reader: impl Read + 'a) -> Result<Array<'a>> {
     let foreign = |problem: &str| {
         Error::data(&place, format!("this is no .npy array ({problem}); write it again with `numpy.save`"))
     };
-    let mut start = [0; MAGIC.len() + 2];
-    take(&mut start)?;
-    let [magic @ .., major, _minor] = &start;
-    if magic != MAGIC {
+    let mut magic = [0; MAGIC.len()];
+    take(&mut magic)?;
+    if magic != *MAGIC {
         return Err(foreign("it does not begin with \\x93NUMPY"));
     }
-    let length = match major {
+    let mut version = [0; 2];
+    take(&mut version)?;
+    let length = match version[0] {
         1 => {
             let mut length = [0; 2];
             take(&mut length)?;

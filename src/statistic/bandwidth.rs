@@ -157,7 +157,7 @@ impl Bandwidth {
                 Kind::Samples("a bandwidth rule needs two points; give --bandwidth a number".into()).into()
             );
         }
-        let mut said = rule.name().to_owned();
+        let mut said = self.to_string();
         if points.len() < total {
             said = format!("{said} of {} of {total} points", points.len());
         }
