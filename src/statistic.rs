@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! two samples --points: centred, f32, in blocks--> gram: one pass over the pairs on an engine
+//!         `---resolution: too coarse for f32-----> precise: the same sums in f64 on the CPU
 //! null: labels of the points as bits -------------^        |
 //! bandwidth: a rule becomes numbers               sums of each point, quadratic forms of the labels
 //!                                                           |

@@ -953,7 +953,12 @@ fn many_kernels_and_divergences() {
     );
     place.fails(1, "compare a.csv b.csv --aggregate agg --null wild --engine cpu", &["60", "50", "one size"]);
     let result = place.json("compare a.csv b.csv --divergence kl --engine cpu --json");
-    assert!(result["kl"]["nats"].is_number(), "{result}");
+    assert!(result["kl"]["nats"].is_number() && result["kl"]["norm"] == "Euclidean", "{result}");
+    // Tied points have no density, but they can be tested.
+    place.write("tied.csv", "value\n".to_owned() + &"1\n2\n".repeat(20));
+    let result = place.json("compare tied.csv tied.csv --divergence kl --engine cpu --json");
+    assert!(result["kl"].is_null() && result["p_value"].is_number(), "{result}");
+    assert!(result["warnings"].to_string().contains("no KL divergence"), "{result}");
 }
 
 #[test]

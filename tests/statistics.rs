@@ -662,8 +662,6 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
     };
     let (narrow, wide) = (Sample::new(1, &values), Sample::new(2, &values));
     let settings = TwoSampleSettings::default;
-    let vast = [0.0, 1.0, 2.0, 1e200];
-    refused(Sample::new(1, &vast), narrow, settings(), "too far for 32-bit");
     refused(narrow, wide, settings(), "columns");
     refused(wide.first(1), wide, settings(), "two of each");
     refused(

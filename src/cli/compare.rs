@@ -92,9 +92,9 @@ enum Method {
 struct Compared<'a> {
     #[serde(flatten)]
     test: &'a Outcome<TwoSample>,
-    /// KL(X || Y) in nats, if asked for.
+    /// KL(X || Y) in nats, if asked for; null where points coincide too often for an estimate.
     #[serde(skip_serializing_if = "Option::is_none")]
-    kl: Option<&'a Information>,
+    kl: Option<Option<&'a Information>>,
 }
 
 impl CompareArgs {
@@ -161,17 +161,19 @@ impl CompareArgs {
             let seed = settings.common.seed;
             neighbours::divergence(samples, &NeighbourSettings { seed, ..NeighbourSettings::default() })
         });
-        let kl = kl.transpose()?;
-        let test = watch("comparing", |progress| two_sample(device, samples, settings, progress))?;
+        let mut test = watch("comparing", |progress| two_sample(device, samples, settings, progress))?;
+        // The test stands without it.
+        let kl =
+            kl.map(|kl| kl.map_err(|error| test.warnings.push(format!("no KL divergence: {error}"))).ok());
         warn(&test.warnings);
         let wild = settings.common.null == Null::Wild;
         let statistic = if wild { "MMD² (without pairs of one index)" } else { "MMD² (unbiased)" };
         let words = words(names, statistic, &test.p);
         report.picture(&test, &words, "null.png")?;
-        let compared = Compared { test: &test, kl: kl.as_ref() };
+        let compared = Compared { test: &test, kl: kl.as_ref().map(Option::as_ref) };
         report.end(&compared, Some(test.pairs / test.seconds), test.p.reject, || {
             print(&test, names, &words.decision, wild);
-            if let Some(kl) = &kl {
+            if let Some(Some(kl)) = &kl {
                 let nats = nats(kl);
                 result(format_args!("KL         {nats}; from X to Y, by nearest neighbours (k = {})", kl.k));
                 result("           Biased, the more the higher the dimension, and may be negative: no test.");

@@ -97,6 +97,8 @@ struct NamedModel {
     model: Distribution,
     /// K, if it was fitted.
     components: Option<usize>,
+    /// A warning if it was fitted and collapsed.
+    collapsed: Option<String>,
 }
 
 impl NamedModel {
@@ -180,7 +182,7 @@ impl FitArgs {
         let better = relative.as_ref().and_then(|relative| relative.better.as_deref());
         let fits = Fits { models: &tests, better, relative: relative.as_ref() };
         let reject = tests.iter().any(|test| test.p.reject);
-        report.end(&fits, None, reject, || print(name, &tests, relative.as_ref(), alpha))
+        report.end(&fits, None, reject, || print(name, models, &tests, relative.as_ref(), alpha))
     }
 
     fn many_kernels(
@@ -198,7 +200,7 @@ impl FitArgs {
         let tests = self.each(&report, name, SMALLEST, models, test)?;
         let reject = tests.iter().any(|test| test.p.reject);
         report.end(&AggregateFits { models: &tests }, None, reject, || {
-            for test in &tests {
+            for (test, model) in tests.iter().zip(models) {
                 let found = &test.found;
                 result(format_args!(
                     "X          {name}: {} points, d = {}",
@@ -208,7 +210,7 @@ impl FitArgs {
                 result(format_args!("model      {}", found.name));
                 result(format_args!("bandwidths {}", found.bandwidth_rule));
                 let header = ["kernel", "KSD^2"];
-                print_rows(test, &found.kernels, &header, "does not fit", &decided(&test.p));
+                print_rows(test, &found.kernels, &header, "does not fit", &decided(&test.p, model));
             }
         })
     }
@@ -227,7 +229,8 @@ impl FitArgs {
             let refit = model.refit();
             let candidate =
                 Candidate { name: &model.name, density: model.model.density(), refit: refit.as_deref() };
-            let test = watch("fit", |progress| test(candidate, progress))?;
+            let mut test = watch("fit", |progress| test(candidate, progress))?;
+            test.warnings.extend(model.collapsed.clone());
             warn(&test.warnings);
             if model.components.is_some() && self.draws.null == Null::Wild {
                 note(format_args!(
@@ -236,7 +239,7 @@ impl FitArgs {
                 ));
             }
             let question = format!("Does {name} come from {}?", model.name);
-            let words = Words { question, statistic, decision: decided(&test.p) };
+            let words = Words { question, statistic, decision: decided(&test.p, model) };
             report.picture(&test, &words, &format!("{}.png", model.name.replace(':', "-")))?;
             tests.push(test);
         }
@@ -248,7 +251,12 @@ impl FitArgs {
         let mut models = Vec::new();
         for path in &self.model {
             let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-            models.push(NamedModel { name, model: Distribution::read(path)?, components: None });
+            models.push(NamedModel {
+                name,
+                model: Distribution::read(path)?,
+                components: None,
+                collapsed: None,
+            });
         }
         for (&components, text) in components.iter().zip(&self.fit) {
             let fitted = fitted(x, components, self.common.seed)?;
@@ -256,8 +264,9 @@ impl FitArgs {
                 "{text}: ln likelihood {:.3} after {} steps",
                 fitted.ln_likelihood, fitted.iterations
             ));
+            let collapsed = fitted.warning().map(|warning| format!("{text}: {warning}"));
             let model = Distribution::GaussianMixture(fitted.mixture);
-            models.push(NamedModel { name: text.clone(), model, components: Some(components) });
+            models.push(NamedModel { name: text.clone(), model, components: Some(components), collapsed });
         }
         Ok(models)
     }
@@ -271,23 +280,27 @@ fn components(text: &str) -> Result<usize> {
     count.parse().ok().filter(|&k: &usize| k > 0).ok_or_else(wrong)
 }
 
-fn decided(p: &PValue) -> String {
-    decision(p, "the sample does not come from this model", "no misfit was found")
+fn decided(p: &PValue, model: &NamedModel) -> String {
+    let nothing = match &model.collapsed {
+        None => "no misfit was found",
+        Some(_) => "no misfit was found, but the fit has collapsed, so that says nothing",
+    };
+    decision(p, "the sample does not come from this model", nothing)
 }
 
-fn print(name: &str, tests: &[Outcome<Fit>], relative: Option<&Better>, alpha: f64) {
+fn print(name: &str, models: &[NamedModel], tests: &[Outcome<Fit>], relative: Option<&Better>, alpha: f64) {
     if let [Outcome { found, .. }, ..] = tests {
         result(format_args!("X          {name}: {} points, d = {}", grouped(found.n as f64), found.d));
         result(format_args!("kernel     {}", kernel_line(&found.kernel)));
     }
-    for Outcome { found, p, .. } in tests {
+    for (Outcome { found, p, .. }, model) in tests.iter().zip(models) {
         result(format_args!("model      {}", found.name));
         let rest = found
             .ksd2_biased
             .map_or(", from a part of all pairs".into(), |biased| format!(", {biased:.4e} biased"));
         result(format_args!("KSD^2      {:.4e} unbiased{rest}", found.ksd2_unbiased));
         print_p_value(p, format_args!("{} bootstrap draws reach the observed value", p.null));
-        result(format_args!("decision   {}", decided(p)));
+        result(format_args!("decision   {}", decided(p, model)));
     }
     if let Some(relative) = relative {
         let words = match &relative.better {

@@ -237,10 +237,12 @@ fn print(
         let caveat =
             if found.x.d.max(found.y.d) > MANY_COLUMNS { "; too small in so many dimensions" } else { "" };
         result(format_args!(
-            "           mutual information {}, by nearest neighbours (k = {}){caveat}",
+            "           mutual information {}, by nearest neighbours (k = {}, {} norm){caveat}",
             nats(information),
-            information.k
+            information.k,
+            information.norm
         ));
+        result(format_args!("           {}", information.ties));
     }
     if test.draws.is_empty() {
         result(format_args!("p-value    {:.3e}, by a gamma distribution", p.p_value));

@@ -279,7 +279,9 @@ fn kernel_name(family: Family, bandwidths: &[f64]) -> String {
         Family::Energy => return "energy distance".into(),
         Family::Delta => return "delta: 1 for equal values".into(),
     };
-    let values: Vec<String> = bandwidths.iter().map(|b| format!("{b:.4}")).collect();
+    // Four places say nothing of a bandwidth in very small or large units.
+    let number = |b: &f64| if (1e-2..1e6).contains(b) { format!("{b:.4}") } else { format!("{b:.4e}") };
+    let values: Vec<String> = bandwidths.iter().map(number).collect();
     format!("{name} = {}", values.join(", "))
 }
 

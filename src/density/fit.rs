@@ -15,7 +15,7 @@
 //! closed form: mean and covariance, divided by n.
 
 use super::matrix::{Covariance, cholesky, eigen, inverse};
-use super::{GaussianMixture, LN_TWO_PI, draw, ln_sum_exp};
+use super::{Density, GaussianMixture, LN_TWO_PI, draw, ln_sum_exp};
 use crate::error::{Error, Kind, Result};
 use crate::random::{Sequence, Stream};
 use crate::sample::Sample;
@@ -69,6 +69,26 @@ pub struct Fitted {
     pub converged: bool,
     /// How many components touch the floor: where there are any, the likelihood says little.
     pub floored: usize,
+    /// How many components have collapsed: they touch the floor, or hold no more than d + 1 points. A normal distribution
+    /// fitted to so few has all of them at one distance from its mean, wherever they lie.
+    pub collapsed: usize,
+}
+
+impl Fitted {
+    /// What a user must know of a fit that has collapsed: its likelihood is as large as the floor lets it be.
+    pub fn warning(&self) -> Option<String> {
+        let d = self.mixture.dimension();
+        (self.collapsed > 0).then(|| {
+            format!(
+                "the fit has collapsed: {} of {} components shrank to a point, a line or the like, or hold no more than \
+                 {} points (d + 1), so its likelihood and how well it fits say nothing; use fewer components, or more \
+                 different points",
+                self.collapsed,
+                self.mixture.components().len(),
+                d + 1
+            )
+        })
+    }
 }
 
 /// Fits a mixture to a sample.
@@ -101,6 +121,8 @@ pub fn gaussian_mixture(sample: Sample<'_>, settings: &MixtureSettings) -> Resul
     // The density of x is that of the standardised point divided by the product of the units.
     let shift: f64 = units.scales.iter().map(|scale| scale.ln()).sum();
     let history: Vec<f64> = run.history.iter().map(|value| value - shift).collect();
+    let few = (d + 1) as f64 + 1e-9;
+    let collapsed = |component: &&Component| component.floored || component.weight * n as f64 <= few;
     Ok(Fitted {
         mixture: run.state.mixture(&units)?,
         ln_likelihood: (run.last() - shift) * n as f64,
@@ -108,6 +130,7 @@ pub fn gaussian_mixture(sample: Sample<'_>, settings: &MixtureSettings) -> Resul
         history,
         converged: run.converged,
         floored: run.state.components.iter().filter(|component| component.floored).count(),
+        collapsed: run.state.components.iter().filter(collapsed).count(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::gram::{Gram, Request};
 use super::points::{LARGEST, Points};
-use super::resolution::{close_distance, medians, quantile, resolves_most};
+use super::resolution::{close_distance, median_above_0, medians, resolves_most};
 use super::{KernelFunction, Sample};
 use crate::engine::{Device, Engine};
 use crate::error::{Error, Kind, Result};
@@ -273,11 +273,10 @@ impl Placed {
         let close = close_distance(points.len(), |i, j| {
             family.length(points.point(i).iter().zip(points.point(j)).map(|(x, z)| x - z))
         });
-        let mean = |k: usize| {
-            let n = points.len() as f64;
-            points.values.iter().skip(k).step_by(points.d).map(|v| v / n).sum::<f64>()
-        };
-        let mean: Vec<f64> = (0..points.d).map(mean).collect();
+        let (n, mut mean) = (points.len() as f64, vec![0.0; points.d]);
+        for point in points.values.chunks_exact(points.d) {
+            mean.iter_mut().zip(point).for_each(|(mean, v)| *mean += v / n);
+        }
         Self::around(points, &mean, close)
             .or_else(|| Self::around(points, &medians(points.values, points.d), close))
     }
@@ -287,7 +286,7 @@ impl Placed {
             |point: &'_ [f64]| point.iter().zip(centre).map(|(v, centre)| v - centre).collect::<Vec<_>>();
         let norms: Vec<f64> =
             points.values.chunks_exact(points.d).map(|point| norm(centred(point).iter().copied())).collect();
-        let unit = quantile(norms.clone(), 0.5);
+        let unit = median_above_0(norms.clone());
         let largest = norms.iter().copied().fold(0.0, f64::max);
         if largest == 0.0 {
             return Some(Self { values: vec![0.0; points.values.len()], unit: 1.0 });

@@ -24,12 +24,13 @@
 //! two shared cores of an Intel Xeon, the bandwidth included. The level of the test is exact whatever the features
 //! are, as they do not depend on which point is in which sample; what an approximation may cost is power.
 
+use super::resolution::{close_distance, medians, resolves_most};
 use super::test::{Common, NamedKernel, Null, Outcome};
 use super::two_sample::{check_no_budget, check_samples, collapse};
 use super::{Bandwidth, KernelFunction, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
-use crate::kernel::pairs::Family;
+use crate::kernel::pairs::{Family, norm};
 use crate::numeric::{MOST_PHASE, sin_cos};
 use crate::random::{Sequence, Stream};
 use faer::linalg::matmul::matmul;
@@ -258,14 +259,20 @@ fn add(sum: &mut [f64], values: &[f64]) {
     sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
 }
 
-/// The mean of all points of both samples: phases of centred points round least, and MMD^2 does not change.
+/// The mean of all points of both samples, or where that is far from most of them the median of each coordinate: phases of
+/// centred points round least, and MMD^2 does not change.
 fn centre([x, y]: [Sample<'_>; 2]) -> Vec<f64> {
-    let mut mean = vec![0.0; x.d];
-    for point in x.values.chunks_exact(x.d).chain(y.values.chunks_exact(x.d)) {
-        add(&mut mean, point);
-    }
     let total = (x.len() + y.len()) as f64;
-    mean.iter().map(|sum| sum / total).collect()
+    let points = || x.values.chunks_exact(x.d).chain(y.values.chunks_exact(x.d));
+    let mut mean = vec![0.0; x.d];
+    points().for_each(|point| mean.iter_mut().zip(point).for_each(|(mean, value)| *mean += value / total));
+    let length = |point: &[f64], from: &[f64]| norm(point.iter().zip(from).map(|(a, b)| a - b));
+    let norms: Vec<f64> = points().map(|point| length(point, &mean)).collect();
+    let point = |i: usize| if i < x.len() { x.point(i) } else { y.point(i - x.len()) };
+    if resolves_most(&norms, close_distance(norms.len(), |i, j| length(point(i), point(j)))) {
+        return mean;
+    }
+    medians(&[x.values, y.values].concat(), x.d)
 }
 
 /// Settings of the test with random features.

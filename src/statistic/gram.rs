@@ -3,6 +3,7 @@
 use super::p_value::TIE;
 use super::points::Points;
 use super::precise;
+use super::resolution::MANY;
 use super::{KernelFunction, Sample};
 use crate::engine::{Device, Engine, MOST_STEPS, Ticket};
 use crate::error::{Error, Result};
@@ -219,7 +220,7 @@ impl Gram {
 
     /// A warning if the pass was slow.
     pub(super) fn warning(&self) -> Option<String> {
-        self.precise.then(|| PRECISE.to_owned())
+        (self.precise && self.counts.iter().sum::<usize>() > MANY).then(|| PRECISE.to_owned())
     }
 }
 
@@ -474,6 +475,9 @@ impl<'a> Pass<'a> {
         cross: bool,
     ) -> Result<Self> {
         kernels.iter().chain(seconds).try_for_each(|kernel| kernel.check())?;
+        if is_precise(points, request) {
+            return Err(Error::usage("these points are too far apart for a pass in f32; use Gram::of"));
+        }
         let pairs = cut(points, kernels, request, cross)?;
         let (mut plan, count) = (Plan::default(), kernels.len());
         let program = plan.program("pairs");

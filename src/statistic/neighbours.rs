@@ -19,6 +19,10 @@
 //!             Ross, "Mutual information between discrete and continuous data sets", PLoS ONE 9 (2014)
 //! ```
 //!
+//! On rounded data distances are equal, and the rule for ties changes the value: I(X; Y) leaves out points that are as far
+//! as the k-th nearest pair, I(X; label) counts them, as the papers do. Other programs use the Euclidean norm, or add
+//! small noise, and give other values of such data; [`Information`] says what was done.
+//!
 //! psi is the digamma function. None of the three values changes when a coordinate is shifted or scaled, but
 //! distances do: each column is divided by its standard deviation first (over X and Y together for KL), and columns
 //! that are constant are left out.
@@ -46,6 +50,7 @@ mod search;
 
 use super::Sample;
 use crate::error::{Kind, Result};
+use crate::kernel::pairs::norm;
 use crate::random::{Sequence, Stream};
 use search::{Norm, Searchable};
 use serde::Serialize;
@@ -86,7 +91,30 @@ pub struct Information {
     pub standard_error: Option<f64>,
     /// Which neighbour.
     pub k: usize,
+    /// The norm of distances: `Euclidean` or `maximum`.
+    pub norm: &'static str,
+    /// Which points count where distances are equal. On rounded data the value depends on it.
+    pub ties: &'static str,
 }
+
+/// How neighbours are counted, for results.
+struct Rule {
+    norm: &'static str,
+    ties: &'static str,
+}
+
+const OF_DIVERGENCE: Rule =
+    Rule { norm: "Euclidean", ties: "equal distances: the k-th one counts, whichever point it is" };
+
+const OF_PAIRS: Rule = Rule {
+    norm: "maximum",
+    ties: "equal distances: points as far as the k-th nearest pair are not counted (Kraskov et al. 2004, estimate 1)",
+};
+
+const OF_LABELS: Rule = Rule {
+    norm: "maximum",
+    ties: "equal distances: points as far as the k-th nearest of the label are counted (Ross 2014)",
+};
 
 /// KL(P || Q) from X ~ P and Y ~ Q.
 ///
@@ -105,7 +133,7 @@ pub fn divergence([x, y]: [Sample<'_>; 2], settings: &NeighbourSettings) -> Resu
     enough("Y", y, k, k)?;
     let both = Columns::new(x.d, &[x, y])?;
     let [x, y] = [x, y].map(|sample| both.of(sample));
-    estimate(settings, [x.len() / both.d(), y.len() / both.d()], |[rows_x, rows_y]| {
+    estimate(settings, OF_DIVERGENCE, [x.len() / both.d(), y.len() / both.d()], |[rows_x, rows_y]| {
         divergence_of(both.d(), &chosen(&x, both.d(), rows_x), &chosen(&y, both.d(), rows_y), k)
     })
 }
@@ -121,7 +149,7 @@ pub fn mutual_information([x, y]: [Sample<'_>; 2], settings: &NeighbourSettings)
     enough("X", x, k + 1, k)?;
     let [of_x, of_y] = [Columns::new(x.d, &[x])?, Columns::new(y.d, &[y])?];
     let [x, y] = [of_x.of(x), of_y.of(y)];
-    estimate(settings, [x.len() / of_x.d(), 0], |[rows, _]| {
+    estimate(settings, OF_PAIRS, [x.len() / of_x.d(), 0], |[rows, _]| {
         let [x, y] = [chosen(&x, of_x.d(), rows), chosen(&y, of_y.d(), rows)];
         mutual_information_of([of_x.d(), of_y.d()], [&x, &y], k)
     })
@@ -142,7 +170,7 @@ pub fn mutual_information_with_labels(
     enough("X", x, 2, 1)?;
     let columns = Columns::new(x.d, &[x])?;
     let x = columns.of(x);
-    estimate(settings, [labels.len(), 0], |[rows, _]| {
+    estimate(settings, OF_LABELS, [labels.len(), 0], |[rows, _]| {
         let labels: Vec<u32> = rows.iter().map(|&row| labels[row]).collect();
         labels_information_of(columns.d(), &chosen(&x, columns.d(), rows), &labels, k)
     })
@@ -191,8 +219,9 @@ impl Columns {
         let column = |f: usize| {
             let values = || samples.iter().flat_map(move |sample| sample.values.iter().skip(f).step_by(d));
             let n = values().count() as f64;
-            let mean = values().sum::<f64>() / n;
-            let deviation = (values().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt();
+            // Neither a sum nor a square may leave the range, whatever the column's units are.
+            let mean = values().map(|v| v / n).sum::<f64>();
+            let deviation = norm(values().map(|v| v - mean)) / n.sqrt();
             // Rounding may give equal values a deviation that is not 0.
             let first = values().next();
             values().any(|v| Some(v) != first).then_some((f, deviation))
@@ -204,8 +233,8 @@ impl Columns {
         match columns.iter().find(|(_, deviation)| !(deviation.is_finite() && *deviation > 0.0)) {
             None => Ok(Self(columns)),
             Some((f, _)) => wrong(format!(
-                "column {f} (counted from 0) has a value that is not finite, or too large or small to square; \
-                 correct or rescale it"
+                "column {f} (counted from 0) has a value that is not finite, or two whose difference is not; correct or \
+                 rescale it"
             )),
         }
     }
@@ -230,6 +259,7 @@ fn chosen(values: &[f64], d: usize, rows: &[usize]) -> Vec<f64> {
 /// An estimate from all rows of one or two samples, and its standard error from parts of them.
 fn estimate(
     settings: &NeighbourSettings,
+    Rule { norm, ties }: Rule,
     counts: [usize; 2],
     of: impl Fn([&[usize]; 2]) -> Result<f64>,
 ) -> Result<Information> {
@@ -238,7 +268,7 @@ fn estimate(
     // Of no second sample, there is no part to be too small.
     let least = PARTS * LEAST_OF_PART * (settings.k + 1);
     if counts.iter().any(|&count| (1..least).contains(&count)) {
-        return Ok(Information { nats, standard_error: None, k: settings.k });
+        return Ok(Information { nats, standard_error: None, k: settings.k, norm, ties });
     }
     // Files are often in some order, and each part must be like the whole.
     let [x, y] =
@@ -253,7 +283,7 @@ fn estimate(
         let spread = parts.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>();
         (spread / (PARTS * (PARTS - 1)) as f64).sqrt()
     });
-    Ok(Information { nats, standard_error, k: settings.k })
+    Ok(Information { nats, standard_error, k: settings.k, norm, ties })
 }
 
 /// The estimate of [`divergence`] on values `(n, d)` and `(m, d)`.
@@ -600,8 +630,8 @@ mod tests {
         let repeated = [vec![1.0; 5], (0..25).map(f64::from).map(|i| i + 0.5).collect()].concat();
         let repeated = Sample::new(1, &repeated);
         let constant = Sample::new(1, &[2.5; 30]);
-        let [infinite, tiny] = [f64::INFINITY, 1e-200].map(|v| [&[v], &[0.0; 29][..]].concat());
-        let [infinite, tiny] = [&infinite, &tiny].map(|values| Sample::new(1, values));
+        let infinite = [&[f64::INFINITY], &[0.0; 29][..]].concat();
+        let infinite = Sample::new(1, &infinite);
         let (k, labels) = (settings(3), [[7; 29].as_slice(), &[8]].concat());
         let with_labels = |labels: &[u32]| mutual_information_with_labels(line, labels, &k);
         for (result, words) in [
@@ -612,7 +642,6 @@ mod tests {
             (divergence([repeated, line], &k), "row 0 (counted from 0) equals 3 or more others of X"),
             (divergence([line, line], &settings(1)), "row 0 (counted from 0) equals 1 or more rows of Y"),
             (divergence([infinite, line], &k), "column 0 (counted from 0) has a value that is not finite"),
-            (mutual_information([line, tiny], &k), "too large or small to square"),
             (divergence([constant, constant], &k), "all points are equal"),
             (mutual_information([line, short], &k), "X has 30 points, but there are 3 points to pair"),
             (mutual_information([short, short], &k), "X has 3 points, but"),

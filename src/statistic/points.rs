@@ -1,6 +1,9 @@
 //! Two samples as the kernels over pairs want them: centred, in units of the bandwidth, in f32, in blocks.
 
-use super::resolution::{close_distance, close_gaps, medians, quantile, resolves_distances, resolves_kernel};
+use super::resolution::{
+    MANY, MOST_ERROR, MOST_ERROR_OF_MANY, close_distance, close_gaps, error_of_kernel, median_above_0,
+    medians, resolves_distances,
+};
 use super::{KernelFunction, Sample};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pairs::{Family, Form, Pairs, UNLIMITED, Value, norm};
@@ -290,16 +293,20 @@ impl<'a> Placing<'a> {
 
     fn points(self, value: Value) -> Result<Points> {
         if self.family == Family::Delta {
-            return Ok(self.finished(value, ranks(self.samples), 1.0));
+            let values = ranks(self.samples);
+            return Ok(self.finished(value, Around { values, unit: 1.0, error: 0.0 }));
         }
-        if let Some((values, unit)) = self.resolved(&self.mean()) {
-            return Ok(self.finished(value, values, unit));
+        let at_mean = self.around(&self.mean());
+        if at_mean.error <= MOST_ERROR {
+            return Ok(self.finished(value, at_mean));
         }
         // The mean may be far from all points.
         let mut all: Vec<f64> = self.each().flatten().copied().collect();
-        if let Some((values, unit)) = self.resolved(&medians(&all, self.d())) {
-            return Ok(self.finished(value, values, unit));
+        let at_medians = self.around(&medians(&all, self.d()));
+        if at_medians.error <= MOST_ERROR {
+            return Ok(self.finished(value, at_medians));
         }
+        let mut best = if at_mean.error < at_medians.error { at_mean } else { at_medians };
         let gap = match self.family {
             _ if value == Value::Stein => None,
             Family::Gaussian => Some(GAP_GAUSSIAN),
@@ -311,10 +318,11 @@ impl<'a> Placing<'a> {
             close_gaps(&mut all, &most);
             let (x, y) = all.split_at(self.samples[0].values.len());
             let samples = [x, y].map(|values| Sample { d: self.d(), values });
-            let closed = Placing { samples, ..self };
-            if let Some((values, unit)) = closed.resolved(&medians(&all, self.d())) {
-                return Ok(self.finished(value, values, unit));
-            }
+            best = Placing { samples, ..self }.around(&medians(&all, self.d()));
+        }
+        let most = if all.len() / self.d() > MANY { MOST_ERROR_OF_MANY } else { MOST_ERROR };
+        if best.error <= most {
+            return Ok(self.finished(value, best));
         }
         self.precise(value, &all)
     }
@@ -333,45 +341,46 @@ impl<'a> Placing<'a> {
         mean
     }
 
-    /// A point less the centre, divided.
-    fn placed(&self, point: &[f64], centre: &[f64], unit: f64) -> impl Iterator<Item = f64> + Clone {
-        let centred = point.iter().zip(centre).map(|(v, centre)| v - centre);
-        centred.enumerate().map(move |(k, v)| v / self.divisor(k) / unit)
+    /// Divisors of the coordinates, for a unit.
+    fn divisors(&self, unit: f64) -> Vec<f64> {
+        (0..self.d()).map(|k| self.divisor(k) * unit).collect()
     }
 
-    /// The points in f32 around a centre with their unit, if they are resolved well enough.
-    fn resolved(&self, centre: &[f64]) -> Option<(Vec<f32>, f64)> {
+    /// Distances of all points from a centre.
+    fn norms(&self, centre: &[f64]) -> Vec<f64> {
+        let divisors = self.divisors(1.0);
+        self.each().map(|point| norm(placed(point, centre, &divisors))).collect()
+    }
+
+    /// The points in f32 around a centre.
+    fn around(&self, centre: &[f64]) -> Around {
         let unit = match self.family {
-            Family::Energy => self.typical(centre)?,
+            Family::Energy => self.typical(centre),
             _ => self.bandwidths[0],
         };
         let mut values = Vec::with_capacity(self.samples.iter().map(|sample| sample.values.len()).sum());
         let mut norms = Vec::with_capacity(values.capacity() / self.d());
+        let divisors = self.divisors(unit);
         for point in self.each() {
             let mut squares = 0.0;
-            for v in self.placed(point, centre, unit) {
+            for v in placed(point, centre, &divisors) {
                 squares += v * v;
                 values.push(v.clamp(-LARGEST, LARGEST) as f32);
             }
             norms.push(squares.sqrt());
         }
-        let enough = match self.family {
-            Family::Energy => resolves_distances(&norms, self.close() / unit),
-            _ => resolves_kernel(&norms),
+        let error = match self.family {
+            Family::Energy if resolves_distances(&norms, self.close() / unit) => 0.0,
+            Family::Energy => f64::INFINITY,
+            _ => error_of_kernel(&norms),
         };
-        enough.then_some((values, unit))
+        Around { values, unit, error }
     }
 
-    /// The unit where there is no bandwidth: the median distance of a point from the centre. None where distances leave
-    /// the range of f32 even so.
-    fn typical(&self, centre: &[f64]) -> Option<f64> {
-        let norms: Vec<f64> = self.each().map(|point| norm(self.placed(point, centre, 1.0))).collect();
-        let largest = norms.iter().copied().fold(0.0, f64::max);
-        let typical = quantile(norms, 0.5);
-        if largest == 0.0 {
-            return Some(1.0);
-        }
-        (largest <= LARGEST * typical).then_some(typical)
+    /// The unit where there is no bandwidth: the median distance of a point from the centre.
+    fn typical(&self, centre: &[f64]) -> f64 {
+        let typical = median_above_0(self.norms(centre));
+        if typical > 0.0 { typical } else { 1.0 }
     }
 
     /// A distance of close points.
@@ -385,7 +394,7 @@ impl<'a> Placing<'a> {
         })
     }
 
-    fn finished(&self, value: Value, values: Vec<f32>, unit: f64) -> Points {
+    fn finished(&self, value: Value, Around { values, unit, .. }: Around) -> Points {
         Points {
             counts: self.samples.map(|sample| sample.len()),
             d: self.d(),
@@ -407,21 +416,16 @@ impl<'a> Placing<'a> {
         }
         let largest = all.iter().fold(0.0f64, |most, v| most.max(v.abs()));
         let unit = match self.family {
-            Family::Energy => {
-                let centre = medians(all, self.d());
-                let typical =
-                    quantile(self.each().map(|x| norm(self.placed(x, &centre, 1.0))).collect(), 0.5);
-                typical.max(largest / LARGEST_PRECISE)
-            }
+            Family::Energy => self.typical(&medians(all, self.d())).max(largest / LARGEST_PRECISE),
             _ => self.bandwidths[0].max(largest / f64::MAX.sqrt() / f64::MAX.sqrt().sqrt()),
         };
         // A division by a power of two rounds nothing.
         let unit = unit.log2().round().exp2().max(f64::MIN_POSITIVE);
         let items = all.iter().map(|v| v / unit).collect();
-        let divisors = (0..self.d()).map(|k| self.divisor(k)).collect();
+        let divisors = self.divisors(1.0);
         let values = vec![0.0; all.len()];
         let precise = Some(Precise { items, divisors });
-        Ok(Points { precise, ..self.finished(value, values, unit) })
+        Ok(Points { precise, ..self.finished(value, Around { values, unit, error: 0.0 }) })
     }
 
     fn too_far(&self, far: impl Fn(&&f64) -> bool) -> Error {
@@ -438,6 +442,24 @@ impl<'a> Placing<'a> {
         ))
         .into()
     }
+}
+
+/// Points in f32.
+struct Around {
+    values: Vec<f32>,
+    unit: f64,
+    /// What the resolution makes of a mean kernel value: [`error_of_kernel`]; of the energy kernel 0, or infinity where
+    /// distances are not right.
+    error: f64,
+}
+
+/// A point less the centre, divided.
+fn placed<'a>(
+    point: &'a [f64],
+    centre: &'a [f64],
+    divisors: &'a [f64],
+) -> impl Iterator<Item = f64> + Clone + 'a {
+    point.iter().zip(centre).zip(divisors).map(|((v, centre), divisor)| (v - centre) / divisor)
 }
 
 /// Numbers that are equal where coordinates are, for a kernel that asks for nothing else: small enough to be exact.

@@ -21,7 +21,13 @@ const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
 
 /// Most error of a mean kernel value of a bounded kernel, if all values changed as fast with distance as they can. They
 /// change ten times less in the mean, and the contract is 1e-8.
-const MOST_ERROR: f64 = 1e-7;
+pub(super) const MOST_ERROR: f64 = 1e-7;
+
+/// The same where it is that or sums in f64 that take long. A bandwidth of a 700th of the points' spread is as good.
+pub(super) const MOST_ERROR_OF_MANY: f64 = 1e-6;
+
+/// More points than this are many: sums over the pairs of fewer take no time in f64 either.
+pub(super) const MANY: usize = 1000;
 
 /// Most error of a mean distance, in distances of points from their centre.
 const MOST_OF_DISTANCE: f64 = 2e-8;
@@ -33,8 +39,8 @@ const MOST_SPREAD: f64 = 256.0;
 const CLOSE: f64 = 0.1;
 const MOST: f64 = 0.95;
 
-/// Whether values of a bounded kernel are right: `norms` are distances from the centre, in the smallest bandwidth.
-pub(super) fn resolves_kernel(norms: &[f64]) -> bool {
+/// The error of a mean value of a bounded kernel: `norms` are distances from the centre, in the smallest bandwidth.
+pub(super) fn error_of_kernel(norms: &[f64]) -> f64 {
     let n = norms.len() as f64;
     let mut sorted = norms.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -49,14 +55,14 @@ pub(super) fn resolves_kernel(norms: &[f64]) -> bool {
         let partners = (sorted.len() - 1 - first.min(i)) as f64;
         squares += ((norm * ROUNDING).min(1.0) * partners / (n * n)).powi(2);
     }
-    squares.sqrt() <= MOST_ERROR
+    squares.sqrt()
 }
 
 /// Whether distances themselves are right, and so are sums of them in which the largest cancel: `norms` are distances
 /// from the centre, `close` a distance of close points.
 pub(super) fn resolves_distances(norms: &[f64], close: f64) -> bool {
     let n = norms.len() as f64;
-    let typical = quantile(norms.to_vec(), 0.5);
+    let typical = median_above_0(norms.to_vec());
     let error = norm(norms.iter().map(|norm| norm / n)) * ROUNDING;
     error <= MOST_OF_DISTANCE * typical && resolves_most(norms, close)
 }
@@ -79,6 +85,11 @@ pub(super) fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
     let Some(last) = values.len().checked_sub(1) else { return 0.0 };
     let rank = (share * last as f64) as usize;
     *values.select_nth_unstable_by(rank, f64::total_cmp).1
+}
+
+/// The median of those that are not 0: many points may lie at the centre itself.
+pub(super) fn median_above_0(values: Vec<f64>) -> f64 {
+    quantile(values.into_iter().filter(|value| *value > 0.0).collect(), 0.5)
 }
 
 /// The median of each coordinate of points `(n, d)`.
@@ -128,9 +139,11 @@ mod tests {
     #[test]
     fn far_points_count_where_others_are_near_them() {
         let near = vec![1.0; 58];
+        let resolves_kernel = |norms: &[f64]| error_of_kernel(norms) <= MOST_ERROR;
         assert!(resolves_kernel(&[&near[..], &[1.0, 1e10]].concat()), "one far point has no neighbour");
         assert!(!resolves_kernel(&[&near[..], &[1e10, 1e10]].concat()), "two of them may be neighbours");
         assert!(!resolves_kernel(&[&near[..30], &[1e8; 30]].concat()), "two clusters");
+        assert!(error_of_kernel(&[1e8; 2000]) > MOST_ERROR_OF_MANY, "many points");
         assert!(resolves_kernel(&[1e300]), "a point alone has no distances");
         assert!(resolves_distances(&near, 0.2), "ordinary points");
         assert!(
