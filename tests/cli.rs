@@ -1510,7 +1510,8 @@ mod interrupted {
         let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).output().expect("kill");
         assert!(kill.status.success());
         let output = child.wait_with_output().expect("the end");
-        let summary = json(&succeeds(&output));
+        assert_eq!(output.status.code(), Some(130), "128 and the number of SIGINT");
+        let summary = json(&String::from_utf8_lossy(&output.stdout));
         assert_eq!(summary["interrupted"], true);
         let steps = summary["steps"].as_u64().expect("steps");
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -374,10 +374,12 @@ fn parts_of_the_kl() -> Result<(), Failed> {
         let (metrics, codes) = session.evaluate(split)?;
         let n = codes.len();
         let parts = Decomposer::new(&common::device(Choice::Cpu), n, n, config.latent)?.run(&codes)?;
-        let Decomposition { mutual_information, total_correlation, dimension_wise_kl, standard_errors } =
-            parts;
+        let Decomposition {
+            mutual_information, total_correlation, dimension_wise_kl, standard_errors, ..
+        } = parts;
         let sum = mutual_information + total_correlation + dimension_wise_kl;
         assert!((sum - metrics.kl).abs() < 1e-4 * (1.0 + metrics.kl), "{sum} is not the KL, {}", metrics.kl);
+        assert!((parts.sampled_kl - sum).abs() < 1e-9 * (1.0 + sum), "{parts:?}");
         let [mi, tc, dw] = standard_errors.map(|error| 3.0 * error);
         assert!(mutual_information > -mi && mutual_information < (n as f64).ln() + mi, "{parts:?}");
         assert!(total_correlation > -tc && dimension_wise_kl > -dw, "{parts:?}");

@@ -96,6 +96,18 @@ impl Schedule {
         }
     }
 
+    /// The schedule that takes the same values in a run of any length as this one in a run of `total` steps; `None` where it
+    /// is the same already.
+    pub fn of_length(&self, total: u64) -> Option<Self> {
+        // The last step of a run is number total - 1.
+        let steps = Some(total.saturating_sub(1).max(1));
+        match self {
+            Self::Linear(ramp @ Ramp { steps: None, .. }) => Some(Self::Linear(Ramp { steps, ..*ramp })),
+            Self::Cosine(ramp @ Ramp { steps: None, .. }) => Some(Self::Cosine(Ramp { steps, ..*ramp })),
+            _ => None,
+        }
+    }
+
     /// Every value that it takes lies between the least and the greatest of these.
     fn values(&self) -> Vec<f64> {
         match self {
