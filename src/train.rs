@@ -1,5 +1,6 @@
 //! The training loop, and the directory that a run leaves behind.
 
+pub mod annealed;
 pub mod config;
 pub mod decomposition;
 pub mod importance;
@@ -90,6 +91,9 @@ pub struct Summary {
     /// ln p(x) of the test images, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub likelihood: Option<importance::ImportanceEstimate>,
+    /// The same by annealed importance sampling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ais: Option<annealed::AnnealedEstimate>,
     /// True when the validation images ended the run early.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stopped_early: bool,
@@ -170,7 +174,7 @@ pub fn train(
     let config = run.config.clone();
     config.check_length(dataset.train.len())?;
     let mut state = run.state()?;
-    state.progress.data = Some(check_data(run, &state, dataset, observer)?);
+    state.progress.data = Some(check_data(run, &state, dataset, &mut |sentence| observer.warning(sentence))?);
     let mut session = Session::new(device, &config, dataset, &state)?;
     let mut progress = Standing {
         per_epoch: session.steps_per_epoch(),
@@ -207,12 +211,15 @@ pub fn train(
     Ok((session, summary))
 }
 
-/// The fingerprint of the data; refuses other images than those that the run was trained on so far.
-fn check_data(
+/// The fingerprint of the data; `tell` hears if the run has none to compare it with.
+///
+/// # Errors
+/// [`Kind::Run`] when the images are others than those that the run was trained on so far.
+pub fn check_data(
     run: &Run,
     state: &State,
     dataset: &Dataset,
-    observer: &mut dyn Observer,
+    tell: &mut dyn FnMut(&str),
 ) -> Result<Fingerprint> {
     let found = Fingerprint::of(dataset);
     match &state.progress.data {
@@ -223,7 +230,7 @@ fn check_data(
             return Err(Error::run(&run.path, problem));
         }
         Some(_) => {}
-        None => observer.warning(&format!(
+        None => tell(&format!(
             "{}: does not say which images it was trained on, as runs of earlier versions do not; it goes on with {found}",
             run.path.display()
         )),
@@ -491,6 +498,7 @@ fn summary(session: &mut Session, device: &Device, config: &Config, progress: &S
         validation: validation.transpose()?,
         test: test?,
         likelihood: None,
+        ais: None,
         stopped_early: progress.step < progress.total && !progress.stopped,
         interrupted: progress.stopped,
     })

@@ -152,3 +152,124 @@ fn numbers(tensor: &TensorView<'_>) -> Option<Vec<f32>> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    /// Tensors of a model 3-2-2*1-2-3: names, types, shapes and bytes.
+    type File = Vec<(String, Dtype, Vec<usize>, Vec<u8>)>;
+
+    /// Numbers that all types hold exactly.
+    fn value(i: usize) -> f32 {
+        (i % 7) as f32 * 0.25 - 0.75
+    }
+
+    fn bytes(dtype: Dtype, count: usize) -> Vec<u8> {
+        let values = (0..count).map(value);
+        match dtype {
+            Dtype::F16 => values.flat_map(|v| f16::from_f32(v).to_le_bytes()).collect(),
+            Dtype::BF16 => values.flat_map(|v| bf16::from_f32(v).to_le_bytes()).collect(),
+            Dtype::F64 => values.flat_map(|v| f64::from(v).to_le_bytes()).collect(),
+            _ => values.flat_map(f32::to_le_bytes).collect(),
+        }
+    }
+
+    fn model(name: impl Fn(&str) -> String, dtype: impl Fn(usize) -> Dtype) -> File {
+        let shapes: [(&str, &[usize]); 8] = [
+            ("encoder.0.weight", &[2, 3]),
+            ("encoder.0.bias", &[2]),
+            ("encoder.2.weight", &[2, 2]),
+            ("encoder.2.bias", &[2]),
+            ("decoder.0.weight", &[2, 1]),
+            ("decoder.0.bias", &[2]),
+            ("decoder.2.weight", &[3, 2]),
+            ("decoder.2.bias", &[3]),
+        ];
+        let tensor = |(i, (of, shape)): (usize, (&str, &[usize]))| {
+            (name(of), dtype(i), shape.to_vec(), bytes(dtype(i), shape.iter().product()))
+        };
+        shapes.into_iter().enumerate().map(tensor).collect()
+    }
+
+    fn read(file: &File) -> (Result<State>, Vec<String>) {
+        let views = file.iter().map(|(name, dtype, shape, bytes)| {
+            (name.clone(), TensorView::new(*dtype, shape.clone(), bytes).unwrap())
+        });
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("model.safetensors");
+        std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+        let mut told = Vec::new();
+        let state = State::read_model(&path, &mut |sentence| told.push(sentence));
+        (state, told)
+    }
+
+    fn plain() -> File {
+        model(str::to_owned, |_| Dtype::F32)
+    }
+
+    fn refused(file: &File) -> String {
+        read(file).0.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn wrappers_and_types_change_no_number() {
+        let (want, told) = read(&plain());
+        let want = want.unwrap();
+        assert_eq!((want.architecture.hidden.clone(), told), (vec![2], Vec::new()));
+        assert_eq!(want.theta.0[0], (0..6).chain(0..2).map(value).collect::<Vec<_>>());
+        let types = [Dtype::F16, Dtype::BF16, Dtype::F64, Dtype::F32];
+        let names: [fn(&str) -> String; 6] = [
+            str::to_owned,
+            |name| format!("module.{name}"),
+            |name| format!("_orig_mod.{name}"),
+            |name| format!("module._orig_mod.{name}"),
+            |name| format!("_orig_mod.module.{name}"),
+            // One part of the model was compiled on its own.
+            |name| name.replace("encoder.", "encoder._orig_mod."),
+        ];
+        for (n, name) in names.into_iter().enumerate() {
+            for first in 0..5 {
+                // All of one type, or mixed.
+                let dtype = |i: usize| if first < 4 { types[first] } else { types[i % 4] };
+                let mut file = model(name, dtype);
+                file.push(("step".into(), Dtype::I64, vec![1], vec![0; 8]));
+                let (state, told) = read(&file);
+                assert_eq!(state.unwrap(), want, "names {n}, types {first}");
+                let has = |words: &str| told.iter().any(|sentence| sentence.contains(words));
+                assert!(has("1 tensor of no layer was left out: `step`"), "{told:?}");
+                assert_eq!(has("was taken off the names"), n > 0, "{told:?}");
+                assert_eq!(has("converted from F16 to F32"), [0, 4].contains(&first), "{told:?}");
+                assert_eq!(has("converted from F64 to F32"), [2, 4].contains(&first), "{told:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_that_no_model_has_are_refused() {
+        for (index, bad) in [(0, f32::NAN), (5, f32::INFINITY), (7, f32::NEG_INFINITY)] {
+            let mut file = plain();
+            file[index].3[4..8].copy_from_slice(&bad.to_le_bytes());
+            let error = refused(&file);
+            assert!(error.contains(&format!("tensor `{}` has 1 of", file[index].0)), "{error}");
+            assert!(error.contains(&format!("being {bad} at 1")), "{error}");
+        }
+        // 1e39 is a number in f64 only.
+        let mut file = model(str::to_owned, |_| Dtype::F64);
+        file[0].3[..8].copy_from_slice(&1e39f64.to_le_bytes());
+        assert!(refused(&file).contains("encoder.0.weight"));
+        let mut file = plain();
+        file[2] = (file[2].0.clone(), Dtype::I32, vec![2, 2], vec![0; 16]);
+        assert!(refused(&file).contains("`encoder.2.weight` is I32, expected F16, BF16, F32 or F64"));
+    }
+
+    #[test]
+    fn two_models_in_a_file_and_layers_beside_ours_are_refused() {
+        let both = [plain(), model(|name| format!("module.{name}"), |_| Dtype::F32)].concat();
+        assert!(refused(&both).contains("has two tensors for `"));
+        let mut normed = plain();
+        normed.push(("encoder.1.weight".into(), Dtype::F32, vec![2], bytes(Dtype::F32, 2)));
+        assert!(refused(&normed).contains("tensor `encoder.1.weight` is of a layer beside"));
+    }
+}

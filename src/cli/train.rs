@@ -206,7 +206,7 @@ fn suggest_capacity(config: &Config, as_json: bool) -> Result<()> {
 impl Resume {
     pub(super) fn run(&self) -> Result<ExitCode> {
         let mut run = Run::open(&self.run)?;
-        let step = run.state()?.progress.step;
+        let state = run.state()?;
         let mut config = run.config.clone();
         set_length(&mut config, self.epochs, self.steps);
         if let Some(engine) = self.engine {
@@ -214,6 +214,8 @@ impl Resume {
         }
         config.check()?;
         let dataset = config.dataset()?;
+        // Before anything of the run changes.
+        elbo::train::check_data(&run, &state, &dataset, &mut |_| ())?;
         let images = dataset.train.len();
         for sentence in config.keep_schedules(run.config.total_steps(images), config.total_steps(images)) {
             note(format_args!("note: {sentence}"));
@@ -221,7 +223,7 @@ impl Resume {
         let device = open(config.engine, config.adapter.as_deref(), false)?;
         config.check_length(images)?;
         run.reconfigure(config)?;
-        run.rewind(step)?;
+        run.rewind(state.progress.step)?;
         train(&mut run, &device, &dataset, self.json)
     }
 }
