@@ -42,7 +42,8 @@ A SCHEDULE is a number, or changes with the step:
   linear:0:25:4000          from 0 to 25 over 4,000 steps, then 25
   cosine:20:1[:STEPS]       the same with a smooth start and end
   cyclic:0:1:2000           every 2,000 steps from 0 to 1 in the first half, then 1
-  piecewise:0=20,500=4,2000=1   lines between points")]
+  piecewise:0=20,500=4,2000=1   lines between points
+  steps:0=1e-3,100000=1e-4  level from each step to the next of them")]
 pub(super) struct Train {
     #[command(flatten)]
     settings: TrainSettings,
