@@ -82,7 +82,7 @@ impl Source {
     fn read_run(&self) -> Result<(State, Config)> {
         checkpoint::last(&self.path)?;
         let config = Run::config(&self.path)?;
-        Ok((State::read(&self.path)?, config))
+        Ok((State::read_best(&self.path)?, config))
     }
 
     fn read_file(&self) -> Result<(State, Config)> {
@@ -91,7 +91,7 @@ impl Source {
                 "a .safetensors file does not say what data it belongs to; add --data digits, sprites or PATH",
             ));
         }
-        let state = State::read_model(&self.path)?;
+        let state = State::read_model(&self.path, &mut |sentence| note(format_args!("note: {sentence}")))?;
         let mut config = Config {
             hidden: state.architecture.hidden.clone(),
             latent: state.architecture.latent,
