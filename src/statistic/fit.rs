@@ -19,7 +19,7 @@
 use super::bandwidth::Resolved;
 use super::gram::{Gram, Labels, Pass, Request, grams};
 use super::null;
-use super::p_value::{PValue, TIE, normal_p_value};
+use super::p_value::{Distinct, PValue, TIE, normal_p_value};
 use super::points::Points;
 use super::split;
 use super::test::{Common, KernelChoice, NamedKernel, Null, Outcome, Test, Trial};
@@ -165,7 +165,7 @@ pub fn fit(
         ksd2_biased: budget.is_none().then(biased),
         rows,
     };
-    let p = settings.common.p_value(&values, tie);
+    let p = settings.common.p_value(&values, tie, stein.distinct(&settings.common));
     let warnings = stein.resolved.warnings;
     Ok(Outcome { budget, warnings, ..Outcome::new(start, p, values, evaluations, found) })
 }
@@ -251,6 +251,14 @@ impl Stein {
     /// Points.
     pub(super) fn n(&self) -> usize {
         self.scored.points.len() / self.scored.d
+    }
+
+    /// How many draws differ.
+    pub(super) fn distinct(&self, common: &Common) -> Distinct {
+        match common.null {
+            Null::Parametric => Distinct::ENDLESS,
+            _ => Distinct::signs(self.n()),
+        }
     }
 
     /// Pairs of different points.

@@ -11,8 +11,9 @@ use crate::engine::Device;
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
 use crate::statistic::gram::{Gram, Request};
+use crate::statistic::null;
 use crate::statistic::independence::{
-    HsicSums, IndependenceSettings, NULLS, Variable, check_samples, resolve, wild_draws,
+    HsicSums, IndependenceSettings, NULLS, Variable, check_samples, distinct, resolve, wild_draws,
 };
 use crate::statistic::p_value::{PValue, TIE};
 use crate::statistic::test::{Common, KernelChoice, Null, Outcome, Test, Trial};
@@ -53,6 +54,11 @@ pub fn check_settings(settings: &IndependenceSettings) -> Result<()> {
     if settings.common.null == Null::Gamma {
         return Err(Error::usage("an aggregated test needs draws; use --null exact or --null wild"));
     }
+    if settings.common.null == Null::Series {
+        return Err(Error::usage(
+            "an aggregated test has no blocks of a series; leave out --aggregate with --null series",
+        ));
+    }
     check(&settings.common, "an aggregated test", &NULLS)
 }
 
@@ -90,12 +96,13 @@ pub fn aggregate(
         for (index, kernels) in both.iter().enumerate() {
             let mut part = |done: f64| progress((index as f64 + done) / both.len() as f64);
             let draws = settings.common.permutations + 1;
-            let sums = HsicSums::new(device, samples, *kernels, settings.common.seed, draws, &mut part)?;
+            let order = |draw| null::order(samples[0].len(), settings.common.seed, draw);
+            let sums = HsicSums::new(device, samples, *kernels, &order, draws, &mut part)?;
             pairs += sums.evaluations;
             members.push(Member { kernels: kernels.to_vec(), values: sums.biased(), tie: sums.tie() });
         }
     }
-    let Combined { p, rows, values } = combine(&members, Scaled::Agg, "hsic", &settings.common);
+    let Combined { p, rows, values } = combine(&members, Scaled::Agg, "hsic", &settings.common, distinct(samples, settings, None));
     let [x, y] = [0, 1].map(|which| Variable::new(samples[which], &resolved[which]));
     let found = AggregateIndependence { n: samples[0].len(), x, y, kernels: rows };
     let warnings = resolved.iter().flat_map(|resolved| resolved.warnings.clone()).collect();
