@@ -51,7 +51,7 @@ impl KernelOptions {
 /// Options of all commands that read samples.
 #[derive(Args)]
 pub(super) struct CommonOptions {
-    /// Use a random choice of this many points of each sample
+    /// Use a random choice of this many points of each sample, in random order
     #[arg(long, value_name = "N")]
     points: Option<usize>,
     /// Seed of everything random
@@ -69,6 +69,11 @@ impl CommonOptions {
     pub(super) fn open(&self) -> Result<Device> {
         self.device.check()?;
         self.device.open(false)
+    }
+
+    /// Whether rows stay in the order of their file.
+    pub(super) fn keeps_order(&self) -> bool {
+        self.points.is_none()
     }
 
     /// Reads the samples and takes the points that are wanted.

@@ -243,7 +243,9 @@ pub(super) fn distinct(
 /// How often each different row of a sample is there.
 fn kinds(sample: Sample<'_>) -> Vec<usize> {
     let mut rows: Vec<&[f64]> = (0..sample.len()).map(|i| sample.point(i)).collect();
-    let order = |a: &&[f64], b: &&[f64]| a.iter().zip(*b).map(|(a, b)| a.total_cmp(b)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal);
+    let order = |a: &&[f64], b: &&[f64]| {
+        a.iter().zip(*b).map(|(a, b)| a.total_cmp(b)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+    };
     rows.sort_unstable_by(order);
     rows.chunk_by(|a, b| a == b).map(<[_]>::len).collect()
 }
@@ -397,10 +399,7 @@ impl HsicSums {
         let mut evaluations = grams[0].evaluations + grams[1].evaluations;
         for first in (0..draws).step_by(chunk) {
             let count = chunk.min(draws - first);
-            let order: Vec<u32> = (first..first + count)
-                .into_par_iter()
-                .flat_map_iter(draw_order)
-                .collect();
+            let order: Vec<u32> = (first..first + count).into_par_iter().flat_map_iter(draw_order).collect();
             row_products
                 .extend(order.par_chunks_exact(n).map(dot(&rows[kept], &rows[moved])).collect::<Vec<_>>());
             let orders = Orders { points: &moved_points, kernel: kernels[moved], draws: count, order };

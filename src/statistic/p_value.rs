@@ -103,7 +103,13 @@ pub fn too_few_draws(permutations: usize, alpha: f64) -> Option<String> {
 
 impl PValue {
     /// From the number of draws that reach the observed value.
-    fn new(exceedances: usize, permutations: usize, distinct: Distinct, null: &'static str, alpha: f64) -> Self {
+    fn new(
+        exceedances: usize,
+        permutations: usize,
+        distinct: Distinct,
+        null: &'static str,
+        alpha: f64,
+    ) -> Self {
         let total = (permutations + 1) as f64;
         let p_value = (exceedances + 1) as f64 / total;
         let p_standard_error = (p_value * (1.0 - p_value) / total).sqrt();
@@ -148,7 +154,16 @@ impl PValue {
         let p_value = p_value.max(f64::MIN_POSITIVE);
         let reject = p_value <= alpha;
         let (least_p_value, p_standard_error) = (0.0, 0.0);
-        Self { p_value, least_p_value, exceedances: 0, permutations: 0, p_standard_error, null, alpha, reject }
+        Self {
+            p_value,
+            least_p_value,
+            exceedances: 0,
+            permutations: 0,
+            p_standard_error,
+            null,
+            alpha,
+            reject,
+        }
     }
 }
 

@@ -218,7 +218,8 @@ mod tests {
             tie: 0.0,
         };
         let members = [member(20, 1.0), member(1, 1e-6), member(90, 1e3)];
-        let Combined { p, rows, values } = combine(&members, Scaled::Agg, "", &Common::default(), Distinct::ENDLESS);
+        let Combined { p, rows, values } =
+            combine(&members, Scaled::Agg, "", &Common::default(), Distinct::ENDLESS);
         assert_eq!(rows.iter().map(|row| row.p_value).collect::<Vec<_>>(), [0.2, 0.01, 0.9]);
         assert_eq!(
             rows.iter().map(|row| row.reject).collect::<Vec<_>>(),

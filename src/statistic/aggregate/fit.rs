@@ -72,7 +72,8 @@ pub fn aggregate(
         Member { kernels: vec![kernel], values, tie }
     };
     let members: Vec<Member<'_>> = drawn.into_iter().zip(&kernels).map(member).collect();
-    let Combined { p, rows, values } = combine(&members, Scaled::Agg, "ksd2", &settings.common, stein.distinct(&settings.common));
+    let Combined { p, rows, values } =
+        combine(&members, Scaled::Agg, "ksd2", &settings.common, stein.distinct(&settings.common));
     let found = AggregateFit {
         name: candidate.name.into(),
         n: stein.n(),

@@ -11,10 +11,10 @@ use crate::engine::Device;
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
 use crate::statistic::gram::{Gram, Request};
-use crate::statistic::null;
 use crate::statistic::independence::{
     HsicSums, IndependenceSettings, NULLS, Variable, check_samples, distinct, resolve, wild_draws,
 };
+use crate::statistic::null;
 use crate::statistic::p_value::{PValue, TIE};
 use crate::statistic::test::{Common, KernelChoice, Null, Outcome, Test, Trial};
 use crate::statistic::{Bandwidth, KernelFunction, Rule, Sample};
@@ -102,7 +102,8 @@ pub fn aggregate(
             members.push(Member { kernels: kernels.to_vec(), values: sums.biased(), tie: sums.tie() });
         }
     }
-    let Combined { p, rows, values } = combine(&members, Scaled::Agg, "hsic", &settings.common, distinct(samples, settings, None));
+    let Combined { p, rows, values } =
+        combine(&members, Scaled::Agg, "hsic", &settings.common, distinct(samples, settings, None));
     let [x, y] = [0, 1].map(|which| Variable::new(samples[which], &resolved[which]));
     let found = AggregateIndependence { n: samples[0].len(), x, y, kernels: rows };
     let warnings = resolved.iter().flat_map(|resolved| resolved.warnings.clone()).collect();
