@@ -9,6 +9,9 @@
 //! two_sample: estimates, variance, p-value   witness: mean k(x_i, .) - mean k(y_j, .)
 //! ```
 //!
+//! Draws say two more things: `interval`, where MMD^2 lies, and `p_value`, whether a test can reject at all. [`series`] has
+//! the null of rows that depend on those before them.
+//!
 //! [`power`] repeats any of the tests on samples of a standard problem.
 //!
 //! [`features`] puts random features in the place of the kernel: an approximation in linear time.

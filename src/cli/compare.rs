@@ -50,7 +50,7 @@ pub(super) struct CompareArgs {
     /// Points of a bin of --null binned, instead of as many as make about 512 bins
     #[arg(long, value_name = "POINTS")]
     bin: Option<usize>,
-    /// Rows of a block of --null series, instead of (n tau^2)^(1/3) by the lag-one autocorrelation
+    /// Rows of a block of --null series, instead of 1.5 (n tau^2)^(1/3) by the lag-one autocorrelation
     #[arg(long, value_name = "ROWS", conflicts_with_all = ["aggregate", "features"])]
     block_length: Option<usize>,
     /// Stop when more permutations cannot change the decision
@@ -236,7 +236,8 @@ fn print(test: &Outcome<TwoSample>, names: [&str; 2], decision: &str, wild: bool
     print_samples(names, [found.n, found.m], found.d);
     result(format_args!("kernel     {}", kernel_line(&found.kernel)));
     let interval = found.confidence_interval.map_or(String::new(), |[low, high]| {
-        format!(" ({:.0} % interval {low:.3e} to {high:.3e})", 100.0 * (1.0 - p.alpha))
+        let low = if low == 0.0 { "0".into() } else { format!("{low:.3e}") };
+        format!(" ({:.0} % interval {low} to {high:.3e})", 100.0 * (1.0 - p.alpha))
     });
     result(format_args!("MMD^2      {:.4e} unbiased{interval}", found.mmd2_unbiased));
     result(format_args!("           {:.4e} biased, the mean over all pairs", found.mmd2_biased));

@@ -25,7 +25,7 @@ const PICTURES: &str = "Directory for a picture of the null distribution of each
 /// Does a sample come from a model? And which of two models fits better? The kernel Stein discrepancy (KSD)
 ///
 /// A model is a JSON file, or `--fit gaussian:K`: a mixture of K Gaussians fitted to the sample. A fitted model needs
-/// `--null parametric` for an exact level: the default finds a misfit less often than it should.
+/// `--null parametric` for an exact level, if rows are independent: the default finds a misfit less often than it should.
 #[derive(Args)]
 #[command(mut_arg("null", |arg| nulls(arg, &NULLS)))]
 #[command(mut_arg("check", |arg| arg.help("End with exit code 3 if a model does not fit")))]

@@ -26,8 +26,8 @@
 //! says nothing about small ones, and an interval must not shrink to a point by luck.
 //!
 //! Limits: the bandwidth counts as given, though it was chosen by the same points. Draws come from both samples together,
-//! so where n and m differ and so do the spreads of X and Y, `Q_b` is that of their mixture: for shifts this is of no
-//! matter, and with a threefold spread and n = 3 m intervals cover more than they say, or 2 points less. Below
+//! so where n and m differ and so do the spreads of X and Y, `Q_b` is that of their mixture: at 1 : 3 points and a
+//! threefold spread of either sample, intervals covered .96 and 1.00 with up to 1.9 times the width needed. Below
 //! [`LEAST_POINTS`] of either sample, or too few draws for a tail, there is none.
 
 /// Fewest points of each sample.
