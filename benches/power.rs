@@ -333,7 +333,8 @@ fn pairs_of_kernels(families: [Family; 2], budget: Option<usize>) -> Box<dyn Tes
         if family.without_bandwidth() { Bandwidth::default() } else { powers(-2..=2, OF_B) }
     };
     let common = Common { null: Null::Wild, budget, ..Common::default() };
-    Box::new(ManyPairs(IndependenceSettings { families, bandwidths: families.map(bandwidth), common }))
+    let bandwidths = families.map(bandwidth);
+    Box::new(ManyPairs(IndependenceSettings { families, bandwidths, common, ..Default::default() }))
 }
 
 /// One kernel with the median distance.

@@ -10,6 +10,9 @@
 //! two_sample: estimates, variance, p-value   witness: mean k(x_i, .) - mean k(y_j, .)
 //! ```
 //!
+//! Draws say two more things: `interval`, where MMD^2 lies, and `p_value`, whether a test can reject at all. [`series`] has
+//! the null of rows that depend on those before them.
+//!
 //! [`power`] repeats any of the tests on samples of a standard problem.
 //!
 //! [`features`] puts random features in the place of the kernel: an approximation in linear time.
@@ -23,6 +26,7 @@ pub mod features;
 pub mod fit;
 pub mod gram;
 pub mod independence;
+mod interval;
 pub mod neighbours;
 pub mod null;
 pub mod p_value;
@@ -30,6 +34,7 @@ pub mod points;
 pub mod power;
 mod precise;
 mod resolution;
+pub mod series;
 mod split;
 pub mod test;
 pub mod two_sample;

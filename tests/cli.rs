@@ -959,6 +959,12 @@ fn samples_are_compared() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("the samples differ"));
     let same = place.succeeds("compare a.csv a.csv --engine cpu --check --kernel energy");
     assert!(same.contains("no difference was found") && same.contains("energy distance"), "{same}");
+    // The lower end of an interval is 0 without a rejection, and it is never without width.
+    let [low, high] = [0, 1].map(|end| different["confidence_interval"][end].as_f64());
+    assert!(low > Some(0.0) && high > low, "{different}");
+    let none = place.json("compare a.csv a.csv --engine cpu --json");
+    let [low, high] = [0, 1].map(|end| none["confidence_interval"][end].as_f64());
+    assert!(low == Some(0.0) && high > low, "{none}");
     for null in ["wild", "binned --bin 5"] {
         let result = place.json(&format!("compare a.csv a.csv --engine cpu --json --null {null}"));
         assert_eq!(result["reject"], false, "{null}");
@@ -966,6 +972,99 @@ fn samples_are_compared() {
     let several =
         "compare a.csv b.csv --engine cpu --json --kernel laplace --bandwidth 0.5*median,median --sum";
     assert_eq!(place.json(several)["bandwidths"].as_array().map(Vec::len), Some(2));
+}
+
+/// Where the arguments alone decide, `--check` makes it wrong use; where the sizes do, a failure; without, a warning.
+#[test]
+fn a_test_that_cannot_reject_says_so() {
+    let place = Place::new();
+    place.write("a.csv", csv(60, 2, 0.0));
+    place.write("b.csv", csv(60, 2, 0.9));
+    place.write("three.csv", csv(3, 1, 0.0));
+    place.write("far.csv", csv(3, 1, 100.0));
+    place.write("six.csv", csv(6, 1, 0.0));
+    place.write("five.csv", csv(5, 1, 3.0));
+    place.write("4.csv", csv(5, 1, 0.0));
+    let told = |arguments: &str, words: &str| {
+        let output = place.elbo(&format!("{arguments} --engine cpu")).output().expect("a process");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && stderr.contains(words), "{arguments}: {stderr}");
+    };
+    let few = ["compare a.csv b.csv", "compare a.csv b.csv --features 20", "independence a.csv b.csv"];
+    for arguments in few.map(|arguments| format!("{arguments} --permutations 10")) {
+        let words = "10 permutations cannot reject at level 0.05; use at least 19";
+        told(&arguments, words);
+        place.fails(2, &format!("{arguments} --check --engine cpu"), &[words]);
+    }
+    for (arguments, least) in [
+        ("compare three.csv far.csv", "0.100"),
+        ("compare six.csv six.csv --split", "0.100"),
+        ("compare 4.csv five.csv --null wild", "0.063"),
+        ("independence six.csv six.csv --null wild", "0.250"),
+    ] {
+        let words = format!("no p-value below {least}");
+        told(arguments, &words);
+        place.fails(1, &format!("{arguments} --check --engine cpu"), &["too small to reject", &words]);
+        let result = place.json(&format!("{arguments} --json --engine cpu"));
+        assert!(result["warnings"].to_string().contains(&words), "{result}");
+        assert!(result["least_p_value"].as_f64() > Some(0.05), "{result}");
+    }
+    let gamma = "independence a.csv b.csv --null gamma --permutations 10 --check --engine cpu --json";
+    assert!(place.json(gamma)["permutations"].is_null(), "no draws");
+}
+
+/// An autoregression with phi = .9, from a fixed sequence of noise.
+fn walk(count: usize, first: usize) -> String {
+    let mut value = 0.0;
+    let noise = |i: usize| (((i + first) * 7919 + 13) * 104_729 % 1009) as f64 / 504.5 - 1.0;
+    let row = |i: usize| {
+        value = 0.9 * value + noise(i);
+        format!("{value:.6}\n")
+    };
+    (0..count).map(row).collect()
+}
+
+#[test]
+fn rows_of_series_are_told_and_tested() {
+    let place = Place::new();
+    let header = |text: String| format!("level\n{text}");
+    place.write("x.csv", header(walk(300, 0)));
+    place.write("y.csv", header(walk(240, 50_000)));
+    place.write("z.csv", header(walk(300, 70_000)));
+    let stderr = |arguments: &str| {
+        let output = place.elbo(&format!("{arguments} --engine cpu")).output().expect("a process");
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    for arguments in ["compare x.csv y.csv", "independence x.csv z.csv", "closer x.csv y.csv z.csv"] {
+        let told = stderr(arguments);
+        assert!(told.contains("column `level` has a lag-one autocorrelation"), "{arguments}: {told}");
+        assert_eq!(told.contains("--null series"), !arguments.starts_with("closer"), "{arguments}: {told}");
+    }
+    assert!(stderr("fit x.csv --fit gaussian:1").contains("leave rows out"));
+    for arguments in ["compare x.csv y.csv --null series", "independence x.csv z.csv --null series"] {
+        let told = stderr(arguments);
+        assert!(!told.contains("as if they depended"), "{told}");
+        let result = place.json(&format!("{arguments} --engine cpu --json"));
+        assert_eq!(result["null"], "series");
+        assert!(result["block_length"].as_u64() > Some(8), "{result}");
+        let given = place.json(&format!("{arguments} --block-length 7 --engine cpu --json"));
+        assert_eq!(given["block_length"], 7);
+        place.fails(
+            2,
+            &format!("{arguments} --points 50 --engine cpu"),
+            &["--points", "order of their file"],
+        );
+        place.fails(2, &format!("{arguments} --aggregate agg --engine cpu"), &["series"]);
+    }
+    let text = place.succeeds("compare x.csv y.csv --null series --block-length 7 --engine cpu");
+    assert!(text.contains("permutations of blocks of 7 rows"), "{text}");
+    let alone = "compare x.csv --null series --engine cpu";
+    place.fails(2, alone, &["a random half", "order of their file"]);
+    place.fails(2, "compare x.csv y.csv --block-length 7 --engine cpu", &["--null series"]);
+    place.fails(2, "compare x.csv y.csv --split --null series --engine cpu", &["--split"]);
+    place.fails(1, "compare x.csv y.csv --null series --block-length 60 --engine cpu", &["leave only 4"]);
+    assert!(!stderr("compare x.csv y.csv --points 200").contains("as if they depended"), "the order is lost");
 }
 
 #[test]

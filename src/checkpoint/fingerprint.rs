@@ -88,7 +88,13 @@ mod tests {
         let plain = || images((0..18).collect(), vec![0, 1], [3, 3]);
         let of = |train: Images| {
             let test = plain();
-            Fingerprint::of(&Dataset { name: "bars".into(), train, test, classes: Vec::new() })
+            Fingerprint::of(&Dataset {
+                name: "bars".into(),
+                train,
+                test,
+                classes: Vec::new(),
+                notes: Vec::new(),
+            })
         };
         let first = of(plain());
         assert!(first.same_images(&of(plain())));

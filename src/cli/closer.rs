@@ -1,7 +1,7 @@
 //! `elbo closer`.
 
-use super::output::{grouped, result, warn};
-use super::report::{Report, VerdictOptions, Words, kernel_line, watch};
+use super::output::{grouped, result};
+use super::report::{Report, THIN, VerdictOptions, Words, kernel_line, order_warnings, p_text, watch};
 use super::sample::{CommonOptions, Rescaled, SAMPLES, sample};
 use clap::Args;
 use elbo::error::Result;
@@ -53,8 +53,10 @@ impl CloserArgs {
         let settings = CloserSettings { family: self.kernel, bandwidth, alpha, seed };
         let device = self.common.open()?;
         let samples = [sample(real), sample(a), sample(b)];
-        let test = watch("comparing", |progress| closer(&device, samples, &settings, progress))?;
-        warn(&test.warnings);
+        let mut test = watch("comparing", |progress| closer(&device, samples, &settings, progress))?;
+        let report = Report::new(&device, self.common.json, &self.verdict).scaled(scale);
+        let order = self.common.keeps_order().then(|| order_warnings(&[real, a, b], THIN));
+        report.warn(&mut test, &order.unwrap_or_default())?;
         let found = &test.found;
         let words = Words {
             question: format!("Is {} (A) or {} (B) closer to {}?", a.name, b.name, real.name),
@@ -65,7 +67,6 @@ impl CloserArgs {
                 None => format!("neither was found to be closer (p > {alpha})"),
             },
         };
-        let report = Report::new(&device, self.common.json, &self.verdict).scaled(scale);
         report.picture(&test, &words, "null.png")?;
         report.end(&test, None, test.p.reject, || {
             for ((letter, table), count) in ["REAL", "A", "B"].iter().zip(&tables).zip(found.counts) {
@@ -74,7 +75,10 @@ impl CloserArgs {
             result(format_args!("kernel     {}", kernel_line(&found.kernel)));
             result(format_args!("MMD^2      {:.4e} to A, {:.4e} to B", found.mmd2_a, found.mmd2_b));
             result(format_args!("difference {:.4e} +- {:.1e}", found.difference, found.standard_error));
-            result(format_args!("p-value    {:.3e}, two-sided, by the normal distribution", test.p.p_value));
+            let p = p_text(test.p.p_value);
+            result(format_args!(
+                "p-value    {p}, two-sided, by the normal distribution, if rows are independent"
+            ));
             result(format_args!("decision   {}", words.decision));
         })
     }

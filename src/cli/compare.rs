@@ -1,9 +1,9 @@
 //! `elbo compare`.
 
-use super::output::{grouped, result, warn};
+use super::output::{grouped, result};
 use super::report::{
-    DrawOptions, Report, SMALLEST, VerdictOptions, Words, decision, kernel_line, nats, nulls, print_p_value,
-    print_rows, print_samples, watch,
+    DrawOptions, Report, SMALLEST, USE_SERIES, VerdictOptions, Words, check_order, decision, kernel_line,
+    nats, nulls, order_warnings, print_p_value, print_rows, print_samples, watch,
 };
 use super::sample::{KernelOptions, Rescaled, SAMPLES, halves, sample};
 use clap::Args;
@@ -36,6 +36,7 @@ Examples:
   elbo compare a.npy b.npy --aggregate agg         twenty kernels in one test; says which see a difference
   elbo compare a.npy b.npy --split                 half of the points choose the bandwidth
   elbo compare a.npy b.npy --features 500          millions of points: random features instead of the kernel
+  elbo compare a.csv b.csv --null series           time series: rows that depend on those before
   elbo compare a.npy                               two random halves: should not differ
   elbo compare old.csv new.csv --check --json      exit code 3 if they differ"))]
 pub(super) struct CompareArgs {
@@ -50,6 +51,9 @@ pub(super) struct CompareArgs {
     /// Points of a bin of --null binned, instead of as many as make about 512 bins
     #[arg(long, value_name = "POINTS")]
     bin: Option<usize>,
+    /// Rows of a block of --null series, instead of 1.5 (n tau^2)^(1/3) by the lag-one autocorrelation
+    #[arg(long, value_name = "ROWS", conflicts_with_all = ["aggregate", "features"])]
+    block_length: Option<usize>,
     /// Stop when more permutations cannot change the decision
     #[arg(long)]
     sequential: bool,
@@ -97,10 +101,22 @@ struct Compared<'a> {
     kl: Option<Option<&'a Information>>,
 }
 
+/// Both samples, and where the result goes.
+struct Pair<'a> {
+    samples: [Sample<'a>; 2],
+    names: [&'a str; 2],
+    /// What is to be said of the order of their rows.
+    order: Vec<String>,
+    report: Report<'a>,
+}
+
 impl CompareArgs {
     pub(super) fn run(&self) -> Result<ExitCode> {
         let KernelOptions { common: options, .. } = &self.kernel;
         let method = self.method()?;
+        let halved = self.y.is_none().then_some("a random half");
+        let kept = options.keeps_order() && halved.is_none();
+        check_order(self.draws.null, (!options.keeps_order()).then_some("--points").or(halved))?;
         let [x, y] = match &self.y {
             Some(y) => options.read([&self.x, y])?,
             None => options.read([&self.x]).map(|[x]| halves(&x, options.seed))?,
@@ -113,16 +129,19 @@ impl CompareArgs {
             options.rescaled(&[x, y], Some(&self.kernel.bandwidth))?;
         let device = options.open()?;
         let (samples, names) = ([sample(&x), sample(&y)], [&x.name[..], &y.name]);
+        let looked_at = kept && self.draws.null != Null::Series;
+        let order = if looked_at { order_warnings(&[&x, &y], USE_SERIES) } else { Vec::new() };
         let report = match method {
             // Features and draws are on the CPU wherever the bandwidth was found.
             Method::Features(_) => Report::on_cpu(options.json, &self.verdict),
             _ => Report::new(&device, options.json, &self.verdict),
         };
         let report = report.scaled(scale).with_shifts(&shifts);
+        let compared = Pair { samples, names, order, report };
         match method {
-            Method::OneKernel(settings) => self.one_kernel(&device, samples, names, &settings, &report),
-            Method::ManyKernels(settings) => many_kernels(&device, samples, names, &settings, &report),
-            Method::Features(settings) => features(&device, samples, names, &settings, &report),
+            Method::OneKernel(settings) => self.one_kernel(&device, &compared, &settings),
+            Method::ManyKernels(settings) => many_kernels(&device, &compared, &settings),
+            Method::Features(settings) => features(&device, &compared, &settings),
         }
     }
 
@@ -130,7 +149,7 @@ impl CompareArgs {
     fn method(&self) -> Result<Method> {
         let KernelOptions { kernel: family, bandwidth, sum, common: options } = &self.kernel;
         let (family, bandwidth, sum) = (*family, bandwidth.clone(), *sum);
-        let common = self.draws.common(options.seed);
+        let common = self.draws.common(options.seed, &self.verdict)?;
         if let Some(combine) = self.aggregate {
             let given = bandwidth != Bandwidth::default();
             let bandwidth = given.then_some(bandwidth);
@@ -142,8 +161,9 @@ impl CompareArgs {
             settings.check()?;
             Ok(Method::Features(settings))
         } else {
-            let Self { split, bin, sequential, .. } = *self;
-            let settings = TwoSampleSettings { family, bandwidth, sum, split, bin, sequential, common };
+            let Self { split, bin, block_length, sequential, .. } = *self;
+            let settings =
+                TwoSampleSettings { family, bandwidth, sum, split, bin, block_length, sequential, common };
             settings.check()?;
             Ok(Method::OneKernel(settings))
         }
@@ -152,10 +172,8 @@ impl CompareArgs {
     fn one_kernel(
         &self,
         device: &Device,
-        samples: [Sample<'_>; 2],
-        names: [&str; 2],
+        &Pair { samples, names, ref order, ref report }: &Pair<'_>,
         settings: &TwoSampleSettings,
-        report: &Report<'_>,
     ) -> Result<ExitCode> {
         let kl = self.divergence.map(|Divergence::Kl| {
             let seed = settings.common.seed;
@@ -165,7 +183,7 @@ impl CompareArgs {
         // The test stands without it.
         let kl =
             kl.map(|kl| kl.map_err(|error| test.warnings.push(format!("no KL divergence: {error}"))).ok());
-        warn(&test.warnings);
+        report.warn(&mut test, order)?;
         let wild = settings.common.null == Null::Wild;
         let statistic = if wild { "MMD² (without pairs of one index)" } else { "MMD² (unbiased)" };
         let words = words(names, statistic, &test.p);
@@ -184,13 +202,11 @@ impl CompareArgs {
 
 fn many_kernels(
     device: &Device,
-    samples: [Sample<'_>; 2],
-    names: [&str; 2],
+    &Pair { samples, names, ref order, ref report }: &Pair<'_>,
     settings: &AggregateSettings,
-    report: &Report<'_>,
 ) -> Result<ExitCode> {
-    let test = watch("comparing", |progress| aggregate(device, samples, settings, progress))?;
-    warn(&test.warnings);
+    let mut test = watch("comparing", |progress| aggregate(device, samples, settings, progress))?;
+    report.warn(&mut test, order)?;
     let statistic = match settings.combine {
         Combine::Agg => SMALLEST,
         Combine::Fuse => "soft maximum of normalised MMD²",
@@ -207,13 +223,11 @@ fn many_kernels(
 
 fn features(
     device: &Device,
-    samples: [Sample<'_>; 2],
-    names: [&str; 2],
+    &Pair { samples, names, ref order, ref report }: &Pair<'_>,
     settings: &FeatureSettings,
-    report: &Report<'_>,
 ) -> Result<ExitCode> {
-    let test = watch("comparing", |progress| approximate(device, samples, settings, progress))?;
-    warn(&test.warnings);
+    let mut test = watch("comparing", |progress| approximate(device, samples, settings, progress))?;
+    report.warn(&mut test, order)?;
     let count = grouped(test.found.features as f64);
     let statistic = format!("MMD² (unbiased, {count} random features)");
     let words = words(names, &statistic, &test.p);
@@ -231,14 +245,16 @@ fn print(test: &Outcome<TwoSample>, names: [&str; 2], decision: &str, wild: bool
     print_samples(names, [found.n, found.m], found.d);
     result(format_args!("kernel     {}", kernel_line(&found.kernel)));
     let interval = found.confidence_interval.map_or(String::new(), |[low, high]| {
-        format!(" ({:.0} % interval {low:.3e} to {high:.3e})", 100.0 * (1.0 - p.alpha))
+        let low = if low == 0.0 { "0".into() } else { format!("{low:.3e}") };
+        format!(" ({:.0} % interval {low} to {high:.3e})", 100.0 * (1.0 - p.alpha))
     });
     result(format_args!("MMD^2      {:.4e} unbiased{interval}", found.mmd2_unbiased));
     result(format_args!("           {:.4e} biased, the mean over all pairs", found.mmd2_biased));
-    let draws = match found.bin {
-        Some(bin) => format!("permutations of bins of {bin} points"),
-        None if wild => "wild bootstrap draws".into(),
-        None => "permutations".into(),
+    let draws = match (found.bin, found.block_length) {
+        (Some(bin), _) => format!("permutations of bins of {bin} points"),
+        (_, Some(length)) => format!("permutations of blocks of {length} rows"),
+        _ if wild => "wild bootstrap draws".into(),
+        _ => "permutations".into(),
     };
     print_p_value(p, format_args!("{draws} reach the observed value"));
     result(format_args!("decision   {decision}"));

@@ -1,12 +1,13 @@
 //! `elbo fit`.
 
-use super::output::{grouped, note, result, warn};
+use super::output::{grouped, note, result};
 use super::report::{
-    DrawOptions, Report, SMALLEST, VerdictOptions, Words, decision, kernel_line, nulls, print_p_value,
-    print_rows, watch,
+    DrawOptions, Report, SMALLEST, THIN, VerdictOptions, Words, decision, kernel_line, nulls, order_warnings,
+    p_text, print_p_value, print_rows, watch,
 };
 use super::sample::{CommonOptions, SAMPLES, sample};
 use clap::Args;
+use elbo::data::table::Table;
 use elbo::density::{Density, Distribution, fit as mixtures};
 use elbo::engine::Device;
 use elbo::error::{Error, Result};
@@ -24,7 +25,7 @@ const PICTURES: &str = "Directory for a picture of the null distribution of each
 /// Does a sample come from a model? And which of two models fits better? The kernel Stein discrepancy (KSD)
 ///
 /// A model is a JSON file, or `--fit gaussian:K`: a mixture of K Gaussians fitted to the sample. A fitted model needs
-/// `--null parametric` for an exact level: the default finds a misfit less often than it should.
+/// `--null parametric` for an exact level, if rows are independent: the default finds a misfit less often than it should.
 #[derive(Args)]
 #[command(mut_arg("null", |arg| nulls(arg, &NULLS)))]
 #[command(mut_arg("check", |arg| arg.help("End with exit code 3 if a model does not fit")))]
@@ -126,14 +127,14 @@ impl FitArgs {
         let models = self.models(x, &components)?;
         let device = self.common.open()?;
         match self.aggregate {
-            None => self.one_kernel(&device, &table.name, x, &models, &settings),
-            Some(_) => self.many_kernels(&device, &table.name, x, &models, &settings),
+            None => self.one_kernel(&device, &table, &models, &settings),
+            Some(_) => self.many_kernels(&device, &table, &models, &settings),
         }
     }
 
     /// The settings, if they are possible.
     fn settings(&self) -> Result<FitSettings> {
-        let common = self.draws.common(self.common.seed);
+        let common = self.draws.common(self.common.seed, &self.verdict)?;
         let given = self.bandwidth != Bandwidth::default();
         let bandwidth = match self.aggregate {
             Some(_) if !given => aggregate::fit::bandwidths(),
@@ -167,16 +168,16 @@ impl FitArgs {
     fn one_kernel(
         &self,
         device: &Device,
-        name: &str,
-        x: Sample<'_>,
+        table: &Table,
         models: &[NamedModel],
         settings: &FitSettings,
     ) -> Result<ExitCode> {
+        let (name, x) = (&table.name[..], sample(table));
         let test = |candidate: Candidate<'_>, progress: &mut dyn FnMut(f64)| {
             fit(device, x, candidate, settings, progress)
         };
         let report = Report::new(device, self.common.json, &self.verdict);
-        let tests = self.each(&report, name, "KSD² (unbiased)", models, test)?;
+        let tests = self.each(&report, table, "KSD² (unbiased)", models, test)?;
         let alpha = settings.common.alpha;
         let relative = if let [a, b] = &tests[..] { Some(better([a, b], alpha)?) } else { None };
         let better = relative.as_ref().and_then(|relative| relative.better.as_deref());
@@ -188,16 +189,16 @@ impl FitArgs {
     fn many_kernels(
         &self,
         device: &Device,
-        name: &str,
-        x: Sample<'_>,
+        table: &Table,
         models: &[NamedModel],
         settings: &FitSettings,
     ) -> Result<ExitCode> {
+        let (name, x) = (&table.name[..], sample(table));
         let test = |candidate: Candidate<'_>, progress: &mut dyn FnMut(f64)| {
             aggregate::fit::aggregate(device, x, candidate, settings, progress)
         };
         let report = Report::new(device, self.common.json, &self.verdict);
-        let tests = self.each(&report, name, SMALLEST, models, test)?;
+        let tests = self.each(&report, table, SMALLEST, models, test)?;
         let reject = tests.iter().any(|test| test.p.reject);
         report.end(&AggregateFits { models: &tests }, None, reject, || {
             for (test, model) in tests.iter().zip(models) {
@@ -219,19 +220,24 @@ impl FitArgs {
     fn each<T>(
         &self,
         report: &Report<'_>,
-        name: &str,
+        table: &Table,
         statistic: &str,
         models: &[NamedModel],
         test: impl Fn(Candidate<'_>, &mut dyn FnMut(f64)) -> Result<Outcome<T>>,
     ) -> Result<Vec<Outcome<T>>> {
-        let mut tests = Vec::new();
+        let (mut tests, name) = (Vec::new(), &table.name);
+        let mut order = Vec::new();
+        if self.common.keeps_order() {
+            order = order_warnings(&[table], THIN);
+        }
         for model in models {
             let refit = model.refit();
             let candidate =
                 Candidate { name: &model.name, density: model.model.density(), refit: refit.as_deref() };
             let mut test = watch("fit", |progress| test(candidate, progress))?;
             test.warnings.extend(model.collapsed.clone());
-            warn(&test.warnings);
+            // The rows are the same for the second model.
+            report.warn(&mut test, &std::mem::take(&mut order))?;
             if model.components.is_some() && self.draws.null == Null::Wild {
                 note(format_args!(
                     "note: {} was fitted to this sample, so its p-value is too large; --null parametric mends that",
@@ -308,8 +314,10 @@ fn print(name: &str, models: &[NamedModel], tests: &[Outcome<Fit>], relative: Op
             None => format!("neither was found to fit better (p > {alpha})"),
         };
         result(format_args!(
-            "better     {words}; difference {:.3e} +- {:.1e}, p = {:.3e}",
-            relative.difference, relative.standard_error, relative.p_value
+            "better     {words}; difference {:.3e} +- {:.1e}, p = {}",
+            relative.difference,
+            relative.standard_error,
+            p_text(relative.p_value)
         ));
     }
 }

@@ -1,9 +1,9 @@
 //! `elbo independence`.
 
-use super::output::{grouped, note, result, warn};
+use super::output::{grouped, note, result};
 use super::report::{
-    DrawOptions, Report, SMALLEST, VerdictOptions, Words, decision, kernel_line, nats, nulls, print_p_value,
-    print_rows, watch,
+    DrawOptions, Report, SMALLEST, USE_SERIES, VerdictOptions, Words, check_order, decision, kernel_line,
+    nats, nulls, order_warnings, p_text, print_p_value, print_rows, watch,
 };
 use super::sample::{CommonOptions, Rescaled, SAMPLES, sample};
 use clap::Args;
@@ -34,6 +34,7 @@ Examples:
   elbo independence mnist:test mnist:test --kernel-y delta --points 1000    images against their labels
   elbo independence x.csv y.csv --bandwidth-x 0.5 --bandwidth-y median --permutations 9999
   elbo independence x.npy y.npy --aggregate agg     five bandwidths of X with five of Y, in one test
+  elbo independence x.csv y.csv --null series       time series: rows that depend on those before
   elbo independence x.npy y.npy --null wild --check                         for a hundred thousand rows"))]
 pub(super) struct IndependenceArgs {
     /// The first variable
@@ -54,6 +55,9 @@ pub(super) struct IndependenceArgs {
     bandwidth_y: Option<Bandwidth>,
     #[command(flatten)]
     draws: DrawOptions,
+    /// Rows of a block of --null series, instead of 1.5 (n tau^2)^(1/3) by the lag-one autocorrelations
+    #[arg(long, value_name = "ROWS", conflicts_with = "aggregate")]
+    block_length: Option<usize>,
     /// Test with many bandwidths at once: each of X, those of --bandwidth or c times the median with c = 1/4, 1/2, 1, 2,
     /// 4, with each of Y
     #[arg(long, value_name = "agg", conflicts_with = "information")]
@@ -85,7 +89,7 @@ const MANY_COLUMNS: usize = 10;
 
 impl IndependenceArgs {
     pub(super) fn run(&self) -> Result<ExitCode> {
-        let settings = self.settings();
+        let settings = self.settings()?;
         match self.aggregate {
             None => settings.check()?,
             Some(combine) => {
@@ -93,6 +97,7 @@ impl IndependenceArgs {
                 aggregate::independence::check_settings(&settings)?;
             }
         }
+        check_order(settings.common.null, (!self.common.keeps_order()).then_some("--points"))?;
         let labels = settings.families.map(|family| family == Family::Delta);
         let tables = self.common.read_together([&self.x, &self.y], labels)?;
         let own = |which: usize| -> Result<(Table, ColumnScale)> {
@@ -113,7 +118,7 @@ impl IndependenceArgs {
         }
     }
 
-    fn settings(&self) -> IndependenceSettings {
+    fn settings(&self) -> Result<IndependenceSettings> {
         let families = [self.kernel, self.kernel_y.unwrap_or(self.kernel)];
         let own = [None, self.bandwidth_y.clone()];
         let given = self.bandwidth != Bandwidth::default();
@@ -126,8 +131,24 @@ impl IndependenceArgs {
             }
             (None, _) => self.bandwidth.clone(),
         });
-        let common = self.draws.common(self.common.seed);
-        IndependenceSettings { families, bandwidths, common }
+        let common = self.draws.common(self.common.seed, &self.verdict)?;
+        Ok(IndependenceSettings { families, bandwidths, block_length: self.block_length, common })
+    }
+
+    /// What is to be said of the order of the rows; labels have none.
+    fn order(&self, tables: [&Table; 2], settings: &IndependenceSettings) -> Vec<String> {
+        if settings.common.null == Null::Series || !self.common.keeps_order() {
+            return Vec::new();
+        }
+        let both = tables.into_iter().zip(settings.families);
+        let numbers: Vec<&Table> =
+            both.filter(|(_, f)| *f != Family::Delta).map(|(table, _)| table).collect();
+        // One dependent variable leaves the level as it is: any order of the other is as likely.
+        if numbers.len() < 2 {
+            return Vec::new();
+        }
+        let warnings = order_warnings(&numbers, USE_SERIES);
+        if warnings.len() < 2 { Vec::new() } else { warnings }
     }
 
     fn one_pair(
@@ -138,13 +159,13 @@ impl IndependenceArgs {
         scale: ColumnScale,
     ) -> Result<ExitCode> {
         let samples = [sample(x), sample(y)];
-        let test = watch("permuting", |progress| independence(device, samples, settings, progress))?;
-        warn(&test.warnings);
+        let mut test = watch("permuting", |progress| independence(device, samples, settings, progress))?;
+        let report = Report::new(device, self.common.json, &self.verdict).scaled(scale);
+        report.warn(&mut test, &self.order([x, y], settings))?;
         let information = self.information(&settings.families, [x, y]);
         let wild = settings.common.null == Null::Wild;
         let statistic = if wild { "HSIC of paired rows" } else { "HSIC (biased)" };
         let words = words([x, y], statistic, &test.p);
-        let report = Report::new(device, self.common.json, &self.verdict).scaled(scale);
         report.picture(&test, &words, "null.png")?;
         let related = Related { test: &test, mutual_information: information.as_ref() };
         report.end(&related, Some(test.pairs / test.seconds), test.p.reject, || {
@@ -161,10 +182,10 @@ impl IndependenceArgs {
     ) -> Result<ExitCode> {
         let samples = [sample(x), sample(y)];
         let aggregate = aggregate::independence::aggregate;
-        let test = watch("permuting", |progress| aggregate(device, samples, settings, progress))?;
-        warn(&test.warnings);
-        let words = words([x, y], SMALLEST, &test.p);
+        let mut test = watch("permuting", |progress| aggregate(device, samples, settings, progress))?;
         let report = Report::new(device, self.common.json, &self.verdict).scaled(scale);
+        report.warn(&mut test, &self.order([x, y], settings))?;
+        let words = words([x, y], SMALLEST, &test.p);
         report.picture(&test, &words, "null.png")?;
         report.end(&test, Some(test.pairs / test.seconds), test.p.reject, || {
             let found = &test.found;
@@ -245,9 +266,13 @@ fn print(
         result(format_args!("           {}", information.ties));
     }
     if test.draws.is_empty() {
-        result(format_args!("p-value    {:.3e}, by a gamma distribution", p.p_value));
+        result(format_args!("p-value    {}, by a gamma distribution", p_text(p.p_value)));
     } else {
-        print_p_value(p, format_args!("draws ({}) reach the observed value", p.null));
+        let draws = match found.block_length {
+            Some(length) => format!("permutations of blocks of {length} rows"),
+            None => format!("draws ({})", p.null),
+        };
+        print_p_value(p, draws + " reach the observed value");
     }
     result(format_args!("decision   {decision}"));
     let speed = grouped(test.pairs / test.seconds);

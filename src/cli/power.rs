@@ -1,7 +1,7 @@
 //! `elbo power`.
 
 use super::device::DeviceOptions;
-use super::output::{json, note, table};
+use super::output::{json, note, table, warn};
 use super::report::watch;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -12,6 +12,7 @@ use elbo::kernel::pairs::Family;
 use elbo::picture::{Chart, Panel, Series, Style};
 use elbo::problem::{Digits, Problem, Question};
 use elbo::statistic::Bandwidth;
+use elbo::statistic::p_value::too_few_draws;
 use elbo::statistic::power::{Experiment, PowerLog, Rate, TESTS, TestKind};
 use elbo::statistic::test::KernelChoice;
 use serde::Serialize;
@@ -127,6 +128,7 @@ impl PowerArgs {
         let (kernels, bandwidth) = (self.kernel.clone(), self.bandwidth.clone());
         let test = kind.test(&KernelChoice { kernels, bandwidth, permutations, alpha })?;
         let parameters = self.parameters()?;
+        warn(too_few_draws(permutations, alpha).as_slice());
         let device = self.device.open(false)?;
         let kernels = test.families().to_vec();
         let setup = Setup {

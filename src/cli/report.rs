@@ -1,16 +1,19 @@
 //! How the result of a test leaves a command: warnings, a picture of the null distribution, JSON or text, an exit code.
 
-use super::output::{grouped, json, note, result, table};
+use super::output::{grouped, json, note, result, table, warn};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use elbo::data::table::Table;
 use elbo::engine::{Device, Info};
-use elbo::error::{Error, Result};
+use elbo::error::{Error, Kind, Result};
 use elbo::kernel::pairs::Family;
 use elbo::picture;
+use elbo::statistic::Sample;
 use elbo::statistic::aggregate::KernelRow;
 use elbo::statistic::columns::{ColumnScale, ColumnShift};
 use elbo::statistic::neighbours::Information;
-use elbo::statistic::p_value::PValue;
+use elbo::statistic::p_value::{PValue, too_few_draws};
+use elbo::statistic::series;
 use elbo::statistic::test::{Common, NamedKernel, Null, Nulls, Outcome};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -49,9 +52,14 @@ pub(super) struct DrawOptions {
 }
 
 impl DrawOptions {
-    pub(super) fn common(&self, seed: u64) -> Common {
+    /// The settings; where `--check` waits for a rejection, they must allow one.
+    pub(super) fn common(&self, seed: u64, verdict: &VerdictOptions) -> Result<Common> {
         let Self { permutations, null, budget, alpha } = *self;
-        Common { permutations, null, budget, alpha, seed }
+        let drawn = verdict.check && null != Null::Gamma && permutations > 0;
+        if let Some(problem) = drawn.then(|| too_few_draws(permutations, alpha)).flatten() {
+            return Err(Error::usage(problem));
+        }
+        Ok(Common { permutations, null, budget, alpha, seed })
     }
 }
 
@@ -73,6 +81,37 @@ pub(super) fn nulls(arg: clap::Arg, nulls: &'static Nulls) -> clap::Arg {
     arg.required(false)
         .default_value(nulls[0].0.name())
         .value_parser(parser.try_map(|name| name.parse::<Null>()))
+}
+
+/// What tests of independent rows can be told to do about others, if they have the series null.
+pub(super) const USE_SERIES: &str = "use --null series";
+
+/// The same for other tests.
+pub(super) const THIN: &str = "leave rows out until those that are left are nearly independent";
+
+/// Warnings of tables whose rows, in the order of their file, look as if they depended on each other. Images are not
+/// looked at: they are often in an order that means nothing.
+pub(super) fn order_warnings(tables: &[&Table], advice: &str) -> Vec<String> {
+    let of = |table: &&Table| {
+        let column = |index: usize| {
+            let name = table.header.as_ref().and_then(|names| names.get(index));
+            name.map_or_else(|| format!("column {index} (counted from 0)"), |name| format!("column `{name}`"))
+        };
+        let sample = Sample::new(table.columns, &table.values);
+        series::order_warning(&table.name, sample, column, advice)
+    };
+    tables.iter().filter(|table| table.image.is_none()).filter_map(of).collect()
+}
+
+/// Refuses the series null where rows are not in the order of their file.
+pub(super) fn check_order(null: Null, breaks: Option<&str>) -> Result<()> {
+    match breaks {
+        Some(what) if null == Null::Series => Err(Error::usage(format!(
+            "--null series needs rows in the order of their file, which {what} breaks; use another null, or two samples \
+             with all their rows"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// A progress bar for a pass over pairs; nothing where nobody watches.
@@ -144,6 +183,22 @@ impl<'a> Report<'a> {
         Self { shifts, ..self }
     }
 
+    /// Prints the warnings of a test, with those of the order of its rows and with what keeps it from rejecting.
+    ///
+    /// # Errors
+    /// If it cannot reject, but `--check` waits for that.
+    pub(super) fn warn<T>(&self, test: &mut Outcome<T>, order: &[String]) -> Result<()> {
+        if let Some(problem) = test.p.cannot_reject() {
+            if self.verdict.check {
+                return Err(Kind::Samples(problem).into());
+            }
+            test.warnings.push(problem);
+        }
+        test.warnings.extend_from_slice(order);
+        warn(&test.warnings);
+        Ok(())
+    }
+
     /// Draws the null distribution with the observed value, if a directory for it is given and there are draws.
     pub(super) fn picture<T>(&self, test: &Outcome<T>, words: &Words<'_>, file: &str) -> Result<()> {
         let Some(directory) = self.verdict.out.as_deref().filter(|_| !test.draws.is_empty()) else {
@@ -156,10 +211,10 @@ impl<'a> Report<'a> {
         let PValue { p_value, p_standard_error, alpha, .. } = test.p;
         let beyond = ((1.0 - alpha) * sorted.len() as f64) as usize;
         let error =
-            if p_standard_error == 0.0 { String::new() } else { format!(" ± {p_standard_error:.4}") };
+            if p_standard_error == 0.0 { String::new() } else { format!(" ± {}", p_text(p_standard_error)) };
         picture::NullHistogram {
             title: &words.question,
-            remark: &format!("p = {p_value:.4}{error}: {}", words.decision),
+            remark: &format!("p = {}{error}: {}", p_text(p_value), words.decision),
             statistic: words.statistic,
             draws: &test.draws,
             observed: test.statistic,
@@ -239,12 +294,15 @@ pub(super) fn print_samples([x, y]: [&str; 2], [n, m]: [usize; 2], d: usize) {
     result(format_args!("Y          {y}: {} points", grouped(m as f64)));
 }
 
+/// A p-value, or its standard error: never 0, as a p-value never is.
+pub(super) fn p_text(p: f64) -> String {
+    if p > 0.0 && p < 1e-4 { format!("{p:.1e}") } else { format!("{p:.4}") }
+}
+
 /// The p-value by draws; `rest` says which draws reach what.
 pub(super) fn print_p_value(p: &PValue, rest: impl Display) {
-    result(format_args!(
-        "p-value    {:.4} +- {:.4}: {} of {} {rest}",
-        p.p_value, p.p_standard_error, p.exceedances, p.permutations
-    ));
+    let [value, error] = [p.p_value, p.p_standard_error].map(p_text);
+    result(format_args!("p-value    {value} +- {error}: {} of {} {rest}", p.exceedances, p.permutations));
 }
 
 /// The kernels of an aggregated test with their own p-values, the combined one, the decision and the time; `word` says
@@ -259,7 +317,7 @@ pub(super) fn print_rows<T>(
     let cells = |row: &KernelRow| {
         let names = row.kernels.iter().map(|&(family, bandwidth)| kernel_name(family, &[bandwidth]));
         let word = if row.reject == Some(true) { word } else { "" };
-        let numbers = [format!("{:.4e}", row.value), format!("{:.4}", row.p_value), word.into()];
+        let numbers = [format!("{:.4e}", row.value), p_text(row.p_value), word.into()];
         names.chain(numbers).collect()
     };
     let header = [header, &["p alone", "in the combined test"]].concat();
@@ -295,4 +353,16 @@ pub(super) fn kernel_line(kernel: &NamedKernel) -> String {
 pub(super) fn nats(information: &Information) -> String {
     let error = information.standard_error.map_or(String::new(), |error| format!(" +- {error:.3}"));
     format!("{:.3}{error} nats", information.nats)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::p_text;
+
+    #[test]
+    fn no_p_value_is_printed_as_zero() {
+        let texts = [1.0, 0.05, 1e-4, 9.9e-5, 3.12e-7, f64::MIN_POSITIVE].map(p_text);
+        assert_eq!(texts, ["1.0000", "0.0500", "0.0001", "9.9e-5", "3.1e-7", "2.2e-308"]);
+        assert_eq!(p_text(0.0), "0.0000", "the error of a p-value of 1");
+    }
 }

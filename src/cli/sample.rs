@@ -55,7 +55,7 @@ impl KernelOptions {
 /// Options of all commands that read samples.
 #[derive(Args)]
 pub(super) struct CommonOptions {
-    /// Use a random choice of this many points of each sample
+    /// Use a random choice of this many points of each sample, in random order
     #[arg(long, value_name = "N")]
     points: Option<usize>,
     /// Seed of everything random
@@ -107,6 +107,11 @@ impl CommonOptions {
     pub(super) fn open(&self) -> Result<Device> {
         self.device.check()?;
         self.device.open(false)
+    }
+
+    /// Whether rows stay in the order of their file.
+    pub(super) fn keeps_order(&self) -> bool {
+        self.points.is_none()
     }
 
     /// Reads the samples of one kind of points, on one scale and with the columns of the first, and takes the points that

@@ -19,7 +19,7 @@ pub use combine::{Combine, KernelRow};
 use super::bandwidth::distance_quantiles;
 use super::gram::{Gram, Labels, grams, near_pairs};
 use super::null;
-use super::p_value::PValue;
+use super::p_value::{Distinct, PValue};
 use super::points::Points;
 use super::test::{Common, KernelChoice, Null, Outcome, Test, Trial};
 use super::two_sample::{check_samples, check_sizes, estimates, mixed, statistics};
@@ -40,7 +40,7 @@ const QUANTILE: f64 = 0.05;
 
 /// The nulls of aggregated tests of two samples.
 const NULLS: [(Null, &str); 2] = [
-    (Null::Exact, "Permute the points"),
+    (Null::Exact, "Permute the points: exact level if rows are independent"),
     (Null::Wild, "Swap pairs of points at random, for samples of one size"),
 ];
 
@@ -112,9 +112,9 @@ pub fn aggregate(
     };
     let (kernels, bandwidth_rule, mut warnings) = kernels(device, [x, y], settings)?;
     let (n, total) = (x.len(), permutations + 1);
-    let labels = match null {
-        Null::Wild => null::rademacher(n, seed, total),
-        _ => null::permutations([n, y.len()], seed, 0, total),
+    let (labels, distinct) = match null {
+        Null::Wild => (null::rademacher(n, seed, total), Distinct::signs(n)),
+        _ => (null::permutations([n, y.len()], seed, 0, total), Distinct::choices([n, y.len()])),
     };
     let (mut pairs, mut members, mut scales) = (0.0, Vec::new(), Vec::new());
     let drawn = draws(device, [x, y], &kernels, &labels, &settings.common, progress)?;
@@ -130,7 +130,7 @@ pub fn aggregate(
         Combine::Agg => Scaled::Agg,
         Combine::Fuse => Scaled::Fuse { lambda: taken.sqrt(), scales: &scales },
     };
-    let Combined { p, rows, values } = combine(&members, scaled, "mmd2", &settings.common);
+    let Combined { p, rows, values } = combine(&members, scaled, "mmd2", &settings.common, distinct);
     let (m, d, combine) = (y.len(), x.d, settings.combine);
     let found = Aggregate { n, m, d, combine, kernels: rows, bandwidth_rule };
     Ok(Outcome { budget, warnings, ..Outcome::new(start, p, values, pairs, found) })
@@ -150,7 +150,7 @@ pub fn agg(values: Vec<Vec<f64>>, null: Null, alpha: f64) -> Result<PValue> {
     combine::check(&common, "an aggregated test", &[(null, "")])?;
     let member = |values| Member { kernels: Vec::new(), values, tie: 0.0, unit: 1.0 };
     let members: Vec<Member<'_>> = values.into_iter().map(member).collect();
-    Ok(combine(&members, Scaled::Agg, "", &common).p)
+    Ok(combine(&members, Scaled::Agg, "", &common, Distinct::ENDLESS).p)
 }
 
 impl AggregateSettings {

@@ -24,6 +24,7 @@
 //! two shared cores of an Intel Xeon, the bandwidth included. The level of the test is exact whatever the features
 //! are, as they do not depend on which point is in which sample; what an approximation may cost is power.
 
+use super::p_value::Distinct;
 use super::resolution::{close_distance, medians, resolves_most};
 use super::test::{Common, NamedKernel, Null, Outcome};
 use super::two_sample::{check_no_budget, check_samples, collapse};
@@ -371,7 +372,7 @@ pub fn approximate(
             unbiased([&a, &b], counts, features.at_zero)
         })
         .collect();
-    let p = settings.common.p_value(&values, TIE * features.at_zero);
+    let p = settings.common.p_value(&values, TIE * features.at_zero, Distinct::choices(counts));
     let found = Approximate {
         n: x.len(),
         m: y.len(),

@@ -19,7 +19,7 @@
 use super::bandwidth::Resolved;
 use super::gram::{Gram, Labels, Request, grams};
 use super::null;
-use super::p_value::{PValue, normal_p_value};
+use super::p_value::{Distinct, PValue, normal_p_value};
 use super::points::Points;
 use super::resolution::quantile;
 use super::split;
@@ -172,7 +172,7 @@ pub fn fit(
         rows,
         unit,
     };
-    let p = settings.common.p_value(&values, tie);
+    let p = settings.common.p_value(&values, tie, stein.distinct(&settings.common));
     let values = values.into_iter().map(|value| value * unit).collect();
     let mut warnings = stein.resolved.warnings;
     warnings.extend(warning);
@@ -277,6 +277,14 @@ impl Stein {
     /// Points.
     pub(super) fn n(&self) -> usize {
         self.scored.points.len() / self.scored.d
+    }
+
+    /// How many draws differ.
+    pub(super) fn distinct(&self, common: &Common) -> Distinct {
+        match common.null {
+            Null::Parametric => Distinct::ENDLESS,
+            _ => Distinct::signs(self.n()),
+        }
     }
 
     /// Pairs of different points.

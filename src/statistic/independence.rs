@@ -25,8 +25,9 @@
 use super::bandwidth::Resolved;
 use super::gram::{Gram, Orders, Request, grams};
 use super::null;
-use super::p_value::{PValue, TIE, gamma_tail};
+use super::p_value::{Distinct, PValue, TIE, gamma_tail};
 use super::points::Points;
+use super::series;
 use super::test::{Common, KernelChoice, NamedKernel, Null, Outcome, Test, Trial};
 use super::{Bandwidth, KernelFunction, Sample};
 use crate::engine::Device;
@@ -35,6 +36,7 @@ use crate::kernel::pairs::Family;
 use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
 use serde::Serialize;
+use std::cmp::Ordering;
 use std::time::Instant;
 
 /// Most words of the orders of one pass: 64 MiB.
@@ -44,12 +46,16 @@ const MOST_WORDS: usize = 16 << 20;
 const LEAST_POINTS: usize = 4;
 
 /// The nulls of the independence test.
-pub const NULLS: [(Null, &str); 3] = [
-    (Null::Exact, "Permute one variable: exact level"),
+pub const NULLS: [(Null, &str); 4] = [
+    (Null::Exact, "Permute one variable: exact level if rows are independent"),
     (Null::Gamma, "A gamma distribution with the null's first two moments: no draws"),
     (
         Null::Wild,
         "Random signs of pairs of rows (wild bootstrap): one pass for all draws, for many points; sees less",
+    ),
+    (
+        Null::Series,
+        "Permute blocks of consecutive rows of one variable, for rows that depend on those before: never exact",
     ),
 ];
 
@@ -60,6 +66,8 @@ pub struct IndependenceSettings {
     pub families: [Family; 2],
     /// Their bandwidths.
     pub bandwidths: [Bandwidth; 2],
+    /// Rows of a block of [`Null::Series`], instead of a number by the autocorrelation: see [`series`](super::series).
+    pub block_length: Option<usize>,
     /// Draws, level and seed.
     pub common: Common,
 }
@@ -98,6 +106,8 @@ pub struct Independence {
     pub cka: Option<f64>,
     /// Distance correlation, from 0 to 1; of labels there is none.
     pub distance_correlation: Option<f64>,
+    /// Rows of a block, for the series null.
+    pub block_length: Option<usize>,
 }
 
 /// Whether two variables, row by row observed together, are independent.
@@ -115,16 +125,22 @@ pub fn independence(
     let start = Instant::now();
     settings.check()?;
     check_samples([x, y])?;
+    let (block_length, mut warnings) = blocks([x, y], settings)?;
+    let [x, y] = [x, y].map(|sample| series::whole_blocks(sample, block_length.unwrap_or(1)));
     let resolved = resolve(device, [x, y], settings)?;
-    let mut warnings: Vec<String> = resolved.iter().flat_map(|r| r.warnings.clone()).collect();
+    warnings.extend(resolved.iter().flat_map(|r| r.warnings.clone()));
     let kernels = [&resolved[0].kernel, &resolved[1].kernel];
     let Common { permutations, null, budget, alpha, seed } = settings.common;
-    let draws = if null == Null::Exact { permutations + 1 } else { 1 };
+    let draws = if matches!(null, Null::Exact | Null::Series) { permutations + 1 } else { 1 };
+    let order = |draw: usize| match block_length {
+        None => null::order(x.len(), seed, draw),
+        Some(length) => null::order_of_blocks(x.len(), length, seed, draw),
+    };
     let wild = null == Null::Wild;
     let mut first_part = |done: f64| progress(if wild { 0.5 * done } else { done });
     // With a budget nothing may take all pairs.
     let sums = match budget {
-        None => Some(HsicSums::new(device, [x, y], kernels, seed, draws, &mut first_part)?),
+        None => Some(HsicSums::new(device, [x, y], kernels, &order, draws, &mut first_part)?),
         Some(_) => None,
     };
     let (mut values, mut pairs, mut tie) =
@@ -150,11 +166,12 @@ pub fn independence(
         (Null::Gamma, Some(sums)) => {
             PValue::exact(gamma(sums, [x, y], kernels, values[0]), null.name(), alpha)
         }
-        _ => settings.common.p_value(&values, tie),
+        _ => settings.common.p_value(&values, tie, distinct([x, y], settings, block_length)),
     };
     values.iter_mut().for_each(|value| *value *= unit);
+    found.block_length = block_length;
     if budget.is_none() && !settings.families.contains(&Family::Delta) {
-        found.distance_correlation = Some(distance_correlation(device, [x, y], seed)?);
+        found.distance_correlation = Some(distance_correlation(device, [x, y])?);
     }
     Ok(Outcome { budget, warnings, ..Outcome::new(start, p, values, pairs, found) })
 }
@@ -175,6 +192,7 @@ impl Independence {
             hsic_unbiased: sums.map(|sums| sums.unbiased() * sums.unit()),
             cka: sums.map(|sums| normalised(values[0], sums.own(0), sums.own(1))),
             distance_correlation: None,
+            block_length: None,
         }
     }
 }
@@ -190,8 +208,53 @@ impl IndependenceSettings {
                 "the gamma approximation is for bounded kernels; use --null exact with energy",
             ));
         }
+        series::check_length(self.block_length, self.common.null == Null::Series)?;
         self.common.check("the independence test", &NULLS)
     }
+}
+
+/// Rows of a block, if blocks are permuted, and what is to be said of them.
+fn blocks([x, y]: [Sample<'_>; 2], settings: &IndependenceSettings) -> Result<(Option<usize>, Vec<String>)> {
+    if settings.common.null != Null::Series {
+        return Ok((None, Vec::new()));
+    }
+    let n = x.len();
+    // Rows of products of a function of x and one of y.
+    let phi = series::phi(x) * series::phi(y);
+    let length = series::block_length([n, n], phi, settings.block_length)?;
+    Ok((Some(length), series::warnings(n, n % length, phi)))
+}
+
+/// How many draws differ: signs of pairs of rows, orders of blocks, or orders of rows of which some may be equal.
+pub(super) fn distinct(
+    samples: [Sample<'_>; 2],
+    settings: &IndependenceSettings,
+    block_length: Option<usize>,
+) -> Distinct {
+    let n = samples[0].len();
+    match (settings.common.null, block_length) {
+        (Null::Wild, _) => Distinct::signs(n / 2),
+        (_, Some(length)) => Distinct::orders(n / length),
+        _ => {
+            let of = |which: usize| {
+                let counts = kinds(samples[which]);
+                // Where all kinds are equally far apart, as labels are, or two of them, their names do not matter.
+                let names = settings.families[which] == Family::Delta || counts.len() == 2;
+                Distinct::orders_of_kinds(&counts, names)
+            };
+            if of(0).0 < of(1).0 { of(0) } else { of(1) }
+        }
+    }
+}
+
+/// How often each different row of a sample is there.
+fn kinds(sample: Sample<'_>) -> Vec<usize> {
+    let mut rows: Vec<&[f64]> = (0..sample.len()).map(|i| sample.point(i)).collect();
+    let order = |a: &&[f64], b: &&[f64]| {
+        a.iter().zip(*b).map(|(a, b)| a.total_cmp(b)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+    };
+    rows.sort_unstable_by(order);
+    rows.chunk_by(|a, b| a == b).map(<[_]>::len).collect()
 }
 
 /// The kernels of both variables with their bandwidths.
@@ -289,9 +352,10 @@ fn normalised(both: f64, x: f64, y: f64) -> f64 {
 }
 
 /// Distance correlation of two variables.
-fn distance_correlation(device: &Device, samples: [Sample<'_>; 2], seed: u64) -> Result<f64> {
+fn distance_correlation(device: &Device, samples: [Sample<'_>; 2]) -> Result<f64> {
     let energy = KernelFunction::new(Family::Energy, 1.0);
-    let sums = HsicSums::new(device, samples, [&energy; 2], seed, 1, &mut |_| {})?;
+    let as_observed = |draw| null::order(samples[0].len(), 0, draw);
+    let sums = HsicSums::new(device, samples, [&energy; 2], &as_observed, 1, &mut |_| {})?;
     Ok(normalised(sums.biased()[0], sums.own(0), sums.own(1)).sqrt())
 }
 
@@ -317,11 +381,12 @@ pub(super) struct HsicSums {
 }
 
 impl HsicSums {
+    /// `draw_order` gives the order of one variable in each draw: that observed in draw 0.
     pub(super) fn new(
         device: &Device,
         samples: [Sample<'_>; 2],
         kernels: [&KernelFunction; 2],
-        seed: u64,
+        draw_order: &(impl Fn(usize) -> Vec<u32> + Sync),
         draws: usize,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Self> {
@@ -355,10 +420,7 @@ impl HsicSums {
         let mut evaluations = grams[0].evaluations + grams[1].evaluations;
         for first in (0..draws).step_by(chunk) {
             let count = chunk.min(draws - first);
-            let order: Vec<u32> = (first..first + count)
-                .into_par_iter()
-                .flat_map_iter(|draw| null::order(n, seed, draw))
-                .collect();
+            let order: Vec<u32> = (first..first + count).into_par_iter().flat_map_iter(draw_order).collect();
             row_products
                 .extend(order.par_chunks_exact(n).map(dot(&rows[kept], &rows[moved])).collect::<Vec<_>>());
             let orders = Orders { points: &moved_points, kernel: kernels[moved], draws: count, order };
@@ -487,7 +549,7 @@ impl From<&KernelChoice> for IndependenceSettings {
             choice.bandwidth.clone().filter(|_| !family.without_bandwidth()).unwrap_or_default()
         };
         let common = choice.common(Common::default());
-        Self { families, bandwidths: families.map(bandwidth), common }
+        Self { families, bandwidths: families.map(bandwidth), common, ..Self::default() }
     }
 }
 

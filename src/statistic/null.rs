@@ -30,6 +30,12 @@ pub fn order(n: usize, seed: u64, draw: usize) -> Vec<u32> {
     choose(n, n, seed, draw)
 }
 
+/// As [`order`] of n / `length` blocks of as many things: consecutive ones stay together.
+pub fn order_of_blocks(n: usize, length: usize, seed: u64, draw: usize) -> Vec<u32> {
+    let blocks = order(n / length, seed, draw);
+    blocks.into_iter().flat_map(|block| (0..length as u32).map(move |i| block * length as u32 + i)).collect()
+}
+
 /// Labels of draws `first..first + draws` of the exact null: which points are called the smaller sample; X if
 /// both are of one size.
 pub fn permutations([n, m]: [usize; 2], seed: u64, first: usize, draws: usize) -> Labels {
@@ -117,8 +123,15 @@ fn add_selected(points: &[f64], words: &[u32], sums: &mut [f64]) {
     }
 }
 
-/// q and l of draws of the binned null, from K summed over `x + y` bins.
-pub(super) fn binned([x, y]: [usize; 2], table: &[f64], seed: u64, draws: usize) -> Vec<[f64; 2]> {
+/// q, l and the sum of `values` over the chosen bins, of draws of the binned null: from K summed over `x + y` bins and a
+/// value of each.
+pub(super) fn binned(
+    [x, y]: [usize; 2],
+    table: &[f64],
+    values: &[f64],
+    seed: u64,
+    draws: usize,
+) -> Vec<[f64; 3]> {
     let bins = x + y;
     let rows: Vec<f64> = table.chunks_exact(bins).map(|row| row.iter().sum()).collect();
     (0..draws)
@@ -129,7 +142,8 @@ pub(super) fn binned([x, y]: [usize; 2], table: &[f64], seed: u64, draws: usize)
                 let row = &table[u as usize * bins..][..bins];
                 chosen.iter().map(|&v| row[v as usize]).sum::<f64>()
             };
-            [chosen.iter().map(form).sum(), chosen.iter().map(|&u| rows[u as usize]).sum()]
+            let sum = |values: &[f64]| chosen.iter().map(|&u| values[u as usize]).sum();
+            [chosen.iter().map(form).sum(), sum(&rows), sum(values)]
         })
         .collect()
 }

@@ -309,7 +309,7 @@ mod tests {
         let kernels = vec![Family::Laplace, Family::Delta];
         let two = Bandwidth::Values(vec![2.0]);
         let given = KernelChoice { kernels, bandwidth: Some(two.clone()), permutations: 39, alpha: 0.1 };
-        let IndependenceSettings { families, bandwidths, common } = (&given).into();
+        let IndependenceSettings { families, bandwidths, common, .. } = (&given).into();
         assert_eq!(families, [Family::Laplace, Family::Delta]);
         assert_eq!(bandwidths, [two.clone(), Bandwidth::default()]);
         assert_eq!((common.permutations, common.alpha), (39, 0.1));

@@ -95,13 +95,17 @@ pub(super) fn of_two_samples(
     samples: [Sample<'_>; 2],
     kernel: &KernelFunction,
 ) -> Result<[f64; 2]> {
-    let gram = Gram::new(device, samples, kernel, &Request::None, false, &mut |_| {})?;
+    Ok(first_order(&Gram::new(device, samples, kernel, &Request::None, false, &mut |_| {})?))
+}
+
+/// D and V from the sums of each point.
+pub(super) fn first_order(gram: &Gram) -> [f64; 2] {
     let [n, m] = gram.counts.map(|count| count as f64);
     let (x, y) = gram.k.split_at(gram.counts[0]);
     let h_x: Vec<f64> = x.iter().map(|k| k[0] / (n - 1.0) - k[1] / m).collect();
     let h_y: Vec<f64> = y.iter().map(|k| k[1] / (m - 1.0) - k[0] / n).collect();
     let ([mean_x, first], [mean_y, second]) = (mean_and_variance(&h_x), mean_and_variance(&h_y));
-    Ok([mean_x + mean_y, 4.0 * first / n + 4.0 * second / m])
+    [mean_x + mean_y, 4.0 * first / n + 4.0 * second / m]
 }
 
 /// D and V from the row sums of a Stein kernel without its diagonal.

@@ -1,7 +1,7 @@
 //! The parts that tests share: the settings of their draws under the null, and the head of their results.
 
 use super::bandwidth::{Bandwidth, Resolved};
-use super::p_value::{self, PValue};
+use super::p_value::{self, Distinct, PValue};
 use crate::density::Density;
 use crate::engine::Device;
 use crate::error::{Error, Result};
@@ -15,13 +15,15 @@ use std::time::Instant;
 /// How draws under the null are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Null {
-    /// Permutations: exact level.
+    /// Permutations: exact level if rows are independent.
     #[default]
     Exact,
-    /// Permutations of bins of points: exact level too.
+    /// Permutations of bins of points: exact level if rows are independent, too.
     Binned,
     /// Random signs (wild bootstrap).
     Wild,
+    /// Permutations of blocks of consecutive rows, which may depend on each other: see [`series`](super::series).
+    Series,
     /// Samples of the model, fitted again if it was fitted (parametric bootstrap).
     Parametric,
     /// A gamma distribution with the null's first two moments: no draws.
@@ -32,7 +34,7 @@ impl FromStr for Null {
     type Err = String;
 
     fn from_str(name: &str) -> std::result::Result<Self, String> {
-        let all = [Self::Exact, Self::Binned, Self::Wild, Self::Parametric, Self::Gamma];
+        let all = [Self::Exact, Self::Binned, Self::Wild, Self::Series, Self::Parametric, Self::Gamma];
         all.into_iter().find(|null| null.name() == name).ok_or_else(|| format!("`{name}` is no null"))
     }
 }
@@ -47,6 +49,7 @@ impl Null {
             Self::Exact => "exact",
             Self::Binned => "binned",
             Self::Wild => "wild",
+            Self::Series => "series",
             Self::Parametric => "parametric",
             Self::Gamma => "gamma",
         }
@@ -99,9 +102,10 @@ impl Common {
         p_value::check(self.permutations, self.alpha)
     }
 
-    /// The p-value of a statistic and its draws: `values` holds the observed one first.
-    pub(super) fn p_value(&self, values: &[f64], tie: f64) -> PValue {
-        PValue::of_draws(values[0], &values[1..], tie, self.null.name(), self.alpha)
+    /// The p-value of a statistic and its draws, as many of which differ as `distinct` says: `values` holds the observed
+    /// one first.
+    pub(super) fn p_value(&self, values: &[f64], tie: f64, distinct: Distinct) -> PValue {
+        PValue::of_draws(values[0], &values[1..], tie, distinct, self.null.name(), self.alpha)
     }
 }
 

@@ -12,8 +12,10 @@
 //! Gretton, Borgwardt, Rasch, Schölkopf, Smola, "A kernel two-sample test", JMLR 2012.
 
 use super::gram::{Gram, Labels, Request};
+use super::interval;
 use super::null;
-use super::p_value::{PValue, normal_quantile};
+use super::p_value::{Distinct, PValue};
+use super::series;
 use super::split;
 use super::test::{Common, KernelChoice, NamedKernel, Null, Outcome, Test, Trial};
 use super::{Bandwidth, KernelFunction, Sample};
@@ -25,10 +27,14 @@ use serde::Serialize;
 use std::time::Instant;
 
 /// The nulls of the two-sample test.
-pub const NULLS: [(Null, &str); 3] = [
-    (Null::Exact, "Permute the points: exact level"),
-    (Null::Binned, "Permute bins of points: exact level too, and hardly more work than the estimate itself"),
+pub const NULLS: [(Null, &str); 4] = [
+    (Null::Exact, "Permute the points: exact level if rows are independent"),
+    (
+        Null::Binned,
+        "Permute bins of points: exact level too if rows are independent, and hardly more work than the estimate itself",
+    ),
     (Null::Wild, "Swap pairs of points at random, for samples of one size (wild bootstrap)"),
+    (Null::Series, "Permute blocks of consecutive rows, for rows that depend on those before: never exact"),
 ];
 
 /// A mean kernel value this close to 0 or 1 means that the kernel sees no structure.
@@ -38,7 +44,10 @@ const COLLAPSED: f64 = 1e-6;
 const LOOK: usize = 100;
 
 /// About how many bins the binned null makes of both samples.
-const BINS: usize = 512;
+pub(super) const BINS: usize = 512;
+
+/// Most bins of both samples that are made for the sake of a far smaller one: a table of 128 MiB.
+const MOST_BINS: usize = 4096;
 
 /// Bins of a sample that the binned null needs at least, for enough different permutations.
 const LEAST_BINS: usize = 8;
@@ -55,8 +64,11 @@ pub struct TwoSampleSettings {
     /// Several bandwidths: choose one by half of the points, and test with the other half. A single multiple of a rule
     /// becomes eleven.
     pub split: bool,
-    /// Points of a bin of [`Null::Binned`], instead of a number that makes about 512 bins.
+    /// Points of a bin of [`Null::Binned`], instead of a number that makes about 512 bins, and at least 8 of the smaller
+    /// sample.
     pub bin: Option<usize>,
+    /// Rows of a block of [`Null::Series`], instead of a number by the autocorrelation: see [`series`](super::series).
+    pub block_length: Option<usize>,
     /// Stop drawing when the decision is certain.
     pub sequential: bool,
     /// Draws, level and seed; a budget is for [aggregated tests](super::aggregate) only.
@@ -100,12 +112,15 @@ pub struct TwoSample {
     pub linear_standard_error: f64,
     /// Variance of the unbiased estimate.
     pub variance: Option<f64>,
-    /// Normal confidence interval of MMD^2 at level 1 - alpha, for a difference that is there.
+    /// Confidence interval of MMD^2 at level 1 - alpha, whether or not there is a difference: see the file `interval.rs`.
+    /// None below 50 points of a sample, with too few draws, and for series.
     pub confidence_interval: Option<[f64; 2]>,
     /// Mean kernel value over pairs of different points.
     pub mean_kernel: f64,
     /// Points of a bin, for the binned null.
     pub bin: Option<usize>,
+    /// Rows of a block, for the series null.
+    pub block_length: Option<usize>,
     /// Bytes of the engine's buffers.
     pub bytes: usize,
     /// How distances were computed.
@@ -135,39 +150,41 @@ pub fn two_sample(
         return with_chosen_bandwidth(device, [x, y], settings, progress);
     }
     let Common { permutations, null, alpha, seed, .. } = settings.common;
-    let total = x.len() + y.len();
-    let mut warnings = Vec::new();
-    let bins = (null == Null::Binned).then(|| bins([x, y], settings)).transpose()?;
-    let [x, y] = match &bins {
-        Some((_, values)) => [0, 1].map(|which| Sample::new(x.d, &values[which])),
+    let Parts { size, values: parts, mut warnings } = Parts::new([x, y], settings)?;
+    let [x, y] = match &parts {
+        Some(values) => [0, 1].map(|which| Sample::new(x.d, &values[which])),
         None => [x, y],
     };
-    let left_out = total - x.len() - y.len();
-    if left_out > 0 {
-        warnings.push(format!("{left_out} points that fill no whole bin are left out"));
-    }
     let resolved = settings.bandwidth.resolve(device, [x, y], settings.family, !settings.sum, seed)?;
     let kernel = &resolved.kernel;
-    let bin = bins.as_ref().map(|(bin, _)| *bin);
-    let (gram, values) = match bin {
-        Some(bin) => binned_draws(device, [x, y], kernel, settings, bin, progress)?,
+    let drawn = match size {
+        Some(size) => binned_draws(device, [x, y], kernel, settings, size, progress)?,
         None => label_draws(device, [x, y], kernel, settings, progress)?,
     };
-    let estimates = estimates(&gram, kernel);
-    let named = NamedKernel::from(&resolved);
-    warnings.extend(resolved.warnings);
-    let draws = values.len() - 1;
+    let estimates = estimates(&drawn.gram, kernel);
+    warnings.extend(resolved.warnings.iter().cloned());
+    let draws = drawn.values.len() - 1;
     if draws < permutations {
         warnings.push(format!(
             "stopped after {draws} of {permutations} permutations: the decision at level {alpha} is certain"
         ));
     }
     warnings.extend(collapse(kernel, estimates.mean_kernel));
-    warnings.extend(gram.warning());
-    let p = settings.common.p_value(&values, gram.tie() * estimates.mean_kernel.abs());
-    let found = TwoSample::new([x, y], kernel, named, &estimates, &gram, alpha).times(gram.unit);
-    let values = values.into_iter().map(|value| value * gram.unit).collect();
-    Ok(Outcome { warnings, ..Outcome::new(start, p, values, gram.evaluations, TwoSample { bin, ..found }) })
+    warnings.extend(drawn.gram.warning());
+    let counts = [x.len(), y.len()];
+    let distinct = match null {
+        Null::Wild => Distinct::signs(x.len()),
+        _ => Distinct::choices(counts.map(|count| count / size.unwrap_or(1))),
+    };
+    let tie = drawn.gram.tie() * estimates.mean_kernel.abs();
+    let p = settings.common.p_value(&drawn.values, tie, distinct);
+    let confidence_interval = if null == Null::Series { None } else { drawn.interval(&p) };
+    let named = NamedKernel::from(&resolved);
+    let found = TwoSample::new([x, y], kernel, named, &estimates, &drawn.gram);
+    let (bin, block_length) = if null == Null::Series { (None, size) } else { (size, None) };
+    let found = TwoSample { bin, block_length, confidence_interval, ..found }.times(drawn.gram.unit);
+    let values = drawn.values.into_iter().map(|value| value * drawn.gram.unit).collect();
+    Ok(Outcome { warnings, ..Outcome::new(start, p, values, drawn.gram.evaluations, found) })
 }
 
 impl TwoSample {
@@ -177,12 +194,9 @@ impl TwoSample {
         named: NamedKernel,
         estimates: &Estimates,
         gram: &Gram,
-        alpha: f64,
     ) -> Self {
         let [n, m] = samples.map(|sample| sample.len());
         let (mmd2_linear, linear_standard_error) = linear(samples, kernel, gram.unit);
-        let known = estimates.variance.is_finite();
-        let reach = normal_quantile(alpha) * estimates.variance.max(0.0).sqrt();
         Self {
             n,
             m,
@@ -192,10 +206,11 @@ impl TwoSample {
             mmd2_biased: estimates.biased,
             mmd2_linear,
             linear_standard_error,
-            variance: known.then_some(estimates.variance),
-            confidence_interval: known.then_some([estimates.unbiased - reach, estimates.unbiased + reach]),
+            variance: estimates.variance.is_finite().then_some(estimates.variance),
+            confidence_interval: None,
             mean_kernel: estimates.mean_kernel,
             bin: None,
+            block_length: None,
             bytes: gram.bytes,
             form: gram.form,
         }
@@ -245,6 +260,13 @@ impl TwoSampleSettings {
     /// If no draws are wanted, or the level or a bandwidth makes no sense.
     pub fn check(&self) -> Result<()> {
         Common { budget: None, ..self.common }.check("the two-sample test", &NULLS)?;
+        let series = self.common.null == Null::Series;
+        series::check_length(self.block_length, series)?;
+        if series && self.split {
+            return Err(Error::usage(
+                "--split takes a random half of the rows, which breaks their order; leave it out with --null series",
+            ));
+        }
         if self.bin == Some(0) {
             return Err(Error::usage("a bin has at least one point"));
         }
@@ -295,26 +317,60 @@ pub(super) fn mixed(sample: Sample<'_>, seed: u64, which: u32) -> Vec<f64> {
     sample.choice(&Sequence::new(seed, Stream::Bins, which).order(sample.len()))
 }
 
-/// The points of a bin, and whole bins of both samples in random order: files are often in some order.
-fn bins(samples: [Sample<'_>; 2], settings: &TwoSampleSettings) -> Result<(usize, [Vec<f64>; 2])> {
-    let bin = bin_size(samples.map(|sample| sample.len()), settings.bin)?;
-    let values = [0, 1].map(|which| {
-        let sample = samples[which];
-        let mut values = mixed(sample, settings.common.seed, which as u32);
-        values.truncate(sample.len() / bin * bin * sample.d);
-        values
-    });
-    Ok((bin, values))
+/// What is permuted as a whole.
+struct Parts {
+    /// Points of a bin or block, if that is not one.
+    size: Option<usize>,
+    /// Whole bins or blocks of both samples, if so.
+    values: Option<[Vec<f64>; 2]>,
+    warnings: Vec<String>,
 }
 
-/// Points of a bin: as asked for, or so that there are about [`BINS`] bins; beyond a block, whole blocks.
+impl Parts {
+    fn new(samples: [Sample<'_>; 2], settings: &TwoSampleSettings) -> Result<Self> {
+        let counts = samples.map(|sample| sample.len());
+        let total: usize = counts.iter().sum();
+        let left_out = |size: usize| total - counts.iter().map(|count| count / size * size).sum::<usize>();
+        match settings.common.null {
+            Null::Binned => {
+                let size = bin_size(counts, settings.bin)?;
+                let left_out = left_out(size);
+                let warning = format!("{left_out} points that fill no whole bin are left out");
+                let warnings = if left_out > 0 { vec![warning] } else { Vec::new() };
+                // Files are often in some order.
+                let values = [0, 1].map(|which| {
+                    let mut values = mixed(samples[which], settings.common.seed, which as u32);
+                    values.truncate(counts[which] / size * size * samples[which].d);
+                    values
+                });
+                Ok(Self { size: Some(size), values: Some(values), warnings })
+            }
+            Null::Series => {
+                let phi = samples.map(series::phi).into_iter().fold(0.0, f64::max);
+                let size = series::block_length(counts, phi, settings.block_length)?;
+                let values = samples.map(|sample| series::whole_blocks(sample, size).values.to_vec());
+                let warnings = series::warnings(counts[0].min(counts[1]), left_out(size), phi);
+                Ok(Self { size: Some(size), values: Some(values), warnings })
+            }
+            _ => Ok(Self { size: None, values: None, warnings: Vec::new() }),
+        }
+    }
+}
+
+/// Points of a bin: as asked for, or so that there are about [`BINS`] bins, and [`LEAST_BINS`] of the smaller sample;
+/// beyond a block, whole blocks.
 fn bin_size(counts: [usize; 2], wanted: Option<usize>) -> Result<usize> {
-    let size = wanted.unwrap_or_else(|| counts.iter().sum::<usize>().div_ceil(BINS)).max(1);
+    let (total, fewest) = (counts.iter().sum::<usize>(), counts[0].min(counts[1]));
+    let size = wanted.unwrap_or_else(|| {
+        let size = total.div_ceil(BINS);
+        size.min(fewest / LEAST_BINS).max(total.div_ceil(MOST_BINS))
+    });
+    let size = size.max(1);
     let size = if size > MOST_POINTS { size.next_multiple_of(MOST_POINTS) } else { size };
-    let fewest = counts.map(|count| count / size).into_iter().min().unwrap_or(0);
-    if fewest < LEAST_BINS.min(counts[0].min(counts[1])) {
+    if fewest / size < LEAST_BINS.min(fewest) {
         return Err(Kind::Samples(format!(
-            "bins of {size} points leave only {fewest} in the smaller sample; use smaller bins or --null exact"
+            "bins of {size} points leave only {} in the smaller sample; use smaller bins or --null exact",
+            fewest / size
         ))
         .into());
     }
@@ -342,8 +398,40 @@ pub(super) fn collapse(kernel: &KernelFunction, mean: f64) -> Option<String> {
     }
 }
 
-/// The pass over the pairs that gave the statistic, and the statistic with its draws.
-type Draws = (Gram, Vec<f64>);
+/// What a pass over the pairs gave.
+struct Draws {
+    gram: Gram,
+    /// The statistic, and then its draws.
+    values: Vec<f64>,
+    /// The observed difference of the mean embeddings times that of each draw; first itself, the biased estimate.
+    along: Vec<f64>,
+}
+
+impl Draws {
+    /// The confidence interval of MMD^2, where one is honest.
+    fn interval(&self, p: &PValue) -> Option<[f64; 2]> {
+        if self.gram.counts.iter().any(|&count| count < interval::LEAST_POINTS) {
+            return None;
+        }
+        let [_, variance] = split::first_order(&self.gram);
+        let quotient = variance / (4.0 * self.along[0]);
+        let (draws, along) = (&self.values[1..], &self.along[1..]);
+        interval::Evidence { observed: self.values[0], draws, along, quotient }.interval(p.alpha, p.reject)
+    }
+}
+
+/// The difference of the mean embeddings at each point: its mean kernel value with X less that with Y, itself included.
+fn witness(gram: &Gram, kernel: &KernelFunction) -> Vec<f64> {
+    let [n, m] = gram.counts.map(|count| count as f64);
+    let own = |i: usize| if i < gram.counts[0] { kernel.at_zero() / n } else { -kernel.at_zero() / m };
+    gram.k.iter().enumerate().map(|(i, k)| k[0] / n - k[1] / m + own(i)).collect()
+}
+
+/// The observed difference times that of a labelling: `chosen` is the witness summed over the n points with label 1, `all`
+/// that over those of m too.
+fn project([n, m]: [f64; 2], chosen: f64, all: f64) -> f64 {
+    chosen / n - (all - chosen) / m
+}
 
 /// The statistics of label vectors: exact permutations or wild signs.
 fn label_draws(
@@ -356,7 +444,10 @@ fn label_draws(
     let Common { permutations, null, seed, .. } = settings.common;
     let counts = [x.len(), y.len()];
     let total = permutations + 1;
-    let mut values: Vec<f64> = Vec::with_capacity(total);
+    let (mut values, mut along): (Vec<f64>, Vec<f64>) = (Vec::with_capacity(total), Vec::new());
+    // Labels mark the smaller sample.
+    let [n, m] = counts.map(|count| count as f64);
+    let (sizes, sign) = if n <= m { ([n, m], 1.0) } else { ([m, n], -1.0) };
     loop {
         let first = values.len();
         let draws = if settings.sequential { LOOK.min(total - first) } else { total };
@@ -370,9 +461,13 @@ fn label_draws(
         let trace = (null == Null::Wild).then(|| cross_trace([x, y], kernel) / gram.unit);
         values.extend(statistics(&gram, &labels, trace));
         let tie = gram.tie() * estimates(&gram, kernel).mean_kernel.abs();
+        let witness = witness(&gram, kernel);
+        let all: f64 = witness.iter().sum();
+        let chosen = null::dot(&labels, counts[0], &witness).into_iter();
+        along.extend(chosen.map(|chosen| sign * project(sizes, chosen, all)));
         let exceedances = values[1..].iter().filter(|v| **v >= values[0] - tie).count();
         if values.len() == total || certain(exceedances, values.len() - 1, &settings.common) {
-            return Ok((gram, values));
+            return Ok(Draws { gram, values, along });
         }
     }
 }
@@ -403,7 +498,7 @@ fn split([n, m]: [f64; 2], q: f64, l: f64, total: f64) -> f64 {
     q / (n * (n - 1.0)) + (total - 2.0 * l + q) / (m * (m - 1.0)) - 2.0 * (l - q) / (n * m)
 }
 
-/// The statistics of permuted bins.
+/// The statistics of permuted bins, or blocks.
 fn binned_draws(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
@@ -416,9 +511,15 @@ fn binned_draws(
     let gram = Gram::new(device, [x, y], kernel, &Request::Bins(bin), false, progress)?;
     let total: f64 = gram.k.iter().map(|k| k[0] + k[1]).sum();
     let counts = [x.len(), y.len()];
-    let forms = null::binned(counts.map(|count| count / bin), &gram.bins, seed, permutations + 1);
-    let value = |[q, l]: [f64; 2]| split(counts.map(|count| count as f64), q, l, total);
-    Ok((gram, forms.into_iter().map(value).collect()))
+    let witness = witness(&gram, kernel);
+    let of_bins: Vec<f64> = witness.chunks_exact(bin).map(|points| points.iter().sum()).collect();
+    let all: f64 = of_bins.iter().sum();
+    let counts_of_bins = counts.map(|count| count / bin);
+    let drawn = null::binned(counts_of_bins, &gram.bins, &of_bins, seed, permutations + 1);
+    let sizes = counts.map(|count| count as f64);
+    let values = drawn.iter().map(|&[q, l, _]| split(sizes, q, l, total)).collect();
+    let along = drawn.iter().map(|&[_, _, chosen]| project(sizes, chosen, all)).collect();
+    Ok(Draws { gram, values, along })
 }
 
 /// Sum of k(`x_i`, `y_i`).

@@ -10,14 +10,14 @@
 //! p = (number of draws b with T_b >= T_0) / (B + 1)
 //! ```
 //!
-//! Draws are exchangeable, and T_b treats them alike, so p has an exact level. Published aggregated tests estimate the
+//! Draws are exchangeable, and T_b treats them alike, so p has an exact level if rows are independent. Published aggregated tests estimate the
 //! quantiles of the kernels and the correction for their number from two sets of draws, by bisection; ranks among one
 //! set do both at once, and give a p-value.
 
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
 use crate::statistic::KernelFunction;
-use crate::statistic::p_value::{PValue, TIE};
+use crate::statistic::p_value::{Distinct, PValue, TIE, too_few_draws};
 use crate::statistic::test::{Common, Nulls};
 use rayon::prelude::*;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -109,12 +109,14 @@ pub(super) struct Combined {
     pub(super) values: Vec<f64>,
 }
 
-/// Combines kernels whose values come from the same draws, at least one of them.
+/// Combines kernels whose values come from the same draws, at least one of them. What draws have in common, `T_b` has
+/// too, so as many differ as for one kernel.
 pub(super) fn combine(
     members: &[Member<'_>],
     scaled: Scaled<'_>,
     value_name: &'static str,
     common: &Common,
+    distinct: Distinct,
 ) -> Combined {
     let total = members[0].values.len();
     let ranks: Vec<Vec<f64>> =
@@ -143,20 +145,13 @@ pub(super) fn combine(
         reject: matches!(scaled, Scaled::Agg).then(|| most.is_some_and(|most| ranks[0] <= most + tie)),
     };
     let rows = members.iter().zip(&ranks).map(row).collect();
-    Combined { p: common.p_value(&values, tie), rows, values }
+    Combined { p: common.p_value(&values, tie, distinct), rows, values }
 }
 
 /// Refuses settings that are not possible, or have too few draws to reject.
 pub(super) fn check(common: &Common, test: &str, nulls: &Nulls) -> Result<()> {
     common.check(test, nulls)?;
-    let Common { permutations, alpha, .. } = *common;
-    if 1.0 / (1 + permutations) as f64 > alpha {
-        return Err(Error::usage(format!(
-            "{permutations} permutations cannot reject at level {alpha}; use at least {}",
-            (1.0 / alpha).ceil() - 1.0
-        )));
-    }
-    Ok(())
+    too_few_draws(common.permutations, common.alpha).map_or(Ok(()), |problem| Err(Error::usage(problem)))
 }
 
 /// Of each draw: the share of all draws that are not below it, by more than `tie`.
@@ -226,7 +221,8 @@ mod tests {
             unit: 1.0,
         };
         let members = [member(20, 1.0), member(1, 1e-6), member(90, 1e3)];
-        let Combined { p, rows, values } = combine(&members, Scaled::Agg, "", &Common::default());
+        let Combined { p, rows, values } =
+            combine(&members, Scaled::Agg, "", &Common::default(), Distinct::ENDLESS);
         assert_eq!(rows.iter().map(|row| row.p_value).collect::<Vec<_>>(), [0.2, 0.01, 0.9]);
         assert_eq!(
             rows.iter().map(|row| row.reject).collect::<Vec<_>>(),

@@ -72,10 +72,11 @@ pub fn aggregate(
         Member { kernels: vec![kernel], values, tie, unit }
     };
     let (n, d) = (stein.n(), stein.scored.d);
-    let mut warnings = stein.resolved.warnings;
+    let mut warnings = stein.resolved.warnings.clone();
     warnings.extend(drawn.iter().find_map(|drawn| drawn.warning.clone()));
     let members: Vec<Member<'_>> = drawn.into_iter().zip(&kernels).map(member).collect();
-    let Combined { p, rows, values } = combine(&members, Scaled::Agg, "ksd2", &settings.common);
+    let Combined { p, rows, values } =
+        combine(&members, Scaled::Agg, "ksd2", &settings.common, stein.distinct(&settings.common));
     let found = AggregateFit {
         name: candidate.name.into(),
         n,

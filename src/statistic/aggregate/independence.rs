@@ -12,8 +12,9 @@ use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
 use crate::statistic::gram::{Gram, Request};
 use crate::statistic::independence::{
-    HsicSums, IndependenceSettings, NULLS, Variable, check_samples, resolve, wild_draws,
+    HsicSums, IndependenceSettings, NULLS, Variable, check_samples, distinct, resolve, wild_draws,
 };
+use crate::statistic::null;
 use crate::statistic::p_value::PValue;
 use crate::statistic::test::{Common, KernelChoice, Null, Outcome, Test, Trial};
 use crate::statistic::{Bandwidth, KernelFunction, Rule, Sample};
@@ -52,6 +53,11 @@ pub struct AggregateIndependence {
 pub fn check_settings(settings: &IndependenceSettings) -> Result<()> {
     if settings.common.null == Null::Gamma {
         return Err(Error::usage("an aggregated test needs draws; use --null exact or --null wild"));
+    }
+    if settings.common.null == Null::Series {
+        return Err(Error::usage(
+            "an aggregated test has no blocks of a series; leave out --aggregate with --null series",
+        ));
     }
     check(&settings.common, "an aggregated test", &NULLS)
 }
@@ -93,14 +99,16 @@ pub fn aggregate(
         for (index, kernels) in both.iter().enumerate() {
             let mut part = |done: f64| progress((index as f64 + done) / both.len() as f64);
             let draws = settings.common.permutations + 1;
-            let sums = HsicSums::new(device, samples, *kernels, settings.common.seed, draws, &mut part)?;
+            let order = |draw| null::order(samples[0].len(), settings.common.seed, draw);
+            let sums = HsicSums::new(device, samples, *kernels, &order, draws, &mut part)?;
             pairs += sums.evaluations;
             let (values, tie, unit) = (sums.biased(), sums.tie(), sums.unit());
             members.push(Member { kernels: kernels.to_vec(), values, tie, unit });
             warnings.extend(sums.warning().filter(|warning| !warnings.contains(warning)));
         }
     }
-    let Combined { p, rows, values } = combine(&members, Scaled::Agg, "hsic", &settings.common);
+    let Combined { p, rows, values } =
+        combine(&members, Scaled::Agg, "hsic", &settings.common, distinct(samples, settings, None));
     let [x, y] = [0, 1].map(|which| Variable::new(samples[which], &resolved[which]));
     let found = AggregateIndependence { n: samples[0].len(), x, y, kernels: rows };
     let budget = settings.common.budget;
