@@ -378,7 +378,8 @@ impl Block<'_> {
         let mut state = self.chains(Purpose::Backward, chains);
         state.place(z);
         let mut logs = vec![0.0; self.images() * chains];
-        for (t, steps) in (1..=steps.len()).zip(steps).rev() {
+        for (index, steps) in steps.iter().enumerate().rev() {
+            let t = index + 1;
             let [before, now] = [t - 1, t].map(|t| self.settings.inverse_temperature(t));
             state.transition(now, steps);
             logs.iter_mut().enumerate().for_each(|(row, log)| *log += (now - before) * state.log_ratio(row));
