@@ -51,7 +51,7 @@ pub(super) struct CompareArgs {
     /// Points of a bin of --null binned, instead of as many as make about 512 bins
     #[arg(long, value_name = "POINTS")]
     bin: Option<usize>,
-    /// Rows of a block of --null series, instead of 1.5 (n tau^2)^(1/3) by the lag-one autocorrelation
+    /// Rows of a block of --null series, instead of (n tau^2)^(1/3) by the lag-one autocorrelation
     #[arg(long, value_name = "ROWS", conflicts_with_all = ["aggregate", "features"])]
     block_length: Option<usize>,
     /// Stop when more permutations cannot change the decision

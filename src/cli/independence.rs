@@ -55,7 +55,7 @@ pub(super) struct IndependenceArgs {
     bandwidth_y: Option<Bandwidth>,
     #[command(flatten)]
     draws: DrawOptions,
-    /// Rows of a block of --null series, instead of 1.5 (n tau^2)^(1/3) by the lag-one autocorrelations
+    /// Rows of a block of --null series, instead of (n tau^2)^(1/3) by the lag-one autocorrelations
     #[arg(long, value_name = "ROWS", conflicts_with = "aggregate")]
     block_length: Option<usize>,
     /// Test with many bandwidths at once: each of X, those of --bandwidth or c times the median with c = 1/4, 1/2, 1, 2,

@@ -4,7 +4,7 @@
 //! r         lag-one autocorrelation: sum_t (x_t - mean) (x_(t+1) - mean) / sum_t (x_t - mean)^2
 //! phi       the largest r of a coordinate, of both samples; for independence, phi of X times phi of Y
 //! tau       (1 + phi) / (1 - phi): n / tau independent rows would tell the mean as well
-//! L         1.5 (n tau^2)^(1/3), rows of a block
+//! L         (n tau^2)^(1/3), rows of a block
 //! ```
 //!
 //! A permutation of blocks of consecutive rows keeps what rows have to do with each other, up to the ends of the blocks.
@@ -17,10 +17,10 @@
 //! tests", NIPS 2014): that centres its multipliers within each sample, and with few independent rows rejects more often
 //! than it should. Of 1,000 rows with phi = .9 and blocks of 60, block multipliers rejected .087 and permutations .062
 //! of 400. The length is of the order that makes bias and variance of a long-run variance alike small, n^(1/3), as that of
-//! an autoregression is (Andrews, Econometrica 1991: 51 at 1,000 rows with phi = .9). It is 107 here, as the level of a
-//! test loses more by bias, and permutations need but a few blocks: with a factor of 1 instead of 1.5, tests of 1,000
-//! rows rejected .051, .063, .081 of 2,000 at phi 0, .5, .9. Long memory and seasons are no autoregression, and need a
-//! given length.
+//! an autoregression is (Andrews, Econometrica 1991: 51 at 1,000 rows with phi = .9). It is 71 here, as the level of a
+//! test loses more by bias: tests of two times 1,000 rows rejected .051, .063, .081 of 2,000 at phi 0, .5, .9. With blocks
+//! half as long again it was .052 and .070 at the first two: longer ones are no gain. Long memory and seasons
+//! are no autoregression, and need a given length.
 
 use super::Sample;
 use super::two_sample::BINS;
@@ -30,9 +30,6 @@ use crate::kernel::pairs::MOST_POINTS;
 
 /// Fewest blocks of a sample: ten of two samples can be dealt out in 126 ways, five be ordered in 120.
 const LEAST_BLOCKS: usize = 5;
-
-/// L over (n tau^2)^(1/3).
-const FACTOR: f64 = 1.5;
 
 /// The largest phi that is believed: beyond, a series is hardly stationary.
 const MOST_PHI: f64 = 0.99;
@@ -82,7 +79,7 @@ fn time(phi: f64) -> f64 {
 pub(super) fn block_length(counts: [usize; 2], phi: f64, wanted: Option<usize>) -> Result<usize> {
     let n = counts[0].min(counts[1]);
     let length = wanted.unwrap_or_else(|| {
-        let best = FACTOR * (n as f64 * time(phi).powi(2)).cbrt();
+        let best = (n as f64 * time(phi).powi(2)).cbrt();
         // No table of blocks larger than that of the binned null.
         let least = (counts[0] + counts[1]).div_ceil(BINS);
         let blocks = (n as f64 / best.max(least as f64)).round() as usize;
@@ -181,14 +178,13 @@ mod tests {
         assert!((largest(Sample::new(2, &huge)).1 - 0.25).abs() < 1e-12);
     }
 
-    /// 1.5 (1000)^(1/3) = 15: 67 blocks of 14; 1.5 (1000 * 19^2)^(1/3) = 107: 9 of 111; 1.5 (4000 * 19^2)^(1/3) = 170: 24
-    /// of 166.
+    /// (1000)^(1/3) = 10; (1000 * 19^2)^(1/3) = 71.2: 14 blocks of 71; (4000 * 19^2)^(1/3) = 113: 35 of 114.
     #[test]
     fn lengths_are_those_of_the_formula() {
         for (counts, phi, length) in [
-            ([1000, 1000], 0.0, 14),
-            ([1000, 3000], 0.9, 111),
-            ([4000, 4000], 0.9, 166),
+            ([1000, 1000], 0.0, 10),
+            ([1000, 3000], 0.9, 71),
+            ([4000, 4000], 0.9, 114),
             ([100, 100], 0.99, 20),
             ([1_000_000, 1_000_000], 0.0, 3904),
         ] {
