@@ -100,7 +100,7 @@ pub(super) fn order_warnings(tables: &[&Table], advice: &str) -> Vec<String> {
         let sample = Sample::new(table.columns, &table.values);
         series::order_warning(&table.name, sample, column, advice)
     };
-    tables.iter().filter(|table| table.image.is_none()).filter_map(of).collect()
+    tables.iter().filter(|table| table.layout.is_none()).filter_map(of).collect()
 }
 
 /// Refuses the series null where rows are not in the order of their file.
