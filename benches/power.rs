@@ -554,7 +554,7 @@ fn main() -> Fallible<()> {
     perturbed_pairs(run)?;
     machines(run)?;
     if let Some(directory) = option("--mnist") {
-        let data = elbo::data::load(&directory, 0)?;
+        let data = elbo::data::load(&directory, 0, None)?;
         labels(run, &Digits::whole(&[&data.train, &data.test])?)?;
         let digits = Digits::new(&[&data.train, &data.test])?;
         subsets(run, &digits)?;

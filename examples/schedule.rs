@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     let geometric = |step: u64| (step, HIGH * (LOW / HIGH).powf(step as f64 / STEPS as f64));
     let geometric = Schedule::Piecewise((0..=STEPS).step_by(SPACING).map(geometric).collect());
 
-    let digits = data::load("digits", 0)?;
+    let digits = data::load("digits", 0, None)?;
     let device = Device::open(Choice::Auto, None)?;
     let panel = |y: &str| Panel { x: "step".into(), y: y.into(), ..Panel::default() };
     let (mut betas, mut kls) = (panel("beta"), panel("KL in nats"));

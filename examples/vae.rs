@@ -21,7 +21,7 @@ const REPORT: u64 = 100;
 fn main() -> Result<()> {
     let directory = PathBuf::from(std::env::args_os().nth(1).unwrap_or(".".into()));
     let config = Config { steps: Some(STEPS), ..Config::default() };
-    let digits = data::load(&config.data, config.seed)?;
+    let digits = data::load(&config.data, config.seed, None)?;
     let device = Device::open(Choice::Auto, None)?;
     let start = initial_state(&config, &digits);
     let mut vae = Session::new(&device, &config, &digits, &start)?;

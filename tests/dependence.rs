@@ -164,6 +164,7 @@ fn hsic_is_the_trace_with_centring_matrices(device: &Device) -> Result<(), Faile
             _ => Bandwidth::Values(vec![1.5]),
         };
         let settings = IndependenceSettings {
+            block_length: None,
             families,
             bandwidths: families.map(bandwidth),
             common: Common { permutations: 19, ..Common::default() },
@@ -228,6 +229,7 @@ fn wild_draws_are_those_of_plain_loops(device: &Device) -> Result<(), Failed> {
         let samples = [Sample::new(d, &x), Sample::new(e, &y)];
         let width = |family: Family| if family.without_bandwidth() { 1.0 } else { 1.5 };
         let settings = IndependenceSettings {
+            block_length: None,
             families,
             bandwidths: families.map(|family| match family {
                 Family::Delta => Bandwidth::default(),
@@ -833,6 +835,7 @@ fn each_pair_of_kernels_is_a_test_of_independence_of_its_own(device: &Device) ->
     let widths = [vec![0.4, 1.0, 3.0], vec![30.0, 120.0]];
     for null in [Null::Exact, Null::Wild] {
         let settings = |bandwidths: [Vec<f64>; 2]| IndependenceSettings {
+            block_length: None,
             families: [Family::Gaussian, Family::Laplace],
             bandwidths: bandwidths.map(Bandwidth::Values),
             common: Common { permutations: 199, null, ..Common::default() },
@@ -1231,6 +1234,7 @@ fn a_budget_takes_near_pairs(device: &Device) -> Result<(), Failed> {
         near("pairs of compare", test.pairs, 4.0 * pairs, 0.0)?;
 
         let settings = IndependenceSettings {
+            block_length: None,
             families: [Family::Gaussian, Family::Laplace],
             bandwidths: [one.clone(), one.clone()],
             common: Common {
