@@ -391,16 +391,9 @@ impl HsicSums {
         progress: &mut dyn FnMut(f64),
     ) -> Result<Self> {
         let n = samples[0].len();
+        let points = Points::both(samples, kernels)?;
         let gram = |which: usize| {
-            let sample = samples[which];
-            Gram::new(
-                device,
-                [sample, sample.first(0)],
-                kernels[which],
-                &Request::Squares,
-                false,
-                &mut |_| {},
-            )
+            Gram::of(device, &points[which], kernels[which], &Request::Squares, false, &mut |_| {})
         };
         let grams = [gram(0)?, gram(1)?];
         let rows = [0, 1].map(|which| grams[which].k.iter().map(|k| k[0]).collect::<Vec<f64>>());
@@ -409,12 +402,7 @@ impl HsicSums {
 
         // The variable whose kernel is computed for each order is the one with fewer coordinates.
         let [kept, moved] = if samples[0].d < samples[1].d { [1, 0] } else { [0, 1] };
-        let points = [kept, moved].map(|which| {
-            let sample = samples[which];
-            Points::new(sample, sample.first(0), &[kernels[which]])
-        });
-        let [kept_points, moved_points] = points;
-        let (kept_points, moved_points) = (kept_points?, moved_points?);
+        let (kept_points, moved_points) = (&points[kept], &points[moved]);
         let chunk = (MOST_WORDS / n).clamp(1, draws);
         let (mut products, mut row_products) = (Vec::with_capacity(draws), Vec::with_capacity(draws));
         let mut evaluations = grams[0].evaluations + grams[1].evaluations;
@@ -423,10 +411,10 @@ impl HsicSums {
             let order: Vec<u32> = (first..first + count).into_par_iter().flat_map_iter(draw_order).collect();
             row_products
                 .extend(order.par_chunks_exact(n).map(dot(&rows[kept], &rows[moved])).collect::<Vec<_>>());
-            let orders = Orders { points: &moved_points, kernel: kernels[moved], draws: count, order };
+            let orders = Orders { points: moved_points, kernel: kernels[moved], draws: count, order };
             let mut part = |done: f64| progress((first as f64 + count as f64 * done) / draws as f64);
             let request = Request::Products(&orders);
-            let pass = Gram::of(device, &kept_points, kernels[kept], &request, false, &mut part)?;
+            let pass = Gram::of(device, kept_points, kernels[kept], &request, false, &mut part)?;
             evaluations += pass.evaluations * (1 + count) as f64;
             products.extend(pass.forms);
         }

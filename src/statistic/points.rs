@@ -85,6 +85,24 @@ impl Points {
         Placing::new([x, y], kernels)?.points(Value::Kernel)
     }
 
+    /// Two variables of the same observations: where one needs f64, so does the other, or its rounding would be all that is
+    /// seen beside the far points of the first.
+    ///
+    /// # Errors
+    /// If a value is too far from the others.
+    pub(super) fn both(samples: [Sample<'_>; 2], kernels: [&KernelFunction; 2]) -> Result<[Self; 2]> {
+        let of = |which: usize, precise: bool| {
+            let (sample, kernels) = (samples[which], [kernels[which]]);
+            let placing = Placing::new([sample, sample.first(0)], &kernels)?;
+            Placing { precise, ..placing }.points(Value::Kernel)
+        };
+        let points = [of(0, false)?, of(1, false)?];
+        if points.iter().any(|points| points.precise.is_some()) {
+            return Ok([of(0, true)?, of(1, true)?]);
+        }
+        Ok(points)
+    }
+
     /// One sample that is placed already.
     pub(super) fn plain(x: Sample<'_>, values: &[f32]) -> Self {
         Self {
@@ -139,7 +157,12 @@ impl Points {
     /// # Errors
     /// If a value is too far from the others.
     pub fn paired(x: Sample<'_>, y: Sample<'_>, kernels: &[&KernelFunction]) -> Result<Self> {
-        let mut points = Placing::new([x, y], kernels)?.points(Value::Paired)?;
+        Self::pairs_of(x, y, kernels, false)
+    }
+
+    fn pairs_of(x: Sample<'_>, y: Sample<'_>, kernels: &[&KernelFunction], precise: bool) -> Result<Self> {
+        let placing = Placing { precise, ..Placing::new([x, y], kernels)? };
+        let mut points = placing.points(Value::Paired)?;
         let others = points.values.split_off(x.values.len());
         let precise = points.precise.map(|Precise { items, divisors }| {
             let (x, y) = items.split_at(items.len() / 2);
@@ -156,12 +179,15 @@ impl Points {
     /// If a value is too far from the others.
     pub fn dependence(x: Sample<'_>, y: Sample<'_>, kernels: [&[&KernelFunction]; 2]) -> Result<Self> {
         let half = x.len() / 2;
-        let halves = |sample: Sample<'_>, kernels: &[&KernelFunction]| {
+        let halves = |sample: Sample<'_>, kernels: &[&KernelFunction], precise: bool| {
             let (first, rest) = sample.values.split_at(half * sample.d);
             let [first, rest] = [first, &rest[..half * sample.d]].map(|values| Sample::new(sample.d, values));
-            Self::paired(first, rest, kernels)
+            Self::pairs_of(first, rest, kernels, precise)
         };
-        let (first, second) = (halves(x, kernels[0])?, halves(y, kernels[1])?);
+        let (mut first, mut second) = (halves(x, kernels[0], false)?, halves(y, kernels[1], false)?);
+        if first.precise.is_some() || second.precise.is_some() {
+            (first, second) = (halves(x, kernels[0], true)?, halves(y, kernels[1], true)?);
+        }
         let mut others = Vec::with_capacity(half * (x.d + 2 * y.d));
         for i in 0..half {
             others.extend_from_slice(&first.others[i * x.d..][..x.d]);
@@ -268,6 +294,8 @@ struct Placing<'a> {
     divisors: Option<&'a [f64]>,
     /// The smallest and the largest bandwidth.
     bandwidths: [f64; 2],
+    /// In f64 whatever the points are.
+    precise: bool,
 }
 
 impl<'a> Placing<'a> {
@@ -278,7 +306,7 @@ impl<'a> Placing<'a> {
         let first = kernels.first();
         let family = first.map_or(Family::default(), |kernel| kernel.family);
         let divisors = first.and_then(|kernel| kernel.coordinates.as_deref());
-        Ok(Self { samples, family, divisors, bandwidths })
+        Ok(Self { samples, family, divisors, bandwidths, precise: false })
     }
 
     fn d(&self) -> usize {
@@ -295,6 +323,10 @@ impl<'a> Placing<'a> {
         if self.family == Family::Delta {
             let values = ranks(self.samples);
             return Ok(self.finished(value, Around { values, unit: 1.0, error: 0.0 }));
+        }
+        if self.precise {
+            let all: Vec<f64> = self.each().flatten().copied().collect();
+            return self.in_f64(value, &all);
         }
         let at_mean = self.around(&self.mean());
         if at_mean.error <= MOST_ERROR {
@@ -324,7 +356,7 @@ impl<'a> Placing<'a> {
         if best.error <= most {
             return Ok(self.finished(value, best));
         }
-        self.precise(value, &all)
+        self.in_f64(value, &all)
     }
 
     fn divisor(&self, k: usize) -> f64 {
@@ -409,7 +441,7 @@ impl<'a> Placing<'a> {
     }
 
     /// Points in f64; `all` are they, perhaps with closed gaps.
-    fn precise(&self, value: Value, all: &[f64]) -> Result<Points> {
+    fn in_f64(&self, value: Value, all: &[f64]) -> Result<Points> {
         let far = |v: &&f64| v.abs() > f64::MAX / (16.0 * (self.d() as f64).sqrt());
         if self.family == Family::Energy && self.each().flatten().any(|v| far(&v)) {
             return Err(self.too_far(far));

@@ -29,6 +29,9 @@ pub(super) const MOST_ERROR_OF_MANY: f64 = 1e-6;
 /// More points than this are many: sums over the pairs of fewer take no time in f64 either.
 pub(super) const MANY: usize = 1000;
 
+/// A point that is rounded by more than this, in bandwidths, has lost its place among points near it.
+const LOST: f64 = 1e-3;
+
 /// Most error of a mean distance, in distances of points from their centre.
 const MOST_OF_DISTANCE: f64 = 2e-8;
 
@@ -39,7 +42,8 @@ const MOST_SPREAD: f64 = 256.0;
 const CLOSE: f64 = 0.1;
 const MOST: f64 = 0.95;
 
-/// The error of a mean value of a bounded kernel: `norms` are distances from the centre, in the smallest bandwidth.
+/// The error of a mean value of a bounded kernel, infinite where points near each other are lost: `norms` are distances
+/// from the centre, in the smallest bandwidth.
 pub(super) fn error_of_kernel(norms: &[f64]) -> f64 {
     let n = norms.len() as f64;
     let mut sorted = norms.to_vec();
@@ -53,6 +57,9 @@ pub(super) fn error_of_kernel(norms: &[f64]) -> f64 {
         }
         // All that are further out, and from the first on those before it.
         let partners = (sorted.len() - 1 - first.min(i)) as f64;
+        if norm * ROUNDING > LOST && partners > 0.0 {
+            return f64::INFINITY;
+        }
         squares += ((norm * ROUNDING).min(1.0) * partners / (n * n)).powi(2);
     }
     squares.sqrt()
