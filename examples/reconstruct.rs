@@ -21,7 +21,7 @@ fn main() -> Result<()> {
     let [model, images] = &arguments[..] else {
         return Err(Error::usage("usage: reconstruct MODEL.safetensors digits|sprites|PATH"));
     };
-    let state = State::read_model(Path::new(model))?;
+    let state = State::read_model(Path::new(model), &mut |sentence| eprintln!("{sentence}"))?;
     let architecture = &state.architecture;
     let config = Config {
         data: images.clone(),

@@ -3,6 +3,11 @@
 //! A checkpoint is written to a temporary directory and renamed into place as one, so a kill at any moment
 //! leaves the previous one.
 
+mod fingerprint;
+mod weights;
+
+pub use fingerprint::Fingerprint;
+
 use crate::error::{Error, Result};
 use crate::model::{Architecture, Layer, LikelihoodName, Parameters};
 use safetensors::tensor::TensorView;
@@ -11,6 +16,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use weights::Weights;
 
 /// The file of the parameters in a checkpoint.
 pub const MODEL_FILE: &str = "model.safetensors";
@@ -62,9 +68,26 @@ fn grey() -> usize {
     1
 }
 
+/// The epoch with the best ELBO on the validation images so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Mean ELBO of the validation images, in nats.
+    pub elbo: f64,
+    /// Passes over the training images.
+    pub epoch: f64,
+    /// Steps: the checkpoint that is kept.
+    pub step: u64,
+}
+
 /// Where training stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
+    /// The best epoch so far, with validation images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<Best>,
+    /// What it is trained on; none in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Fingerprint>,
     /// Key of all random numbers.
     pub seed: u64,
     /// A sigma that changes with training: its logarithm, and Adam's moments of that.
@@ -89,39 +112,55 @@ impl State {
         Self { architecture, about, theta, m: zeros.clone(), v: zeros, progress: Progress::default() }
     }
 
-    /// Reads a model file, from a checkpoint of ours or from PyTorch.
-    pub fn read_model(path: &Path) -> Result<Self> {
+    /// Reads a model file, from a checkpoint of ours or from PyTorch; `tell` hears what had to be done to its tensors.
+    ///
+    /// # Errors
+    /// The file cannot be read, is no VAE of Linear and ReLU, or has weights that are NaN or infinite.
+    pub fn read_model(path: &Path, tell: &mut dyn FnMut(String)) -> Result<Self> {
         let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
         let (tensors, about) = parse(path, &bytes)?;
-        let architecture = architecture(path, &tensors)?;
+        let mut weights = Weights::new(path, &tensors)?;
+        let architecture = architecture(path, &weights)?;
         let layers = architecture.layers();
-        let expected = 2 * layers.len();
-        if tensors.len() != expected {
-            let problem =
-                format!("has {} tensors, expected the {expected} of {}", tensors.len(), names(&layers));
-            return Err(Error::run(path, problem));
-        }
-        let theta = read_tensors(path, &tensors, "", &layers)?;
+        let theta = read_layers(&layers, "", |name, shape| weights.read_finite(name, shape))?;
+        weights.check_complete()?;
+        weights.notes().into_iter().for_each(tell);
         Ok(Self::new(architecture, about, theta))
     }
 
-    /// Reads the last checkpoint of a run directory.
+    /// Reads the last checkpoint of a run directory: what training goes on from.
     pub fn read(run: &Path) -> Result<Self> {
-        let directory = last(run)?;
-        let model = Self::read_model(&directory.join(MODEL_FILE))?;
+        Self::read_checkpoint(&last(run)?)
+    }
+
+    /// Reads the checkpoint of a run's best epoch on the validation images, or the last one where it has none: what a run
+    /// is used for.
+    pub fn read_best(run: &Path) -> Result<Self> {
+        let last = Self::read(run)?;
+        match last.progress.best {
+            Some(best) if best.step != last.progress.step => {
+                Self::read_checkpoint(&checkpoint(run, best.step))
+            }
+            _ => Ok(last),
+        }
+    }
+
+    fn read_checkpoint(directory: &Path) -> Result<Self> {
+        let model = Self::read_model(&directory.join(MODEL_FILE), &mut |_| ())?;
         let path = directory.join(OPTIMIZER_FILE);
         let bytes = fs::read(&path).map_err(Error::io(&path, "read"))?;
         let (tensors, progress) = parse(&path, &bytes)?;
         let layers = model.architecture.layers();
+        let mut moments = Weights::new(&path, &tensors)?;
         Ok(Self {
             progress: progress.ok_or_else(|| Error::run(&path, "does not say which step it belongs to"))?,
-            m: read_tensors(&path, &tensors, "m.", &layers)?,
-            v: read_tensors(&path, &tensors, "v.", &layers)?,
+            m: read_layers(&layers, "m.", |name, shape| moments.read(name, shape))?,
+            v: read_layers(&layers, "v.", |name, shape| moments.read(name, shape))?,
             ..model
         })
     }
 
-    /// Writes checkpoint `checkpoints/STEP` of a run directory and removes all but the last two.
+    /// Writes checkpoint `checkpoints/STEP` of a run directory and removes all but the last two and the best.
     pub fn write(&self, run: &Path) -> Result<()> {
         let checkpoints = run.join("checkpoints");
         let step = self.progress.step;
@@ -138,7 +177,8 @@ impl State {
         } else {
             fs::rename(&temporary, &target).map_err(Error::io(&target, "create"))?;
         }
-        for old in list(run)?.iter().rev().skip(KEPT) {
+        let best = self.progress.best.map(|best| best.step);
+        for old in list(run)?.iter().rev().skip(KEPT).filter(|&&old| Some(old) != best) {
             let old = checkpoints.join(old.to_string());
             fs::remove_dir_all(&old).map_err(Error::io(&old, "remove"))?;
         }
@@ -156,6 +196,11 @@ pub fn list(run: &Path) -> Result<Vec<u64>> {
     Ok(steps)
 }
 
+/// The directory of a run's checkpoint of `step`.
+fn checkpoint(run: &Path, step: u64) -> PathBuf {
+    run.join("checkpoints").join(step.to_string())
+}
+
 /// The directory of a run's last checkpoint.
 pub fn last(run: &Path) -> Result<PathBuf> {
     if !run.is_dir() {
@@ -166,7 +211,7 @@ pub fn last(run: &Path) -> Result<PathBuf> {
         return Err(Error::run(run, problem));
     }
     match list(run)?.last() {
-        Some(step) => Ok(run.join("checkpoints").join(step.to_string())),
+        Some(&step) => Ok(checkpoint(run, step)),
         None => Err(Error::run(run, "has no checkpoint; train it again with --force")),
     }
 }
@@ -213,44 +258,29 @@ fn parse<'a, M: DeserializeOwned>(path: &Path, bytes: &'a [u8]) -> Result<(SafeT
     Ok((SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?, about))
 }
 
-fn read_tensors(
-    path: &Path,
-    tensors: &SafeTensors<'_>,
-    prefix: &str,
+/// Weight and bias of each layer, from `read`, which is asked for a name and a shape.
+fn read_layers(
     layers: &[Layer],
+    prefix: &str,
+    mut read: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
 ) -> Result<Parameters> {
-    let read = |layer: &Layer| -> Result<Vec<f32>> {
-        // Not allocated ahead: the sizes are those of a file that is not checked yet.
-        let mut values = Vec::new();
-        let shapes = [vec![layer.outputs, layer.inputs], vec![layer.outputs]];
-        for (part, shape) in ["weight", "bias"].into_iter().zip(shapes) {
-            let name = format!("{prefix}{}.{part}", layer.name);
-            let tensor = tensors
-                .tensor(&name)
-                .map_err(|_| Error::run(path, format!("has no tensor `{name}` of shape {shape:?}")))?;
-            if tensor.shape() != shape || tensor.dtype() != Dtype::F32 {
-                let (found, dtype) = (tensor.shape(), tensor.dtype());
-                let problem = format!("tensor `{name}` is {dtype:?} {found:?}, expected F32 {shape:?}");
-                return Err(Error::run(path, problem));
-            }
-            values.extend(bytemuck::pod_collect_to_vec::<u8, f32>(tensor.data()));
-        }
-        Ok(values)
+    let layer = |layer: &Layer| -> Result<Vec<f32>> {
+        let Layer { name, inputs, outputs } = layer;
+        let weight = read(&format!("{prefix}{name}.weight"), &[*outputs, *inputs])?;
+        let bias = read(&format!("{prefix}{name}.bias"), &[*outputs])?;
+        Ok([weight, bias].concat())
     };
-    Ok(Parameters(layers.iter().map(read).collect::<Result<_>>()?))
+    Ok(Parameters(layers.iter().map(layer).collect::<Result<_>>()?))
 }
 
 /// Layer sizes from the shapes of the encoder's weights.
-fn architecture(path: &Path, tensors: &SafeTensors<'_>) -> Result<Architecture> {
+fn architecture(path: &Path, weights: &Weights<'_>) -> Result<Architecture> {
     let mut widths = Vec::new();
     for number in (0..).step_by(2) {
         let name = format!("encoder.{number}.weight");
-        let Ok(tensor) = tensors.tensor(&name) else { break };
-        let &[outputs, inputs] = tensor.shape() else {
-            return Err(Error::run(
-                path,
-                format!("tensor `{name}` is {:?}, expected a matrix", tensor.shape()),
-            ));
+        let Some(shape) = weights.shape(&name) else { break };
+        let &[outputs, inputs] = shape else {
+            return Err(Error::run(path, format!("tensor `{name}` is {shape:?}, expected a matrix")));
         };
         if widths.is_empty() {
             widths.push(inputs);
@@ -268,11 +298,6 @@ fn architecture(path: &Path, tensors: &SafeTensors<'_>) -> Result<Architecture> 
         return Err(Error::run(path, problem));
     }
     Ok(Architecture { dimension: *dimension, hidden: hidden.to_vec(), latent: statistics / 2 })
-}
-
-fn names(layers: &[Layer]) -> String {
-    let names: Vec<_> = layers.iter().map(|layer| layer.name.as_str()).collect();
-    format!("{} (weight and bias each)", names.join(", "))
 }
 
 #[cfg(test)]

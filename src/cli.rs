@@ -92,8 +92,8 @@ fn log() {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Train(command) => command.run()?,
-        Command::Resume(command) => command.run()?,
+        Command::Train(command) => return command.run(),
+        Command::Resume(command) => return command.run(),
         Command::Evaluate(command) => command.run()?,
         Command::Draw(command) => command.run()?,
         Command::Program(command) => command.run()?,

@@ -188,6 +188,8 @@ pub struct ModelConfig {
     pub batch: usize,
     /// Images of the training set.
     pub train_images: usize,
+    /// Images held out of training to choose an epoch by; 0 for none.
+    pub validation_images: usize,
     /// Images of the test set.
     pub test_images: usize,
 }
@@ -300,6 +302,8 @@ pub struct Model {
     pub adaptive: Option<AdaptiveSigma>,
     /// Evaluation on the training set.
     pub evaluate_train: Evaluation,
+    /// The images held out of training, and evaluation on them, where there are any.
+    pub validation: Option<(BufferId, Evaluation)>,
     /// Evaluation on the test set.
     pub evaluate_test: Evaluation,
     /// Samples on the test set, for ln p(x).
@@ -346,6 +350,13 @@ impl Model {
         let (train, adaptive) = build.train(train_images)?;
         let evaluate_train = build.evaluate("evaluate train", train_images, config.train_images)?;
         let evaluate_test = build.evaluate("evaluate test", test_images, config.test_images)?;
+        let validation = match config.validation_images {
+            0 => None,
+            images => {
+                let buffer = build.plan.buffer("validation images", images * words);
+                Some((buffer, build.evaluate("evaluate validation", buffer, images)?))
+            }
+        };
         let importance = build.importance(test_images)?;
         let decoder = build.decoder()?;
         let constants = build.constants;
@@ -359,6 +370,7 @@ impl Model {
             train,
             adaptive,
             evaluate_train,
+            validation,
             evaluate_test,
             importance,
             decoder,

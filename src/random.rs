@@ -52,6 +52,8 @@ pub enum Stream {
     Features,
     /// Which points choose a bandwidth, and which ones test with it.
     Split,
+    /// Chains of annealed importance sampling, and images that a model makes for them.
+    Annealing,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

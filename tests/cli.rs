@@ -382,6 +382,80 @@ fn an_existing_run_is_overwritten_by_force_alone() {
 }
 
 #[test]
+fn a_run_goes_on_with_its_own_images_and_schedules() {
+    let place = Place::new();
+    place.train("--out run --epochs 2 --learning-rate linear:0.002:0.001");
+    // 16 steps end at step 15, and stay the same steps in a longer run.
+    let output = place.elbo("resume run --epochs 3").output().expect("a process");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("--learning-rate linear:0.002:0.001 ran over the 16 steps"), "{stderr}");
+    assert!(stderr.contains("it is linear:0.002:0.001:15 now"), "{stderr}");
+    place.train("--out straight --epochs 3 --learning-rate linear:0.002:0.001:15");
+    assert!(place.checkpoint("run", 24) == place.checkpoint("straight", 24), "the same run");
+
+    let name = format!("data/{TRAIN_LABELS}");
+    let mut labels = place.read(&name);
+    *labels.last_mut().expect("a label") ^= 1;
+    place.write(&name, labels);
+    let words = ["run: was trained on", "but the images are now", "train a new run"];
+    place.fails(1, "resume run --epochs 4", &words);
+}
+
+#[test]
+fn validation_images_choose_the_epoch() {
+    let place = Place::new();
+    place.fails(2, &format!("train {SMALL} --early-stopping 3"), &["--early-stopping", "--validation"]);
+    place.fails(2, &format!("train {SMALL} --validation 1.5"), &["--validation is 1.5", "whole number"]);
+    let words = ["--validation holds out", "hold out fewer"];
+    place.fails(1, &format!("train {SMALL} --validation 0.9"), &words);
+    let output = place
+        .elbo(&format!("train {SMALL} --validation 0.25 --epochs 9 --out run --json"))
+        .output()
+        .expect("a process");
+    let summary = json(&succeeds(&output));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("training images are held out"), "{stderr}");
+    let best = summary["best"]["step"].as_u64().expect("a best step");
+    assert!(place.checkpoints("run").contains(&best), "{summary}");
+    let evaluated = place.json("evaluate run --engine cpu --json");
+    assert_eq!((&evaluated["steps"], &evaluated["best"]), (&Value::from(best), &summary["best"]));
+    assert_eq!(evaluated["validation"]["elbo"], summary["best"]["elbo"]);
+}
+
+#[test]
+fn a_code_that_says_nothing_is_told_at_once() {
+    let place = Place::new();
+    for beta in ["1e30", "1000"] {
+        let arguments =
+            format!("train {SMALL} --objective beta-vae --beta {beta} --epochs 1 --out run --force");
+        let output = place.elbo(&arguments).output().expect("a process");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains("warning: ") && stderr.contains("use a smaller --beta"), "{beta}: {stderr}");
+        succeeds(&output);
+    }
+}
+
+#[test]
+fn annealing_says_what_it_did() {
+    let place = Place::new();
+    place.train("--out run --epochs 2");
+    let arguments =
+        "evaluate run --engine cpu --importance-samples 8 --ais 20 --chains 2 --images 3 --bidirectional 2";
+    let text = place.succeeds(arguments);
+    for words in
+        ["ln p(x)    at least", "on 3 test images", "20 temperatures, 2 chains", "2 images of the model"]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let ais = &place.json(&format!("{arguments} --json"))["ais"];
+    assert_eq!((&ais["images"], &ais["chains"]), (&Value::from(3), &Value::from(2)), "{ais}");
+    let gap = ais["bidirectional"]["gap"].as_f64().expect("a gap");
+    let side = |name: &str| ais["bidirectional"][name].as_f64().expect("a bound");
+    assert!((side("upper") - side("lower") - gap).abs() < 1e-9);
+    place.misused("evaluate run --chains 3", &["--ais"]);
+}
+
+#[test]
 fn a_damaged_checkpoint() {
     let place = Place::new();
     place.train("--out run --epochs 1");
@@ -1510,7 +1584,8 @@ mod interrupted {
         let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).output().expect("kill");
         assert!(kill.status.success());
         let output = child.wait_with_output().expect("the end");
-        let summary = json(&succeeds(&output));
+        assert_eq!(output.status.code(), Some(130), "128 and the number of SIGINT");
+        let summary = json(&String::from_utf8_lossy(&output.stdout));
         assert_eq!(summary["interrupted"], true);
         let steps = summary["steps"].as_u64().expect("steps");
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -31,6 +31,7 @@ fn configs() -> Vec<(&'static str, ModelConfig)> {
         adam: Adam::default(),
         batch: 5,
         train_images: 11,
+        validation_images: 0,
         test_images: 2,
     };
     let gaussian = Likelihood::Gaussian { sigma: 0.7 };

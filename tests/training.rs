@@ -2,9 +2,12 @@
 
 mod common;
 
+use clap::ValueEnum;
 use common::GpuTests;
+use elbo::checkpoint::State;
 use elbo::data::{Dataset, Images, Pixels, digits, sprites};
 use elbo::engine::Choice;
+use elbo::train::annealed::{self, AnnealedSettings, HostModel, Start};
 use elbo::train::config::{Config, KlName, PixelSigma};
 use elbo::train::decomposition::{Decomposer, Decomposition};
 use elbo::train::metrics::LossSums;
@@ -12,7 +15,7 @@ use elbo::train::objective::ObjectiveName;
 use elbo::train::run::Run;
 use elbo::train::session::{Session, Split, initial_state, model_config};
 use libtest_mimic::{Arguments, Failed, Trial};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -28,6 +31,9 @@ fn main() {
         Trial::test("cpu::both_kl_estimates_have_one_expectation", one_expectation),
         Trial::test("cpu::the_loss_falls", the_loss_falls),
         Trial::test("cpu::importance_sampling_finds_the_linear_models_likelihood", linear_likelihood),
+        Trial::test("cpu::annealing_finds_the_linear_models_likelihood", linear_annealing),
+        Trial::test("cpu::the_best_epoch_is_kept", best_epoch_is_kept),
+        Trial::test("cpu::logged_lines_add_up", lines_add_up),
         Trial::test("cpu::every_objective_trains", every_objective_trains),
         Trial::test("cpu::the_parts_of_the_kl_keep_their_bounds", parts_of_the_kl),
     ];
@@ -275,9 +281,9 @@ fn trained(config: &Config, dataset: &Dataset, steps: u64) -> Result<Session, Fa
     Ok(session)
 }
 
-/// Without hidden layers, p(x) is N(bias, W W^T + sigma^2 I): probabilistic PCA (Tipping and Bishop 1999), known in
-/// closed form whatever W is.
-fn linear_likelihood() -> Result<(), Failed> {
+/// A trained model without hidden layers, its data, and ln p(x) of each test image: p(x) is N(bias, W W^T + sigma^2 I),
+/// probabilistic PCA (Tipping and Bishop 1999), known in closed form whatever W is.
+fn linear_model() -> Result<(Session, Dataset, Vec<f64>), Failed> {
     const M: usize = 3;
     const STEPS: u64 = 1000;
     let dataset = small_digits();
@@ -312,16 +318,140 @@ fn linear_likelihood() -> Result<(), Failed> {
         let quadratic = (square - inner / variance) / variance;
         -0.5 * (d as f64 * (std::f64::consts::TAU * variance).ln() + log_determinant + quadratic)
     };
-    let n = dataset.test.len();
-    let want = (0..n).map(|i| exact(&dataset.test.image(i))).sum::<f64>() / n as f64;
+    let exact = (0..dataset.test.len()).map(|i| exact(&dataset.test.image(i))).collect();
+    Ok((session, dataset, exact))
+}
+
+fn linear_likelihood() -> Result<(), Failed> {
+    let (mut session, _, exact) = linear_model()?;
+    let n = exact.len() as f64;
+    let want = exact.iter().sum::<f64>() / n;
     let samples = 2000;
     let got = elbo::train::importance::log_likelihood(&mut session, samples, &mut |_| ())?;
+    let error = got.standard_error.expect("many samples");
     // The estimate is too low by half of the variance of an image's.
-    let bias = 0.5 * got.standard_error.powi(2) * n as f64;
+    let bias = 0.5 * error.powi(2) * n;
     let distance = (got.log_likelihood - want).abs();
-    assert!(distance <= 4.0 * got.standard_error + bias, "ln p(x) {want}, estimated {got:?}");
-    assert!(got.standard_error < 0.2, "the estimate says something: {got:?}");
-    assert!(got.gap > 0.0 && want - got.elbo > -4.0 * got.standard_error, "{got:?}");
+    assert!(distance <= 4.0 * error + bias, "ln p(x) {want}, estimated {got:?}");
+    assert!(error < 0.2, "the estimate says something: {got:?}");
+    assert!(got.gap > 0.0 && want - got.elbo > -4.0 * error, "{got:?}");
+    let parts: Vec<usize> = got.nested.iter().map(|part| part.importance_samples).collect();
+    assert_eq!(parts, [samples / 4, samples / 2, samples]);
+    assert_eq!(got.nested[2].log_likelihood, got.log_likelihood);
+    // The quarter is what a run of as many samples gives: the samples are nested.
+    let quarter = elbo::train::importance::log_likelihood(&mut session, samples / 4, &mut |_| ())?;
+    assert_eq!(quarter.log_likelihood, got.nested[0].log_likelihood);
+    Ok(())
+}
+
+/// Annealed importance sampling finds ln p(x) of each start, also where the encoder is of no use; on images that the
+/// model makes, the bounds hold it between them.
+fn linear_annealing() -> Result<(), Failed> {
+    let (mut session, dataset, exact) = linear_model()?;
+    let mut poor = session.state(0)?;
+    // Means that are wrong, and standard deviations that are twice too large or more.
+    let encoder = &mut poor.theta.0[0];
+    let bias = encoder.len() - 6;
+    encoder[bias..].iter_mut().for_each(|value| *value += 0.7);
+    for (state, start) in
+        [(session.state(0)?, Start::Encoder), (session.state(0)?, Start::Prior), (poor, Start::Encoder)]
+    {
+        let model = HostModel::new(&state, session.likelihood());
+        let settings =
+            AnnealedSettings { temperatures: 200, chains: 8, leapfrog: 5, images: 20, start, seed: 1 };
+        let ticks = AtomicU64::new(0);
+        let count = |done| {
+            ticks.fetch_add(done, Ordering::Relaxed);
+        };
+        let found = annealed::log_likelihood(&model, &dataset, settings, &count);
+        assert_eq!(ticks.load(Ordering::Relaxed), settings.work(20, false), "progress is whole");
+        let want = found.chosen.iter().map(|&image| exact[image]).sum::<f64>() / found.images as f64;
+        let error = found.standard_error.expect("several chains");
+        // Too low by half of the variance of an image's, as with one step of importance sampling.
+        let bias = 0.5 * error.powi(2) * found.images as f64;
+        let distance = (found.log_likelihood - want).abs();
+        assert!(distance <= 4.0 * error + bias, "{start:?}: ln p(x) is {want}, found {found:?}");
+        assert!(error < 0.1 && (0.4..0.95).contains(&found.acceptance), "{found:?}");
+        let check = annealed::check(&model, settings, 20, &count);
+        assert!(check.gap > -3.0 * check.gap_standard_error && check.gap < 0.5, "{check:?}");
+    }
+    Ok(())
+}
+
+/// The epoch with the best ELBO on the held out images is kept, and is what a run is used for; patience ends it.
+fn best_epoch_is_kept() -> Result<(), Failed> {
+    let dataset = small_digits();
+    let config = Config {
+        validation: Some(44.0),
+        early_stopping: Some(5),
+        epochs: 400,
+        learning_rate: 0.01.into(),
+        ..small_config()
+    };
+    let place = tempfile::tempdir()?;
+    let device = common::device(Choice::Cpu);
+    let state = initial_state(&config, &dataset);
+    let mut run = Run::create(Some(&place.path().join("run")), false, &config, &state)?;
+    let (mut session, summary) =
+        elbo::train::train(&mut run, &device, &dataset, &mut (), &AtomicBool::new(false))?;
+    let best = summary.best.expect("a best epoch");
+    let lines = Run::lines(&run.path)?;
+    let held = lines.iter().filter(|line| line.split == "validation");
+    let elbos: Vec<(f64, u64)> = held.map(|line| (line.metrics.elbo, line.step)).collect();
+    assert!(elbos.iter().all(|&(elbo, step)| elbo < best.elbo || step == best.step), "{elbos:?}, {best:?}");
+    // 256 images are learned from, 32 at a time.
+    assert_eq!(summary.steps, best.step + 5 * 8, "five epochs without a better one");
+    assert!(summary.stopped_early && !summary.interrupted);
+    assert_eq!(summary.validation.expect("held out").metrics.elbo, best.elbo);
+    assert_eq!(State::read_best(&run.path)?.theta, session.state(0)?.theta);
+    assert_eq!(State::read(&run.path)?.progress.step, summary.steps);
+    // What is held out is not learned from: other images there, the same weights.
+    let mut other = dataset.clone();
+    let Pixels::Bytes(bytes) = &mut other.train.pixels else { return Err("no bytes".into()) };
+    bytes[256 * 784..].fill(0);
+    let theta =
+        |dataset: &Dataset| -> Result<_, Failed> { Ok(trained(&config, dataset, 20)?.state(20)?.theta) };
+    assert!(theta(&dataset)? == theta(&other)?, "the last 44 images must not matter");
+    Ok(())
+}
+
+/// Lines say what was minimised, and at which weights.
+fn lines_add_up() -> Result<(), Failed> {
+    let dataset = small_digits();
+    let device = common::device(Choice::Cpu);
+    for objective in ObjectiveName::value_variants() {
+        let config = Config { epochs: 2, log_every: 3, ..small_config() }.with_objective(*objective);
+        let place = tempfile::tempdir()?;
+        let state = initial_state(&config, &dataset);
+        let mut run = Run::create(Some(&place.path().join("run")), false, &config, &state)?;
+        elbo::train::train(&mut run, &device, &dataset, &mut (), &AtomicBool::new(false))?;
+        for line in Run::lines(&run.path)? {
+            let (loss, metrics, terms, scheduled) =
+                (line.loss.expect("a loss"), line.metrics, line.terms, line.scheduled);
+            assert_eq!(scheduled.learning_rate, Some(0.001));
+            let rest = loss - metrics.reconstruction;
+            let want = match objective {
+                ObjectiveName::Vae => metrics.kl,
+                ObjectiveName::BetaVae => scheduled.beta.expect("beta") * metrics.kl,
+                ObjectiveName::MmdVae => scheduled.lambda.expect("lambda") * terms.mmd.expect("MMD"),
+                ObjectiveName::InfoVae => {
+                    metrics.kl + (scheduled.lambda.expect("lambda") - 1.0) * terms.mmd.expect("MMD")
+                }
+                ObjectiveName::TcVae => {
+                    let correlation = terms.total_correlation.expect("total correlation");
+                    metrics.kl + (scheduled.beta.expect("beta") - 1.0) * correlation
+                }
+                // The capacity changes within the steps of a line of training.
+                ObjectiveName::Capacity if line.split == "train" => continue,
+                ObjectiveName::Capacity => {
+                    let capacity = scheduled.capacity.expect("a capacity");
+                    scheduled.gamma.expect("gamma") * (metrics.kl - capacity).abs()
+                }
+            };
+            assert!((rest - want).abs() < 1e-9 * loss.abs(), "{objective}: {rest} is not {want}");
+            assert_eq!(line.decomposition.is_some(), line.split == "test");
+        }
+    }
     Ok(())
 }
 
@@ -374,10 +504,12 @@ fn parts_of_the_kl() -> Result<(), Failed> {
         let (metrics, codes) = session.evaluate(split)?;
         let n = codes.len();
         let parts = Decomposer::new(&common::device(Choice::Cpu), n, n, config.latent)?.run(&codes)?;
-        let Decomposition { mutual_information, total_correlation, dimension_wise_kl, standard_errors } =
-            parts;
+        let Decomposition {
+            mutual_information, total_correlation, dimension_wise_kl, standard_errors, ..
+        } = parts;
         let sum = mutual_information + total_correlation + dimension_wise_kl;
         assert!((sum - metrics.kl).abs() < 1e-4 * (1.0 + metrics.kl), "{sum} is not the KL, {}", metrics.kl);
+        assert!((parts.sampled_kl - sum).abs() < 1e-9 * (1.0 + sum), "{parts:?}");
         let [mi, tc, dw] = standard_errors.map(|error| 3.0 * error);
         assert!(mutual_information > -mi && mutual_information < (n as f64).ln() + mi, "{parts:?}");
         assert!(total_correlation > -tc && dimension_wise_kl > -dw, "{parts:?}");

@@ -1,11 +1,14 @@
 //! `elbo evaluate`.
 
 use super::device::engine_line;
-use super::output::{json, note, result};
+use super::output::{json, note, result, warn};
 use super::source::{Opened, Source};
 use super::train::print_summary;
 use clap::Args;
+use elbo::data::Dataset;
 use elbo::error::{Error, Result};
+use elbo::train::annealed::{self, AnnealedEstimate, AnnealedSettings, HostModel, Start};
+use elbo::train::config::Config;
 use elbo::train::evaluate_only;
 use elbo::train::importance::{ImportanceEstimate, log_likelihood};
 use elbo::train::session::Session;
@@ -14,18 +17,37 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// Evaluate a trained model on training and test images
 ///
 /// All numbers are nats per image, with one sampled z per image; the same seed gives the same samples. With
-/// --importance-samples also ln p(x) of the test images, and how far below it the ELBO is.
+/// --importance-samples or --ais also lower bounds of ln p(x) of the test images that are better than the ELBO.
 #[derive(Args)]
 #[command(after_help = "Examples:
   elbo evaluate runs/001 --json
   elbo evaluate runs/001 --importance-samples 200
+  elbo evaluate runs/001 --ais 1000 --images 100 --bidirectional 100
   elbo evaluate model.safetensors --data path/to/mnist")]
 pub(super) struct Evaluate {
     #[command(flatten)]
     source: Source,
-    /// Estimate ln p(x) from so many samples of z for each test image
+    /// Bound ln p(x) from below by so many samples of z for each test image
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     importance_samples: Option<u32>,
+    /// Bound ln p(x) from below by annealed importance sampling with so many temperatures, on the CPU
+    #[arg(long, value_name = "TEMPERATURES", value_parser = clap::value_parser!(u32).range(2..))]
+    ais: Option<u32>,
+    /// Chains of --ais for each image
+    #[arg(long, value_name = "C", default_value_t = 16, requires = "ais", value_parser = clap::value_parser!(u32).range(1..))]
+    chains: u32,
+    /// Leapfrog steps between two temperatures of --ais
+    #[arg(long, value_name = "L", default_value_t = 10, requires = "ais", value_parser = clap::value_parser!(u32).range(1..))]
+    leapfrog: u32,
+    /// Test images of --ais, a random choice: it takes long
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "ais", value_parser = clap::value_parser!(u32).range(1..))]
+    images: u32,
+    /// Where the chains of --ais start
+    #[arg(long, value_name = "FROM", default_value = "encoder", requires = "ais")]
+    start: Start,
+    /// Bound ln p(x) from above, too, on so many images that the model makes: what the gap is there, --ais lacks at most
+    #[arg(long, value_name = "N", requires = "ais", value_parser = clap::value_parser!(u32).range(1..))]
+    bidirectional: Option<u32>,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
@@ -33,16 +55,37 @@ pub(super) struct Evaluate {
 
 impl Evaluate {
     pub(super) fn run(&self) -> Result<()> {
-        let Opened { mut session, device, config, step, .. } = self.source.open()?;
+        let Opened { mut session, device, config, dataset, step } = self.source.open()?;
         note(engine_line(device.info()));
         let mut summary = evaluate_only(&mut session, &device, &config, step)?;
+        for (split, evaluated) in [("training", &summary.train), ("test", &summary.test)] {
+            let elbo = evaluated.metrics.elbo;
+            if !elbo.is_finite() {
+                let problem = format!(
+                    "the ELBO of the {split} images is {elbo}: the weights are too large for f32; use a model whose training \
+                     did not diverge"
+                );
+                return Err(Error::run(&self.source.path, problem));
+            }
+        }
         if let Some(samples) = self.importance_samples {
             if config.deterministic {
                 return Err(Error::usage(
                     "--importance-samples needs a q(z|x) to sample from; this model was trained with --deterministic",
                 ));
             }
-            summary.likelihood = Some(importance(&mut session, samples as usize)?);
+            let estimate = importance(&mut session, samples as usize)?;
+            warn(&estimate.warnings());
+            summary.likelihood = Some(estimate);
+        }
+        if let Some(temperatures) = self.ais {
+            let mut estimate = self.anneal(&mut session, &config, &dataset, temperatures)?;
+            let among = |of: &ImportanceEstimate| {
+                let sum: f64 = estimate.chosen.iter().map(|&image| of.of_images[image]).sum();
+                sum / estimate.chosen.len() as f64
+            };
+            estimate.importance_of_same_images = summary.likelihood.as_ref().map(among);
+            summary.ais = Some(estimate);
         }
         if self.json {
             return json(&summary);
@@ -51,7 +94,44 @@ impl Evaluate {
         if let Some(likelihood) = &summary.likelihood {
             print_likelihood(likelihood);
         }
+        if let Some(ais) = &summary.ais {
+            print_annealed(ais);
+        }
         Ok(())
+    }
+
+    /// Annealed importance sampling with a progress bar.
+    fn anneal(
+        &self,
+        session: &mut Session,
+        config: &Config,
+        dataset: &Dataset,
+        temperatures: u32,
+    ) -> Result<AnnealedEstimate> {
+        if config.deterministic && self.start == Start::Encoder {
+            return Err(Error::usage(
+                "--start encoder needs a q(z|x) to start from; this model was trained with --deterministic, use --start prior",
+            ));
+        }
+        let settings = AnnealedSettings {
+            temperatures: temperatures as usize,
+            chains: self.chains as usize,
+            leapfrog: self.leapfrog as usize,
+            images: (self.images as usize).min(dataset.test.len()),
+            start: self.start,
+            seed: config.seed,
+        };
+        let model = HostModel::new(&session.state(0)?, session.likelihood());
+        let simulated = self.bidirectional.map(|images| images as usize);
+        let check = simulated.map_or(0, |images| settings.work(images, true));
+        let style = ProgressStyle::with_template("{bar:28} annealing  {percent} %  {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(settings.work(settings.images, false) + check).with_style(style);
+        let progress = |done: u64| bar.inc(done);
+        let mut estimate = annealed::log_likelihood(&model, dataset, settings, &progress);
+        estimate.bidirectional = simulated.map(|images| annealed::check(&model, settings, images, &progress));
+        bar.finish_and_clear();
+        Ok(estimate)
     }
 }
 
@@ -66,12 +146,44 @@ fn importance(session: &mut Session, samples: usize) -> Result<ImportanceEstimat
 }
 
 fn print_likelihood(likelihood: &ImportanceEstimate) {
-    let ImportanceEstimate {
-        importance_samples, log_likelihood, standard_error, gap, effective_samples, ..
-    } = likelihood;
+    let ImportanceEstimate { importance_samples, log_likelihood, gap, effective_samples, .. } = likelihood;
     result(format_args!(
-        "ln p(x)    {log_likelihood:.2} +- {standard_error:.2} nats from {importance_samples} samples of z for each \
-         test image, worth {effective_samples:.1} draws from p(z|x)"
+        "ln p(x)    at least {log_likelihood:.2}{} nats from {importance_samples} samples of z for each test image, worth \
+         {effective_samples:.1} draws from p(z|x)",
+        error(likelihood.standard_error)
     ));
-    result(format_args!("           the ELBO of the same samples is {gap:.2} lower: KL(q(z|x) || p(z|x))"));
+    let nested = likelihood.nested.iter();
+    let nested: Vec<String> =
+        nested.map(|part| format!("{:.2} ({})", part.log_likelihood, part.importance_samples)).collect();
+    result(format_args!("           by the number of the same samples: {}", nested.join(", ")));
+    result(format_args!(
+        "           the ELBO of the same samples is {gap:.2} lower: KL(q(z|x) || p(z|x)) is at least that"
+    ));
+}
+
+/// A standard error, where there is one.
+fn error(standard_error: Option<f64>) -> String {
+    standard_error.map_or(String::new(), |error| format!(" +- {error:.3}"))
+}
+
+fn print_annealed(ais: &AnnealedEstimate) {
+    let AnnealedEstimate { temperatures, chains, leapfrog, images, log_likelihood, .. } = ais;
+    result(format_args!(
+        "           at least {log_likelihood:.2}{} nats on {images} test images by annealed importance sampling ({temperatures} \
+         temperatures, {chains} chains worth {:.1}, {leapfrog} leapfrog steps, acceptance {:.2}; +- {:.2} by the choice of \
+         images)",
+        error(ais.standard_error),
+        ais.effective_chains,
+        ais.acceptance,
+        ais.standard_error_of_images
+    ));
+    if let Some(importance) = ais.importance_of_same_images {
+        result(format_args!("           importance sampling gives {importance:.2} on the same images"));
+    }
+    if let Some(both) = &ais.bidirectional {
+        result(format_args!(
+            "           {} images of the model: ln p(x) is on average between {:.2} and {:.2}, {:.3} +- {:.3} apart",
+            both.images, both.lower, both.upper, both.gap, both.gap_standard_error
+        ));
+    }
 }

@@ -1,6 +1,7 @@
 //! A trained model named on the command line: a run directory, or a `.safetensors` file.
 
 use super::device::{DeviceOptions, open};
+use super::output::note;
 use clap::Args;
 use elbo::checkpoint::{self, State};
 use elbo::data::Dataset;
@@ -80,7 +81,7 @@ impl Source {
     fn read_run(&self) -> Result<(State, Config)> {
         checkpoint::last(&self.path)?;
         let config = Run::config(&self.path)?;
-        Ok((State::read(&self.path)?, config))
+        Ok((State::read_best(&self.path)?, config))
     }
 
     fn read_file(&self) -> Result<(State, Config)> {
@@ -89,7 +90,7 @@ impl Source {
                 "a .safetensors file does not say what data it belongs to; add --data digits, sprites or PATH",
             ));
         }
-        let state = State::read_model(&self.path)?;
+        let state = State::read_model(&self.path, &mut |sentence| note(format_args!("note: {sentence}")))?;
         let mut config = Config {
             hidden: state.architecture.hidden.clone(),
             latent: state.architecture.latent,

@@ -13,11 +13,12 @@ use elbo::train::metrics::{Metrics, Terms};
 use elbo::train::objective::{Objective, ObjectiveName};
 use elbo::train::run::Run;
 use elbo::train::session::{initial_state, model_config};
-use elbo::train::{ACTIVE, Evaluated, Observer, Summary};
+use elbo::train::{ACTIVE, Evaluated, Observer, Summary, UNINFORMATIVE};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -41,7 +42,8 @@ A SCHEDULE is a number, or changes with the step:
   linear:0:25:4000          from 0 to 25 over 4,000 steps, then 25
   cosine:20:1[:STEPS]       the same with a smooth start and end
   cyclic:0:1:2000           every 2,000 steps from 0 to 1 in the first half, then 1
-  piecewise:0=20,500=4,2000=1   lines between points")]
+  piecewise:0=20,500=4,2000=1   lines between points
+  steps:0=1e-3,100000=1e-4  level from each step to the next of them")]
 pub(super) struct Train {
     #[command(flatten)]
     settings: TrainSettings,
@@ -157,10 +159,10 @@ fn set_length(config: &mut Config, epochs: Option<u64>, steps: Option<u64>) {
 }
 
 impl Train {
-    pub(super) fn run(&self) -> Result<()> {
+    pub(super) fn run(&self) -> Result<ExitCode> {
         let config = self.settings.config()?;
         if self.suggest_capacity {
-            return suggest_capacity(&config, self.json);
+            return suggest_capacity(&config, self.json).map(|()| ExitCode::SUCCESS);
         }
         if let Some(out) = &self.out {
             Run::check_free(out, self.force)?;
@@ -203,9 +205,9 @@ fn suggest_capacity(config: &Config, as_json: bool) -> Result<()> {
 }
 
 impl Resume {
-    pub(super) fn run(&self) -> Result<()> {
+    pub(super) fn run(&self) -> Result<ExitCode> {
         let mut run = Run::open(&self.run)?;
-        let step = run.state()?.progress.step;
+        let state = run.state()?;
         let mut config = run.config.clone();
         set_length(&mut config, self.epochs, self.steps);
         if let Some(engine) = self.engine {
@@ -213,21 +215,36 @@ impl Resume {
         }
         config.check()?;
         let dataset = config.dataset()?;
+        // Before anything of the run changes.
+        elbo::train::check_data(&run, &state, &dataset, &mut |_| ())?;
+        let images = dataset.train.len();
+        for sentence in config.keep_schedules(run.config.total_steps(images), config.total_steps(images)) {
+            note(format_args!("note: {sentence}"));
+        }
         let device = open(config.engine, config.adapter.as_deref(), false)?;
-        config.check_length(dataset.train.len())?;
+        config.check_length(images)?;
         run.reconfigure(config)?;
-        run.rewind(step)?;
+        run.rewind(state.progress.step)?;
         train(&mut run, &device, &dataset, self.json)
     }
 }
 
 /// Trains, draws, prints.
-fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Result<()> {
+///
+/// The exit code is 128 + 2 where Ctrl-C ended it, as that of a program which the signal ends.
+fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Result<ExitCode> {
     let config = run.config.clone();
     note(engine_line(device.info()));
     let images = dataset.train.len();
     let (per_epoch, total) = (config.steps_per_epoch(images), config.total_steps(images));
     advise(&config);
+    if let held @ 1.. = config.held_out(images) {
+        note(format_args!(
+            "validation: the last {} of {} training images are held out, and choose the epoch that is kept",
+            grouped(held as f64),
+            grouped(images as f64)
+        ));
+    }
     let mut bar = TrainingBar::new(total, per_epoch, &config);
     let (mut session, summary) = elbo::train::train(run, device, dataset, &mut bar, stop_flag())?;
     bar.finish();
@@ -235,15 +252,25 @@ fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Re
         let path = run.path.display();
         note(format_args!("stopped and saved at step {}; go on with: elbo resume {path}", summary.steps));
     }
+    let code = if summary.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS };
+    if let (true, Some(best)) = (summary.stopped_early, summary.best) {
+        note(format_args!(
+            "stopped early at step {}: the ELBO on the validation images has not risen since epoch {:.1}",
+            summary.steps, best.epoch
+        ));
+    }
     let pictures = figure::draw_run(Figure::All, &run.path, &mut session, dataset)?;
     if as_json {
-        return json(&summary);
+        return json(&summary).map(|()| code);
     }
     print_summary(&summary);
     let names: Vec<_> = pictures.iter().filter_map(|p| p.file_name()?.to_str()).collect();
     result(format_args!("pictures   {}/pictures: {}", run.path.display(), names.join(", ")));
-    Ok(())
+    Ok(code)
 }
+
+/// The exit code after Ctrl-C: 128 and the number of SIGINT.
+const INTERRUPTED: u8 = 130;
 
 /// Warns of settings that are allowed but rarely meant.
 fn advise(config: &Config) {
@@ -272,7 +299,7 @@ fn stop_flag() -> &'static AtomicBool {
     static STOP: AtomicBool = AtomicBool::new(false);
     let handler = || {
         if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+            std::process::exit(INTERRUPTED.into());
         }
     };
     if let Err(error) = ctrlc::set_handler(handler) {
@@ -291,7 +318,18 @@ pub(super) fn print_summary(summary: &Summary) {
             grouped(speed)
         ));
     }
-    for (name, evaluated) in [("train", &summary.train), ("test", &summary.test)] {
+    if let Some(best) = summary.best {
+        result(format_args!(
+            "best       epoch {:.1} (step {}), by the ELBO of the validation images: {:.2} nats; what follows is of it",
+            best.epoch, best.step, best.elbo
+        ));
+    }
+    let splits = [
+        Some(("train", &summary.train)),
+        summary.validation.as_ref().map(|evaluated| ("validation", evaluated)),
+        Some(("test", &summary.test)),
+    ];
+    for (name, evaluated) in splits.into_iter().flatten() {
         let Metrics { sse, reconstruction, kl, elbo } = evaluated.metrics;
         let mmd = evaluated.mmd.map_or(String::new(), |mmd| format!("   MMD^2 of z to the prior {mmd:.5}"));
         result(format_args!(
@@ -341,9 +379,7 @@ fn judgement(test: &Evaluated) -> String {
     }
 }
 
-/// Mutual information in nats below which a code is called uninformative, and how near to its ceiling it is called
-/// saturated.
-const UNINFORMATIVE: f64 = 0.1;
+/// How near to its ceiling, in nats, the mutual information is called saturated.
 const SATURATED: f64 = 0.05;
 
 /// MMD^2 to the prior above which codes are called far from it: the default lambda leaves a tenth to a third of it.
@@ -399,11 +435,23 @@ impl Observer for TrainingBar {
         self.bar.set_message(format!("{message}  {speed} images/s"));
     }
 
-    fn evaluated(&mut self, epoch: f64, test: &Metrics) {
-        let line = format!(
-            "epoch {epoch:>5.1}  test: ELBO {:.2}  squared error {:.2}  KL {:.2}",
+    fn evaluated(&mut self, epoch: f64, test: &Metrics, validation: Option<&Metrics>) {
+        let validation =
+            validation.map_or(String::new(), |held| format!("validation: ELBO {:.2}  ", held.elbo));
+        self.println(&format!(
+            "epoch {epoch:>5.1}  {validation}test: ELBO {:.2}  squared error {:.2}  KL {:.2}",
             test.elbo, test.sse, test.kl
-        );
+        ));
+    }
+
+    fn warning(&mut self, sentence: &str) {
+        self.println(&format!("warning: {sentence}"));
+    }
+}
+
+impl TrainingBar {
+    /// A line above the bar, or on its own.
+    fn println(&self, line: &str) {
         if self.lines {
             note(line);
         } else {

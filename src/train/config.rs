@@ -119,6 +119,15 @@ pub struct Config {
     /// Adam's step size [default: 0.001]
     #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
     pub learning_rate: Schedule,
+    /// Training images that are held out, the last ones of the file: a number, or a share below 1. The epoch with the
+    /// best ELBO on them is kept beside the last, and is what evaluate and draw take
+    #[arg(long, value_name = "N|SHARE", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<f64>,
+    /// End when the ELBO on the validation images has not risen for so many epochs
+    #[arg(long, value_name = "EPOCHS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<u64>,
     /// Key of all random numbers: same seed, same device, same bits [default: 0]
     #[arg(long)]
     pub seed: u64,
@@ -167,6 +176,8 @@ impl Default for Config {
             steps: None,
             batch: 128,
             learning_rate: Schedule::Constant(1e-3),
+            validation: None,
+            early_stopping: None,
             seed: 0,
             log_every: 50,
             steps_per_submit: None,
@@ -299,10 +310,19 @@ impl Config {
         Ok(dataset)
     }
 
-    /// Steps in which every one of `images` training images is seen once; what is left over waits for the next
-    /// shuffle.
+    /// How many of `images` training images, the last ones, are held out for validation.
+    pub fn held_out(&self, images: usize) -> usize {
+        match self.validation {
+            None => 0,
+            Some(share) if share < 1.0 => (share * images as f64).round().max(1.0) as usize,
+            Some(count) => count as usize,
+        }
+    }
+
+    /// Steps in which every image that is learned from is seen once, of `images` training images with those held out;
+    /// what is left over waits for the next shuffle.
     pub fn steps_per_epoch(&self, images: usize) -> u64 {
-        (images / self.batch) as u64
+        (images.saturating_sub(self.held_out(images)) / self.batch) as u64
     }
 
     /// Steps of the whole run.
@@ -339,6 +359,7 @@ impl Config {
             }
             _ => {}
         }
+        self.check_validation()?;
         at_most("latent", self.latent)?;
         for &width in &self.hidden {
             at_most("hidden", width)?;
@@ -378,6 +399,23 @@ impl Config {
         self.steps.map_or(Ok(()), |steps| self.check_schedules(steps))
     }
 
+    fn check_validation(&self) -> Result<()> {
+        match self.validation {
+            Some(images) if !(images > 0.0 && (images < 1.0 || images.fract() == 0.0)) => {
+                Err(Error::usage(format!(
+                    "--validation is {images}; it must be a whole number of images, or a share between 0 and 1"
+                )))
+            }
+            None if self.early_stopping.is_some() => Err(Error::usage(
+                "--early-stopping looks at the ELBO of validation images; hold some out with --validation",
+            )),
+            _ if self.early_stopping == Some(0) => {
+                Err(Error::usage("--early-stopping is 0; wait for at least 1 epoch"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The settings that change with the step, by the option's name.
     pub fn schedules(&self) -> [(&'static str, Option<&Schedule>); 5] {
         [
@@ -387,6 +425,29 @@ impl Config {
             ("gamma", self.gamma.as_ref()),
             ("learning-rate", Some(&self.learning_rate)),
         ]
+    }
+
+    /// Lets schedules that run over the whole run end where they would have, before the run's length went from `before`
+    /// to `after` steps: the steps that are done had their values. Says so of each.
+    pub fn keep_schedules(&mut self, before: u64, after: u64) -> Vec<String> {
+        let schedules = [
+            ("beta", self.beta.as_mut()),
+            ("lambda", self.lambda.as_mut()),
+            ("capacity", self.capacity.as_mut()),
+            ("gamma", self.gamma.as_mut()),
+            ("learning-rate", Some(&mut self.learning_rate)),
+        ];
+        let mut sentences = Vec::new();
+        for (option, schedule) in schedules {
+            let Some(schedule) = schedule.filter(|_| before != after) else { continue };
+            let Some(kept) = schedule.of_length(before) else { continue };
+            sentences.push(format!(
+                "--{option} {schedule} ran over the {before} steps that the run was to have, and still does: it is {kept} now, \
+                 level from there to step {after}"
+            ));
+            *schedule = kept;
+        }
+        sentences
     }
 
     /// Refuses schedules that a run of `total` steps would cut short.

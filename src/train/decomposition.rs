@@ -27,8 +27,14 @@ pub struct Decomposition {
     pub total_correlation: f64,
     /// sum_j KL(q(z_j) || p(z_j)): how far each dimension is from the prior.
     pub dimension_wise_kl: f64,
-    /// Standard errors of the three.
+    /// Standard errors of the three, by the choice of the images.
     pub standard_errors: [f64; 3],
+    /// The mean of log q(z|x) - log p(z) over the same z: what the three add to.
+    #[serde(default)]
+    pub sampled_kl: f64,
+    /// Its standard error, by the choice of the images.
+    #[serde(default)]
+    pub sampled_kl_standard_error: f64,
 }
 
 /// Most components of the mixture in one step: a step is then short on any device.
@@ -82,7 +88,7 @@ impl Decomposer {
         }
         let densities = self.engine.read(self.log_density)?;
 
-        let mut sums = [[0.0; 2]; 3];
+        let mut sums = [[0.0; 2]; 4];
         for (i, densities) in densities.chunks_exact(2 * (m + 1)).enumerate() {
             let log_q =
                 |part: usize| f64::from(densities[2 * part]) + f64::from(densities[2 * part + 1]).ln();
@@ -97,15 +103,23 @@ impl Decomposer {
             let prior: f64 = (0..m).map(|j| log_normal(j, 0.0, 0.0)).sum();
             let marginals: f64 = (0..m).map(log_q).sum();
             let joint = log_q(m);
-            for (sum, value) in sums.iter_mut().zip([posterior - joint, joint - marginals, marginals - prior])
-            {
+            let parts = [posterior - joint, joint - marginals, marginals - prior];
+            for (sum, value) in sums.iter_mut().zip(parts.into_iter().chain([posterior - prior])) {
                 *sum = [sum[0] + value, sum[1] + value * value];
             }
         }
         let n = queries as f64;
-        let [mutual_information, total_correlation, dimension_wise_kl] = sums.map(|[sum, _]| sum / n);
-        let standard_errors =
+        let [mutual_information, total_correlation, dimension_wise_kl, sampled_kl] =
+            sums.map(|[sum, _]| sum / n);
+        let [a, b, c, sampled_kl_standard_error] =
             sums.map(|[sum, squares]| ((squares / n - (sum / n).powi(2)).max(0.0) / n).sqrt());
-        Ok(Decomposition { mutual_information, total_correlation, dimension_wise_kl, standard_errors })
+        Ok(Decomposition {
+            mutual_information,
+            total_correlation,
+            dimension_wise_kl,
+            standard_errors: [a, b, c],
+            sampled_kl,
+            sampled_kl_standard_error,
+        })
     }
 }

@@ -150,7 +150,13 @@ impl LossSums {
 /// The prior's part is known in closed form, so no prior samples are needed:
 /// E k(z, .) = (1 + 2/M)^(-M/2) exp(-|z|^2 / (M + 2)) and E k = (1 + 4/M)^(-M/2). `None` below two rows.
 pub fn mmd_to_prior(z: &[f32], latent: usize) -> Option<f64> {
-    let (n, h) = ((z.len() / latent) as f64, prior_mmd::usual_h(latent));
+    mmd_to_prior_with(z, latent, prior_mmd::usual_h(latent))
+}
+
+/// The same with the kernel `exp(-|a - b|^2 / h)`: E k(z, .) = (1 + 2/h)^(-M/2) exp(-|z|^2 / (h + 2)) and
+/// E k = (1 + 4/h)^(-M/2).
+pub fn mmd_to_prior_with(z: &[f32], latent: usize, h: f64) -> Option<f64> {
+    let n = (z.len() / latent) as f64;
     if n < 2.0 {
         return None;
     }

@@ -13,6 +13,7 @@
 //! and gamma are [`Schedule`]s. A new objective is a row here, an [`ObjectiveName`], and an [`Objective`] with its options,
 //! which `Config::objective` finds in the settings.
 
+use super::metrics::{Metrics, Terms};
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use crate::kernel::latent::KlEstimate;
@@ -120,6 +121,20 @@ impl Objective {
                 TermWeights { kl: at(gamma), capacity: at(capacity), ..none }
             }
         }
+    }
+
+    /// What is minimised, in nats per image, with these weights: from averages over images. Nothing where the averages
+    /// lack a term that counts.
+    pub fn loss(&self, weights: TermWeights, averages: &Metrics, terms: &Terms) -> Option<f64> {
+        let TermWeights { kl, capacity, term } = weights;
+        let regularizer = match self {
+            Self::Vae | Self::BetaVae { .. } => kl * averages.kl,
+            Self::Capacity { .. } => kl * (averages.kl - capacity).abs(),
+            Self::MmdVae { .. } => term * terms.mmd?,
+            Self::InfoVae { .. } => kl * averages.kl + term * terms.mmd?,
+            Self::TcVae { .. } => kl * averages.kl + term * terms.total_correlation?,
+        };
+        Some(averages.reconstruction + regularizer)
     }
 
     /// The kernels that the objective takes: `batch` of `train_images` images in a step, and, where it leaves the choice,

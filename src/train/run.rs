@@ -3,12 +3,14 @@
 //! ```text
 //! config.toml       everything needed to repeat the run
 //! metrics.jsonl     lines of training averages, and one line per epoch on the test images
-//! checkpoints/STEP/ the last two: model.safetensors, optimizer.safetensors
+//! checkpoints/STEP/ the last two, and the best on validation images: model.safetensors, optimizer.safetensors
 //! pictures/         what `elbo draw` drew
 //! ```
 
 use super::config::Config;
+use super::decomposition::Decomposition;
 use super::metrics::{Metrics, Terms};
+use super::schedule::Schedule;
 use super::session::Codes;
 use crate::checkpoint::{self, State};
 use crate::error::{Error, Result};
@@ -37,7 +39,7 @@ pub struct Run {
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogLine {
-    /// `train`: an average over the steps since the last line; `test`: over all test images.
+    /// `train`: an average over the steps since the last line; `test` and `validation`: over all of these images.
     pub split: String,
     /// Steps done.
     pub step: u64,
@@ -46,9 +48,22 @@ pub struct LogLine {
     /// Averages.
     #[serde(flatten)]
     pub metrics: Metrics,
+    /// What is minimised, at the weights of its steps, or of the last step. Not in lines of `validation` with `tc-vae`,
+    /// nor in logs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f64>,
     /// The objective's further terms; in lines of `test`, the parts of the KL.
     #[serde(flatten)]
     pub terms: Terms,
+    /// Weights and learning rate of the last step, those that the objective has.
+    #[serde(flatten)]
+    pub scheduled: Scheduled,
+    /// In lines of `test`, how many images the parts of the KL are averaged over: a random choice, the same each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codes: Option<usize>,
+    /// In lines of `test`, the parts again, with the KL of the same images and standard errors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decomposition: Option<Decomposition>,
     /// KL of each latent dimension in nats, in lines of `test`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kl_by_dimension: Vec<f64>,
@@ -68,10 +83,45 @@ impl LogLine {
             step,
             epoch,
             metrics,
+            loss: None,
             terms: Terms::default(),
+            scheduled: Scheduled::default(),
+            codes: None,
+            decomposition: None,
             kl_by_dimension: Vec::new(),
             followed: Vec::new(),
             images_per_second: None,
+        }
+    }
+}
+
+/// What changes with the step, as it is in one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the fields are options of `Config`, with its documentation")]
+pub struct Scheduled {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lambda: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gamma: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+}
+
+impl Scheduled {
+    /// In step `step`, from 0, of a run of `total` steps.
+    pub fn at(config: &Config, step: u64, total: u64) -> Self {
+        let at = |schedule: &Option<Schedule>| schedule.as_ref().map(|schedule| schedule.at(step, total));
+        Self {
+            beta: at(&config.beta),
+            lambda: at(&config.lambda),
+            capacity: at(&config.capacity),
+            gamma: at(&config.gamma),
+            learning_rate: Some(config.learning_rate.at(step, total)),
         }
     }
 }
@@ -167,7 +217,7 @@ impl Run {
         Ok(Self { path: path.into(), config, metrics })
     }
 
-    /// The state after the last checkpointed step.
+    /// The state after the last checkpointed step, which training goes on from.
     pub fn state(&self) -> Result<State> {
         State::read(&self.path)
     }

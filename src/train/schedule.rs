@@ -8,6 +8,7 @@
 //! | `cosine:20:1[:STEPS]`     | the same with a smooth start and end: half a wave of the cosine             |
 //! | `cyclic:0:1:2000`         | every 2,000 steps: from 0 to 1 in the first half, then 1 (Fu et al. 2019)   |
 //! | `piecewise:0=20,500=4,2000=1` | lines between these points, level before the first and after the last   |
+//! | `steps:0=1e-3,2000=1e-4`  | 1e-3 up to step 1,999, 1e-4 from step 2,000 on                              |
 //!
 //! Each may go up or down. Nothing is saved of a schedule: the step says all, so a resumed run is exact.
 
@@ -36,6 +37,8 @@ pub enum Schedule {
     },
     /// Lines between points (step, value), the steps ascending.
     Piecewise(Vec<(u64, f64)>),
+    /// Level from each point (step, value) to the next, the steps ascending.
+    Steps(Vec<(u64, f64)>),
 }
 
 /// From one value to another.
@@ -73,6 +76,11 @@ impl Schedule {
                 let ramp = Ramp { from: *from, to: *to, steps: Some(period.div_ceil(2)) };
                 ramp.at(ramp.part(step % period, total))
             }
+            Self::Steps(points) => {
+                let after = points.partition_point(|&(at, _)| at <= step);
+                // Before the first point, its value; without points, nothing is said.
+                points.get(after.saturating_sub(1)).map_or(f64::NAN, |&(_, value)| value)
+            }
             Self::Piecewise(points) => {
                 let after = points.partition_point(|&(at, _)| at <= step);
                 match (after.checked_sub(1).map(|before| points[before]), points.get(after)) {
@@ -92,7 +100,19 @@ impl Schedule {
             Self::Constant(_) => None,
             Self::Linear(ramp) | Self::Cosine(ramp) => ramp.steps,
             Self::Cyclic { period, .. } => Some(*period),
-            Self::Piecewise(points) => points.last().map(|&(step, _)| step),
+            Self::Piecewise(points) | Self::Steps(points) => points.last().map(|&(step, _)| step),
+        }
+    }
+
+    /// The schedule that takes the same values in a run of any length as this one in a run of `total` steps; `None` where it
+    /// is the same already.
+    pub fn of_length(&self, total: u64) -> Option<Self> {
+        // The last step of a run is number total - 1.
+        let steps = Some(total.saturating_sub(1).max(1));
+        match self {
+            Self::Linear(ramp @ Ramp { steps: None, .. }) => Some(Self::Linear(Ramp { steps, ..*ramp })),
+            Self::Cosine(ramp @ Ramp { steps: None, .. }) => Some(Self::Cosine(Ramp { steps, ..*ramp })),
+            _ => None,
         }
     }
 
@@ -102,7 +122,7 @@ impl Schedule {
             Self::Constant(value) => vec![*value],
             Self::Linear(ramp) | Self::Cosine(ramp) => vec![ramp.from, ramp.to],
             Self::Cyclic { from, to, .. } => vec![*from, *to],
-            Self::Piecewise(points) => points.iter().map(|&(_, value)| value).collect(),
+            Self::Piecewise(points) | Self::Steps(points) => points.iter().map(|&(_, value)| value).collect(),
         }
     }
 
@@ -131,8 +151,8 @@ impl Schedule {
     /// Says what to change.
     pub fn check_fits(&self, option: &str, total: u64) -> Result<()> {
         match self.steps() {
-            None if *self == Self::Piecewise(Vec::new()) => {
-                Err(Error::usage(format!("--{option} is a piecewise schedule without a point; give it one")))
+            None if matches!(self, Self::Piecewise(points) | Self::Steps(points) if points.is_empty()) => {
+                Err(Error::usage(format!("--{option} is a schedule without a point; give it one")))
             }
             Some(steps) if steps > total => Err(Error::usage(format!(
                 "--{option} {self} takes {steps} steps but the run has {total}; train for longer (--steps {steps}), \
@@ -166,18 +186,19 @@ impl fmt::Display for Schedule {
             Self::Linear(line) => ramp(f, "linear", line),
             Self::Cosine(wave) => ramp(f, "cosine", wave),
             Self::Cyclic { from, to, period } => write!(f, "cyclic:{from}:{to}:{period}"),
-            Self::Piecewise(points) => {
+            Self::Piecewise(points) | Self::Steps(points) => {
+                let name = if matches!(self, Self::Steps(_)) { "steps" } else { "piecewise" };
                 let points: Vec<String> =
                     points.iter().map(|(step, value)| format!("{step}={value}")).collect();
-                write!(f, "piecewise:{}", points.join(","))
+                write!(f, "{name}:{}", points.join(","))
             }
         }
     }
 }
 
 /// The forms of `--beta` and its like.
-const FORMS: &str = "a number, linear:FROM:TO[:STEPS], cosine:FROM:TO[:STEPS], cyclic:FROM:TO:PERIOD or \
-                     piecewise:STEP=VALUE,STEP=VALUE,...";
+const FORMS: &str = "a number, linear:FROM:TO[:STEPS], cosine:FROM:TO[:STEPS], cyclic:FROM:TO:PERIOD, \
+                     piecewise:STEP=VALUE,STEP=VALUE,... or steps:STEP=VALUE,...";
 
 impl FromStr for Schedule {
     type Err = Error;
@@ -205,14 +226,15 @@ fn parse(text: &str) -> Option<Schedule> {
         ["cyclic", from, to, period] => {
             Schedule::Cyclic { from: number(from)?, to: number(to)?, period: steps(period)? }
         }
-        ["piecewise", points] => {
+        [name @ ("piecewise" | "steps"), points] => {
             let point = |point: &str| {
                 let (step, value) = point.split_once('=')?;
                 Some((step.trim().parse::<u64>().ok()?, number(value.trim())?))
             };
             let points = points.split(',').map(point).collect::<Option<Vec<_>>>()?;
             let ascending = points.windows(2).all(|pair| pair[0].0 < pair[1].0);
-            ascending.then_some(Schedule::Piecewise(points))?
+            let of = if name == "steps" { Schedule::Steps } else { Schedule::Piecewise };
+            ascending.then(|| of(points))?
         }
         _ => return None,
     })
@@ -244,7 +266,8 @@ mod tests {
 
     #[test]
     fn values_along_the_run() {
-        let cases: [(&str, &[(u64, f64)]); 8] = [
+        let cases: [(&str, &[(u64, f64)]); 9] = [
+            ("steps:0=3,10=2,20=1", &[(0, 3.0), (9, 3.0), (10, 2.0), (19, 2.0), (20, 1.0), (99, 1.0)]),
             ("4", &[(0, 4.0), (99, 4.0)]),
             ("linear:20:1", &[(0, 20.0), (99, 1.0), (33, 20.0 - 19.0 / 3.0)]),
             ("linear:0:25:50", &[(0, 0.0), (10, 5.0), (50, 25.0), (99, 25.0)]),
@@ -277,6 +300,7 @@ mod tests {
             "cosine:1:0:7",
             "cyclic:0:1:9",
             "piecewise:0=2,5=0.25",
+            "steps:0=2,5=0.25",
         ] {
             assert_eq!(schedule(text).to_string(), text);
             let settings = Settings { beta: schedule(text) };
@@ -299,6 +323,7 @@ mod tests {
             "piecewise:",
             "piecewise:5=1,5=2",
             "piecewise:9=1,5=2",
+            "steps:",
             "sine:0:1",
             "nan",
             "linear:0:inf",

@@ -1,9 +1,9 @@
 //! A model on an engine, with its data: what training, evaluation and pictures are made of.
 
 use super::config::Config;
-use super::metrics::{LossSums, Metrics};
+use super::metrics::{LossSums, Metrics, Terms, mmd_to_prior_with};
 use super::objective::Objective;
-use crate::checkpoint::{About, Progress, State};
+use crate::checkpoint::{About, Best, Fingerprint, Progress, State};
 use crate::data::{Dataset, Pixels, sprites};
 use crate::engine::{Counters, Device, Engine, MOST_STEPS, Ticket};
 use crate::error::{Error, Kind, Result};
@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::numeric::sigmoid;
 use crate::program::{BufferId, Step};
-use crate::random::key;
+use crate::random::{Sequence, Stream, key};
 use std::ops::Range;
 
 /// A model on an engine.
@@ -26,6 +26,8 @@ pub struct Session {
     objective: Objective,
     /// The data and the likelihood; its sigma is the first.
     about: About,
+    /// Of the data, and the best epoch, as checkpoints say it.
+    progress: Progress,
     /// Of the Gaussian likelihood, as it is now.
     sigma: f32,
 }
@@ -35,6 +37,8 @@ pub struct Session {
 pub enum Split {
     /// Images learned from.
     Train,
+    /// Images held out of training, by which the best epoch is chosen.
+    Validation,
     /// Images not learned from.
     Test,
 }
@@ -80,6 +84,22 @@ impl Codes {
         }
     }
 
+    /// A random choice of at most `most`, by `seed`, in random order.
+    #[must_use]
+    pub fn choice(&self, most: usize, seed: u64) -> Self {
+        let mut order = Sequence::new(seed, Stream::Subsample, 0).order(self.len());
+        order.truncate(most);
+        let rows = |values: &[f32]| {
+            order.iter().flat_map(|&i| &values[i * self.latent..][..self.latent]).copied().collect()
+        };
+        Self {
+            latent: self.latent,
+            means: rows(&self.means),
+            log_stds: rows(&self.log_stds),
+            z: rows(&self.z),
+        }
+    }
+
     /// KL(q(z_j|x) || p(z_j)) of each dimension j in nats, in closed form, averaged over the images: `(M)`.
     pub fn kl_by_dimension(&self) -> Vec<f64> {
         let mut sums = vec![0.0; self.latent];
@@ -102,6 +122,7 @@ impl Session {
     /// Wrong settings, a saved model of other sizes, and whatever the device objects to.
     pub fn new(device: &Device, config: &Config, dataset: &Dataset, state: &State) -> Result<Self> {
         let mut session = Self::plan(device, config, dataset)?;
+        session.progress = state.progress.clone();
         let Self { engine, model, sigma, .. } = &mut session;
         if state.architecture != model.config.architecture {
             let (found, wanted) = (&state.architecture, &model.config.architecture);
@@ -111,10 +132,21 @@ impl Session {
             );
             return Err(Error::data(&config.data, problem));
         }
-        for (images, buffer) in [(&dataset.train, model.train_images), (&dataset.test, model.test_images)] {
+        let learned = model.config.train_images;
+        let mut splits = vec![
+            (&dataset.train, 0..learned, model.train_images),
+            (&dataset.test, 0..dataset.test.len(), model.test_images),
+        ];
+        splits.extend(
+            model.validation.map(|(buffer, _)| (&dataset.train, learned..dataset.train.len(), buffer)),
+        );
+        for (images, Range { start, end }, buffer) in splits {
+            let d = images.dimension();
             match &images.pixels {
-                Pixels::Bytes(bytes) => engine.write(buffer, &pack(bytes, images.dimension()))?,
-                Pixels::Sprites(numbers) => engine.write(buffer, bytemuck::cast_slice(numbers))?,
+                Pixels::Bytes(bytes) => engine.write(buffer, &pack(&bytes[start * d..end * d], d))?,
+                Pixels::Sprites(numbers) => {
+                    engine.write(buffer, bytemuck::cast_slice(&numbers[start..end]))?;
+                }
             }
         }
         if let Some(geometry) = model.geometry {
@@ -142,6 +174,7 @@ impl Session {
             model,
             objective: config.objective(),
             about: about(&config, dataset),
+            progress: Progress::default(),
             sigma: config.sigma.initial(),
             config,
         })
@@ -174,17 +207,22 @@ impl Session {
 
     /// Steps in which every training image is seen once; what is left over waits for the next shuffle.
     pub fn steps_per_epoch(&self) -> u64 {
-        self.config.steps_per_epoch(self.model.config.train_images)
+        self.config.steps_per_epoch(self.training_images())
     }
 
     /// Steps of the whole run.
     pub fn total_steps(&self) -> u64 {
-        self.config.total_steps(self.model.config.train_images)
+        self.config.total_steps(self.training_images())
+    }
+
+    /// Training images of the data set, those held out included.
+    fn training_images(&self) -> usize {
+        self.model.config.train_images + self.model.config.validation_images
     }
 
     /// Parameters and moments after `step` steps.
     pub fn state(&mut self, step: u64) -> Result<State> {
-        let Self { engine, model, config, about, sigma, .. } = self;
+        let Self { engine, model, config, about, progress, sigma, .. } = self;
         let engine = &mut **engine;
         let logarithm = match &model.adaptive {
             Some(adaptive) => engine.read(adaptive.state)?.first_chunk().copied(),
@@ -196,8 +234,44 @@ impl Session {
             theta: Parameters::read(engine, &model.layers, |layer| layer.theta)?,
             m: Parameters::read(engine, &model.layers, |layer| layer.m)?,
             v: Parameters::read(engine, &model.layers, |layer| layer.v)?,
-            progress: Progress { seed: config.seed, sigma: logarithm, step },
+            progress: Progress { seed: config.seed, sigma: logarithm, step, ..progress.clone() },
         })
+    }
+
+    /// Takes the parameters of another state of the same model.
+    ///
+    /// # Errors
+    /// Whatever the device objects to.
+    pub fn load(&mut self, state: &State) -> Result<()> {
+        let Self { engine, model, sigma, .. } = self;
+        if let Some(about) = &state.about {
+            *sigma = about.sigma;
+        }
+        state.theta.write(&mut **engine, &model.layers, |layer| layer.theta)
+    }
+
+    /// The best epoch on the validation images so far.
+    pub fn best(&self) -> Option<Best> {
+        self.progress.best
+    }
+
+    /// Remembers a better epoch.
+    pub(super) fn set_best(&mut self, best: Best) {
+        self.progress.best = Some(best);
+    }
+
+    /// Further terms of the objective over all these codes, where they need no batch.
+    pub fn terms_of(&self, codes: &Codes) -> Terms {
+        let mmd = match self.term() {
+            Term::PriorMmd { h, .. } => mmd_to_prior_with(&codes.z, codes.latent, f64::from(h)),
+            Term::None | Term::TotalCorrelation(_) => None,
+        };
+        Terms { mmd, ..Terms::default() }
+    }
+
+    /// The objective.
+    pub fn objective(&self) -> &Objective {
+        &self.objective
     }
 
     /// Starts `count` training steps, the first being number `first`; does not wait.
@@ -303,6 +377,13 @@ impl Session {
     fn pass_over(&mut self, split: Split, most: usize) -> Result<(LossSums, Codes)> {
         let Evaluation { images, full, rest } = match split {
             Split::Train => self.model.evaluate_train,
+            Split::Validation => match self.model.validation {
+                Some((_, evaluation)) => evaluation,
+                None => {
+                    let problem = "there are no validation images; hold some out with --validation";
+                    return Err(Error::usage(problem));
+                }
+            },
             Split::Test => self.model.evaluate_test,
         };
         let mut total = LossSums::default();
@@ -388,7 +469,9 @@ impl Session {
 
 /// The state before the first step.
 pub fn initial_state(config: &Config, dataset: &Dataset) -> State {
-    State::initial(architecture(config, dataset), about(config, dataset), config.seed)
+    let mut state = State::initial(architecture(config, dataset), about(config, dataset), config.seed);
+    state.progress.data = Some(Fingerprint::of(dataset));
+    state
 }
 
 fn architecture(config: &Config, dataset: &Dataset) -> Architecture {
@@ -413,11 +496,18 @@ fn about(config: &Config, dataset: &Dataset) -> About {
 /// The model that a configuration describes, for a data set.
 pub fn model_config(config: &Config, dataset: &Dataset) -> Result<ModelConfig> {
     config.check()?;
-    let (batch, train_images) = (config.batch, dataset.train.len());
+    let (batch, images) = (config.batch, dataset.train.len());
+    let validation_images = config.held_out(images);
+    let train_images = images.saturating_sub(validation_images);
     if batch > train_images {
+        let held = match validation_images {
+            0 => String::new(),
+            held => format!(", of which --validation holds out {held},"),
+        };
+        let advice = if validation_images == 0 { "use a smaller batch" } else { "hold out fewer" };
         return Err(Error::data(
             &config.data,
-            format!("has {train_images} training images but --batch is {batch}; use a smaller batch"),
+            format!("has {images} training images{held} but --batch is {batch}; {advice}"),
         ));
     }
     Ok(ModelConfig {
@@ -437,6 +527,7 @@ pub fn model_config(config: &Config, dataset: &Dataset) -> Result<ModelConfig> {
         adam: Adam::default(),
         batch,
         train_images,
+        validation_images,
         test_images: dataset.test.len(),
     })
 }
