@@ -304,7 +304,7 @@ fn learns_nothing(session: &Session, state: &State, line: &LogLine) -> Vec<Strin
     let allowed = !matches!(session.objective(), Objective::Capacity { .. })
         || capacity.is_some_and(|capacity| capacity > UNINFORMATIVE);
     let information = line.terms.mutual_information.unwrap_or(f64::NAN);
-    if allowed && !(information >= UNINFORMATIVE) {
+    if allowed && (information.is_nan() || information < UNINFORMATIVE) {
         let advice = match named {
             Some(option) => format!("use a smaller {option}"),
             None => "look at the data, or use a larger --learning-rate".into(),

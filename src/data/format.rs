@@ -14,25 +14,30 @@ use std::path::Path;
 /// Reads what was asked for after a `:`, or all.
 type Part<'a> = Option<&'a str>;
 
+/// Reads images to learn from; a seed splits what is not split.
+type DatasetReader = fn(&Path, Part<'_>, u64, Option<Range>) -> Result<Dataset>;
+/// Reads a sample.
+type TableReader = fn(&Path, Part<'_>, &ReadOptions) -> Result<Table>;
+/// Reads one label per row; how many are expected, if that is known.
+type LabelReader = fn(&Path, Part<'_>, &ReadOptions, Option<usize>) -> Result<Table>;
+
 /// A format of files, or of directories of them.
 struct Format {
     /// Tells it by a path and the name in small letters.
     matches: fn(&Path, &str) -> bool,
     has_parts: bool,
-    /// Reads images to learn from; a seed splits what is not split.
-    dataset: Option<fn(&Path, Part<'_>, u64, Option<Range>) -> Result<Dataset>>,
-    table: fn(&Path, Part<'_>, &ReadOptions) -> Result<Table>,
-    /// Reads one label per row; how many are expected, if that is known.
-    labels: fn(&Path, Part<'_>, &ReadOptions, Option<usize>) -> Result<Table>,
+    dataset: Option<DatasetReader>,
+    table: TableReader,
+    labels: LabelReader,
 }
 
 impl Format {
     /// A format of arrays without parts.
     const fn of_arrays(
         matches: fn(&Path, &str) -> bool,
-        dataset: fn(&Path, Part<'_>, u64, Option<Range>) -> Result<Dataset>,
-        table: fn(&Path, Part<'_>, &ReadOptions) -> Result<Table>,
-        labels: fn(&Path, Part<'_>, &ReadOptions, Option<usize>) -> Result<Table>,
+        dataset: DatasetReader,
+        table: TableReader,
+        labels: LabelReader,
     ) -> Self {
         Self { matches, has_parts: false, dataset: Some(dataset), table, labels }
     }
