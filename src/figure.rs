@@ -47,6 +47,8 @@ pub enum Figure {
 #[derive(Clone, Copy)]
 enum Drawing {
     Model(fn(&Path, &mut Session, &Dataset) -> Result<()>),
+    /// A model, and at least two test images.
+    Pairs(fn(&Path, &mut Session, &Dataset) -> Result<()>),
     /// A model with two latent dimensions.
     Plane(fn(&Path, &mut Session, &Dataset) -> Result<()>),
     Log(fn(&Path, &Session, &Dataset, RunLog<'_>) -> Result<()>),
@@ -60,7 +62,7 @@ const FIGURES: &[(Figure, &str, Drawing)] = &[
     (Figure::Manifold, "manifold.png", Drawing::Plane(plane::manifold)),
     (Figure::Scatter, "scatter.png", Drawing::Plane(plane::scatter)),
     (Figure::Story, "story.png", Drawing::Plane(plane::story)),
-    (Figure::Interpolation, "interpolation.png", Drawing::Model(images::interpolation)),
+    (Figure::Interpolation, "interpolation.png", Drawing::Pairs(images::interpolation)),
     (Figure::Traversal, "traversal.png", Drawing::Model(images::traversal)),
     (Figure::Kl, "kl.png", Drawing::Log(curves::kl)),
     (Figure::Decomposition, "decomposition.png", Drawing::Log(curves::decomposition)),
@@ -109,10 +111,15 @@ pub fn draw(
             }
             (Drawing::Log(draw), Some(log)) => draw(&path, session, dataset, log)?,
             (Drawing::Model(draw), _) => draw(&path, session, dataset)?,
+            (Drawing::Pairs(draw), _) if dataset.test.len() > 1 => draw(&path, session, dataset)?,
             (Drawing::Plane(draw), _) if latent == 2 => draw(&path, session, dataset)?,
             _ if figure == Figure::All => continue,
             (Drawing::Log(_), None) => {
                 let problem = "this picture needs a run directory, which has what was logged";
+                return Err(Error::run(directory, problem));
+            }
+            (Drawing::Pairs(_), _) => {
+                let problem = "this picture needs two test images, but there is only one";
                 return Err(Error::run(directory, problem));
             }
             (Drawing::Plane(_), _) => {

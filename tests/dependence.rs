@@ -801,7 +801,7 @@ fn each_kernel_of_an_aggregated_test_is_a_test_of_its_own(device: &Device) -> Re
             ..Default::default()
         };
         let alone = two_sample(device, samples, &settings, &mut |_| {})?;
-        near("MMD^2", row.value, alone.statistic, 1e-12)?;
+        near("MMD^2", row.value, alone.statistic, ROUNDING)?;
         near("p", row.p_value, alone.p.p_value, 1e-12)?;
         seen.insert(alone.p.exceedances);
     }
@@ -811,13 +811,17 @@ fn each_kernel_of_an_aggregated_test_is_a_test_of_its_own(device: &Device) -> Re
     Ok(())
 }
 
+/// A test alone has coordinates in units of its own bandwidth, one of many kernels in those of the smallest: they are
+/// rounded differently, and the estimates agree as far as each agrees with f64 at this number of points.
+const ROUNDING: f64 = 2e-7;
+
 /// The p-values of rows and of tests alone must be the same, and differ from row to row.
 fn rows_are(rows: &[(f64, f64)], alone: &[(f64, f64)], different: usize) -> Result<(), Failed> {
     if rows.len() != alone.len() {
         return Err(format!("{} kernels, not {}", rows.len(), alone.len()).into());
     }
     for (row, alone) in rows.iter().zip(alone) {
-        near("statistic", row.0, alone.0, 1e-12)?;
+        near("statistic", row.0, alone.0, ROUNDING)?;
         near("p", row.1, alone.1, 1e-12)?;
     }
     let seen: std::collections::HashSet<u64> = alone.iter().map(|(_, p)| p.to_bits()).collect();

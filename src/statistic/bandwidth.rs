@@ -23,6 +23,9 @@ pub const MOST: usize = 4096;
 /// is this number itself, whatever the units.)
 const LEAST_PER_FEATURE: f64 = 1e-4;
 
+/// Multiples of a rule that a result names one by one.
+const FACTORS_SAID: usize = 3;
+
 /// How a bandwidth follows from distances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rule {
@@ -157,7 +160,8 @@ impl Bandwidth {
                 Kind::Samples("a bandwidth rule needs two points; give --bandwidth a number".into()).into()
             );
         }
-        let mut said = self.to_string();
+        // A list as it was given; the long ones that tests choose from are named by their rule.
+        let mut said = if factors.len() <= FACTORS_SAID { self.to_string() } else { rule.name().into() };
         if points.len() < total {
             said = format!("{said} of {} of {total} points", points.len());
         }
