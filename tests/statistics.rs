@@ -295,7 +295,9 @@ fn labels_and_bins_are_those_of_plain_loops(device: &Device) -> Result<(), Faile
                 let own = |i: usize| plain.k[i][3 * v..3 * v + 3].iter().sum::<f64>();
                 let want: f64 = (3 * u..3 * u + 3).map(own).sum();
                 let got = gram.unit * gram.bins[u * bins + v];
-                near(&format!("bins {u}, {v}"), got, want, 1e-5 * largest)?;
+                // What is left of three points' sums with their sample: as wrong as those may be.
+                let rest = if u == v { 3.0 * 3e-7 * n.max(m) as f64 } else { 0.0 };
+                near(&format!("bins {u}, {v}"), got, want, rest.max(1e-5) * largest)?;
             }
         }
         Ok(())

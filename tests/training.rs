@@ -200,12 +200,10 @@ fn sprites_as_pixels(choice: Choice) -> Result<(), Failed> {
         for dataset in [&drawn, &stored] {
             let mut session = session(choice, &config, dataset)?;
             let curve = steps(&mut session, 0, 5)?;
-            results.push((
-                curve,
-                session.state(5)?,
-                session.evaluate(Split::Test)?,
-                session.encode(Split::Train, 9)?,
-            ));
+            let mut state = session.state(5)?;
+            // The one thing that tells them apart.
+            state.progress.data = None;
+            results.push((curve, state, session.evaluate(Split::Test)?, session.encode(Split::Train, 9)?));
         }
         assert!(results[0] == results[1], "coloured: {coloured}");
     }
@@ -373,8 +371,8 @@ fn linear_annealing() -> Result<(), Failed> {
         let distance = (found.log_likelihood - want).abs();
         assert!(distance <= 4.0 * error + bias, "{start:?}: ln p(x) is {want}, found {found:?}");
         assert!(error < 0.1 && (0.4..0.95).contains(&found.acceptance), "{found:?}");
-        let check = annealed::check(&model, settings, 20, &count);
-        assert!(check.gap > -3.0 * check.gap_standard_error && check.gap < 0.5, "{check:?}");
+        let check = annealed::check(&model, AnnealedSettings { temperatures: 1000, ..settings }, 20, &count);
+        assert!(check.gap > -3.0 * check.gap_standard_error && check.gap < 0.5, "{start:?}: {check:?}");
     }
     Ok(())
 }
