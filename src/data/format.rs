@@ -129,7 +129,7 @@ pub fn load(name: &str, seed: u64, range: Option<Range>) -> Result<Dataset> {
 /// |---|---|
 /// | `x.npy` | an array `(n)`, `(n, d)`, or of images, `(n, h, w)`, `(n, h, w, 3)` or `(n, 3, h, w)` |
 /// | `x.npz`, `x.npz:key` | the only array of an archive, or the one of this name; of known layouts also `:train`, `:test` |
-/// | `x.csv`, `.tsv`, `.txt` | lines of numbers ([`csv`]) |
+/// | `x.csv`, `.tsv`, `.txt` | lines of numbers with commas, semicolons, tabs, bars or spaces between them |
 /// | an IDX file | its images; `idx` in its name or `-ubyte` at the end, gzipped or not |
 /// | `DIR`, `DIR:train`, `DIR:test` | the training or test images of MNIST's files, or of a folder with such subfolders |
 /// | `DIR`, `DIR:colour`, `DIR:grey` | PNG and JPEG images of one size, sorted by name, in subfolders or not |

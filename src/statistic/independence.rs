@@ -66,7 +66,7 @@ pub struct IndependenceSettings {
     pub families: [Family; 2],
     /// Their bandwidths.
     pub bandwidths: [Bandwidth; 2],
-    /// Rows of a block of [`Null::Series`], instead of a number by the autocorrelation: see [`series`](super::series).
+    /// Rows of a block of [`Null::Series`], instead of a number by the autocorrelation: see [`super::series`].
     pub block_length: Option<usize>,
     /// Draws, level and seed.
     pub common: Common,

@@ -67,7 +67,7 @@ pub struct TwoSampleSettings {
     /// Points of a bin of [`Null::Binned`], instead of a number that makes about 512 bins, and at least 8 of the smaller
     /// sample.
     pub bin: Option<usize>,
-    /// Rows of a block of [`Null::Series`], instead of a number by the autocorrelation: see [`series`](super::series).
+    /// Rows of a block of [`Null::Series`], instead of a number by the autocorrelation: see [`super::series`].
     pub block_length: Option<usize>,
     /// Stop drawing when the decision is certain.
     pub sequential: bool,
