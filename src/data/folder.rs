@@ -18,7 +18,7 @@ const MOST_CLASSES: usize = 256;
 
 /// Colours as they are stored, or grey.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Colour {
+pub(super) enum ColourChoice {
     /// Luma by ITU-R 601, and a note where there were colours.
     #[default]
     Unsaid,
@@ -41,7 +41,7 @@ pub(super) struct Folder {
 }
 
 /// Reads all pictures of a folder in the order of their names, or those of its subfolders.
-pub(super) fn read(directory: &Path, colour: Colour) -> Result<Folder> {
+pub(super) fn read(directory: &Path, colour: ColourChoice) -> Result<Folder> {
     let mut listing = Listing::new(directory)?;
     let mut files: Vec<(PathBuf, u8)> = listing.pictures.drain(..).map(|path| (path, 0)).collect();
     let mut classes = Vec::new();
@@ -155,8 +155,8 @@ struct Pictures {
 }
 
 impl Pictures {
-    fn read(directory: &Path, files: &[(PathBuf, u8)], colour: Colour) -> Result<Self> {
-        let channels = if colour == Colour::Kept { 3 } else { 1 };
+    fn read(directory: &Path, files: &[(PathBuf, u8)], colour: ColourChoice) -> Result<Self> {
+        let channels = if colour == ColourChoice::Kept { 3 } else { 1 };
         let mut pictures = Self {
             size: [0; 2],
             channels,
@@ -193,7 +193,7 @@ impl Pictures {
             }
             pictures.add(&picture);
         }
-        if colour != Colour::Unsaid {
+        if colour != ColourChoice::Unsaid {
             pictures.coloured = 0;
         }
         Ok(pictures)

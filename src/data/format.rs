@@ -1,7 +1,7 @@
 //! The formats of data in one list: images to learn from, samples, and labels.
 
 use super::array::Array;
-use super::folder::{self, Colour, Folder};
+use super::folder::{self, ColourChoice, Folder};
 use super::images::{self, BOTH_PARTS, Parts, title};
 use super::npy::{self, Archive};
 use super::scale::Range;
@@ -228,12 +228,12 @@ fn mnist(path: &Path, part: Part<'_>, what: &str, dimensions: usize) -> Result<A
 /// The pictures of a folder, or of its subfolder `train` or `test`.
 fn pictures(path: &Path, part: Part<'_>) -> Result<Folder> {
     match part {
-        None if path.join("train").is_dir() => folder::read(&path.join("train"), Colour::Unsaid),
-        None => folder::read(path, Colour::Unsaid),
-        Some("colour") => folder::read(path, Colour::Kept),
-        Some("grey") => folder::read(path, Colour::Grey),
+        None if path.join("train").is_dir() => folder::read(&path.join("train"), ColourChoice::Unsaid),
+        None => folder::read(path, ColourChoice::Unsaid),
+        Some("colour") => folder::read(path, ColourChoice::Kept),
+        Some("grey") => folder::read(path, ColourChoice::Grey),
         Some(part @ ("train" | "test")) if path.join(part).is_dir() => {
-            folder::read(&path.join(part), Colour::Unsaid)
+            folder::read(&path.join(part), ColourChoice::Unsaid)
         }
         Some(part) => Err(no_part(path, part)),
     }
@@ -273,9 +273,9 @@ fn directory_dataset(path: &Path, part: Part<'_>, seed: u64, range: Option<Range
     let halves = MNIST.map(|(name, _)| path.join(name));
     if halves.iter().all(|half| half.is_dir()) {
         let colour = match part {
-            None => Colour::Unsaid,
-            Some("colour") => Colour::Kept,
-            Some("grey") => Colour::Grey,
+            None => ColourChoice::Unsaid,
+            Some("colour") => ColourChoice::Kept,
+            Some("grey") => ColourChoice::Grey,
             Some(part) => return Err(no_part(path, part)),
         };
         let [train, test] = halves.map(|half| folder::read(&half, colour));

@@ -54,14 +54,14 @@ pub(super) fn title(path: &Path) -> String {
 
 /// A data set whose parts, to learn from and for tests, are arrays of their own.
 pub(super) struct Parts {
-    canvas: Canvas,
+    canvas: Shading,
     counts: [usize; 2],
     labels: BothParts,
 }
 
 impl Parts {
     pub(super) fn new(range: Option<Range>) -> Self {
-        Self { canvas: Canvas::new(range), counts: [0; 2], labels: BothParts::default() }
+        Self { canvas: Shading::new(range), counts: [0; 2], labels: BothParts::default() }
     }
 
     /// Adds the images of a part: 0 to learn from, 1 for tests.
@@ -121,7 +121,7 @@ pub(super) fn of_array(
     range: Option<Range>,
 ) -> Result<Dataset> {
     let choice = TestChoice { seed };
-    let mut canvas = Canvas::new(range);
+    let mut canvas = Shading::new(range);
     let count = canvas.add(array, |i, n| choice.part(i, n))?;
     let (labels, classes) = labels.map(|(labels, classes)| (choice.rows(&labels, count), classes)).unzip();
     dataset(path, Contents { labels, classes, ..Contents::new(canvas, choice.counts(count)) })
@@ -148,7 +148,7 @@ pub(super) fn archive(path: &Path, seed: u64, range: Option<Range>) -> Result<Da
             return Err(Error::data(path, problem));
         }
     };
-    let mut canvas = Canvas::new(range);
+    let mut canvas = Shading::new(range);
     let count = canvas.add(archive.array(&key)?, |i, n| choice.part(i, n))?;
     let mut rows = |key: &str| -> Result<Option<(usize, BothParts)>> {
         if !archive.has(key) {
@@ -248,7 +248,7 @@ fn small(array: Array<'_>, several: bool) -> Result<(usize, Vec<u8>)> {
 }
 
 /// Images as bytes, from one array or several.
-struct Canvas {
+struct Shading {
     range: Option<Range>,
     pixels: BothParts,
     layout: Option<Layout>,
@@ -259,7 +259,7 @@ struct Canvas {
     notes: Vec<String>,
 }
 
-impl Canvas {
+impl Shading {
     fn new(range: Option<Range>) -> Self {
         let notes = Vec::new();
         Self { range, pixels: BothParts::default(), layout: None, binary: true, rounding: 0.0, notes }
@@ -390,7 +390,7 @@ impl Canvas {
 
 /// The contents of a file.
 struct Contents {
-    canvas: Canvas,
+    canvas: Shading,
     /// How many images each part has.
     counts: [usize; 2],
     labels: Option<BothParts>,
@@ -401,7 +401,7 @@ struct Contents {
 }
 
 impl Contents {
-    fn new(canvas: Canvas, counts: [usize; 2]) -> Self {
+    fn new(canvas: Shading, counts: [usize; 2]) -> Self {
         Self { canvas, counts, labels: None, classes: None, factors: None }
     }
 }

@@ -58,11 +58,11 @@ impl Evidence<'_> {
     pub(super) fn interval(&self, alpha: f64, reject: bool) -> Option<[f64; 2]> {
         let tail = 0.5 * alpha;
         let total = (self.draws.len() + 1) as f64;
-        let Moments { deviation, .. } = Moments::of(self.draws);
+        let Spread { deviation, .. } = Spread::of(self.draws);
         if 1.0 / total > tail || deviation.is_nan() || deviation == 0.0 {
             return None;
         }
-        let scale = 2.0 * self.variance().sqrt() / Moments::of(self.along).deviation;
+        let scale = 2.0 * self.variance().sqrt() / Spread::of(self.along).deviation;
         if !scale.is_finite() {
             return None;
         }
@@ -91,7 +91,7 @@ impl Evidence<'_> {
 
     /// rho.
     fn variance(&self) -> f64 {
-        let Moments { deviation, skewness } = Moments::of(self.draws);
+        let Spread { deviation, skewness } = Spread::of(self.draws);
         // kappa_3 / (4 kappa_2), of at most sqrt(kappa_2 / 2).
         let largest = deviation * (skewness / 4.0).clamp(0.0, std::f64::consts::FRAC_1_SQRT_2);
         // NaN is no maximum.
@@ -112,12 +112,12 @@ fn bisect([mut without, mut with]: [f64; 2], holds: impl Fn(f64) -> bool) -> f64
     with
 }
 
-struct Moments {
+struct Spread {
     deviation: f64,
     skewness: f64,
 }
 
-impl Moments {
+impl Spread {
     fn of(values: &[f64]) -> Self {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;

@@ -10,7 +10,8 @@
 //! p = (number of draws b with T_b >= T_0) / (B + 1)
 //! ```
 //!
-//! Draws are exchangeable, and T_b treats them alike, so p has an exact level if rows are independent. Published aggregated tests estimate the
+//! Draws are exchangeable, and T_b treats them alike, so p has an exact level if rows are independent.
+//! Published aggregated tests estimate the
 //! quantiles of the kernels and the correction for their number from two sets of draws, by bisection; ranks among one
 //! set do both at once, and give a p-value.
 
