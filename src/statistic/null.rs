@@ -117,8 +117,11 @@ pub(super) fn signed_sums(gram: &Gram, labels: &Labels) -> impl Iterator<Item = 
 #[multiversion(targets = "simd")]
 fn add_selected(points: &[f64], words: &[u32], sums: &mut [f64]) {
     for (bit, value) in points.iter().enumerate() {
+        let value = value.to_bits();
         for (sum, word) in sums.iter_mut().zip(words) {
-            *sum += if word >> bit & 1 == 1 { *value } else { 0.0 };
+            // All ones or zeros: unlike a choice between two numbers, this becomes vector instructions.
+            let mask = 0u64.wrapping_sub(u64::from(word >> bit & 1));
+            *sum += f64::from_bits(value & mask);
         }
     }
 }
