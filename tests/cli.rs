@@ -1047,9 +1047,9 @@ fn rows_of_series_are_told_and_tested() {
         assert!(!told.contains("as if they depended"), "{told}");
         let result = place.json(&format!("{arguments} --engine cpu --json"));
         assert_eq!(result["null"], "series");
-        assert!(result["block_length"].as_u64() >= Some(8), "{result}");
+        assert!(result["blocks"]["length"].as_u64() >= Some(8), "{result}");
         let given = place.json(&format!("{arguments} --block-length 7 --engine cpu --json"));
-        assert_eq!(given["block_length"], 7);
+        assert_eq!(given["blocks"]["length"], 7);
         place.fails(
             2,
             &format!("{arguments} --points 50 --engine cpu"),

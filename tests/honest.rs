@@ -3,6 +3,7 @@
 
 use elbo::engine::{Choice, Device};
 use elbo::random::{Sequence, Stream};
+use elbo::statistic::columns::scales;
 use elbo::statistic::independence::{IndependenceSettings, independence};
 use elbo::statistic::{Bandwidth, Common, Null, Sample, TwoSampleSettings, two_sample};
 use std::sync::LazyLock;
@@ -229,6 +230,71 @@ fn level_of_the_series_null_of_independence() {
     assert!(power > 0.8, "{power}");
 }
 
+/// Columns in units of their own: normal, of heavy tails, whole numbers that are mostly 0, and constant.
+fn table(which: u32, n: usize) -> Vec<f64> {
+    let mut random = Sequence::new(8, Stream::Data, which);
+    let row = |_| {
+        let [a, b, c, d] = [0; 4].map(|_| random.normal_f64());
+        [1e-9 * a, 1e6 + 3e4 * b / c, f64::from(u8::from(d > 1.0)) * (10.0 * d).round(), 7.0]
+    };
+    (0..n).flat_map(row).collect()
+}
+
+/// Columns divided by what both samples say together: the level is that of the permutations. Of 2,000 repetitions the
+/// standard error is .005.
+#[test]
+fn level_of_tables_on_one_scale() {
+    let repetitions = repetitions(200);
+    let mut rejected = 0;
+    for repetition in 0..repetitions {
+        let tables = [(2 * repetition, 60), (2 * repetition + 1, 90)].map(|(which, n)| table(which, n));
+        let units = scales(&tables.each_ref().map(|values| Sample::new(4, values)));
+        assert!(units[..3].iter().all(|&unit| unit > 0.0) && units[3] == 0.0, "{units:?}");
+        let scaled = tables.map(|values| {
+            let row = |row: &[f64]| [0, 1, 2].map(|column| row[column] / units[column]);
+            values.chunks(4).flat_map(row).collect::<Vec<f64>>()
+        });
+        let settings =
+            TwoSampleSettings { common: common(Null::Exact, 199, repetition), ..Default::default() };
+        let samples = scaled.each_ref().map(|values| Sample::new(3, values));
+        let test = two_sample(&CPU, samples, &settings, &mut |_| {}).expect("a test");
+        rejected += u32::from(test.p.reject);
+    }
+    let rate = f64::from(rejected) / f64::from(repetitions);
+    eprintln!("tables on one scale: {rate} rejected");
+    let error = (0.05 * 0.95 / f64::from(repetitions)).sqrt();
+    assert!((rate - 0.05).abs() < 3.0 * error, "{rate}");
+}
+
+/// Why a bandwidth for each column is no default: its kernel narrows with each column.
+#[test]
+fn bandwidths_per_feature_lose_their_power_in_many_columns() {
+    let power = |rule: &str, d: usize| {
+        let repetitions = repetitions(60);
+        let mut rejected = 0;
+        for repetition in 0..repetitions {
+            let x = normal(2 * repetition, 100, d, 0.0);
+            // The same distance between the means for all d.
+            let y = normal(2 * repetition + 1, 100, d, 0.8 / (d as f64).sqrt());
+            let settings = TwoSampleSettings {
+                bandwidth: rule.parse().expect("a rule"),
+                common: common(Null::Exact, 199, repetition),
+                ..Default::default()
+            };
+            let samples = [Sample::new(d, &x), Sample::new(d, &y)];
+            let test = two_sample(&CPU, samples, &settings, &mut |_| {}).expect("a test");
+            rejected += u32::from(test.p.reject);
+        }
+        let rate = f64::from(rejected) / f64::from(repetitions);
+        eprintln!("power of {rule}, d = {d}: {rate}");
+        rate
+    };
+    for d in [2, 10, 50] {
+        let [median, per_feature] = ["median", "median-per-feature"].map(|rule| power(rule, d));
+        assert!(d < 50 || (median > 0.5 && per_feature < 0.2), "d = {d}: {median} and {per_feature}");
+    }
+}
+
 /// All draws of blocks keep the rows of a block together, and none is left out.
 #[test]
 fn blocks_stay_together() {
@@ -246,7 +312,10 @@ fn blocks_stay_together() {
     let (x, y) = (autoregression(1, 100, 0.9, 0.0), autoregression(2, 71, 0.9, 0.0));
     let samples = [Sample::new(1, &x), Sample::new(1, &y)];
     let test = two_sample(&CPU, samples, &settings, &mut |_| {}).expect("a test");
-    assert_eq!((test.found.n, test.found.m, test.found.block_length), (98, 70, Some(7)));
+    assert_eq!(
+        (test.found.n, test.found.m, test.found.blocks.map(|blocks| blocks.length)),
+        (98, 70, Some(7))
+    );
     assert!(test.warnings[0].contains("3 rows"), "{:?}", test.warnings);
     assert!(test.warnings[1].contains("(1 - phi) / (1 + phi)"), "{:?}", test.warnings);
 }

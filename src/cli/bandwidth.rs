@@ -39,8 +39,6 @@ struct Chosen<'a> {
     kernel: &'a NamedKernel,
     /// What the columns were divided by.
     scale: ColumnScale,
-    /// The divisors of the coordinates, with the rule median-per-feature.
-    per_feature: Option<&'a [f64]>,
     engine: &'static str,
     adapter: &'a str,
 }
@@ -66,7 +64,6 @@ impl BandwidthArgs {
         let samples = [sample(x), tables.get(1).map_or(none, sample)];
         let resolved = self.kernel.resolve(&device, samples)?;
         let kernel = NamedKernel::from(&resolved);
-        let per_feature = resolved.kernel.coordinates.as_deref();
         if self.kernel.common.json {
             return json(&Chosen {
                 n: samples[0].len(),
@@ -74,12 +71,11 @@ impl BandwidthArgs {
                 d: x.columns,
                 kernel: &kernel,
                 scale,
-                per_feature,
                 engine: device.info().engine,
                 adapter: &device.info().adapter,
             });
         }
-        per_feature.unwrap_or(&kernel.bandwidths).iter().for_each(result);
+        kernel.per_feature.as_ref().unwrap_or(&kernel.bandwidths).iter().for_each(result);
         note(kernel_line(&kernel));
         if scale == ColumnScale::Robust {
             note("of columns divided by their interquartile ranges");

@@ -3,7 +3,7 @@
 use super::output::{grouped, result};
 use super::report::{
     DrawOptions, Report, SMALLEST, USE_SERIES, VerdictOptions, Words, check_order, decision, kernel_line,
-    nats, nulls, order_warnings, print_p_value, print_rows, print_samples, watch,
+    nats, nulls, order_warnings, permutations_of, print_p_value, print_rows, print_samples, watch,
 };
 use super::sample::{KernelOptions, Rescaled, SAMPLES, halves, sample};
 use clap::Args;
@@ -185,7 +185,11 @@ impl CompareArgs {
             kl.map(|kl| kl.map_err(|error| test.warnings.push(format!("no KL divergence: {error}"))).ok());
         report.warn(&mut test, order)?;
         let wild = settings.common.null == Null::Wild;
-        let statistic = if wild { "MMD² (without pairs of one index)" } else { "MMD² (unbiased)" };
+        let statistic = match settings.common.null {
+            Null::Wild => "MMD² (without pairs of one index)",
+            Null::Series => "MMD² (biased)",
+            _ => "MMD² (unbiased)",
+        };
         let words = words(names, statistic, &test.p);
         report.picture(&test, &words, "null.png")?;
         let compared = Compared { test: &test, kl: kl.as_ref().map(Option::as_ref) };
@@ -250,9 +254,9 @@ fn print(test: &Outcome<TwoSample>, names: [&str; 2], decision: &str, wild: bool
     });
     result(format_args!("MMD^2      {:.4e} unbiased{interval}", found.mmd2_unbiased));
     result(format_args!("           {:.4e} biased, the mean over all pairs", found.mmd2_biased));
-    let draws = match (found.bin, found.block_length) {
+    let draws = match (found.bin, &found.blocks) {
         (Some(bin), _) => format!("permutations of bins of {bin} points"),
-        (_, Some(length)) => format!("permutations of blocks of {length} rows"),
+        (_, Some(blocks)) => permutations_of(blocks),
         _ if wild => "wild bootstrap draws".into(),
         _ => "permutations".into(),
     };

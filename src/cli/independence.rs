@@ -3,7 +3,7 @@
 use super::output::{grouped, note, result};
 use super::report::{
     DrawOptions, Report, SMALLEST, USE_SERIES, VerdictOptions, Words, check_order, decision, kernel_line,
-    nats, nulls, order_warnings, p_text, print_p_value, print_rows, watch,
+    nats, nulls, order_warnings, p_text, permutations_of, print_p_value, print_rows, watch,
 };
 use super::sample::{CommonOptions, Rescaled, SAMPLES, sample};
 use clap::Args;
@@ -268,8 +268,8 @@ fn print(
     if test.draws.is_empty() {
         result(format_args!("p-value    {}, by a gamma distribution", p_text(p.p_value)));
     } else {
-        let draws = match found.block_length {
-            Some(length) => format!("permutations of blocks of {length} rows"),
+        let draws = match &found.blocks {
+            Some(blocks) => permutations_of(blocks),
             None => format!("draws ({})", p.null),
         };
         print_p_value(p, draws + " reach the observed value");

@@ -13,7 +13,7 @@ use elbo::statistic::aggregate::KernelRow;
 use elbo::statistic::columns::{ColumnScale, ColumnShift};
 use elbo::statistic::neighbours::Information;
 use elbo::statistic::p_value::{PValue, too_few_draws};
-use elbo::statistic::series;
+use elbo::statistic::series::{self, Blocks};
 use elbo::statistic::test::{Common, NamedKernel, Null, Nulls, Outcome};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -28,7 +28,7 @@ const REJECTED: u8 = 3;
 /// Corrected p-value up to which a column is said to have moved.
 const MOVED: f64 = 0.05;
 
-/// Columns that a table of those that moved names.
+/// Columns that a list of them names.
 const SHOWN_COLUMNS: usize = 10;
 
 /// The statistic of an aggregated test, in pictures.
@@ -101,6 +101,11 @@ pub(super) fn order_warnings(tables: &[&Table], advice: &str) -> Vec<String> {
         series::order_warning(&table.name, sample, column, advice)
     };
     tables.iter().filter(|table| table.layout.is_none()).filter_map(of).collect()
+}
+
+/// The draws of the series null.
+pub(super) fn permutations_of(blocks: &Blocks) -> String {
+    format!("permutations of blocks of {} rows, over {:.3},", blocks.length, blocks.kept)
 }
 
 /// Refuses the series null where rows are not in the order of their file.
@@ -337,16 +342,28 @@ fn kernel_name(family: Family, bandwidths: &[f64]) -> String {
         Family::Energy => return "energy distance".into(),
         Family::Delta => return "delta: 1 for equal values".into(),
     };
-    // Four places say nothing of a bandwidth in very small or large units.
-    let number = |b: &f64| if (1e-2..1e6).contains(b) { format!("{b:.4}") } else { format!("{b:.4e}") };
-    let values: Vec<String> = bandwidths.iter().map(number).collect();
-    format!("{name} = {}", values.join(", "))
+    format!("{name} = {}", lengths(bandwidths))
+}
+
+/// Bandwidths, or what coordinates are divided by.
+fn lengths(values: &[f64]) -> String {
+    // Four places say nothing of very small or large units.
+    let number = |v: &f64| if (1e-2..1e6).contains(v) { format!("{v:.4}") } else { format!("{v:.4e}") };
+    values.iter().map(number).collect::<Vec<String>>().join(", ")
 }
 
 /// A kernel with its bandwidths and where they come from.
 pub(super) fn kernel_line(kernel: &NamedKernel) -> String {
     let name = kernel_name(kernel.family, &kernel.bandwidths);
-    if kernel.family.without_bandwidth() { name } else { format!("{name} ({})", kernel.bandwidth_rule) }
+    if kernel.family.without_bandwidth() {
+        return name;
+    }
+    let divided = kernel.per_feature.as_ref().map_or(String::new(), |divisors| {
+        let shown = &divisors[..divisors.len().min(SHOWN_COLUMNS)];
+        let more = if divisors.len() > SHOWN_COLUMNS { ", ..." } else { "" };
+        format!(" of columns divided by {}{more}", lengths(shown))
+    });
+    format!("{name}{divided} ({})", kernel.bandwidth_rule)
 }
 
 /// An estimate in nats with its standard error.

@@ -77,11 +77,15 @@ pub fn scale(tables: &mut [Table]) -> Vec<String> {
     notes
 }
 
-/// Tells that one of two samples lies within 0..1 and another does not.
+/// Tells that one of two samples without names of columns lies within 0..1, and another far outside of it: means of a
+/// decoder may be a little below 0, images of another scale are not near.
 pub fn different_scales(tables: &[Table]) -> Option<String> {
-    let within = |table: &&Table| table.values.iter().all(|value| (0.0..=1.0).contains(value));
-    let inside = tables.iter().find(within)?;
-    let outside = tables.iter().find(|table| !within(table))?;
+    let [within, near] = [0.0, 0.5].map(|margin| {
+        move |table: &&Table| table.values.iter().all(|value| (-margin..=1.0 + margin).contains(value))
+    });
+    let unnamed = || tables.iter().filter(|table| table.header.is_none());
+    let inside = unnamed().find(within)?;
+    let outside = unnamed().find(|table| !near(table))?;
     Some(format!(
         "all values of {} lie within 0..1, but not those of {}; are both on one scale?",
         inside.name, outside.name

@@ -27,7 +27,7 @@ use super::gram::{Gram, Orders, Request, grams};
 use super::null;
 use super::p_value::{Distinct, PValue, TIE, gamma_tail};
 use super::points::Points;
-use super::series;
+use super::series::{self, Blocks};
 use super::test::{Common, KernelChoice, NamedKernel, Null, Outcome, Test, Trial};
 use super::{Bandwidth, KernelFunction, Sample};
 use crate::engine::Device;
@@ -106,8 +106,8 @@ pub struct Independence {
     pub cka: Option<f64>,
     /// Distance correlation, from 0 to 1; of labels there is none.
     pub distance_correlation: Option<f64>,
-    /// Rows of a block, for the series null.
-    pub block_length: Option<usize>,
+    /// For the series null.
+    pub blocks: Option<Blocks>,
 }
 
 /// Whether two variables, row by row observed together, are independent.
@@ -125,7 +125,8 @@ pub fn independence(
     let start = Instant::now();
     settings.check()?;
     check_samples([x, y])?;
-    let (block_length, mut warnings) = blocks([x, y], settings)?;
+    let (blocks, mut warnings) = blocks_of([x, y], settings)?;
+    let block_length = blocks.map(|blocks| blocks.length);
     let [x, y] = [x, y].map(|sample| series::whole_blocks(sample, block_length.unwrap_or(1)));
     let resolved = resolve(device, [x, y], settings)?;
     warnings.extend(resolved.iter().flat_map(|r| r.warnings.clone()));
@@ -146,6 +147,9 @@ pub fn independence(
     let (mut values, mut pairs, mut tie) =
         sums.as_ref().map_or_else(Default::default, |sums| (sums.biased(), sums.evaluations, sums.tie()));
     let mut found = Independence::new([x, y], &resolved, sums.as_ref(), &values);
+    if let Some(blocks) = &blocks {
+        blocks.correct(&mut values);
+    }
     let mut unit = sums.as_ref().map_or(1.0, HsicSums::unit);
     warnings.extend(sums.as_ref().into_iter().flat_map(HsicSums::constant));
     warnings.extend(sums.as_ref().and_then(HsicSums::warning));
@@ -169,7 +173,7 @@ pub fn independence(
         _ => settings.common.p_value(&values, tie, distinct([x, y], settings, block_length)),
     };
     values.iter_mut().for_each(|value| *value *= unit);
-    found.block_length = block_length;
+    found.blocks = blocks;
     if budget.is_none() && !settings.families.contains(&Family::Delta) {
         found.distance_correlation = Some(distance_correlation(device, [x, y])?);
     }
@@ -192,7 +196,7 @@ impl Independence {
             hsic_unbiased: sums.map(|sums| sums.unbiased() * sums.unit()),
             cka: sums.map(|sums| normalised(values[0], sums.own(0), sums.own(1))),
             distance_correlation: None,
-            block_length: None,
+            blocks: None,
         }
     }
 }
@@ -213,16 +217,19 @@ impl IndependenceSettings {
     }
 }
 
-/// Rows of a block, if blocks are permuted, and what is to be said of them.
-fn blocks([x, y]: [Sample<'_>; 2], settings: &IndependenceSettings) -> Result<(Option<usize>, Vec<String>)> {
+/// If blocks are permuted: those, and what is to be said of them.
+fn blocks_of(
+    [x, y]: [Sample<'_>; 2],
+    settings: &IndependenceSettings,
+) -> Result<(Option<Blocks>, Vec<String>)> {
     if settings.common.null != Null::Series {
         return Ok((None, Vec::new()));
     }
     let n = x.len();
     // Rows of products of a function of x and one of y.
     let phi = series::phi(x) * series::phi(y);
-    let length = series::block_length([n, n], phi, settings.block_length)?;
-    Ok((Some(length), series::warnings(n, n % length, phi)))
+    let blocks = Blocks::new([n, n], phi, settings.block_length)?;
+    Ok((Some(blocks), series::warnings(n, n % blocks.length, phi)))
 }
 
 /// How many draws differ: signs of pairs of rows, orders of blocks, or orders of rows of which some may be equal.

@@ -5,28 +5,31 @@
 //! phi       the largest r of a coordinate, of both samples; for independence, phi of X times phi of Y
 //! tau       (1 + phi) / (1 - phi): n / tau independent rows would tell the mean as well
 //! L         (n tau^2)^(1/3), rows of a block
+//! kept      1 - 2 phi (1 - phi^L) / (L (1 - phi^2)): the variance of a mean that blocks keep
 //! ```
 //!
 //! A permutation of blocks of consecutive rows keeps what rows have to do with each other, up to the ends of the blocks.
 //! Two samples: all blocks are dealt out to X and Y anew. Independence: the blocks of Y come in another order beside
-//! those of X. What is lost is the dependence between neighbouring blocks, a share of about tau / (2 L) of the
-//! variance, and so the level tends to alpha as n grows, but is never exact. Both series must be stationary.
+//! those of X. What is lost is the dependence between neighbouring blocks. Of a first-order autoregression it is known:
+//! the sum of L rows has the variance L tau - 2 phi (1 - phi^L) / (1 - phi)^2 (times that of a row), and L tau is what
+//! counts in a long series. So the draws are divided by that ratio, `kept`. This wants a statistic that is a square, hence
+//! the biased estimates: of MMD^2 = |mean embedding of X - that of Y|^2, and of HSIC. Functions of rows forget faster than
+//! the rows themselves, so that `kept` is rather too small, the test careful. The level tends to alpha as n grows,
+//! but is never exact. Both series must be stationary.
 //!
 //! Blocks instead of a bootstrap with autocorrelated multipliers (Leucht and Neumann, "Dependent wild bootstrap for
 //! degenerate U- and V-statistics", 2013; Chwialkowski, Sejdinovic, Gretton, "A wild bootstrap for degenerate kernel
 //! tests", NIPS 2014): that centres its multipliers within each sample, and with few independent rows rejects more often
-//! than it should. Of 1,000 rows with phi = .9 and blocks of 60, block multipliers rejected .087 and permutations .062
-//! of 400. The length is of the order that makes bias and variance of a long-run variance alike small, n^(1/3), as that of
-//! an autoregression is (Andrews, Econometrica 1991: 51 at 1,000 rows with phi = .9). It is 71 here, as the level of a
-//! test loses more by bias: tests of two times 1,000 rows rejected .051, .063, .081 of 2,000 at phi 0, .5, .9. With blocks
-//! half as long again it was .052 and .070 at the first two: longer ones are no gain. Long memory and seasons
-//! are no autoregression, and need a given length.
+//! than it should. The length is of the order that makes bias and variance of a long-run variance alike small, n^(1/3), as
+//! that of an autoregression is (Andrews, Econometrica 1991: 51 at 1,000 rows with phi = .9). It is 71 here, as the level
+//! of a test loses more by bias. Long memory and seasons are no autoregression, and need a given length.
 
 use super::Sample;
 use super::two_sample::BINS;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pair_forms::BITS;
 use crate::kernel::pairs::MOST_POINTS;
+use serde::Serialize;
 
 /// Fewest blocks of a sample: ten of two samples can be dealt out in 126 ways, five be ordered in 120.
 const LEAST_BLOCKS: usize = 5;
@@ -72,11 +75,34 @@ fn time(phi: f64) -> f64 {
     (1.0 + phi) / (1.0 - phi)
 }
 
-/// Rows of a block: as asked for, or L with as few rows left over as possible.
-///
-/// # Errors
-/// If the smaller sample has too few of them.
-pub(super) fn block_length(counts: [usize; 2], phi: f64, wanted: Option<usize>) -> Result<usize> {
+/// Blocks of consecutive rows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Blocks {
+    /// Rows of a block.
+    pub length: usize,
+    /// The share of the variance that blocks keep, which draws are divided by.
+    pub kept: f64,
+}
+
+impl Blocks {
+    /// Blocks of the length asked for, or of L rows with as few left over as possible.
+    ///
+    /// # Errors
+    /// If the smaller sample has too few of them.
+    pub(super) fn new(counts: [usize; 2], phi: f64, wanted: Option<usize>) -> Result<Self> {
+        let length = length(counts, phi, wanted)?;
+        let rows = length as f64;
+        let kept = 1.0 - 2.0 * phi * (1.0 - phi.powf(rows)) / (rows * (1.0 - phi * phi));
+        Ok(Self { length, kept })
+    }
+
+    /// Makes up for the variance that draws have lost; the first one is the observed value.
+    pub(super) fn correct(&self, values: &mut [f64]) {
+        values[1..].iter_mut().for_each(|value| *value /= self.kept);
+    }
+}
+
+fn length(counts: [usize; 2], phi: f64, wanted: Option<usize>) -> Result<usize> {
     let n = counts[0].min(counts[1]);
     let length = wanted.unwrap_or_else(|| {
         let best = (n as f64 * time(phi).powi(2)).cbrt();
@@ -188,11 +214,23 @@ mod tests {
             ([100, 100], 0.99, 20),
             ([1_000_000, 1_000_000], 0.0, 3904),
         ] {
-            assert_eq!(block_length(counts, phi, None).unwrap(), length, "{counts:?} with {phi}");
+            assert_eq!(self::length(counts, phi, None).unwrap(), length, "{counts:?} with {phi}");
         }
-        assert_eq!(block_length([100, 100], 0.9, Some(7)).unwrap(), 7);
-        assert!(block_length([100, 40], 0.0, Some(9)).is_err(), "four blocks are too few");
-        assert!(block_length([4, 40], 0.0, None).is_err());
+        assert_eq!(length([100, 100], 0.9, Some(7)).unwrap(), 7);
+        assert!(length([100, 40], 0.0, Some(9)).is_err(), "four blocks are too few");
+        assert!(length([4, 40], 0.0, None).is_err());
+    }
+
+    /// The variance of the sum of L rows over L tau, by the sum of all autocovariances phi^|i - j|.
+    #[test]
+    fn blocks_keep_the_variance_of_their_sums() {
+        for (phi, length) in [(0.0, 1), (0.0, 10), (0.5, 1), (0.5, 7), (0.9, 71), (0.99, 20)] {
+            let each = |i: i32| (0..length).map(|j: i32| f64::powi(phi, (i - j).abs())).sum::<f64>();
+            let of_sum: f64 = (0..length).map(each).sum();
+            let blocks = Blocks::new([1000, 1000], phi, Some(length as usize)).unwrap();
+            let expected = of_sum / (f64::from(length) * time(phi));
+            assert!((blocks.kept - expected).abs() < 1e-12, "{phi}, {length}: {} {expected}", blocks.kept);
+        }
     }
 
     /// A walk is told, independent rows and few sorted ones are not.

@@ -1,5 +1,6 @@
 //! The parts that tests share: the settings of their draws under the null, and the head of their results.
 
+use super::KernelFunction;
 use super::bandwidth::{Bandwidth, Resolved};
 use super::p_value::{self, Distinct, PValue};
 use crate::density::Density;
@@ -119,12 +120,15 @@ pub struct NamedKernel {
     pub bandwidths: Vec<f64>,
     /// Where they come from.
     pub bandwidth_rule: String,
+    /// What each coordinate is divided by first, with the rule `median-per-feature`: `(d)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_feature: Option<Vec<f64>>,
 }
 
 impl From<&Resolved> for NamedKernel {
     fn from(resolved: &Resolved) -> Self {
-        let bandwidths = resolved.kernel.bandwidths.clone();
-        Self { family: resolved.kernel.family, bandwidths, bandwidth_rule: resolved.rule.clone() }
+        let KernelFunction { family, bandwidths, coordinates, .. } = resolved.kernel.clone();
+        Self { family, bandwidths, bandwidth_rule: resolved.rule.clone(), per_feature: coordinates }
     }
 }
 

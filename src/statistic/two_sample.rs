@@ -15,7 +15,7 @@ use super::gram::{Gram, Labels, Request};
 use super::interval;
 use super::null;
 use super::p_value::{Distinct, PValue};
-use super::series;
+use super::series::{self, Blocks};
 use super::split;
 use super::test::{Common, KernelChoice, NamedKernel, Null, Outcome, Test, Trial};
 use super::{Bandwidth, KernelFunction, Sample};
@@ -89,8 +89,8 @@ pub struct Estimates {
     pub mean_kernel: f64,
 }
 
-/// The result of a two-sample test; its statistic is the unbiased estimate, or for the wild bootstrap the one without
-/// k(`x_i`, `y_i`).
+/// The result of a two-sample test; its statistic is the unbiased estimate, for the wild bootstrap the one without
+/// k(`x_i`, `y_i`), and for series the biased one.
 #[derive(Clone, Debug, Serialize)]
 pub struct TwoSample {
     /// Points of X.
@@ -119,8 +119,8 @@ pub struct TwoSample {
     pub mean_kernel: f64,
     /// Points of a bin, for the binned null.
     pub bin: Option<usize>,
-    /// Rows of a block, for the series null.
-    pub block_length: Option<usize>,
+    /// For the series null.
+    pub blocks: Option<Blocks>,
     /// Bytes of the engine's buffers.
     pub bytes: usize,
     /// How distances were computed.
@@ -150,7 +150,7 @@ pub fn two_sample(
         return with_chosen_bandwidth(device, [x, y], settings, progress);
     }
     let Common { permutations, null, alpha, seed, .. } = settings.common;
-    let Parts { size, values: parts, mut warnings } = Parts::new([x, y], settings)?;
+    let Parts { size, blocks, values: parts, mut warnings } = Parts::new([x, y], settings)?;
     let [x, y] = match &parts {
         Some(values) => [0, 1].map(|which| Sample::new(x.d, &values[which])),
         None => [x, y],
@@ -158,7 +158,7 @@ pub fn two_sample(
     let resolved = settings.bandwidth.resolve(device, [x, y], settings.family, !settings.sum, seed)?;
     let kernel = &resolved.kernel;
     let drawn = match size {
-        Some(size) => binned_draws(device, [x, y], kernel, settings, size, progress)?,
+        Some(size) => binned_draws(device, [x, y], kernel, settings, (size, blocks), progress)?,
         None => label_draws(device, [x, y], kernel, settings, progress)?,
     };
     let estimates = estimates(&drawn.gram, kernel);
@@ -181,8 +181,8 @@ pub fn two_sample(
     let confidence_interval = if null == Null::Series { None } else { drawn.interval(&p) };
     let named = NamedKernel::from(&resolved);
     let found = TwoSample::new([x, y], kernel, named, &estimates, &drawn.gram);
-    let (bin, block_length) = if null == Null::Series { (None, size) } else { (size, None) };
-    let found = TwoSample { bin, block_length, confidence_interval, ..found }.times(drawn.gram.unit);
+    let bin = if blocks.is_none() { size } else { None };
+    let found = TwoSample { bin, blocks, confidence_interval, ..found }.times(drawn.gram.unit);
     let values = drawn.values.into_iter().map(|value| value * drawn.gram.unit).collect();
     Ok(Outcome { warnings, ..Outcome::new(start, p, values, drawn.gram.evaluations, found) })
 }
@@ -210,7 +210,7 @@ impl TwoSample {
             confidence_interval: None,
             mean_kernel: estimates.mean_kernel,
             bin: None,
-            block_length: None,
+            blocks: None,
             bytes: gram.bytes,
             form: gram.form,
         }
@@ -321,6 +321,8 @@ pub(super) fn mixed(sample: Sample<'_>, seed: u64, which: u32) -> Vec<f64> {
 struct Parts {
     /// Points of a bin or block, if that is not one.
     size: Option<usize>,
+    /// If they are blocks.
+    blocks: Option<Blocks>,
     /// Whole bins or blocks of both samples, if so.
     values: Option<[Vec<f64>; 2]>,
     warnings: Vec<String>,
@@ -343,16 +345,17 @@ impl Parts {
                     values.truncate(counts[which] / size * size * samples[which].d);
                     values
                 });
-                Ok(Self { size: Some(size), values: Some(values), warnings })
+                Ok(Self { size: Some(size), blocks: None, values: Some(values), warnings })
             }
             Null::Series => {
                 let phi = samples.map(series::phi).into_iter().fold(0.0, f64::max);
-                let size = series::block_length(counts, phi, settings.block_length)?;
+                let blocks = Blocks::new(counts, phi, settings.block_length)?;
+                let size = blocks.length;
                 let values = samples.map(|sample| series::whole_blocks(sample, size).values.to_vec());
                 let warnings = series::warnings(counts[0].min(counts[1]), left_out(size), phi);
-                Ok(Self { size: Some(size), values: Some(values), warnings })
+                Ok(Self { size: Some(size), blocks: Some(blocks), values: Some(values), warnings })
             }
-            _ => Ok(Self { size: None, values: None, warnings: Vec::new() }),
+            _ => Ok(Self { size: None, blocks: None, values: None, warnings: Vec::new() }),
         }
     }
 }
@@ -498,13 +501,18 @@ fn split([n, m]: [f64; 2], q: f64, l: f64, total: f64) -> f64 {
     q / (n * (n - 1.0)) + (total - 2.0 * l + q) / (m * (m - 1.0)) - 2.0 * (l - q) / (n * m)
 }
 
+/// The biased MMD^2 of a labelling: as [`split`], with k(x, x) of each point.
+fn biased([n, m]: [f64; 2], q: f64, l: f64, total: f64, top: f64) -> f64 {
+    (q + n * top) / (n * n) + (total - 2.0 * l + q + m * top) / (m * m) - 2.0 * (l - q) / (n * m)
+}
+
 /// The statistics of permuted bins, or blocks.
 fn binned_draws(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
     kernel: &KernelFunction,
     settings: &TwoSampleSettings,
-    bin: usize,
+    (bin, blocks): (usize, Option<Blocks>),
     progress: &mut dyn FnMut(f64),
 ) -> Result<Draws> {
     let Common { permutations, seed, .. } = settings.common;
@@ -517,7 +525,12 @@ fn binned_draws(
     let counts_of_bins = counts.map(|count| count / bin);
     let drawn = null::binned(counts_of_bins, &gram.bins, &of_bins, seed, permutations + 1);
     let sizes = counts.map(|count| count as f64);
-    let values = drawn.iter().map(|&[q, l, _]| split(sizes, q, l, total)).collect();
+    let mut values: Vec<f64> = drawn.iter().map(|&[q, l, _]| split(sizes, q, l, total)).collect();
+    if let Some(blocks) = blocks {
+        let top = kernel.at_zero();
+        values = drawn.iter().map(|&[q, l, _]| biased(sizes, q, l, total, top)).collect();
+        blocks.correct(&mut values);
+    }
     let along = drawn.iter().map(|&[_, _, chosen]| project(sizes, chosen, all)).collect();
     Ok(Draws { gram, values, along })
 }
