@@ -1,7 +1,8 @@
 // x[i] = x[i] / 2 + 1/4        (EXPONENTIALS false)
 // x[i] = 2^-x[i]               (EXPONENTIALS true)        `rounds` times; x: (n), n a multiple of 16 THREADS
 //
-// A thread has four vectors, whose operations do not wait for each other, and no memory in between.
+// A thread has four vectors, whose operations do not wait for each other, by name so that they stay in registers, and no
+// memory in between. Four rounds are written out: 64 multiplications with addition to one turn of the loop.
 //
 // with: exponential
 
@@ -18,15 +19,27 @@ override EXPONENTIALS: bool;
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let first = 4u * (group.x * THREADS + thread);
-    var values = mat4x4<f32>(x[first], x[first + 1u], x[first + 2u], x[first + 3u]);
-    for (var round = 0u; round < params.rounds; round++) {
-        for (var i = 0u; i < 4u; i++) {
-            values[i] = next(values[i]);
-        }
+    var a = x[first];
+    var b = x[first + 1u];
+    var c = x[first + 2u];
+    var d = x[first + 3u];
+    var round = 0u;
+    for (; round + 4u <= params.rounds; round += 4u) {
+        a = next(next(next(next(a))));
+        b = next(next(next(next(b))));
+        c = next(next(next(next(c))));
+        d = next(next(next(next(d))));
     }
-    for (var i = 0u; i < 4u; i++) {
-        x[first + i] = values[i];
+    for (; round < params.rounds; round++) {
+        a = next(a);
+        b = next(b);
+        c = next(c);
+        d = next(d);
     }
+    x[first] = a;
+    x[first + 1u] = b;
+    x[first + 2u] = c;
+    x[first + 3u] = d;
 }
 
 fn next(x: vec4<f32>) -> vec4<f32> {

@@ -3,6 +3,7 @@
 mod bare;
 mod ceiling;
 pub mod kernels;
+pub mod spirv;
 pub mod suite;
 pub mod sums;
 pub mod training;

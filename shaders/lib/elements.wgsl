@@ -9,20 +9,36 @@ struct Sizes {
     columns: u32,
 }
 
-// Multiplies and finishes a tile; a thread's elements of a row come one after the other. Must be called by all threads
-// of the workgroup together.
+// Multiplies and finishes a tile; a thread's elements of a row of a patch come one after the other. Must be called by all
+// threads of the workgroup together.
 fn multiply(group: vec2<u32>, thread: u32) {
-    let size = sizes();
-    var patches = products(group, thread, size.depth);
-    for (var i = 0u; i < PATCHES_DOWN * PATCHES_ACROSS; i++) {
-        var own = patches[i];
-        for (var r = 0u; r < 4u; r++) {
-            for (var c = 0u; c < 4u; c++) {
-                if own.m + r < size.rows && own.n + c < size.columns {
-                    finish(own.m + r, own.n + c, own.rows[r][c]);
-                }
-            }
+    let patches = products(group, thread, sizes().depth);
+    finish_patch(patches.m, patches.n, patches.a);
+    if PATCHES_ACROSS == 2u {
+        finish_patch(patches.m, patches.beside, patches.b);
+    }
+    if PATCHES_DOWN == 2u {
+        finish_patch(patches.below, patches.n, patches.c);
+        if PATCHES_ACROSS == 2u {
+            finish_patch(patches.below, patches.beside, patches.d);
         }
+    }
+}
+
+fn finish_patch(m: u32, n: u32, rows: mat4x4<f32>) {
+    for (var r = 0u; r < 4u && m + r < sizes().rows; r++) {
+        // Choices instead of an index, which would put the patch into memory.
+        let sums = select(select(rows[0], rows[1], r == 1u), select(rows[2], rows[3], r == 3u), r > 1u);
+        finish_inside(m + r, n, sums.x);
+        finish_inside(m + r, n + 1u, sums.y);
+        finish_inside(m + r, n + 2u, sums.z);
+        finish_inside(m + r, n + 3u, sums.w);
+    }
+}
+
+fn finish_inside(m: u32, n: u32, sum: f32) {
+    if n < sizes().columns {
+        finish(m, n, sum);
     }
 }
 

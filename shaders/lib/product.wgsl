@@ -25,7 +25,6 @@ override DEPTH: u32;
 // Patches of a thread, 1 or 2 below each other and as many beside each other.
 override PATCHES_DOWN = 1u;
 override PATCHES_ACROSS = 1u;
-const MOST_PATCHES = 4u;
 
 override THREADS_ACROSS = COLUMNS / 4u / PATCHES_ACROSS;
 override THREADS_DOWN = ROWS / 4u / PATCHES_DOWN;
@@ -54,16 +53,31 @@ struct Patch {
     rows: mat4x4<f32>,
 }
 
-// The only patch of a thread. Must be called by all threads of the workgroup together.
-fn product(group: vec2<u32>, thread: u32, depth: u32) -> Patch {
-    return products(group, thread, depth)[0];
+// All patches of a thread, by name: compilers do not keep arrays that a loop indexes in registers.
+struct Patches {
+    // First rows of a and b, of c and d.
+    m: u32,
+    below: u32,
+    // First columns of a and c, of b and d.
+    n: u32,
+    beside: u32,
+    a: mat4x4<f32>,
+    b: mat4x4<f32>,
+    c: mat4x4<f32>,
+    d: mat4x4<f32>,
 }
 
-// The PATCHES_DOWN times PATCHES_ACROSS patches of a thread. Must be called by all threads of the workgroup together.
-fn products(group: vec2<u32>, thread: u32, depth: u32) -> array<Patch, MOST_PATCHES> {
+// The only patch of a thread. Must be called by all threads of the workgroup together.
+fn product(group: vec2<u32>, thread: u32, depth: u32) -> Patch {
+    let patches = products(group, thread, depth);
+    return Patch(patches.m, patches.n, patches.a);
+}
+
+// The PATCHES_DOWN times PATCHES_ACROSS patches of a thread; the others are 0. Must be called by all threads of the
+// workgroup together.
+fn products(group: vec2<u32>, thread: u32, depth: u32) -> Patches {
     let down = thread / THREADS_ACROSS;
     let across = thread % THREADS_ACROSS;
-    // By name: compilers do not keep arrays that a loop indexes in registers.
     var a = mat4x4<f32>();
     var b = mat4x4<f32>();
     var c = mat4x4<f32>();
@@ -81,15 +95,9 @@ fn products(group: vec2<u32>, thread: u32, depth: u32) -> array<Patch, MOST_PATC
         }
         workgroupBarrier();
     }
-    let corner = first_of(group, thread);
-    let m = corner.y;
-    let n = corner.x;
-    let below = m + 4u * THREADS_DOWN;
-    let beside = n + 4u * THREADS_ACROSS;
-    if PATCHES_ACROSS == 2u {
-        return array(Patch(m, n, a), Patch(m, beside, b), Patch(below, n, c), Patch(below, beside, d));
-    }
-    return array(Patch(m, n, a), Patch(below, n, c), Patch(), Patch());
+    let first = first_of(group, thread);
+    let beside = first + 4u * vec2(THREADS_ACROSS, THREADS_DOWN);
+    return Patches(first.y, beside.y, first.x, beside.x, a, b, c, d);
 }
 
 // Column and row of the first element of a thread.

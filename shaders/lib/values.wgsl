@@ -85,18 +85,25 @@ fn masked(pair: Block_pair, values: Patch) -> Patch {
     if all {
         return values;
     }
-    var tile = values;
-    for (var r = 0u; r < 4u; r++) {
-        let m = tile.m + r;
-        let n = vec4(tile.n) + vec4(0u, 1u, 2u, 3u);
-        let same = (n == vec4(m)) & vec4(pair.i == pair.j);
-        let outside = (n >= vec4(pair.columns)) | vec4(m >= pair.rows);
-        let p = vec4(pair.i * params.pairs.block + m);
-        let q = vec4(pair.j * params.pairs.block) + n;
-        let far = max(p, q) - min(p, q) > vec4(params.pairs.reach);
-        tile.rows[r] = select(tile.rows[r], vec4(0.0), same | outside | far);
-    }
-    return tile;
+    let k = values.rows;
+    let m = values.m;
+    let n = vec4(values.n) + vec4(0u, 1u, 2u, 3u);
+    let rows = mat4x4(
+        masked_row(pair, m, n, k[0]),
+        masked_row(pair, m + 1u, n, k[1]),
+        masked_row(pair, m + 2u, n, k[2]),
+        masked_row(pair, m + 3u, n, k[3]),
+    );
+    return Patch(values.m, values.n, rows);
+}
+
+fn masked_row(pair: Block_pair, m: u32, n: vec4<u32>, k: vec4<f32>) -> vec4<f32> {
+    let same = (n == vec4(m)) & vec4(pair.i == pair.j);
+    let outside = (n >= vec4(pair.columns)) | vec4(m >= pair.rows);
+    let p = vec4(pair.i * params.pairs.block + m);
+    let q = vec4(pair.j * params.pairs.block) + n;
+    let far = max(p, q) - min(p, q) > vec4(params.pairs.reach);
+    return select(k, vec4(0.0), same | outside | far);
 }
 
 // The sum of k less its centre, 1/2 a bandwidth, over bandwidths from number `scale` on.

@@ -59,20 +59,23 @@ fn block_sums(pair: Block_pair, thread: u32) {
     let down = thread / QUADS;
     let first = 2u * pair.part * params.pairs.block;
     for (var column = 0u; column < pair.columns; column += STRIP * TILE) {
-        // Column sums stay in registers from the first row to the last.
-        var of_columns = array<Sums, MOST>();
+        // Column sums of the strip's tiles stay in registers from the first row to the last.
+        var a = Sums();
+        var b = Sums();
+        var c = Sums();
+        var d = Sums();
         for (var row = 0u; row < pair.rows; row += MOST * TILE) {
             for (var r = 0u; r < MOST * TILE && row + r < pair.rows; r += TILE) {
                 var of_rows = Sums();
-                for (var s = 0u; s < STRIP; s++) {
-                    let k = values(pair, row + r, column + s * TILE, thread).rows;
-                    let k2 = mat4x4(k[0] * k[0], k[1] * k[1], k[2] * k[2], k[3] * k[3]);
-                    of_rows.k += sums4(k);
-                    of_columns[s].k += (k[0] + k[1]) + (k[2] + k[3]);
-                    if SQUARES {
-                        of_rows.squares += sums4(k2);
-                        of_columns[s].squares += (k2[0] + k2[1]) + (k2[2] + k2[3]);
-                    }
+                add_tile(pair, row + r, column, thread, &of_rows, &a);
+                if STRIP > 1u {
+                    add_tile(pair, row + r, column + TILE, thread, &of_rows, &b);
+                }
+                if STRIP > 2u {
+                    add_tile(pair, row + r, column + 2u * TILE, thread, &of_rows, &c);
+                }
+                if STRIP > 3u {
+                    add_tile(pair, row + r, column + 3u * TILE, thread, &of_rows, &d);
                 }
                 keep(across * SUMS_PITCH + r / 4u + down, of_rows);
             }
@@ -87,8 +90,15 @@ fn block_sums(pair: Block_pair, thread: u32) {
         }
         if pair.i < pair.j {
             let at = down * SUMS_PITCH + across;
-            for (var s = 0u; s < STRIP; s++) {
-                keep(at + s * QUADS, of_columns[s]);
+            keep(at, a);
+            if STRIP > 1u {
+                keep(at + QUADS, b);
+            }
+            if STRIP > 2u {
+                keep(at + 2u * QUADS, c);
+            }
+            if STRIP > 3u {
+                keep(at + 3u * QUADS, d);
             }
             workgroupBarrier();
             for (var c = thread; c < min(STRIP * TILE, pair.columns - column); c += THREADS) {
@@ -99,6 +109,26 @@ fn block_sums(pair: Block_pair, thread: u32) {
             }
             workgroupBarrier();
         }
+    }
+}
+
+// Adds the values of a tile to the sums of its rows and of its columns. Must be called by all threads of the workgroup
+// together.
+fn add_tile(
+    pair: Block_pair,
+    row: u32,
+    column: u32,
+    thread: u32,
+    of_rows: ptr<function, Sums>,
+    of_columns: ptr<function, Sums>,
+) {
+    let k = values(pair, row, column, thread).rows;
+    (*of_rows).k += sums4(k);
+    (*of_columns).k += (k[0] + k[1]) + (k[2] + k[3]);
+    if SQUARES {
+        let k2 = mat4x4(k[0] * k[0], k[1] * k[1], k[2] * k[2], k[3] * k[3]);
+        (*of_rows).squares += sums4(k2);
+        (*of_columns).squares += (k2[0] + k2[1]) + (k2[2] + k2[3]);
     }
 }
 

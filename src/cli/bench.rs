@@ -8,6 +8,7 @@ use elbo::data;
 use elbo::engine::Device;
 use elbo::error::Result;
 use elbo::measure::kernels::{self, KernelTime};
+use elbo::measure::spirv;
 use elbo::measure::sums::{self, Permutations, Sum};
 use elbo::measure::training::{self, Training};
 use elbo::measure::{Ceiling, Measurement};
@@ -16,7 +17,7 @@ use elbo::statistic::two_sample::NULLS;
 use elbo::train::Submissions;
 use elbo::train::config::{Config, DATA};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Measure speed on this machine
 #[derive(Args)]
@@ -279,6 +280,9 @@ struct BenchKernels {
     /// Numbers of a point
     #[arg(long, value_delimiter = ',', default_values_t = [2, 16, 64], value_parser = at_least_one)]
     d: Vec<usize>,
+    /// Measure nothing: write these kernels, in all variants, as SPIR-V for compilers to look at
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["save", "json", "tune"])]
+    spirv: Option<PathBuf>,
     #[command(flatten)]
     run: BenchOptions,
 }
@@ -295,10 +299,13 @@ struct KernelMeasurements {
 
 impl BenchKernels {
     fn run(&self) -> Result<()> {
-        let device = self.run.open()?;
-        let ceiling = Ceiling::new(&device)?;
         let (hidden, latent, batch) = (self.hidden.clone(), self.latent, self.batch);
         let config = Config { hidden, latent, batch, ..Config::default() };
+        if let Some(directory) = &self.spirv {
+            return self.write(&config, directory);
+        }
+        let device = self.run.open()?;
+        let ceiling = Ceiling::new(&device)?;
         let mut results = kernels::training(&device, &ceiling, &config, self.dimension)?;
         for &n in &self.n {
             for &d in &self.d {
@@ -325,6 +332,21 @@ impl BenchKernels {
                 ["kernel", "tile", "grid", "MFLOP", "MB", "us", "GPU us", "GFLOP/s", "share", "times baseline"];
             measurements.kernels.table(&header, kernel_row);
         })
+    }
+}
+
+impl BenchKernels {
+    /// Writes the shaders.
+    fn write(&self, config: &Config, directory: &Path) -> Result<()> {
+        let mut listed = kernels::of_training(config, self.dimension)?;
+        for &n in &self.n {
+            for &d in &self.d {
+                listed.extend(kernels::of_pairs(n, d)?);
+            }
+        }
+        let count = spirv::write(directory, &listed)?;
+        result(format_args!("{count} shaders in {}", directory.display()));
+        Ok(())
     }
 }
 

@@ -71,6 +71,37 @@ pub fn pairs(device: &Device, ceiling: &Ceiling, n: usize, d: usize) -> Result<V
     measure(device, ceiling, || pair_sums(n, d))
 }
 
+/// A kernel by the names that measurements give it.
+pub struct Listed {
+    /// Its name, and the sizes where there are several.
+    pub what: String,
+    /// The kernel.
+    pub kernel: Arc<dyn Kernel>,
+}
+
+/// The kernels that [`training`] measures.
+///
+/// # Errors
+/// If the sizes are not possible.
+pub fn of_training(config: &Config, dimension: usize) -> Result<Vec<Listed>> {
+    Ok(step(config, dimension)?.listed())
+}
+
+/// The kernels that [`pairs`] measures.
+///
+/// # Errors
+/// If the sizes are not possible.
+pub fn of_pairs(n: usize, d: usize) -> Result<Vec<Listed>> {
+    Ok(pair_sums(n, d)?.listed())
+}
+
+impl Work {
+    fn listed(self) -> Vec<Listed> {
+        let kernels = self.plan.programs.into_iter().map(|mut program| program.calls.remove(0).kernel);
+        self.names.into_iter().zip(kernels).map(|((what, ..), kernel)| Listed { what, kernel }).collect()
+    }
+}
+
 /// The kernels of a training step.
 fn step(config: &Config, dimension: usize) -> Result<Work> {
     let blank = |count: usize| Images::grey([1, dimension], vec![0; dimension * count], vec![0; count]);
