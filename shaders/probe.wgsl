@@ -23,14 +23,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var b = x[first + 1u];
     var c = x[first + 2u];
     var d = x[first + 3u];
-    var round = 0u;
-    for (; round + 4u <= params.rounds; round += 4u) {
+    for (var four = 0u; four < params.rounds / 4u; four++) {
         a = next(next(next(next(a))));
         b = next(next(next(next(b))));
         c = next(next(next(next(c))));
         d = next(next(next(next(d))));
     }
-    for (; round < params.rounds; round++) {
+    for (var round = 0u; round < params.rounds % 4u; round++) {
         a = next(a);
         b = next(b);
         c = next(c);

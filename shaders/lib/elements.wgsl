@@ -27,8 +27,7 @@ fn multiply(group: vec2<u32>, thread: u32) {
 
 fn finish_patch(m: u32, n: u32, rows: mat4x4<f32>) {
     for (var r = 0u; r < 4u && m + r < sizes().rows; r++) {
-        // Choices instead of an index, which would put the patch into memory.
-        let sums = select(select(rows[0], rows[1], r == 1u), select(rows[2], rows[3], r == 3u), r > 1u);
+        let sums = row_of(rows, r);
         finish_inside(m + r, n, sums.x);
         finish_inside(m + r, n + 1u, sums.y);
         finish_inside(m + r, n + 2u, sums.z);

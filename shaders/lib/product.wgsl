@@ -53,6 +53,11 @@ struct Patch {
     rows: mat4x4<f32>,
 }
 
+// Row r of a patch: by choices, as an index would put the patch into memory.
+fn row_of(rows: mat4x4<f32>, r: u32) -> vec4<f32> {
+    return select(select(rows[0], rows[1], r == 1u), select(rows[2], rows[3], r == 3u), r > 1u);
+}
+
 // All patches of a thread, by name: compilers do not keep arrays that a loop indexes in registers.
 struct Patches {
     // First rows of a and b, of c and d.

@@ -7,15 +7,13 @@ var<workgroup> reduce_scratch: array<vec2<f32>, THREADS>;
 
 fn workgroup_sum(thread: u32, value: vec2<f32>) -> vec2<f32> {
     reduce_scratch[thread] = value;
-    var count = THREADS;
-    while count > 1u {
-        // The larger half, where there is one.
+    // Down to the larger half, where there is one.
+    for (var count = THREADS; count > 1u; count = (count + 1u) / 2u) {
         let half = (count + 1u) / 2u;
         workgroupBarrier();
         if thread < count - half {
             reduce_scratch[thread] += reduce_scratch[thread + half];
         }
-        count = half;
     }
     workgroupBarrier();
     return reduce_scratch[0];

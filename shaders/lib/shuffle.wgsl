@@ -6,7 +6,8 @@ fn shuffled(i: u32, n: u32, key: vec2<u32>, epoch: u32) -> u32 {
     let low_mask = (1u << low_bits) - 1u;
     let high_mask = (1u << (bits - low_bits)) - 1u;
     var value = i;
-    loop {
+    // Every cycle of a bijection comes back to where it began, which is below n.
+    for (var turn = 0u; turn < 0xFFFFFFFFu; turn++) {
         var low = value & low_mask;
         var high = value >> low_bits;
         for (var round = 0u; round < 4u; round++) {

@@ -16,7 +16,11 @@ struct Params {
 // Draws of a workgroup: k is computed once for all of them.
 override DRAWS: u32;
 
-const MOST_DRAWS = 8;
+// Sums of up to eight draws.
+struct Sums {
+    low: vec4<f32>,
+    high: vec4<f32>,
+}
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
@@ -36,24 +40,38 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let pair = tile_of(group.x, down);
     if pair.wanted {
         choose_blocks(pair);
-        var sums = array<f32, MOST_DRAWS>();
+        var sums = Sums();
         for (var row = 0u; row < pair.rows; row += TILE) {
             for (var column = 0u; column < pair.columns; column += TILE) {
                 let k = values(pair, row, column, thread);
                 for (var i = 0u; i < DRAWS; i++) {
-                    sums[i] += product_of(k, pair, min(first_draw + i, params.draws - 1u));
+                    sums = added(sums, i, product_of(k, pair, min(first_draw + i, params.draws - 1u)));
                 }
             }
         }
         let weight = select(1.0, 2.0, pair.i < pair.j);
         for (var i = 0u; i < DRAWS; i++) {
-            let total = workgroup_sum(thread, vec2(sums[i], 0.0)).x;
+            let total = workgroup_sum(thread, vec2(sum_of(sums, i), 0.0)).x;
             if thread == 0u && first_draw + i < params.draws {
                 form_parts[pair.part * params.draws + first_draw + i] = weight * total;
             }
             workgroupBarrier();
         }
     }
+}
+
+// With a value added to number i: by choices, as an index would put the sums into memory.
+fn added(sums: Sums, i: u32, value: f32) -> Sums {
+    let low = select(vec4(0.0), vec4(value), vec4(i) == vec4(0u, 1u, 2u, 3u));
+    let high = select(vec4(0.0), vec4(value), vec4(i) == vec4(4u, 5u, 6u, 7u));
+    return Sums(sums.low + low, sums.high + high);
+}
+
+// Number i.
+fn sum_of(sums: Sums, i: u32) -> f32 {
+    let four = select(sums.low, sums.high, i >= 4u);
+    let two = select(four.xy, four.zw, i % 4u >= 2u);
+    return select(two.x, two.y, i % 2u == 1u);
 }
 
 // Sum over a thread's pairs of k l. Where k is 0, for padding, l is of some other point.
@@ -74,7 +92,7 @@ fn product_of(k: Patch, pair: Block_pair, draw: u32) -> f32 {
         for (var b = 0u; b < params.pairs.bandwidths_second; b++) {
             l += kernel_value(FAMILY_SECOND, scales_second[b], distance);
         }
-        sum += dot(k.rows[r], l);
+        sum += dot(row_of(k.rows, r), l);
     }
     return sum;
 }

@@ -22,6 +22,9 @@ use tuning::Tuning;
 /// Distance between two rows of a uniform buffer: the largest alignment that WebGPU allows a device to ask for.
 const UNIFORM_STRIDE: u64 = 256;
 
+/// The variable that has all of wgpu's checks put into shaders, to look for a mistake in one.
+const CHECKED: &str = "ELBO_CHECKED";
+
 /// Timestamps of a measurement: start and end.
 const CLOCK_QUERIES: u32 = 2;
 
@@ -159,10 +162,8 @@ impl Gpu {
                 bind_group_layouts: &[Some(&layout)],
                 ..Default::default()
             });
-            let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                label,
-                source: wgpu::ShaderSource::Wgsl(source.into()),
-            });
+            let source = wgpu::ShaderSource::Wgsl(source.into());
+            let module = shader_module(&self.device, wgpu::ShaderModuleDescriptor { label, source });
             let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label,
                 layout: Some(&pipeline_layout),
@@ -203,6 +204,18 @@ impl Gpu {
             })
         })
     }
+}
+
+/// A shader without wgpu's guard of loops, a counter of its own that keeps compilers from unrolling them; indices stay
+/// checked. `ELBO_CHECKED=1` brings the guard back.
+#[allow(unsafe_code, reason = "the only one: every loop of every shader is shown to end, see SAFETY")]
+fn shader_module(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
+    let checked = std::env::var_os(CHECKED).is_some_and(|value| value == "1");
+    let checks =
+        wgpu::ShaderRuntimeChecks { force_loop_bounding: checked, ..wgpu::ShaderRuntimeChecks::checked() };
+    // SAFETY: without `force_loop_bounding` a shader must have no infinite loop. All shaders are this crate's own, and the
+    // lint `endless loop` of tests/lints refuses each loop that does not count up to a limit, or down.
+    unsafe { device.create_shader_module_trusted(descriptor, checks) }
 }
 
 /// The device's own words, with what to do about them.

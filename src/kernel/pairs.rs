@@ -56,10 +56,13 @@ pub use function::{Form, Function, Second, Value};
 pub(crate) use lanes::{LANES, multiply_add};
 pub use layout::{Layout, MOST_POINTS, UNLIMITED};
 
-use super::product::{DEPTH, THREADS, TILE, tile_overrides};
+use super::product::{THREADS, TILE, tile_overrides};
 use crate::kernel::words::words;
 use crate::program::{MOST_ITERATIONS, Overrides, Variant};
 use layout::Tile;
+
+/// Most factors of distances in workgroup memory at a time: 7 KiB for both operands.
+const MOST_DEPTH: usize = 24;
 
 /// Two samples in blocks, and what is summed of each pair of them.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +102,9 @@ impl Pairs {
         let product = match self.function.value {
             Value::Kernel => {
                 let depth = self.function.d + 2;
-                let of_tile = depth.div_ceil(DEPTH) * (1 + DEPTH / 4 + TILE * DEPTH / 4 / THREADS);
+                let at_once = self.depth_at_once();
+                let of_tile =
+                    depth.div_ceil(at_once) * (1 + at_once / 4 + (TILE * at_once / 4).div_ceil(THREADS));
                 if strip > 1 { of_tile.max(depth.div_ceil(strip)) } else { of_tile }
             }
             Value::Stein => 1 + self.function.d,
@@ -142,9 +147,17 @@ impl Pairs {
         ])
     }
 
+    /// Factors of a distance that are in workgroup memory at a time: all of few, or about equal shares, so that hardly
+    /// any of them is padding. The shader takes four at once.
+    fn depth_at_once(&self) -> usize {
+        let Function { d, .. } = self.function;
+        let depth = if self.function.stride() > d { d + 2 } else { d };
+        depth.div_ceil(depth.div_ceil(MOST_DEPTH).max(1)).next_multiple_of(4)
+    }
+
     /// The `override` constants of `shaders/lib/distances.wgsl`.
     fn distance_overrides(&self) -> Overrides {
-        tile_overrides([TILE, TILE], DEPTH)
+        tile_overrides([TILE, TILE], self.depth_at_once())
             .set("TILE", TILE)
             .set("COMBINE", self.function.combination() as u8)
     }

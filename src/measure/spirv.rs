@@ -14,14 +14,16 @@ use std::path::Path;
 /// The file that lists the others.
 const INDEX: &str = "index.json";
 
-/// Where drivers may compile a loop or an index as it is, or must expect it to be wrong.
+/// What wgpu has put into a shader lest it does harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Checks {
-    /// As the engine compiles shaders: indices of workgroup memory are clamped, loops and divisions guarded.
-    Checked,
-    /// None of that.
-    Unchecked,
+    /// Loops are guarded, and indices of workgroup memory clamped: with `ELBO_CHECKED=1`.
+    All,
+    /// Indices are clamped: as the engine compiles shaders.
+    Indices,
+    /// Nothing.
+    None,
 }
 
 /// A shader with all constants put in.
@@ -51,7 +53,7 @@ struct Binding {
     writable: bool,
 }
 
-/// Writes each variant of the kernels, with and without checks, and of all other kernels their first case: a `.spv` file
+/// Writes each variant of the kernels, with all checks and with fewer, and of all other kernels their first case: a `.spv` file
 /// each, and `index.json`, which says what they are. Gives their number.
 ///
 /// # Errors
@@ -71,7 +73,7 @@ pub fn write(directory: &Path, kernels: &[Listed]) -> Result<usize> {
     let mut index = Vec::new();
     for (what, one) in ones {
         let compiled = Compiled::new(&one)?;
-        for checks in [Checks::Checked, Checks::Unchecked] {
+        for checks in [Checks::All, Checks::Indices, Checks::None] {
             let file = format!("{:03}.spv", index.len());
             let path = directory.join(&file);
             let words = compiled.words(checks)?;
@@ -112,16 +114,16 @@ impl Compiled {
 
     /// SPIR-V with the options that wgpu has for it.
     fn words(&self, checks: Checks) -> Result<Vec<u32>> {
-        let checked = checks == Checks::Checked;
-        let index = if checked { BoundsCheckPolicy::Restrict } else { BoundsCheckPolicy::Unchecked };
+        let indices = checks != Checks::None;
+        let index = if indices { BoundsCheckPolicy::Restrict } else { BoundsCheckPolicy::Unchecked };
         let options = spv::Options {
             lang_version: (1, 6),
             flags: spv::WriterFlags::LABEL_VARYINGS | spv::WriterFlags::FORCE_POINT_SIZE,
             // Drivers check buffers themselves, by VK_EXT_robustness2.
             bounds_check_policies: BoundsCheckPolicies { index, ..BoundsCheckPolicies::default() },
             zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
-            force_loop_bounding: checked,
-            emit_int_div_checks: checked,
+            force_loop_bounding: checks == Checks::All,
+            emit_int_div_checks: indices,
             ..spv::Options::default()
         };
         let pipeline =

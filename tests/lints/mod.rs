@@ -3,8 +3,8 @@
 //! Each rule has tests on small good and bad shaders below.
 
 use naga::{
-    AddressSpace, Binding, Block, BuiltIn, Expression, Function, Handle, Module, ScalarKind, Statement,
-    TypeInner,
+    AddressSpace, BinaryOperator, Binding, Block, BuiltIn, Expression, Function, Handle, LocalVariable,
+    Module, ScalarKind, Statement, TypeInner,
 };
 
 /// A rule: gives what is wrong with a valid module, one message per finding.
@@ -50,11 +50,13 @@ pub(crate) fn atomics(module: &Module) -> Vec<String> {
     any.then(|| "the shader uses atomic floats".to_owned()).into_iter().collect()
 }
 
-/// Every loop has a `break` of its own, or a `break if`.
+/// Every loop counts: a local variable goes up by a step, below a limit that it is compared with, or down, or is divided;
+/// nothing else changes it. Then the loop ends, and drivers may take that for granted: the engine leaves out wgpu's guard.
+/// (Limits and steps are sizes, far from the end of 32 bits, and no step is 0.)
 pub(crate) fn endless_loops(module: &Module) -> Vec<String> {
     functions(module)
-        .filter(|(_, function)| has_endless_loop(&function.body))
-        .map(|(name, _)| format!("`{name}` has a loop without break"))
+        .filter(|(_, function)| has_endless_loop(function, &function.body))
+        .map(|(name, _)| format!("`{name}` has a loop that counts nothing"))
         .collect()
 }
 
@@ -104,19 +106,88 @@ fn returns_then_barrier(module: &Module, block: &Block, mut barrier_follows: boo
     false
 }
 
-fn has_endless_loop(block: &Block) -> bool {
+fn has_endless_loop(function: &Function, block: &Block) -> bool {
     block.iter().any(|statement| {
-        let endless = matches!(statement, Statement::Loop { body, break_if: None, .. } if !leaves_loop(body));
-        endless || blocks(statement).into_iter().any(has_endless_loop)
+        let endless = match statement {
+            Statement::Loop { body, continuing, break_if: None } => !counts(function, body, continuing),
+            // Not what `for` becomes.
+            Statement::Loop { .. } => true,
+            _ => false,
+        };
+        endless || blocks(statement).into_iter().any(|inner| has_endless_loop(function, inner))
     })
 }
 
-/// Whether a block of a loop's body leaves that loop; breaks of loops and switches within do not.
-fn leaves_loop(block: &Block) -> bool {
+/// Whether the loop is left where a variable, which only `continuing` changes, is beyond some limit.
+fn counts(function: &Function, body: &Block, continuing: &Block) -> bool {
+    let expression = |handle: Handle<Expression>| &function.expressions[handle];
+    let loaded = |handle: Handle<Expression>| match *expression(handle) {
+        Expression::Load { pointer } => local(function, pointer),
+        _ => None,
+    };
+    continuing.iter().any(|statement| {
+        let Statement::Store { pointer, value } = *statement else { return false };
+        let (Some(counter), Expression::Binary { op, left, .. }) =
+            (local(function, pointer), expression(value))
+        else {
+            return false;
+        };
+        // (count + 1) / 2 is less than count too.
+        let changed = match *expression(*left) {
+            Expression::Binary { op: BinaryOperator::Add, left, .. } if *op == BinaryOperator::Divide => left,
+            _ => *left,
+        };
+        let ends: &[BinaryOperator] = match op {
+            BinaryOperator::Add => &[BinaryOperator::Less],
+            BinaryOperator::Subtract | BinaryOperator::Divide => {
+                &[BinaryOperator::Greater, BinaryOperator::GreaterEqual]
+            }
+            _ => &[],
+        };
+        let compares = |handle: Handle<Expression>| match *expression(handle) {
+            Expression::Binary { op, left, .. } => ends.contains(&op) && loaded(left) == Some(counter),
+            _ => false,
+        };
+        loaded(changed) == Some(counter) && !stores(function, body, counter) && ends_by(body, &compares)
+    })
+}
+
+/// Whether a block begins with the test of a `for`: left by `break` unless a condition holds, alone or with others.
+fn ends_by(body: &Block, condition: &dyn Fn(Handle<Expression>) -> bool) -> bool {
+    let mut holds = false;
+    for statement in body {
+        match statement {
+            Statement::Emit(_) => {}
+            Statement::Block(inner) => return ends_by(inner, condition),
+            Statement::If { condition: tested, accept, reject } => {
+                holds |= condition(*tested);
+                if accept.is_empty() && matches!(reject.first(), Some(Statement::Break)) {
+                    return holds;
+                }
+                // What `a && b` becomes: b is looked at where a holds.
+            }
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// The local variable that an expression points to.
+fn local(function: &Function, pointer: Handle<Expression>) -> Option<Handle<LocalVariable>> {
+    match function.expressions[pointer] {
+        Expression::LocalVariable(variable) => Some(variable),
+        _ => None,
+    }
+}
+
+/// Whether a block changes a variable, or gives it to a function that may.
+fn stores(function: &Function, block: &Block, variable: Handle<LocalVariable>) -> bool {
     block.iter().any(|statement| match statement {
-        Statement::Break => true,
-        Statement::Loop { .. } | Statement::Switch { .. } => false,
-        _ => blocks(statement).into_iter().any(leaves_loop),
+        Statement::Store { pointer, .. } => local(function, *pointer) == Some(variable),
+        Statement::Call { arguments, .. } => {
+            arguments.iter().any(|argument| local(function, *argument) == Some(variable))
+        }
+        _ => blocks(statement).into_iter().any(|inner| stores(function, inner, variable)),
     })
 }
 
@@ -453,12 +524,22 @@ fn endless_loops_are_found() {
         ("", "loop { switch thread { case 1u: { break; } default: {} } }"),
         ("", "if thread > 1u { loop { data[0] = 1u; } }"),
         ("fn spin() { loop { data[0] = 1u; } }", "spin();"),
+        ("", "loop { if thread > 1u { break; } }"),
+        ("", "while data[0] > 1u { data[0] -= 1u; }"),
+        ("", "for (var i = 0u; i < 3u; i++) { data[i] = 1u; i = 0u; }"),
+        ("", "for (var i = 0u; i < 3u; i--) { data[i] = 1u; }"),
+        ("", "for (var i = 0u; i >= 0u; i++) { data[i] = 1u; }"),
+        ("", "for (var i = 0u; data[0] < 3u; i++) { data[i] = 1u; }"),
+        ("fn back(i: ptr<function, u32>) { *i = 0u; }", "for (var i = 0u; i < 3u; i++) { back(&i); }"),
     ];
     let good = [
-        ("", "loop { if thread > 1u { break; } }"),
-        ("", "var i = 0u; loop { continuing { i++; break if i > 3u; } }"),
         ("", "for (var i = 0u; i < 3u; i++) { data[i] = 1u; }"),
-        ("", "while data[0] > 1u { data[0] -= 1u; }"),
+        ("", "for (var i = thread; i < 3u && data[i] > 0u; i += 2u) { data[i] = 1u; }"),
+        ("", "for (var i = 7u; i > 2u; i--) { if data[i] == 1u { break; } }"),
+        (
+            "",
+            "for (var i = 8u; i > 1u; i = (i + 1u) / 2u) { for (var j = 0u; j < i; j++) { data[j] = 1u; } }",
+        ),
     ];
     expect(endless_loops, &bad, &good);
 }

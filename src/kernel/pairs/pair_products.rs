@@ -54,7 +54,7 @@ pub(crate) static SPEC: Spec = Spec::new(
 .words(&["order"])
 .cases(cases);
 
-/// Orders of a workgroup; at most the shader's `MOST_DRAWS`.
+/// Orders of a workgroup: at most the eight sums that the shader has room for.
 pub const DRAWS: usize = 8;
 
 impl PairProducts {
