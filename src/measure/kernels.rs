@@ -71,9 +71,9 @@ pub fn pairs(device: &Device, ceiling: &Ceiling, n: usize, d: usize) -> Result<V
     measure(device, ceiling, || pair_sums(n, d))
 }
 
-/// A kernel by the names that measurements give it.
+/// A kernel that is measured.
 pub struct Listed {
-    /// Its name, and the sizes where there are several.
+    /// Its name with its sizes, as [`Kernel::tuning_key`] has them or the measurement.
     pub what: String,
     /// The kernel.
     pub kernel: Arc<dyn Kernel>,
@@ -98,7 +98,11 @@ pub fn of_pairs(n: usize, d: usize) -> Result<Vec<Listed>> {
 impl Work {
     fn listed(self) -> Vec<Listed> {
         let kernels = self.plan.programs.into_iter().map(|mut program| program.calls.remove(0).kernel);
-        self.names.into_iter().zip(kernels).map(|((what, ..), kernel)| Listed { what, kernel }).collect()
+        let name = |((what, ..), kernel): ((String, usize, usize), Arc<dyn Kernel>)| Listed {
+            what: kernel.tuning_key().unwrap_or(what),
+            kernel,
+        };
+        self.names.into_iter().zip(kernels).map(name).collect()
     }
 }
 
