@@ -68,7 +68,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     shares[thread] = terms;
-    for (var half = THREADS / 2u; half >= width; half /= 2u) {
+    for (var half = THREADS / 2u; half > width - 1u; half /= 2u) {
         workgroupBarrier();
         if thread < half {
             shares[thread] = join(shares[thread], shares[thread + half]);

@@ -70,7 +70,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         workgroupBarrier();
     }
     shares[thread] = share;
-    for (var half = THREADS / 2u; half >= COORDINATES; half /= 2u) {
+    for (var half = THREADS / 2u; half > COORDINATES - 1u; half /= 2u) {
         workgroupBarrier();
         if thread < half {
             shares[thread] += shares[thread + half];

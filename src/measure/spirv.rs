@@ -42,19 +42,19 @@ struct Shader<'a> {
     workgroup_bytes: u32,
     flop: u64,
     bytes: u64,
-    bindings: Vec<Binding>,
+    bindings: Vec<BoundBuffer>,
 }
 
 #[derive(Serialize)]
-struct Binding {
+struct BoundBuffer {
     number: u32,
     name: String,
     uniform: bool,
     writable: bool,
 }
 
-/// Writes each variant of the kernels, with all checks and with fewer, and of all other kernels their first case: a `.spv` file
-/// each, and `index.json`, which says what they are. Gives their number.
+/// Writes each variant of the kernels, with all checks and with fewer, and of all other kernels their first case: a `.spv`
+/// file each, and `index.json`, which says what they are. Gives their number.
 ///
 /// # Errors
 /// If a file cannot be written, or a shader is not valid.
@@ -143,7 +143,7 @@ impl Compiled {
             .sum();
         let bindings = globals().filter_map(|(_, global)| {
             let writable = matches!(global.space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE));
-            Some(Binding {
+            Some(BoundBuffer {
                 number: global.binding.as_ref()?.binding,
                 name: global.name.clone().unwrap_or_default(),
                 uniform: global.space == AddressSpace::Uniform,

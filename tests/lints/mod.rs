@@ -3,8 +3,8 @@
 //! Each rule has tests on small good and bad shaders below.
 
 use naga::{
-    AddressSpace, BinaryOperator, Binding, Block, BuiltIn, Expression, Function, Handle, LocalVariable,
-    Module, ScalarKind, Statement, TypeInner,
+    AddressSpace, BinaryOperator, Binding, Block, BuiltIn, Expression, Function, Handle, Literal,
+    LocalVariable, Module, ScalarKind, Statement, TypeInner,
 };
 
 /// A rule: gives what is wrong with a valid module, one message per finding.
@@ -50,9 +50,9 @@ pub(crate) fn atomics(module: &Module) -> Vec<String> {
     any.then(|| "the shader uses atomic floats".to_owned()).into_iter().collect()
 }
 
-/// Every loop counts: a local variable goes up by a step, below a limit that it is compared with, or down, or is divided;
-/// nothing else changes it. Then the loop ends, and drivers may take that for granted: the engine leaves out wgpu's guard.
-/// (Limits and steps are sizes, far from the end of 32 bits, and no step is 0.)
+/// Every loop counts: a local variable, which nothing else changes, goes up below a limit, or down by 1 above one, or is
+/// divided above one. Then the loop ends, and drivers may take that for granted: the engine leaves out wgpu's guard.
+/// (Limits and steps upwards are sizes: far from the end of 32 bits, and no step is 0.)
 pub(crate) fn endless_loops(module: &Module) -> Vec<String> {
     functions(module)
         .filter(|(_, function)| has_endless_loop(function, &function.body))
@@ -125,46 +125,67 @@ fn counts(function: &Function, body: &Block, continuing: &Block) -> bool {
         Expression::Load { pointer } => local(function, pointer),
         _ => None,
     };
+    let number = |handle: Handle<Expression>| match *expression(handle) {
+        Expression::Literal(Literal::U32(number)) => Some(number),
+        _ => None,
+    };
     continuing.iter().any(|statement| {
         let Statement::Store { pointer, value } = *statement else { return false };
-        let (Some(counter), Expression::Binary { op, left, .. }) =
+        let (Some(counter), Expression::Binary { op, left, right }) =
             (local(function, pointer), expression(value))
         else {
             return false;
         };
-        // (count + 1) / 2 is less than count too.
-        let changed = match *expression(*left) {
-            Expression::Binary { op: BinaryOperator::Add, left, .. } if *op == BinaryOperator::Divide => left,
-            _ => *left,
-        };
-        let ends: &[BinaryOperator] = match op {
-            BinaryOperator::Add => &[BinaryOperator::Less],
-            BinaryOperator::Subtract | BinaryOperator::Divide => {
-                &[BinaryOperator::Greater, BinaryOperator::GreaterEqual]
-            }
-            _ => &[],
+        let is_counter = |handle: Handle<Expression>| loaded(handle) == Some(counter);
+        // The comparison that holds in the loop, and the least limit that ends it.
+        let (kept, least) = match (op, number(*right), expression(*left)) {
+            (BinaryOperator::Add, ..) if is_counter(*left) => (BinaryOperator::Less, None),
+            (BinaryOperator::Subtract, Some(1), _) if is_counter(*left) => (BinaryOperator::Greater, None),
+            (BinaryOperator::Divide, Some(2..), _) if is_counter(*left) => (BinaryOperator::Greater, None),
+            // (count + 1) / 2 is less than count where that is above 1.
+            (
+                BinaryOperator::Divide,
+                Some(2..),
+                Expression::Binary { op: BinaryOperator::Add, left, right },
+            ) if is_counter(*left) && number(*right) == Some(1) => (BinaryOperator::Greater, Some(1)),
+            _ => return false,
         };
         let compares = |handle: Handle<Expression>| match *expression(handle) {
-            Expression::Binary { op, left, .. } => ends.contains(&op) && loaded(left) == Some(counter),
+            Expression::Binary { op, left, right } => {
+                let far = least.is_none_or(|least| number(right).is_some_and(|limit| limit >= least));
+                op == kept && is_counter(left) && far
+            }
             _ => false,
         };
-        loaded(changed) == Some(counter) && !stores(function, body, counter) && ends_by(body, &compares)
+        !stores(function, body, counter) && ends_by(function, body, &compares)
     })
 }
 
-/// Whether a block begins with the test of a `for`: left by `break` unless a condition holds, alone or with others.
-fn ends_by(body: &Block, condition: &dyn Fn(Handle<Expression>) -> bool) -> bool {
-    let mut holds = false;
+/// Whether a block begins with the test of a `for`: left by `break` unless a condition holds, alone or joined to others
+/// by `&&`.
+fn ends_by(function: &Function, body: &Block, condition: &dyn Fn(Handle<Expression>) -> bool) -> bool {
+    // What `a && b` becomes: if a { both = b; } else { both = false; }
+    let mut both = None;
     for statement in body {
         match statement {
             Statement::Emit(_) => {}
-            Statement::Block(inner) => return ends_by(inner, condition),
+            Statement::Block(inner) if both.is_none() => return ends_by(function, inner, condition),
             Statement::If { condition: tested, accept, reject } => {
-                holds |= condition(*tested);
-                if accept.is_empty() && matches!(reject.first(), Some(Statement::Break)) {
-                    return holds;
+                let joined = match function.expressions[*tested] {
+                    Expression::Load { pointer } => both.is_some() && local(function, pointer) == both,
+                    _ => false,
+                };
+                if !(joined || condition(*tested)) {
+                    return false;
                 }
-                // What `a && b` becomes: b is looked at where a holds.
+                if accept.is_empty() && matches!(reject.first(), Some(Statement::Break)) {
+                    return true;
+                }
+                let [Statement::Store { pointer, value }] = reject[..] else { return false };
+                if !matches!(function.expressions[value], Expression::Literal(Literal::Bool(false))) {
+                    return false;
+                }
+                both = local(function, pointer);
             }
             _ => return false,
         }
@@ -530,11 +551,19 @@ fn endless_loops_are_found() {
         ("", "for (var i = 0u; i < 3u; i--) { data[i] = 1u; }"),
         ("", "for (var i = 0u; i >= 0u; i++) { data[i] = 1u; }"),
         ("", "for (var i = 0u; data[0] < 3u; i++) { data[i] = 1u; }"),
+        ("", "for (var i = 0u; i < 3u || data[0] > 0u; i++) { data[i] = 1u; }"),
+        ("", "for (var i = 3u; i >= 0u; i--) { data[i] = 1u; }"),
+        ("", "for (var i = 3u; i > 0u; i -= 2u) { data[i] = 1u; }"),
+        ("", "for (var i = 8u; i > 0u; i /= 1u) { data[i] = 1u; }"),
+        ("", "for (var i = 8u; i > 0u; i = (i + 1u) / 2u) { data[i] = 1u; }"),
+        ("", "for (var i = 0u; ; i++) { if i < 3u { data[i] = 1u; } if data[0] > 1u {} else { break; } }"),
         ("fn back(i: ptr<function, u32>) { *i = 0u; }", "for (var i = 0u; i < 3u; i++) { back(&i); }"),
     ];
     let good = [
         ("", "for (var i = 0u; i < 3u; i++) { data[i] = 1u; }"),
         ("", "for (var i = thread; i < 3u && data[i] > 0u; i += 2u) { data[i] = 1u; }"),
+        ("", "for (var i = 0u; i < 3u && data[i] > 0u && data[0] > 1u; i++) { data[i] = 1u; }"),
+        ("", "for (var i = 8u; i > thread; i /= 2u) { data[i] = 1u; }"),
         ("", "for (var i = 7u; i > 2u; i--) { if data[i] == 1u { break; } }"),
         (
             "",
