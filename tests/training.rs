@@ -7,7 +7,7 @@ use common::GpuTests;
 use elbo::checkpoint::State;
 use elbo::data::{Dataset, Images, Pixels, digits, sprites};
 use elbo::engine::Choice;
-use elbo::train::annealed::{self, AnnealedSettings, HostModel, Start};
+use elbo::train::annealed::{self, AnnealedSettings, Done, HostModel, Start};
 use elbo::train::config::{Config, KlName, PixelSigma};
 use elbo::train::decomposition::{Decomposer, Decomposition};
 use elbo::train::metrics::LossSums;
@@ -15,6 +15,7 @@ use elbo::train::objective::ObjectiveName;
 use elbo::train::run::Run;
 use elbo::train::session::{Session, Split, initial_state, model_config};
 use libtest_mimic::{Arguments, Failed, Trial};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 fn main() {
@@ -359,11 +360,22 @@ fn linear_annealing() -> Result<(), Failed> {
         let settings =
             AnnealedSettings { temperatures: 200, chains: 8, leapfrog: 5, images: 20, start, seed: 1 };
         let ticks = AtomicU64::new(0);
-        let count = |done| {
-            ticks.fetch_add(done, Ordering::Relaxed);
+        let images = Mutex::new(Vec::new());
+        let count = |done: Done<'_>| match done {
+            Done::Temperature => {
+                ticks.fetch_add(1, Ordering::Relaxed);
+            }
+            Done::Images(logs) => images.lock().expect("no panic").extend_from_slice(logs),
+            Done::Bounds(_) => {}
         };
         let found = annealed::log_likelihood(&model, &dataset, settings, &count);
         assert_eq!(ticks.load(Ordering::Relaxed), settings.work(20, false), "progress is whole");
+        let heard = std::mem::take(&mut *images.lock().expect("no panic"));
+        let mean = heard.iter().sum::<f64>() / 20.0;
+        assert!(
+            heard.len() == 20 && (mean - found.log_likelihood).abs() < 1e-9,
+            "what is heard is the result"
+        );
         let want = found.chosen.iter().map(|&image| exact[image]).sum::<f64>() / found.images as f64;
         let error = found.standard_error.expect("several chains");
         // Too low by half of the variance of an image's, as with one step of importance sampling.

@@ -1,7 +1,8 @@
 //! `elbo closer`.
 
+use super::bar::watch;
 use super::output::{grouped, result};
-use super::report::{Report, THIN, VerdictOptions, Words, kernel_line, order_warnings, p_text, watch};
+use super::report::{Report, THIN, VerdictOptions, Words, kernel_line, order_warnings, p_text};
 use super::sample::{CommonOptions, Rescaled, SAMPLES, sample};
 use clap::Args;
 use elbo::error::Result;

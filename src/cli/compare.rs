@@ -1,9 +1,10 @@
 //! `elbo compare`.
 
+use super::bar::watch;
 use super::output::{grouped, result};
 use super::report::{
     DrawOptions, Report, SMALLEST, USE_SERIES, VerdictOptions, Words, check_order, decision, kernel_line,
-    nats, nulls, order_warnings, permutations_of, print_p_value, print_rows, print_samples, watch,
+    nats, nulls, order_warnings, permutations_of, print_p_value, print_rows, print_samples,
 };
 use super::sample::{KernelOptions, Rescaled, SAMPLES, halves, sample};
 use clap::Args;

@@ -1,5 +1,6 @@
 //! `elbo devices`.
 
+use super::bar::Bar;
 use super::device::{check_adapter, engine_line};
 use super::output::{json, note, result, table};
 use clap::Args;
@@ -9,7 +10,6 @@ use elbo::error::{Error, Kind, Result};
 use elbo::kernel::ALL;
 use elbo::measure::suite;
 use elbo::program::Case;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 /// List GPU adapters and their limits, and say which engine `auto` takes
@@ -120,12 +120,10 @@ impl Devices {
         suite::check_comparison().map_err(wrong)?;
         let wanted = |name: &str| self.kernel.is_empty() || self.kernel.iter().any(|wanted| wanted == name);
         let specs: Vec<_> = ALL.iter().filter(|spec| wanted(spec.name)).collect();
-        let style = ProgressStyle::with_template("{bar:28} {pos}/{len} kernels  {msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(specs.len() as u64).with_style(style);
+        let bar = Bar::new("checking", specs.len() as u64);
         let mut kernels = Vec::new();
         for spec in specs {
-            bar.set_message(spec.name);
+            bar.say(spec.name.into());
             let mut kernel = CheckedKernel {
                 name: spec.name,
                 tests: 0,
@@ -144,9 +142,9 @@ impl Devices {
                 }
             }
             kernels.push(kernel);
-            bar.inc(1);
+            bar.add_one();
         }
-        bar.finish_and_clear();
+        drop(bar);
         let info = device.info();
         let failed: usize = kernels.iter().map(|kernel| kernel.failures.len()).sum();
         let tests: usize = kernels.iter().map(|kernel| kernel.tests).sum();

@@ -1,5 +1,6 @@
 //! `elbo evaluate`.
 
+use super::bar::Bar;
 use super::device::engine_line;
 use super::output::{json, note, result, warn};
 use super::source::{Opened, Source};
@@ -7,12 +8,12 @@ use super::train::print_summary;
 use clap::Args;
 use elbo::data::Dataset;
 use elbo::error::{Error, Result};
-use elbo::train::annealed::{self, AnnealedEstimate, AnnealedSettings, HostModel, Start};
+use elbo::train::annealed::{self, AnnealedEstimate, AnnealedSettings, Done, HostModel, Start};
 use elbo::train::config::Config;
 use elbo::train::evaluate_only;
 use elbo::train::importance::{ImportanceEstimate, log_likelihood};
 use elbo::train::session::Session;
-use indicatif::{ProgressBar, ProgressStyle};
+use std::sync::{Mutex, PoisonError};
 
 /// Evaluate a trained model on training and test images
 ///
@@ -68,6 +69,10 @@ impl Evaluate {
                 return Err(Error::run(&self.source.path, problem));
             }
         }
+        // Each result at once: the next may take hours.
+        if !self.json {
+            print_summary(&summary);
+        }
         if let Some(samples) = self.importance_samples {
             if config.deterministic {
                 return Err(Error::usage(
@@ -76,6 +81,9 @@ impl Evaluate {
             }
             let estimate = importance(&mut session, samples as usize)?;
             warn(&estimate.warnings());
+            if !self.json {
+                print_likelihood(&estimate);
+            }
             summary.likelihood = Some(estimate);
         }
         if let Some(temperatures) = self.ais {
@@ -90,17 +98,13 @@ impl Evaluate {
         if self.json {
             return json(&summary);
         }
-        print_summary(&summary);
-        if let Some(likelihood) = &summary.likelihood {
-            print_likelihood(likelihood);
-        }
         if let Some(ais) = &summary.ais {
             print_annealed(ais);
         }
         Ok(())
     }
 
-    /// Annealed importance sampling with a progress bar.
+    /// Annealed importance sampling: its bar has the bounds so far, so that a run that is stopped has told what it found.
     fn anneal(
         &self,
         session: &mut Session,
@@ -124,25 +128,62 @@ impl Evaluate {
         let model = HostModel::new(&session.state(0)?, session.likelihood());
         let simulated = self.bidirectional.map(|images| images as usize);
         let check = simulated.map_or(0, |images| settings.work(images, true));
-        let style = ProgressStyle::with_template("{bar:28} annealing  {percent} %  {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(settings.work(settings.images, false) + check).with_style(style);
-        let progress = |done: u64| bar.inc(done);
-        let mut estimate = annealed::log_likelihood(&model, dataset, settings, &progress);
-        estimate.bidirectional = simulated.map(|images| annealed::check(&model, settings, images, &progress));
-        bar.finish_and_clear();
+        let bar = Bar::new("annealing", settings.work(settings.images, false) + check);
+        let found = Mutex::new(SoFar::default());
+        let listener = |done: Done<'_>| {
+            if let Done::Temperature = done {
+                return bar.add_one();
+            }
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.add(done);
+            bar.say(found.text());
+        };
+        let mut estimate = annealed::log_likelihood(&model, dataset, settings, &listener);
+        estimate.bidirectional = simulated.map(|images| annealed::check(&model, settings, images, &listener));
         Ok(estimate)
+    }
+}
+
+/// Sums of what annealing has found so far.
+#[derive(Default)]
+struct SoFar {
+    images: usize,
+    logs: f64,
+    simulated: usize,
+    gaps: f64,
+}
+
+impl SoFar {
+    fn add(&mut self, done: Done<'_>) {
+        match done {
+            Done::Temperature => {}
+            Done::Images(logs) => {
+                self.images += logs.len();
+                self.logs += logs.iter().sum::<f64>();
+            }
+            Done::Bounds(bounds) => {
+                self.simulated += bounds.len();
+                self.gaps += bounds.iter().map(|[lower, upper]| upper - lower).sum::<f64>();
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        let mean = |sum: f64, count: usize| sum / count as f64;
+        let mut text =
+            format!("ln p(x) at least {:.2} on {} images so far", mean(self.logs, self.images), self.images);
+        if self.simulated > 0 {
+            let gap = mean(self.gaps, self.simulated);
+            text += &format!(", bounds {gap:.2} apart on {} of the model", self.simulated);
+        }
+        text
     }
 }
 
 /// Samples with a progress bar.
 fn importance(session: &mut Session, samples: usize) -> Result<ImportanceEstimate> {
-    let style = ProgressStyle::with_template("{bar:28} {pos}/{len} importance samples  {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(samples as u64).with_style(style);
-    let likelihood = log_likelihood(session, samples, &mut |done| bar.set_position(done as u64))?;
-    bar.finish_and_clear();
-    Ok(likelihood)
+    let bar = Bar::new("sampling", samples as u64);
+    log_likelihood(session, samples, &mut |done| bar.set(done as u64))
 }
 
 fn print_likelihood(likelihood: &ImportanceEstimate) {

@@ -1,9 +1,10 @@
 //! `elbo fit`.
 
+use super::bar::watch;
 use super::output::{grouped, note, result};
 use super::report::{
     DrawOptions, Report, SMALLEST, THIN, VerdictOptions, Words, decision, kernel_line, nulls, order_warnings,
-    p_text, print_p_value, print_rows, watch,
+    p_text, print_p_value, print_rows,
 };
 use super::sample::{CommonOptions, SAMPLES, sample};
 use clap::Args;

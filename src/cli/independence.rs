@@ -1,9 +1,10 @@
 //! `elbo independence`.
 
+use super::bar::watch;
 use super::output::{grouped, note, result};
 use super::report::{
     DrawOptions, Report, SMALLEST, USE_SERIES, VerdictOptions, Words, check_order, decision, kernel_line,
-    nats, nulls, order_warnings, p_text, permutations_of, print_p_value, print_rows, watch,
+    nats, nulls, order_warnings, p_text, permutations_of, print_p_value, print_rows,
 };
 use super::sample::{CommonOptions, Rescaled, SAMPLES, sample};
 use clap::Args;

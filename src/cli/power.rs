@@ -1,8 +1,8 @@
 //! `elbo power`.
 
+use super::bar::watch;
 use super::device::DeviceOptions;
 use super::output::{json, note, table, warn};
-use super::report::watch;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use elbo::data;

@@ -15,10 +15,8 @@ use elbo::statistic::neighbours::Information;
 use elbo::statistic::p_value::{PValue, too_few_draws};
 use elbo::statistic::series::{self, Blocks};
 use elbo::statistic::test::{Common, NamedKernel, Null, Nulls, Outcome};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -117,19 +115,6 @@ pub(super) fn check_order(null: Null, breaks: Option<&str>) -> Result<()> {
         ))),
         _ => Ok(()),
     }
-}
-
-/// A progress bar for a pass over pairs; nothing where nobody watches.
-pub(super) fn watch<T>(label: &'static str, work: impl FnOnce(&mut dyn FnMut(f64)) -> T) -> T {
-    const PARTS: f64 = 1000.0;
-    let watched = std::io::stderr().is_terminal();
-    let target = if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let style = ProgressStyle::with_template("{msg} {bar:28} {percent} %  {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::with_draw_target(Some(PARTS as u64), target).with_style(style).with_message(label);
-    let outcome = work(&mut |done| bar.set_position((done * PARTS) as u64));
-    bar.finish_and_clear();
-    outcome
 }
 
 /// Where a result goes, and where it comes from.

@@ -1,5 +1,6 @@
 //! `elbo train` and `elbo resume`.
 
+use super::bar::Bar;
 use super::device::{check_adapter, engine_line, open};
 use super::output::{grouped, json, note, result};
 use clap::parser::ValueSource;
@@ -14,9 +15,7 @@ use elbo::train::objective::{Objective, ObjectiveName};
 use elbo::train::run::Run;
 use elbo::train::session::{initial_state, model_config};
 use elbo::train::{ACTIVE, Evaluated, Observer, Summary, UNINFORMATIVE};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -189,14 +188,12 @@ fn suggest_capacity(config: &Config, as_json: bool) -> Result<()> {
     let dataset = config.dataset()?;
     let device = open(config.engine, config.adapter.as_deref(), false)?;
     note(engine_line(device.info()));
-    let style = ProgressStyle::with_template("{bar:28} {pos}/{len} steps of the probe  {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(0).with_style(style);
+    let bar = Bar::new("probing", 0);
     let capacity = elbo::train::suggest_capacity(&device, config, &dataset, &mut |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
+        bar.set_total(total);
+        bar.set(done);
     })?;
-    bar.finish_and_clear();
+    drop(bar);
     if as_json {
         return json(&Suggestion { capacity });
     }
@@ -238,7 +235,7 @@ fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Re
     let config = run.config.clone();
     note(engine_line(device.info()));
     let images = dataset.train.len();
-    let (per_epoch, total) = (config.steps_per_epoch(images), config.total_steps(images));
+    let total = config.total_steps(images);
     advise(&config);
     if let held @ 1.. = config.held_out(images) {
         note(format_args!(
@@ -247,9 +244,9 @@ fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Re
             grouped(images as f64)
         ));
     }
-    let mut bar = TrainingBar::new(total, per_epoch, &config);
+    let mut bar = TrainingBar::new(total, &config);
     let (mut session, summary) = elbo::train::train(run, device, dataset, &mut bar, stop_flag())?;
-    bar.finish();
+    drop(bar);
     if summary.interrupted {
         let path = run.path.display();
         note(format_args!("stopped and saved at step {}; go on with: elbo resume {path}", summary.steps));
@@ -387,40 +384,28 @@ const SATURATED: f64 = 0.05;
 /// MMD^2 to the prior above which codes are called far from it: the default lambda leaves a tenth to a third of it.
 const FAR: f64 = 0.005;
 
-/// A progress bar, or a line per epoch where nobody watches.
+/// A progress bar, and a line per evaluation.
 struct TrainingBar {
-    bar: ProgressBar,
-    lines: bool,
+    bar: Bar,
     config: Config,
     total: u64,
-    per_epoch: u64,
     /// When the first report came, and how many steps were done then.
     start: Option<(Instant, u64)>,
 }
 
 impl TrainingBar {
-    fn new(total: u64, per_epoch: u64, config: &Config) -> Self {
-        let lines = !std::io::stderr().is_terminal();
-        let target = if lines { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let style = ProgressStyle::with_template("{bar:28} {pos}/{len} steps  {msg}  {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::with_draw_target(Some(total), target).with_style(style);
-        Self { bar, lines, config: config.clone(), total, per_epoch, start: None }
-    }
-
-    fn finish(&self) {
-        self.bar.finish_and_clear();
+    fn new(total: u64, config: &Config) -> Self {
+        Self { bar: Bar::new("training", total), config: config.clone(), total, start: None }
     }
 }
 
 impl Observer for TrainingBar {
     fn steps(&mut self, done: u64, recent: &Metrics, terms: &Terms) {
-        // The first report of a resumed run is no progress.
-        if self.bar.position() == 0 && done > self.per_epoch {
-            self.bar.reset_eta();
-        }
-        self.bar.set_position(done);
-        let (since, first) = *self.start.get_or_insert_with(|| (Instant::now(), done));
+        // The first report is no progress: a resumed run begins there.
+        let (since, first) = *self.start.get_or_insert_with(|| {
+            self.bar.start_at(done);
+            (Instant::now(), done)
+        });
         let images = (done - first) * self.config.batch as u64;
         let speed = grouped(images as f64 / since.elapsed().as_secs_f64().max(1e-3));
         let mut message = format!("squared error {:.2}  KL {:.2}", recent.sse, recent.kl);
@@ -434,30 +419,20 @@ impl Observer for TrainingBar {
         if let Some(correlation) = terms.total_correlation {
             message += &format!("  total correlation {correlation:.2}");
         }
-        self.bar.set_message(format!("{message}  {speed} images/s"));
+        self.bar.say(format!("step {}: {message}  {speed} images/s", grouped(done as f64)));
+        self.bar.set(done);
     }
 
     fn evaluated(&mut self, epoch: f64, test: &Metrics, validation: Option<&Metrics>) {
         let validation =
             validation.map_or(String::new(), |held| format!("validation: ELBO {:.2}  ", held.elbo));
-        self.println(&format!(
+        self.bar.println(&format!(
             "epoch {epoch:>5.1}  {validation}test: ELBO {:.2}  squared error {:.2}  KL {:.2}",
             test.elbo, test.sse, test.kl
         ));
     }
 
     fn warning(&mut self, sentence: &str) {
-        self.println(&format!("warning: {sentence}"));
-    }
-}
-
-impl TrainingBar {
-    /// A line above the bar, or on its own.
-    fn println(&self, line: &str) {
-        if self.lines {
-            note(line);
-        } else {
-            self.bar.println(line);
-        }
+        self.bar.println(&format!("warning: {sentence}"));
     }
 }

@@ -1,7 +1,8 @@
 //! `elbo witness`.
 
+use super::bar::watch;
 use super::output::{json, result, table};
-use super::report::{kernel_line, print_samples, watch};
+use super::report::{kernel_line, print_samples};
 use super::sample::{KernelOptions, Rescaled, SAMPLES, sample};
 use clap::Args;
 use elbo::data::layout::Layout;

@@ -140,8 +140,19 @@ struct Block<'a> {
     offset: u32,
 }
 
-/// Hears of temperatures done; a whole estimate has [`AnnealedSettings::work`] of them.
-pub type Progress<'a> = &'a (dyn Fn(u64) + Sync);
+/// What is done of an estimate that takes long.
+#[derive(Clone, Copy, Debug)]
+pub enum Done<'a> {
+    /// One of [`AnnealedSettings::work`].
+    Temperature,
+    /// ln 1/C sum_c w_c of images that are finished.
+    Images(&'a [f64]),
+    /// Lower and upper bound of ln p(x) of simulated images that are finished.
+    Bounds(&'a [[f64; 2]]),
+}
+
+/// Hears of all that is done, from several threads.
+pub type Listener<'a> = &'a (dyn Fn(Done<'_>) + Sync);
 
 impl AnnealedSettings {
     /// Temperatures of all blocks of an estimate for `images` images, forwards and, with `check`, backwards.
@@ -191,7 +202,7 @@ pub fn log_likelihood(
     model: &HostModel,
     dataset: &Dataset,
     settings: AnnealedSettings,
-    progress: Progress<'_>,
+    done: Listener<'_>,
 ) -> AnnealedEstimate {
     let mut chosen = Sequence::new(settings.seed, Stream::Subsample, 1).order(dataset.test.len());
     chosen.truncate(settings.images);
@@ -207,8 +218,10 @@ pub fn log_likelihood(
     let results: Vec<(Vec<Vec<f64>>, f64)> = blocks
         .par_iter()
         .map(|block| {
-            let steps = block.tune(progress);
-            block.forward(&steps, progress)
+            let steps = block.tune(done);
+            let (weights, rate) = block.forward(&steps, done);
+            done(Done::Images(&weights.iter().map(|logs| log_mean(logs)).collect::<Vec<_>>()));
+            (weights, rate)
         })
         .collect();
     let accepted: f64 =
@@ -244,7 +257,7 @@ pub fn check(
     model: &HostModel,
     settings: AnnealedSettings,
     images: usize,
-    progress: Progress<'_>,
+    done: Listener<'_>,
 ) -> Bidirectional {
     let firsts: Vec<usize> = (0..images).step_by(settings.block()).collect();
     let bounds: Vec<[f64; 2]> = firsts
@@ -254,12 +267,15 @@ pub fn check(
             // The upper half of the numbers of chains.
             let mut block = Block { model, settings, pixels: Vec::new(), first, offset: 1 << 27 };
             let z = block.simulate(count);
-            let steps = block.tune(progress);
-            let (forward, _) = block.forward(&steps, progress);
-            let backward = block.backward(&z, &steps, progress);
+            let steps = block.tune(done);
+            let (forward, _) = block.forward(&steps, done);
+            let backward = block.backward(&z, &steps, done);
             let upper =
                 backward.into_iter().map(|logs| -log_mean(&logs.iter().map(|log| -log).collect::<Vec<_>>()));
-            forward.into_iter().zip(upper).map(|(logs, upper)| [log_mean(&logs), upper]).collect::<Vec<_>>()
+            let lower = forward.iter().map(|logs| log_mean(logs));
+            let bounds: Vec<[f64; 2]> = lower.zip(upper).map(|(lower, upper)| [lower, upper]).collect();
+            done(Done::Bounds(&bounds));
+            bounds
         })
         .collect();
     let side = |which: usize| mean(&bounds.iter().map(|bound| bound[which]).collect::<Vec<_>>()).0;
@@ -330,7 +346,7 @@ impl Block<'_> {
     }
 
     /// Step sizes for each temperature and image, `(T, images)`, with an acceptance near that which is best.
-    fn tune(&self, progress: Progress<'_>) -> Vec<Vec<f32>> {
+    fn tune(&self, done: Listener<'_>) -> Vec<Vec<f32>> {
         // Of unit normals in few to some hundred dimensions.
         const FIRST: f32 = 0.3;
         // Transitions that find the size of the first temperature.
@@ -351,13 +367,13 @@ impl Block<'_> {
                 }
             }
             steps.push(sizes.clone());
-            progress(1);
+            done(Done::Temperature);
         }
         steps
     }
 
     /// ln w of each chain of each image, and the mean acceptance.
-    fn forward(&self, steps: &[Vec<f32>], progress: Progress<'_>) -> (Vec<Vec<f64>>, f64) {
+    fn forward(&self, steps: &[Vec<f32>], done: Listener<'_>) -> (Vec<Vec<f64>>, f64) {
         let chains = self.settings.chains;
         let mut state = self.chains(Purpose::Forward, chains);
         let mut logs = vec![0.0; self.images() * chains];
@@ -367,13 +383,13 @@ impl Block<'_> {
             logs.iter_mut().enumerate().for_each(|(row, log)| *log += (now - before) * state.log_ratio(row));
             let rates = state.transition(now, steps);
             accepted += rates.iter().sum::<f64>() / rates.len() as f64;
-            progress(1);
+            done(Done::Temperature);
         }
         (logs.chunks_exact(chains).map(<[f64]>::to_vec).collect(), accepted / steps.len() as f64)
     }
 
     /// ln w along the path back, from `z` that are draws of p(z|x).
-    fn backward(&self, z: &[f32], steps: &[Vec<f32>], progress: Progress<'_>) -> Vec<Vec<f64>> {
+    fn backward(&self, z: &[f32], steps: &[Vec<f32>], done: Listener<'_>) -> Vec<Vec<f64>> {
         let chains = self.settings.chains;
         let mut state = self.chains(Purpose::Backward, chains);
         state.place(z);
@@ -383,7 +399,7 @@ impl Block<'_> {
             let [before, now] = [t - 1, t].map(|t| self.settings.inverse_temperature(t));
             state.transition(now, steps);
             logs.iter_mut().enumerate().for_each(|(row, log)| *log += (now - before) * state.log_ratio(row));
-            progress(1);
+            done(Done::Temperature);
         }
         logs.chunks_exact(chains).map(<[f64]>::to_vec).collect()
     }
