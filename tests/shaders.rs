@@ -490,8 +490,8 @@ fn sources_are_made_of_the_files() {
         let text = own.get(path).unwrap_or_else(|| panic!("there is no shaders/{path}.wgsl"));
         let mut head = text.lines().take_while(|line| line.starts_with("//"));
         let with = head.find_map(|line| line.strip_prefix("// with: ")).unwrap_or_default();
-        // Two libraries have one for beginners in their place.
-        let with = if plain { with.replace("elements, product", "plain") } else { with.to_owned() };
+        // Three libraries have one for beginners in their place.
+        let with = if plain { with.replace("elements, finish, product", "plain") } else { with.to_owned() };
         let parts: Vec<_> = with.split(", ").filter(|part| !part.is_empty()).collect();
         let file = |part: &&str| {
             library.get(*part).unwrap_or_else(|| panic!("{path}.wgsl: there is no shaders/lib/{part}.wgsl"))

@@ -2,7 +2,7 @@
 //
 // dy: (B, O)    theta: W (O, I), then the bias    x, dx: (B, I)
 //
-// with: elements, product
+// with: elements, finish, product
 
 struct Params {
     batch: u32,

@@ -7,7 +7,7 @@
 // dh: (B, H)    theta: W (H, M), then the bias    stats, dstats: (B, 2M) = mu, log_std    noise: (B, M) = eps
 // kl_ring: (slots, parts), for the capacity    extra: (B, EXTRA, M), the gradient at z, mu, log_std of another term
 //
-// with: elements, product, step
+// with: elements, finish, product, step
 
 struct Params {
     batch: u32,

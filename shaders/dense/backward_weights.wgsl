@@ -4,7 +4,7 @@
 //
 // dy: (B, O)    x: (B, I)    theta, m, v: W (O, I), then bias (O)
 //
-// with: elements, product, step
+// with: elements, finish, product, step
 
 struct Params {
     batch: u32,

@@ -5,7 +5,7 @@
 // h: (B, H)    theta: W (2M, H), then bias (2M); means first    stats: (B, 2M)    noise = eps, z: (B, M)
 // kl_ring: (slots, parts), one partial sum a workgroup
 //
-// Columns of the product alternate mean, log-std, mean, log-std: the thread that has one has the other.
+// Columns of the product alternate mean, log-std, mean, log-std: the thread that has one has the other, and four are two of each.
 //
 // with: elements, product, random, reduce, step
 
@@ -45,23 +45,29 @@ fn right(n: u32, i: u32) -> f32 {
     return theta[(n % 2u * params.latent + n / 2u) * params.inputs + i];
 }
 
-// The mean that comes before its log-std, and a thread's sum of the KL.
-var<private> mu: f32;
+// A thread's sum of the KL.
 var<private> kl: f32;
 
-fn finish(b: u32, n: u32, sum: f32) {
-    let m = params.latent;
+// n is a multiple of 4: means and log-stds of j and j + 1, whose normals come from the same random words.
+fn finish_four(b: u32, n: u32, sums: vec4<f32>) {
     let j = n / 2u;
-    let l = sum + theta[2u * m * params.inputs + n % 2u * m + j];
-    if n % 2u == 0u {
-        mu = l;
+    var eps = vec2(0.0);
+    if NOISE {
+        eps = normals(j / 2u, step.first + b, step.number, params.stream, step.seed);
+    }
+    finish_code(b, j, sums.xy, eps.x);
+    finish_code(b, j + 1u, sums.zw, eps.y);
+}
+
+// `sums`: of the mean and of the log-std.
+fn finish_code(b: u32, j: u32, sums: vec2<f32>, eps: f32) {
+    let m = params.latent;
+    if j >= m {
         return;
     }
-    var eps = 0.0;
-    if NOISE {
-        eps = normals(j / 2u, step.first + b, step.number, params.stream, step.seed)[j % 2u];
-    }
-    let log_std = l;
+    let bias = 2u * m * params.inputs + j;
+    let mu = sums.x + theta[bias];
+    let log_std = sums.y + theta[bias + m];
     let sample = mu + exp(log_std) * eps;
     stats[b * 2u * m + j] = mu;
     stats[b * 2u * m + m + j] = log_std;

@@ -2,7 +2,7 @@
 //
 // x: (B, I)    theta: W (O, I), then bias (O)    y: (B, O)
 //
-// with: elements, product
+// with: elements, finish, product
 
 struct Params {
     batch: u32,

@@ -5,7 +5,7 @@
 // h: (B, H)    theta: W (D, H), then bias (D)    x, dl: (B, D)
 // loss_ring: (slots, parts, 2): partial sums of (x - x_hat)^2 and of the loss
 //
-// with: likelihood, elements, product, reduce, step
+// with: likelihood, elements, finish, product, reduce, step
 
 struct Params {
     batch: u32,

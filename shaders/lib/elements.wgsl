@@ -1,7 +1,9 @@
 // A matrix product (lib/product.wgsl) whose operands and result are given element by element. The kernel says:
 //     fn sizes() -> Sizes
 //     fn left(m: u32, k: u32) -> f32, fn right(n: u32, k: u32) -> f32       inside of the matrices only
-//     fn finish(m: u32, n: u32, sum: f32)                                   what becomes of an element
+//     fn finish_four(m: u32, n: u32, sums: vec4<f32>)                       what becomes of (m, n .. n + 3), of which the
+//                                                                           last may be outside; lib/finish.wgsl for
+//                                                                           kernels that treat each element alike
 
 struct Sizes {
     rows: u32,
@@ -26,18 +28,10 @@ fn multiply(group: vec2<u32>, thread: u32) {
 }
 
 fn finish_patch(m: u32, n: u32, rows: mat4x4<f32>) {
-    for (var r = 0u; r < 4u && m + r < sizes().rows; r++) {
-        let sums = row_of(rows, r);
-        finish_inside(m + r, n, sums.x);
-        finish_inside(m + r, n + 1u, sums.y);
-        finish_inside(m + r, n + 2u, sums.z);
-        finish_inside(m + r, n + 3u, sums.w);
-    }
-}
-
-fn finish_inside(m: u32, n: u32, sum: f32) {
-    if n < sizes().columns {
-        finish(m, n, sum);
+    // No constant number of rows: compilers would write them out, and what becomes of an element can be long.
+    let end = min(m + 4u, sizes().rows);
+    for (var row = m; row < end; row++) {
+        finish_four(row, n, row_of(rows, row - m));
     }
 }
 

@@ -23,11 +23,14 @@ pub struct BackwardInput {
     pub outputs: usize,
 }
 
-pub(crate) static SPEC: Spec =
-    Spec::new("backward_input", "dx = (dy W) [x > 0]", wgsl!("dense/backward_input", "elements", "product"))
-        .reads(&["dy", "theta", "x"])
-        .writes(&["dx"])
-        .cases(cases);
+pub(crate) static SPEC: Spec = Spec::new(
+    "backward_input",
+    "dx = (dy W) [x > 0]",
+    wgsl!("dense/backward_input", "elements", "finish", "product"),
+)
+.reads(&["dy", "theta", "x"])
+.writes(&["dx"])
+.cases(cases);
 
 impl BackwardInput {
     fn sizes(&self) -> ProductSizes {

@@ -83,7 +83,7 @@ fn sign(value: f32) -> f32 {
 pub(crate) static SPEC: Spec = Spec::new(
     "backward_latent",
     "dz = dh W + e extra;  (dmu, dlog_std) = dz (1, eps std) + w dKL / B",
-    wgsl!("dense/backward_latent", "elements", "product", "step"),
+    wgsl!("dense/backward_latent", "elements", "finish", "product", "step"),
 )
 .reads(&["dh", "theta", "stats", "noise", "kl_ring", "extra"])
 .writes(&["dstats"])

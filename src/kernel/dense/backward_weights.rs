@@ -52,7 +52,7 @@ pub struct BackwardWeights {
 pub(crate) static SPEC: Spec = Spec::new(
     "backward_weights",
     "(dW, db) = dy^T (x, 1);  Adam on W, b",
-    wgsl!("dense/backward_weights", "elements", "product", "step"),
+    wgsl!("dense/backward_weights", "elements", "finish", "product", "step"),
 )
 .reads(&["dy", "x"])
 .writes(&["theta", "m", "v"])

@@ -127,11 +127,6 @@ impl Kernel for Latent {
         self.sizes().variants_with_sums()
     }
 
-    fn plain(&self) -> Option<Variant> {
-        let source = wgsl!("dense/latent", "plain", "random", "reduce", "step");
-        Some(self.sizes().plain(source, self.overrides(), true))
-    }
-
     fn tuning_key(&self) -> Option<String> {
         self.sizes().tuning_key(&SPEC)
     }

@@ -26,7 +26,7 @@ pub struct Linear {
 }
 
 pub(crate) static SPEC: Spec =
-    Spec::new("linear", "y = relu(x W^T + b)", wgsl!("dense/linear", "elements", "product"))
+    Spec::new("linear", "y = relu(x W^T + b)", wgsl!("dense/linear", "elements", "finish", "product"))
         .reads(&["x", "theta"])
         .writes(&["y"])
         .cases(cases);

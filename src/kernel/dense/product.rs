@@ -175,9 +175,8 @@ impl ProductSizes {
         let usual = self.variants().into_iter().next().filter(|_| sums);
         let (sides, grid) = usual.map_or_else(
             || {
-                let wide = 2 * Self::PLAIN_THREADS;
-                let grid = [self.columns.div_ceil(wide), self.rows];
-                (Overrides::of("ROWS", 1usize).set("COLUMNS", wide), grid)
+                let grid = [self.columns.div_ceil(Self::PLAIN_THREADS), self.rows];
+                (Overrides::of("ROWS", 1usize).set("COLUMNS", Self::PLAIN_THREADS), grid)
             },
             |usual| {
                 let is_side = |(name, _): &(&str, f64)| ["ROWS", "COLUMNS"].contains(name);

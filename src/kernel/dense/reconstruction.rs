@@ -81,7 +81,7 @@ pub struct Reconstruction {
 pub(crate) static SPEC: Spec = Spec::new(
     "reconstruction",
     "l = h W^T + b;  loss = -ln p(x | l);  dl = dloss/dl / B",
-    wgsl!("dense/reconstruction", "likelihood", "elements", "product", "reduce", "step"),
+    wgsl!("dense/reconstruction", "likelihood", "elements", "finish", "product", "reduce", "step"),
 )
 .reads(&["h", "theta", "x"])
 .writes(&["dl", "loss_ring"])
