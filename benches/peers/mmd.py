@@ -17,7 +17,7 @@ import statistics
 import sys
 from collections import Counter
 
-from train import HERE, INSTALL, last_line, place
+from train import HERE, INSTALL, Time, last_line, place, time_option
 
 SUMS = {
     "JAX": ["mmd_jax.py"],
@@ -161,7 +161,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=2.0, help="timed runs, for a peer's fastest form")
     parser.add_argument("--engine", default="cpu", help="elbo's engine: cpu, gpu or auto")
     parser.add_argument("--binary", default="target/release/elbo")
+    time_option(parser)
     args = parser.parse_args()
+    Time.limit(args.minutes)
     known = PEERS[args.benchmark]
     if unknown := set(args.peers or []) - set(known):
         parser.error(f"no peer {', '.join(sorted(unknown))}; there are {', '.join(known)}")

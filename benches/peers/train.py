@@ -12,6 +12,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -28,10 +29,31 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 INSTALL = f"{Path(sys.executable).name} -m pip install -r benches/peers/requirements.txt"
 
 
+class Time:
+    """How long all programs together may take."""
+
+    end = None
+
+    @classmethod
+    def limit(cls, minutes):
+        cls.end = minutes and time.monotonic() + 60 * minutes
+
+    @classmethod
+    def left(cls):
+        """In seconds; `None` without a limit."""
+        return cls.end and max(0.0, cls.end - time.monotonic())
+
+
+def time_option(parser):
+    parser.add_argument("--minutes", type=float, help="print what is known after so many")
+
+
 def last_line(command):
     """The JSON on the command's last line of output, or what went wrong."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=Time.left())
+    except subprocess.TimeoutExpired:
+        return None, "no time was left"
     except OSError as error:
         return None, str(error)
     try:
@@ -107,7 +129,9 @@ def main():
     parser.add_argument("--epochs", type=int, default=3, help="timed epochs, for the peers")
     parser.add_argument("--mnist", metavar="DIR", help="train on MNIST's IDX gz files")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the peers work")
+    time_option(parser)
     args = parser.parse_args()
+    Time.limit(args.minutes)
 
     names = ["elbo", *PEERS, *(CUDA_PEERS if args.device == "cuda" else [])]
     versions, notes, rows = {}, [], []
