@@ -1,6 +1,7 @@
 //! The commands, and how one is run.
 
 mod bandwidth;
+mod bar;
 mod bench;
 mod closer;
 mod compare;

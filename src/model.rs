@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::kernel::backward_input::BackwardInput;
 use crate::kernel::backward_latent::{BackwardLatent, TermGradient};
 use crate::kernel::backward_weights::{Adam, BackwardWeights};
-use crate::kernel::gather::{Gather, words_per_image};
+use crate::kernel::gather::{self, Gather, Packing};
 use crate::kernel::image_loss::ImageLoss;
 use crate::kernel::latent::{KlEstimate, Latent};
 use crate::kernel::linear::{Linear, layer_len};
@@ -163,8 +163,8 @@ impl Term {
 /// Where images come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Bytes on the device.
-    Bytes,
+    /// Pixels on the device.
+    Stored(Packing),
     /// Sprites, drawn anew for each batch.
     Sprites,
 }
@@ -192,6 +192,26 @@ pub struct ModelConfig {
     pub validation_images: usize,
     /// Images of the test set.
     pub test_images: usize,
+}
+
+/// Where images are: packed pixels, or the numbers of sprites.
+#[derive(Clone, Debug)]
+pub struct ImageBuffers {
+    /// How many.
+    pub images: usize,
+    /// Images of a full slice.
+    pub rows: usize,
+    /// The slices in order; only the last may have fewer rows.
+    pub slices: Vec<BufferId>,
+}
+
+impl ImageBuffers {
+    /// Buffers for so many images of `words` words each.
+    fn new(plan: &mut Plan, name: &str, images: usize, words: usize) -> Self {
+        let rows = gather::rows_of_slice(images, words);
+        let slices = gather::slices(images, rows).into_iter().map(|rows| plan.buffer(name, rows * words));
+        Self { images, rows, slices: slices.collect() }
+    }
 }
 
 /// A layer's buffers.
@@ -290,10 +310,10 @@ pub struct Model {
     pub plan: Arc<Plan>,
     /// The parameters, encoder first.
     pub layers: Vec<LayerBuffers>,
-    /// The training images: packed bytes, or the numbers of sprites.
-    pub train_images: BufferId,
+    /// The training images.
+    pub train_images: ImageBuffers,
     /// The test images.
-    pub test_images: BufferId,
+    pub test_images: ImageBuffers,
     /// The tables for drawing sprites, where images are sprites.
     pub geometry: Option<BufferId>,
     /// One step of training on a batch.
@@ -303,7 +323,7 @@ pub struct Model {
     /// Evaluation on the training set.
     pub evaluate_train: Evaluation,
     /// The images held out of training, and evaluation on them, where there are any.
-    pub validation: Option<(BufferId, Evaluation)>,
+    pub validation: Option<(ImageBuffers, Evaluation)>,
     /// Evaluation on the test set.
     pub evaluate_test: Evaluation,
     /// Samples on the test set, for ln p(x).
@@ -339,25 +359,26 @@ impl Model {
             })
             .collect::<Vec<_>>();
         let words = match config.origin {
-            Origin::Bytes => words_per_image(config.architecture.dimension),
+            Origin::Stored(packing) => packing.words_per_image(config.architecture.dimension),
             Origin::Sprites => 1,
         };
-        let train_images = plan.buffer("train images", config.train_images * words);
-        let test_images = plan.buffer("test images", config.test_images * words);
+        let train_images = ImageBuffers::new(&mut plan, "train images", config.train_images, words);
+        let test_images = ImageBuffers::new(&mut plan, "test images", config.test_images, words);
         let geometry = (config.origin == Origin::Sprites).then(|| plan.buffer("geometry", GEOMETRY_LEN));
         let mut build =
             Build { config: &config, layers: &layers, geometry, plan: &mut plan, constants: Vec::new() };
-        let (train, adaptive) = build.train(train_images)?;
-        let evaluate_train = build.evaluate("evaluate train", train_images, config.train_images)?;
-        let evaluate_test = build.evaluate("evaluate test", test_images, config.test_images)?;
+        let (train, adaptive) = build.train(&train_images)?;
+        let evaluate_train = build.evaluate("evaluate train", &train_images)?;
+        let evaluate_test = build.evaluate("evaluate test", &test_images)?;
         let validation = match config.validation_images {
             0 => None,
             images => {
-                let buffer = build.plan.buffer("validation images", images * words);
-                Some((buffer, build.evaluate("evaluate validation", buffer, images)?))
+                let held = ImageBuffers::new(build.plan, "validation images", images, words);
+                let evaluation = build.evaluate("evaluate validation", &held)?;
+                Some((held, evaluation))
             }
         };
-        let importance = build.importance(test_images)?;
+        let importance = build.importance(&test_images)?;
         let decoder = build.decoder()?;
         let constants = build.constants;
         let plan = Arc::new(plan);
@@ -403,12 +424,9 @@ struct Encoded {
 }
 
 /// Which images a batch holds.
-struct Rows {
-    /// Packed bytes, or numbers of sprites.
-    data: BufferId,
+struct Rows<'a> {
+    data: &'a ImageBuffers,
     batch: usize,
-    /// All there are.
-    images: usize,
     shuffle: bool,
 }
 
@@ -424,22 +442,32 @@ struct Forward {
 
 impl Build<'_> {
     /// The batch `x` from wherever images come from.
-    fn batch(&mut self, program: ProgramId, rows: Rows) -> Result<BufferId> {
-        let Rows { data, batch, images, shuffle } = rows;
+    fn batch(&mut self, program: ProgramId, rows: Rows<'_>) -> Result<BufferId> {
+        let Rows { data: &ImageBuffers { images, rows, ref slices }, batch, shuffle } = rows;
         let dimension = self.config.architecture.dimension;
         let x = self.plan.buffer("x", batch * dimension);
-        if let Some(geometry) = self.geometry {
-            let render = Render { batch, images, channels: dimension / PIXELS, shuffle };
-            self.plan.call(program, render, &[("factors", data), ("geometry", geometry), ("x", x)])?;
-        } else {
-            let gather = Gather { batch, images, dimension, shuffle };
-            self.plan.call(program, gather, &[("data", data), ("x", x)])?;
+        match self.config.origin {
+            Origin::Sprites => {
+                let geometry = self.geometry.expect("sprites have a geometry");
+                let render = Render { batch, images, channels: dimension / PIXELS, shuffle };
+                self.plan.call(
+                    program,
+                    render,
+                    &[("factors", slices[0]), ("geometry", geometry), ("x", x)],
+                )?;
+            }
+            Origin::Stored(packing) => {
+                let gather = Gather { batch, images, dimension, packing, rows, shuffle };
+                let mut buffers = gather::bound(slices).to_vec();
+                buffers.push(("x", x));
+                self.plan.call(program, gather, &buffers)?;
+            }
         }
         Ok(x)
     }
 
     /// Images, encoder, sample.
-    fn encode(&mut self, name: &str, rows: Rows, stream: Stream, slots: usize) -> Result<Encoded> {
+    fn encode(&mut self, name: &str, rows: Rows<'_>, stream: Stream, slots: usize) -> Result<Encoded> {
         let ModelConfig { architecture, regularizer, .. } = self.config;
         let (latent, batch) = (architecture.latent, rows.batch);
         let program = self.plan.program(name);
@@ -565,9 +593,9 @@ impl Build<'_> {
     }
 
     /// Forward, then every layer backwards, from the output to the first.
-    fn train(&mut self, data: BufferId) -> Result<(Pass, Option<AdaptiveSigma>)> {
-        let ModelConfig { ref architecture, regularizer, adam, batch, train_images, .. } = *self.config;
-        let rows = Rows { data, batch, images: train_images, shuffle: true };
+    fn train(&mut self, data: &ImageBuffers) -> Result<(Pass, Option<AdaptiveSigma>)> {
+        let ModelConfig { ref architecture, regularizer, adam, batch, .. } = *self.config;
+        let rows = Rows { data, batch, shuffle: true };
         let Forward { pass, noise, inputs, dl } =
             self.forward("train", rows, Stream::Training, MOST_STEPS)?;
         let adaptive =
@@ -622,9 +650,10 @@ impl Build<'_> {
         Ok((pass, adaptive))
     }
 
-    fn evaluate(&mut self, name: &str, data: BufferId, images: usize) -> Result<Evaluation> {
+    fn evaluate(&mut self, name: &str, data: &ImageBuffers) -> Result<Evaluation> {
+        let images = data.images;
         let mut pass = |batch| -> Result<Pass> {
-            let rows = Rows { data, batch, images, shuffle: false };
+            let rows = Rows { data, batch, shuffle: false };
             Ok(self.forward(name, rows, Stream::Evaluation, 1)?.pass)
         };
         let batch = EVALUATION_BATCH.min(images);
@@ -633,11 +662,11 @@ impl Build<'_> {
         Ok(Evaluation { images, full, rest })
     }
 
-    fn importance(&mut self, data: BufferId) -> Result<Importance> {
-        let ModelConfig { architecture, likelihood, test_images: images, .. } = self.config;
+    fn importance(&mut self, data: &ImageBuffers) -> Result<Importance> {
+        let ModelConfig { architecture, likelihood, .. } = self.config;
         let dimension = architecture.dimension;
-        let batch = EVALUATION_BATCH.min(*images);
-        let rows = Rows { data, batch, images: *images, shuffle: false };
+        let batch = EVALUATION_BATCH.min(data.images);
+        let rows = Rows { data, batch, shuffle: false };
         let Encoded { program, batch, x, stats, noise, z, .. } =
             self.encode("importance", rows, Stream::Importance, 1)?;
         let (plan, layers) = (&mut *self.plan, &self.layers[architecture.encoder().len()..]);

@@ -483,7 +483,8 @@ fn submit(
 /// Evaluates a model on both splits.
 fn summary(session: &mut Session, device: &Device, config: &Config, progress: &Standing) -> Result<Summary> {
     let [train, test] = [Split::Train, Split::Test].map(|split| evaluate(session, device, split));
-    let validation = session.model().validation.map(|_| evaluate(session, device, Split::Validation));
+    let validation =
+        session.model().validation.is_some().then(|| evaluate(session, device, Split::Validation));
     Ok(Summary {
         engine: device.info().engine,
         adapter: device.info().adapter.clone(),

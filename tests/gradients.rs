@@ -9,7 +9,7 @@ use common::GpuTests;
 use elbo::engine::reference::Reference;
 use elbo::engine::{Choice, Device};
 use elbo::kernel::backward_weights::Adam;
-use elbo::kernel::gather::pack;
+use elbo::kernel::gather::Packing;
 use elbo::kernel::latent::KlEstimate;
 use elbo::kernel::mixture::MixtureWeights;
 use elbo::kernel::reconstruction::Likelihood;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 fn configs() -> Vec<(&'static str, ModelConfig)> {
     let config = |hidden: &[usize], likelihood, regularizer| ModelConfig {
         architecture: Architecture { dimension: 7, hidden: hidden.into(), latent: 3 },
-        origin: Origin::Bytes,
+        origin: Origin::Stored(Packing::Bytes),
         likelihood,
         adaptive_sigma: None,
         regularizer,
@@ -104,7 +104,10 @@ fn pixels(config: &ModelConfig) -> Vec<u8> {
 fn reference(model: &Model, parameters: &[Vec<f64>]) -> Reference {
     let mut reference = Reference::new(Arc::clone(&model.plan));
     let pixels = pixels(&model.config);
-    reference.write_words(model.train_images, &pack(&pixels, model.config.architecture.dimension));
+    reference.write_words(
+        model.train_images.slices[0],
+        &Packing::Bytes.pack(&pixels, model.config.architecture.dimension),
+    );
     for (layer, values) in model.layers.iter().zip(parameters) {
         reference.memory[layer.theta.0].clone_from(values);
     }
@@ -209,7 +212,10 @@ fn engine_gradient(choice: Choice, index: usize) -> Result<(), Failed> {
     let gradient = reference_gradient(&model, &parameters);
     let device: Device = common::device(choice);
     let mut engine = device.load(Arc::clone(&model.plan))?;
-    engine.write(model.train_images, &pack(&pixels(&model.config), model.config.architecture.dimension))?;
+    engine.write(
+        model.train_images.slices[0],
+        &Packing::Bytes.pack(&pixels(&model.config), model.config.architecture.dimension),
+    )?;
     if let Some(adaptive) = model.adaptive {
         engine.write(adaptive.state, bytemuck::cast_slice(&SIGMA))?;
     }

@@ -8,10 +8,10 @@ use crate::data::{Dataset, Pixels, sprites};
 use crate::engine::{Counters, Device, Engine, MOST_STEPS, Ticket};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::backward_weights::Adam;
-use crate::kernel::gather::pack;
+use crate::kernel::gather::Packing;
 use crate::kernel::reconstruction::Likelihood;
 use crate::model::{
-    Architecture, Evaluation, Importance, Model, ModelConfig, Origin, Parameters, Pass, Term,
+    Architecture, Evaluation, ImageBuffers, Importance, Model, ModelConfig, Origin, Parameters, Pass, Term,
 };
 use crate::numeric::sigmoid;
 use crate::program::{BufferId, Step};
@@ -133,19 +133,22 @@ impl Session {
             return Err(Error::data(&config.data, problem));
         }
         let learned = model.config.train_images;
-        let mut splits = vec![
-            (&dataset.train, 0..learned, model.train_images),
-            (&dataset.test, 0..dataset.test.len(), model.test_images),
-        ];
-        splits.extend(
-            model.validation.map(|(buffer, _)| (&dataset.train, learned..dataset.train.len(), buffer)),
-        );
-        for (images, Range { start, end }, buffer) in splits {
-            let d = images.dimension();
-            match &images.pixels {
-                Pixels::Bytes(bytes) => engine.write(buffer, &pack(&bytes[start * d..end * d], d))?,
-                Pixels::Sprites(numbers) => {
-                    engine.write(buffer, bytemuck::cast_slice(&numbers[start..end]))?;
+        let mut splits =
+            vec![(&dataset.train, 0, &model.train_images), (&dataset.test, 0, &model.test_images)];
+        splits.extend(model.validation.iter().map(|(held, _)| (&dataset.train, learned, held)));
+        for (images, first, ImageBuffers { images: count, rows, slices }) in splits {
+            let firsts = (first..first + count).step_by(*rows);
+            for (start, &buffer) in firsts.zip(slices) {
+                let slice = start..(start + rows).min(first + count);
+                match (&images.pixels, model.config.origin) {
+                    (Pixels::Bytes(bytes), Origin::Stored(packing)) => {
+                        let d = images.dimension();
+                        engine.write(buffer, &packing.pack(&bytes[slice.start * d..slice.end * d], d))?;
+                    }
+                    (Pixels::Sprites(numbers), Origin::Sprites) => {
+                        engine.write(buffer, bytemuck::cast_slice(&numbers[slice]))?;
+                    }
+                    _ => unreachable!("the origin of the model's images is that of the data"),
                 }
             }
         }
@@ -377,8 +380,8 @@ impl Session {
     fn pass_over(&mut self, split: Split, most: usize) -> Result<(LossSums, Codes)> {
         let Evaluation { images, full, rest } = match split {
             Split::Train => self.model.evaluate_train,
-            Split::Validation => match self.model.validation {
-                Some((_, evaluation)) => evaluation,
+            Split::Validation => match &self.model.validation {
+                Some((_, evaluation)) => *evaluation,
                 None => {
                     let problem = "there are no validation images; hold some out with --validation";
                     return Err(Error::usage(problem));
@@ -520,9 +523,12 @@ pub fn model_config(config: &Config, dataset: &Dataset) -> Result<ModelConfig> {
             batch,
             train_images,
         ),
-        origin: match dataset.train.pixels {
-            Pixels::Bytes(_) => Origin::Bytes,
-            Pixels::Sprites(_) => Origin::Sprites,
+        origin: match (&dataset.train.pixels, &dataset.test.pixels) {
+            (Pixels::Bytes(train), Pixels::Bytes(test)) => {
+                let both = [train, test].map(|pixels| Packing::of(pixels));
+                Origin::Stored(if both == [Packing::Bits; 2] { Packing::Bits } else { Packing::Bytes })
+            }
+            _ => Origin::Sprites,
         },
         adam: Adam::default(),
         batch,
