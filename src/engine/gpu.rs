@@ -5,6 +5,7 @@
 //! dynamic offset. Results are copied into a staging buffer and mapped while the next submission runs.
 
 mod adapter;
+mod exponential;
 mod tuning;
 
 pub use adapter::{Description, adapters, has_hardware};
@@ -12,17 +13,18 @@ pub use tuning::Known;
 
 use super::{Counters, Engine, Info, MOST_STEPS, Ticket, Time};
 use crate::error::{Error, Kind, Result};
+use crate::kernel::NATIVE_EXP2;
 use crate::program::{BufferId, Call, Kernel, MOST_ITERATIONS, Plan, ProgramId, Spec, Step, Variant};
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tuning::Tuning;
 
 /// Distance between two rows of a uniform buffer: the largest alignment that WebGPU allows a device to ask for.
 const UNIFORM_STRIDE: u64 = 256;
 
-/// The variable that has all of wgpu's checks put into shaders, to look for a mistake in one.
+/// The variable that has all of wgpu's checks put into shaders, and no function of the driver's, to look for a mistake.
 const CHECKED: &str = "ELBO_CHECKED";
 
 /// Timestamps of a measurement: start and end.
@@ -35,6 +37,8 @@ pub struct Gpu {
     description: Description,
     tuning: Mutex<Tuning>,
     pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+    /// Whether the device's own exp2 is exact enough, once a shader wanted to know.
+    native_exp2: OnceLock<bool>,
     failure: Arc<Mutex<Option<String>>>,
 }
 
@@ -97,7 +101,8 @@ impl Gpu {
             }
         });
         let (tuning, pipelines) = (Mutex::default(), Mutex::default());
-        Ok(Self { device, queue, description, tuning, pipelines, failure })
+        let native_exp2 = OnceLock::new();
+        Ok(Self { device, queue, description, tuning, pipelines, native_exp2, failure })
     }
 
     /// The adapter's name.
@@ -138,7 +143,10 @@ impl Gpu {
 
     /// The pipeline of a kernel with its switches, compiled on first use.
     fn pipeline(&self, kernel: &dyn Kernel, variant: &Variant) -> Result<Arc<Pipeline>> {
-        let (spec, (overrides, source)) = (kernel.spec(), kernel.shader(variant));
+        let (spec, (mut overrides, source)) = (kernel.spec(), kernel.shader(variant));
+        if source.contains(NATIVE_EXP2) {
+            overrides = overrides.set(NATIVE_EXP2, self.native_exp2()?);
+        }
         let key = format!("{} {} {:?}", spec.name, variant.source.is_some(), overrides.0);
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = pipelines.get(&key) {
@@ -147,6 +155,15 @@ impl Gpu {
         let pipeline = Arc::new(self.compile(spec, source, &overrides.0)?);
         pipelines.insert(key, Arc::clone(&pipeline));
         Ok(pipeline)
+    }
+
+    /// Whether shaders take the device's own exp2: not where all is checked.
+    fn native_exp2(&self) -> Result<bool> {
+        if let Some(&known) = self.native_exp2.get() {
+            return Ok(known);
+        }
+        let found = !checked() && exponential::is_exact(self)?;
+        Ok(*self.native_exp2.get_or_init(|| found))
     }
 
     fn compile(&self, spec: &Spec, source: &str, overrides: &[(&str, f64)]) -> Result<Pipeline> {
@@ -206,13 +223,17 @@ impl Gpu {
     }
 }
 
+/// Whether the user asked for shaders that are checked.
+fn checked() -> bool {
+    std::env::var_os(CHECKED).is_some_and(|value| value == "1")
+}
+
 /// A shader without wgpu's guard of loops, a counter of its own that keeps compilers from unrolling them; indices stay
 /// checked. `ELBO_CHECKED=1` brings the guard back.
 #[allow(unsafe_code, reason = "the only one: every loop of every shader is shown to end, see SAFETY")]
 fn shader_module(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
-    let checked = std::env::var_os(CHECKED).is_some_and(|value| value == "1");
     let checks =
-        wgpu::ShaderRuntimeChecks { force_loop_bounding: checked, ..wgpu::ShaderRuntimeChecks::checked() };
+        wgpu::ShaderRuntimeChecks { force_loop_bounding: checked(), ..wgpu::ShaderRuntimeChecks::checked() };
     // SAFETY: without `force_loop_bounding` a shader must have no infinite loop. All shaders are this crate's own, and the
     // lint `endless loop` of tests/lints refuses each loop that does not count up to a limit, or down.
     unsafe { device.create_shader_module_trusted(descriptor, checks) }

@@ -26,7 +26,7 @@ const NEAR: usize = 128;
 pub enum Operation {
     /// A fused multiplication and addition.
     MultiplyAdd,
-    /// The project's own exponential function, see [`crate::numeric::exp2_parts`].
+    /// 2^x as kernels take it: see [`crate::numeric::exp2_parts`], or the GPU's own.
     Exponential,
 }
 

@@ -2,7 +2,7 @@
 
 use super::kernels::Listed;
 use crate::error::{Error, Kind, Result};
-use crate::kernel::ALL;
+use crate::kernel::{ALL, NATIVE_EXP2};
 use crate::program::{Kernel, OneVariant, Spec, Variant};
 use naga::back::{PipelineConstants, pipeline_constants::process_overrides, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
@@ -98,7 +98,11 @@ impl Compiled {
     fn new(one: &OneVariant) -> Result<Self> {
         let spec = one.spec();
         let wrong = |problem: String| Error::from(Kind::Device(format!("kernel `{}`: {problem}", spec.name)));
-        let (overrides, source) = (one as &dyn Kernel).shader(&one.variant);
+        let (mut overrides, source) = (one as &dyn Kernel).shader(&one.variant);
+        // As on GPUs whose own exp2 is exact enough: most are.
+        if source.contains(NATIVE_EXP2) {
+            overrides = overrides.set(NATIVE_EXP2, true);
+        }
         let module = naga::front::wgsl::parse_str(source).map_err(|e| wrong(e.emit_to_string(source)))?;
         let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
             .validate(&module)
