@@ -187,7 +187,7 @@ impl Kernel for Gather {
 
     fn cpu(&self, step: &Step, buffers: Buffers<'_, f32>) {
         let (data, [x]) = buffers.split::<{ DATA.len() }, 1>();
-        let data = data.map(|slice| bytemuck::cast_slice::<f32, u8>(slice));
+        let data = data.map(bytemuck::cast_slice::<f32, u8>);
         let stride = 4 * self.packing.words_per_image(self.dimension);
         let rows_each = self.batch.div_ceil(rayon::current_num_threads());
         x.par_chunks_mut(rows_each * self.dimension).enumerate().for_each(|(part, x)| {
