@@ -58,6 +58,7 @@ impl Evaluate {
     pub(super) fn run(&self) -> Result<()> {
         let Opened { mut session, device, config, dataset, step } = self.source.open()?;
         note(engine_line(device.info()));
+        self.check(&config)?;
         let mut summary = evaluate_only(&mut session, &device, &config, step)?;
         for (split, evaluated) in [("training", &summary.train), ("test", &summary.test)] {
             let elbo = evaluated.metrics.elbo;
@@ -74,11 +75,6 @@ impl Evaluate {
             print_summary(&summary);
         }
         if let Some(samples) = self.importance_samples {
-            if config.deterministic {
-                return Err(Error::usage(
-                    "--importance-samples needs a q(z|x) to sample from; this model was trained with --deterministic",
-                ));
-            }
             let estimate = importance(&mut session, samples as usize)?;
             warn(&estimate.warnings());
             if !self.json {
@@ -104,6 +100,20 @@ impl Evaluate {
         Ok(())
     }
 
+    /// Refuses bounds that need an encoder's distribution where there is none.
+    fn check(&self, config: &Config) -> Result<()> {
+        let problem = if !config.deterministic {
+            return Ok(());
+        } else if self.importance_samples.is_some() {
+            "--importance-samples needs a q(z|x) to sample from; this model was trained with --deterministic"
+        } else if self.ais.is_some() && self.start == Start::Encoder {
+            "--start encoder needs a q(z|x) to start from; this model was trained with --deterministic, use --start prior"
+        } else {
+            return Ok(());
+        };
+        Err(Error::usage(problem))
+    }
+
     /// Annealed importance sampling: its bar has the bounds so far, so that a run that is stopped has told what it found.
     fn anneal(
         &self,
@@ -112,11 +122,6 @@ impl Evaluate {
         dataset: &Dataset,
         temperatures: u32,
     ) -> Result<AnnealedEstimate> {
-        if config.deterministic && self.start == Start::Encoder {
-            return Err(Error::usage(
-                "--start encoder needs a q(z|x) to start from; this model was trained with --deterministic, use --start prior",
-            ));
-        }
         let settings = AnnealedSettings {
             temperatures: temperatures as usize,
             chains: self.chains as usize,
