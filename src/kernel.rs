@@ -25,9 +25,6 @@ pub use pairs::{fold, pair_forms, pair_gradient, pair_histogram, pair_products, 
 
 use crate::program::Spec;
 
-/// The `override` of shaders that take the device's own exp2 where it is exact enough: `shaders/lib/exponential.wgsl`.
-pub(crate) const NATIVE_EXP2: &str = "NATIVE_EXP2";
-
 /// Every kernel. Pipelines, shader checks, engine-against-reference tests and benches go through this list.
 pub const ALL: &[&Spec] = &[
     &gather::SPEC,

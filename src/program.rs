@@ -77,9 +77,10 @@ impl Plan {
         4 * self.buffers.iter().map(|buffer| buffer.len).sum::<usize>()
     }
 
-    /// The buffers of a call without [`Plan::unused`], for lists that people read.
+    /// The buffers of a call, each once and without [`Plan::unused`], for lists that people read.
     pub fn used(&self, ids: &[BufferId]) -> impl Iterator<Item = &Buffer> {
-        ids.iter().map(|id| &self.buffers[id.0]).filter(|buffer| buffer.name != UNUSED)
+        let firsts = ids.iter().enumerate().filter(|(i, id)| !ids[..*i].contains(id));
+        firsts.map(|(_, id)| &self.buffers[id.0]).filter(|buffer| buffer.name != UNUSED)
     }
 
     /// Adds an empty program.
@@ -429,6 +430,9 @@ impl Shape {
         Self { reads: reads.into(), writes: writes.into(), flop: flop as u64, bytes }
     }
 }
+
+/// The `override` of shaders that take the device's own exp2 where it is exact enough: `shaders/lib/exponential.wgsl`.
+pub(crate) const NATIVE_EXP2: &str = "NATIVE_EXP2";
 
 /// Makes [`Step`], and the list of its fields as `shaders/lib/step.wgsl` has them.
 macro_rules! step {

@@ -13,8 +13,9 @@ pub use tuning::Known;
 
 use super::{Counters, Engine, Info, MOST_STEPS, Ticket, Time};
 use crate::error::{Error, Kind, Result};
-use crate::kernel::NATIVE_EXP2;
-use crate::program::{BufferId, Call, Kernel, MOST_ITERATIONS, Plan, ProgramId, Spec, Step, Variant};
+use crate::program::{
+    BufferId, Call, Kernel, MOST_ITERATIONS, NATIVE_EXP2, Plan, ProgramId, Spec, Step, Variant,
+};
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

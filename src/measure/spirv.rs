@@ -2,8 +2,8 @@
 
 use super::kernels::Listed;
 use crate::error::{Error, Kind, Result};
-use crate::kernel::{ALL, NATIVE_EXP2};
-use crate::program::{Kernel, OneVariant, Spec, Variant};
+use crate::kernel::ALL;
+use crate::program::{Kernel, NATIVE_EXP2, OneVariant, Spec, Variant};
 use naga::back::{PipelineConstants, pipeline_constants::process_overrides, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
