@@ -36,12 +36,12 @@ class Time:
 
     @classmethod
     def limit(cls, minutes):
-        cls.end = minutes and time.monotonic() + 60 * minutes
+        cls.end = None if minutes is None else time.monotonic() + 60 * minutes
 
     @classmethod
     def left(cls):
         """In seconds; `None` without a limit."""
-        return cls.end and max(0.0, cls.end - time.monotonic())
+        return None if cls.end is None else max(0.0, cls.end - time.monotonic())
 
 
 def time_option(parser):

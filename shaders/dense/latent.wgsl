@@ -5,7 +5,8 @@
 // h: (B, H)    theta: W (2M, H), then bias (2M); means first    stats: (B, 2M)    noise = eps, z: (B, M)
 // kl_ring: (slots, parts), one partial sum a workgroup
 //
-// Columns of the product alternate mean, log-std, mean, log-std: the thread that has one has the other, and four are two of each.
+// Columns of the product alternate mean, log-std, mean, log-std: the thread that has one has the other, and four
+// are two of each.
 //
 // with: elements, product, random, reduce, step
 
