@@ -228,11 +228,21 @@ fn data_that_is_no_images() {
     place.fails(1, &train("wrong.npz"), &["wrong.npz: there is no array `imgs`", "`pictures`", "`names`"]);
     write_npy(place.path("line.npy"), &Array1::<u8>::zeros([9])).expect("an array");
     place.fails(1, &train("line.npy"), &["line.npy: the array has shape (9,)", "(N, H, W, 3)"]);
-    write_npy(place.path("wide.npy"), &Array3::<f64>::from_elem([9, 4, 4], 200.0)).expect("an array");
-    place.fails(1, &train("wide.npy"), &["wide.npy: the value 200 in image 0", "outside of 0..1", "--scale"]);
+    write_npy(place.path("wide.npy"), &Array3::<f64>::from_elem([9, 4, 4], 200.5)).expect("an array");
+    place.fails(
+        1,
+        &train("wide.npy"),
+        &["wide.npy: the value 200.5 in image 0", "outside of 0..1", "--scale"],
+    );
     let scaled = train("wide.npy --scale 0,255 --batch 2 --steps 1 --hidden 4 --out scaled");
     place.succeeds(&scaled);
     assert!(place.read("scaled/config.toml").windows(15).any(|text| text == b"scale = \"0,255\""));
+    write_npy(place.path("int.npy"), &Array3::<i64>::from_elem([9, 4, 4], 200)).expect("an array");
+    let output =
+        place.elbo(&train("int.npy --batch 2 --steps 1 --hidden 4 --out int")).output().expect("a process");
+    succeeds(&output);
+    let notes = String::from_utf8_lossy(&output.stderr);
+    assert!(notes.contains("whole numbers from 0 to 200 as int64: they are taken as bytes"), "{notes}");
     place.write("table.csv", "1,2\n");
     place.fails(1, &train("table.csv"), &["table.csv: this is a table and not images"]);
 }

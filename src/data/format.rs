@@ -413,9 +413,11 @@ mod tests {
         let layout = Some(Layout::grey(3, 4));
         assert_eq!((table.rows, table.columns, table.layout), (2, 12, layout));
         assert_eq!((table.row(1)[7], table.white), (113.0, Some(255.0)));
-        // Only unsigned bytes and words have a white.
-        let table = read(&bytes(&a.mapv(f32::from))).unwrap();
+        // Of a wider type, whole numbers up to 123 may be anything; more of a byte's range are bytes, without fractions.
+        let wider = |factor: f32| read(&bytes(&a.mapv(|v| f32::from(v) * factor))).unwrap();
+        let table = wider(1.0);
         assert_eq!((table.layout, table.row(1)[7], table.white), (layout, 113.0, None));
+        assert_eq!([2.0, 1.5, 3.0].map(|factor| wider(factor).white), [Some(255.0), None, None]);
     }
 
     #[test]

@@ -12,13 +12,13 @@
 //! them is chosen by the seed.
 //!
 //! All images become bytes by the scale of [`scale`](super::scale): those of bytes stay as they are, words are divided by
-//! 257, bytes and words of 0 and 1 alone become black and white, as booleans do, and other numbers must lie within 0..1,
-//! or within the range that is given.
+//! 257, arrays of 0 and 1 alone become black and white, bytes that a wider type holds are bytes, and other numbers must lie
+//! within 0..1, or within the range that is given.
 
 use super::array::{Array, Element};
 use super::layout::Layout;
 use super::npy::{self, Archive};
-use super::scale::Range;
+use super::scale::{Range, is_byte, white_of_bytes};
 use super::sprites::{FACTORS, SHAPES};
 use super::{Dataset, Factors, Images, Pixels};
 use crate::error::{Error, Result};
@@ -249,35 +249,57 @@ fn small(array: Array<'_>, several: bool) -> Result<(usize, Vec<u8>)> {
 
 /// Images as bytes, from one array or several.
 struct Shading {
-    range: Option<Range>,
+    given: Option<Range>,
     pixels: BothParts,
     layout: Option<Layout>,
-    /// Whether there were whole numbers of a type of brightness, 0 and 1 alone so far.
-    binary: bool,
+    /// The type of the array that came last.
+    element: Option<Element>,
+    /// The values of black and white, once they are known: where none are given, what is above 1 decides, or between 0
+    /// and 1. Until then pixels are the numbers themselves.
+    range: Option<Range>,
+    /// The largest of these numbers.
+    largest: f64,
+    /// How many pixels of each part are shades for good.
+    settled: [usize; 2],
     /// How far a shade was rounded at most.
     rounding: f64,
     notes: Vec<String>,
 }
 
 impl Shading {
-    fn new(range: Option<Range>) -> Self {
-        let notes = Vec::new();
-        Self { range, pixels: BothParts::default(), layout: None, binary: true, rounding: 0.0, notes }
+    fn new(given: Option<Range>) -> Self {
+        Self {
+            given,
+            pixels: BothParts::default(),
+            layout: None,
+            element: None,
+            range: given,
+            largest: 0.0,
+            settled: [0; 2],
+            rounding: 0.0,
+            notes: Vec::new(),
+        }
     }
 
     /// Adds an array of images, `part(i, n)` saying where image `i` of `n` goes: how many there are.
     fn add(&mut self, array: Array<'_>, part: impl Fn(usize, usize) -> usize) -> Result<usize> {
         let layout = self.layout(&array)?;
         let (count, element, place) = (array.shape[0], array.element, array.place.clone());
+        if self.element.is_some_and(|before| before.white() != element.white()) {
+            self.settle(&place)?;
+        }
+        self.element = Some(element);
         let too_large =
             || Error::data(&place, format!("{count} images take more memory than there is; use fewer"));
         let mut bytes = Vec::with_capacity(layout.len());
         let mut result = Ok(());
         array.chunks(|first, numbers| {
             for (i, numbers) in (first..).zip(numbers.chunks_exact(layout.len())) {
-                bytes.clear();
-                for &number in numbers {
-                    bytes.push(self.shade(number, element).ok_or_else(|| self.outside(&place, i, number))?);
+                let known = self.range;
+                self.shades(numbers, &mut bytes).map_err(|number| self.outside(&place, i, number))?;
+                if self.range != known {
+                    // The first numbers of this image were taken before the range was known.
+                    self.shades(numbers, &mut bytes).map_err(|number| self.outside(&place, i, number))?;
                 }
                 let pixels = &mut self.pixels[part(i, count)];
                 if pixels.try_reserve(bytes.len()).is_err() {
@@ -336,55 +358,100 @@ impl Shading {
         }
     }
 
-    /// The shade of a number, 0 and 1 as long as all are 0 and 1 of a type of brightness; none outside of the range.
-    fn shade(&mut self, number: f64, element: Element) -> Option<u8> {
-        let white = element.white().filter(|_| self.range.is_none());
-        if let Some(white) = white {
-            if self.binary && number > 1.0 {
-                self.no_longer_binary(white);
-            }
-            if self.binary {
-                return Some(number as u8);
-            }
-        } else {
-            self.no_longer_binary(255.0);
+    /// The shades of an image's numbers, or a number outside of the range.
+    fn shades(&mut self, numbers: &[f64], bytes: &mut Vec<u8>) -> std::result::Result<(), f64> {
+        bytes.clear();
+        for &number in numbers {
+            bytes.push(self.shade(number).ok_or(number)?);
         }
-        let [low, high] = self.range.map_or([0.0, white.unwrap_or(1.0)], |Range { low, high }| [low, high]);
+        Ok(())
+    }
+
+    /// The shade of a number, or the number as long as the range is unknown; none outside of the range.
+    fn shade(&mut self, number: f64) -> Option<u8> {
+        if self.range.is_none() {
+            match self.element.and_then(Element::white) {
+                Some(white) if number > 1.0 => self.decide(white),
+                None if !is_byte(number) && self.largest <= 1.0 => self.decide(1.0),
+                None if !is_byte(number) => return None,
+                _ => {
+                    self.largest = self.largest.max(number);
+                    return Some(number as u8);
+                }
+            }
+        }
+        let Range { low, high } = self.range?;
         let shade = (number - low) / (high - low) * 255.0;
         let nearest = shade.round();
         self.rounding = self.rounding.max((shade - nearest).abs());
         (0.0..=255.0).contains(&shade).then_some(nearest as u8)
     }
 
-    /// What was 0 and 1 so far was so of a type whose white is `white`.
-    fn no_longer_binary(&mut self, white: f64) {
-        if self.binary && white > 255.0 {
-            self.pixels.iter_mut().flatten().for_each(|pixel| *pixel = 0);
+    /// Brings the numbers so far, whole ones, to the range from 0 to `white`.
+    fn decide(&mut self, white: f64) {
+        self.range = Some(Range { low: 0.0, high: white });
+        if white != 255.0 {
+            let shades: [u8; 256] =
+                std::array::from_fn(|number| (number as f64 / white * 255.0).round() as u8);
+            for (pixels, settled) in self.pixels.iter_mut().zip(self.settled) {
+                pixels[settled..].iter_mut().for_each(|pixel| *pixel = shades[usize::from(*pixel)]);
+            }
         }
-        self.binary = false;
+    }
+
+    /// Decides by the numbers so far, as no others follow that could, and forgets the range.
+    fn settle(&mut self, place: &Path) -> Result<()> {
+        if self.range.is_none() {
+            let white = if self.largest <= 1.0 { Some(1.0) } else { white_of_bytes(self.largest) };
+            let Some(white) = white else {
+                let problem = format!(
+                    "all values are whole numbers from 0 to {0}: too few to tell what is white; give the values of black \
+                     and white with --scale 0,{0}, or 0,255 if these are dark images",
+                    self.largest
+                );
+                return Err(Error::data(place, problem));
+            };
+            self.decide(white);
+            if let (Some(element), true) = (self.element, white > 1.0) {
+                let name = element.name();
+                self.notes.push(format!(
+                    "the images hold whole numbers from 0 to {} as {name}: they are taken as bytes, 255 being white",
+                    self.largest
+                ));
+            }
+        }
+        (self.range, self.largest) = (self.given, 0.0);
+        self.settled = self.pixels.each_ref().map(Vec::len);
+        Ok(())
     }
 
     fn outside(&self, place: &Path, i: usize, number: f64) -> Error {
-        let [low, high] = self.range.map_or([0.0, 1.0], |Range { low, high }| [low, high]);
+        let what = match self.range {
+            Some(Range { low, high }) => format!("outside of {low}..{high}"),
+            None if (0.0..=255.0).contains(&number) => "no whole number, as those before it are".into(),
+            None => "outside of 0..255".into(),
+        };
+        let fits = |white: &f64| (0.0..=*white).contains(&number);
+        let proposal = match [255.0, 4095.0, 65535.0].into_iter().find(fits) {
+            Some(white) if self.given.is_none() => format!(", such as 0,{white}"),
+            _ => String::new(),
+        };
         Error::data(
             place,
             format!(
-                "the value {number} in image {i} (counted from 0) is outside of {low}..{high}; give the values of black and \
-                 white with --scale LOW,HIGH{}",
-                if (0.0..=255.0).contains(&number) { ", such as 0,255" } else { "" }
+                "the value {number} in image {i} (counted from 0) is {what}; give the values of black and white with \
+                 --scale LOW,HIGH{proposal}"
             ),
         )
     }
 
-    /// The pixels, what is binary being black and white, and the notes.
-    fn finish(mut self) -> (Layout, BothParts, Vec<String>) {
-        if self.binary {
-            self.pixels.iter_mut().flatten().for_each(|pixel| *pixel *= u8::MAX);
-        }
+    /// The pixels and the notes.
+    fn finish(mut self, place: &Path) -> Result<(Layout, BothParts, Vec<String>)> {
+        self.settle(place)?;
         if self.rounding > ROUNDED {
             self.notes.push("the images are kept as bytes: their values were rounded to 256 shades".into());
         }
-        (self.layout.unwrap_or(Layout::grey(0, 0)), self.pixels, self.notes)
+        Ok((self.layout.unwrap_or(Layout::grey(0, 0)), self.pixels, self.notes))
     }
 }
 
@@ -412,7 +479,7 @@ fn dataset(path: &Path, contents: Contents) -> Result<Dataset> {
         let problem = "there is only one image; expected at least two, one to learn from and one for tests";
         return Err(Error::data(path, problem));
     }
-    let (layout, [train_pixels, test_pixels], notes) = canvas.finish();
+    let (layout, [train_pixels, test_pixels], notes) = canvas.finish(path)?;
     let (mut names, mut values) = (Vec::new(), None);
     if let Some((columns, factors)) = factors {
         names = match columns == FACTORS.len() {
@@ -610,6 +677,41 @@ mod tests {
             "a word of 1 is black where others are brighter"
         );
         assert_eq!(pixels([0.0f64, 0.5, 1.0, 1.0]), [0, 128, 255, 255]);
+        assert_eq!(pixels([0i64, 1, 2, 128]), [0, 1, 2, 128], "bytes of a wider type");
+        assert_eq!(pixels([0.0f32, 1.0, 2.0, 255.0]), [0, 1, 2, 255]);
+        assert_eq!(pixels([0i32, 1, 1, 1]), [0, 255, 255, 255]);
+        assert_eq!(pixels([0.0f32, 1.0, 1.0, 0.5]), [0, 255, 255, 128], "ones before the first fraction");
+    }
+
+    #[test]
+    fn numbers_that_may_be_on_several_scales_are_refused() {
+        let fails = |values: [f32; 4], problem: &str| {
+            let directory = tempfile::tempdir().unwrap();
+            let path = npy(&directory, &Array3::from_shape_vec([2, 1, 2], values.into()).unwrap());
+            let message = load(&path, 0).unwrap_err().to_string();
+            assert!(message.contains(problem) && message.contains("--scale"), "{message}");
+        };
+        fails([0.0, 7.0, 16.0, 3.0], "all values are whole numbers from 0 to 16");
+        fails([0.0, 200.0, 0.5, 3.0], "the value 0.5 in image 1 (counted from 0) is no whole number");
+        fails([0.0, 0.5, 200.0, 3.0], "the value 200 in image 1 (counted from 0) is outside of 0..1");
+        fails([0.0, 200.0, 256.0, 3.0], "the value 256 in image 1 (counted from 0) is outside of 0..255");
+        fails([0.0, 200.0, -1.0, 3.0], "the value -1 in image 1 (counted from 0) is outside of 0..255");
+    }
+
+    /// Both parts of Keras' archive, one of a type of brightness.
+    #[test]
+    fn parts_of_two_types_have_a_scale_each() {
+        let of_part = |values: [f32; 2]| Array3::from_shape_vec([2, 1, 1], values.into()).unwrap();
+        let labels = Array1::<u8>::zeros(2);
+        let loaded = |train: [f32; 2], test: [f32; 2]| {
+            let archive =
+                Npz::new().add("x_train", &of_part(train).mapv(|v| v as u8)).add("y_train", &labels);
+            let dataset = archive.add("x_test", &of_part(test)).add("y_test", &labels).load().unwrap();
+            [dataset.train, dataset.test].map(|part| [part.image(0)[0], part.image(1)[0]])
+        };
+        assert_eq!(loaded([7.0, 200.0], [0.5, 1.0]), [[7, 200], [128, 255]]);
+        assert_eq!(loaded([0.0, 1.0], [0.5, 1.0]), [[0, 255], [128, 255]]);
+        assert_eq!(loaded([1.0, 200.0], [0.0, 1.0]), [[1, 200], [0, 255]]);
     }
 
     #[test]

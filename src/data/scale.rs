@@ -5,10 +5,13 @@
 //! of 16 bits                               x / 65535
 //! both, where no sample of the call
 //! has a value above 1                      x: black and white
+//! images of another type, whole numbers
+//! within 0..255, the largest above 127     x / 255
 //! all others                               x
 //! ```
 //!
-//! The rule looks at types and values alone, so that an array and its reshaped copy are the same sample.
+//! An array and its reshaped copy are the same sample, but where a wider type holds bytes: without the shape of images such
+//! numbers may be counts.
 
 use super::table::Table;
 use crate::error::Error;
@@ -60,18 +63,29 @@ impl<'de> Deserialize<'de> for Range {
     }
 }
 
+/// Whether a number is one that a byte holds.
+pub(super) fn is_byte(number: f64) -> bool {
+    (0.0..=255.0).contains(&number) && number.fract() == 0.0
+}
+
+/// The white of images of a type that is no brightness, whole numbers from 0 to `largest`, none where they tell too little:
+/// images of 17 shades have numbers as small as dark ones of 256.
+pub(super) fn white_of_bytes(largest: f64) -> Option<f64> {
+    (largest > 127.0).then_some(255.0)
+}
+
 /// Scales all samples of a call by the rule above, and tells what was done.
 pub fn scale(tables: &mut [Table]) -> Vec<String> {
     let mut notes = Vec::new();
     let largest = tables.iter().flat_map(|table| &table.values).fold(f64::NEG_INFINITY, |a, &b| a.max(b));
     for table in tables.iter_mut() {
         let Some(white) = table.white.take() else { continue };
-        let bits = if white > 255.0 { "words of 16 bits" } else { "bytes" };
+        let what = if white > 255.0 { "words of 16 bits" } else { "bytes" };
         if largest <= 1.0 {
-            notes.push(format!("{}: {bits} of 0 and 1 alone are taken as they are", table.name));
+            notes.push(format!("{}: {what} of 0 and 1 alone are taken as they are", table.name));
         } else {
             table.values.iter_mut().for_each(|value| *value /= white);
-            notes.push(format!("{}: {bits} are divided by {white}", table.name));
+            notes.push(format!("{}: {what} are divided by {white}", table.name));
         }
     }
     notes

@@ -4,6 +4,7 @@ pub(super) mod csv;
 
 use super::array::Array;
 use super::layout::Layout;
+use super::scale::{is_byte, white_of_bytes};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -36,7 +37,7 @@ pub struct Table {
     pub layout: Option<Layout>,
     /// `(d)`: the names of the columns, if the file has them.
     pub header: Option<Vec<String>>,
-    /// The value of white, for whole numbers of a type of brightness that are not [scaled](super::scale::scale) yet.
+    /// The value of white, for brightness in whole numbers that are not [scaled](super::scale::scale) yet.
     pub white: Option<f64>,
     /// The rows of the file that were left out for their missing values, counted from 0, in order.
     pub left_out: Vec<usize>,
@@ -146,8 +147,13 @@ pub(super) fn of_array(array: Array<'_>, options: &ReadOptions) -> Result<Table>
         let problem = format!("the array has shape {shape}, which is no sample; give at least one number");
         return Err(array.error(problem));
     }
-    let (place, white) = (array.place.clone(), array.element.white());
+    let (place, element) = (array.place.clone(), array.element);
     let values = array.values()?;
+    let of_bytes = || {
+        let are_bytes = layout.is_some() && values.iter().copied().all(is_byte);
+        are_bytes.then(|| values.iter().copied().fold(0.0, f64::max)).and_then(white_of_bytes)
+    };
+    let white = element.white().or_else(of_bytes);
     let columns = values.len() / rows;
     let table = Table { rows, columns, values, layout, white, ..Table::default() };
     let table = selected(&place, table, options)?;
