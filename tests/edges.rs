@@ -243,7 +243,7 @@ fn other_statistics_have_no_units() {
             numbers.extend([test.found.difference / unit, test.found.standard_error / unit, test.p.p_value]);
             let bandwidth = if family == Family::Energy { 1.0 } else { c };
             let at = witness::at_samples(&CPU, [x, y], &KernelFunction::new(family, bandwidth), &mut |_| {});
-            numbers.extend(at.unwrap().concat().into_iter().map(|value| value / unit));
+            numbers.extend(at.unwrap().values.concat().into_iter().map(|value| value / unit));
             for (combine, null) in [(Combine::Agg, Null::Exact), (Combine::Fuse, Null::Wild)] {
                 let families = vec![family, Family::Laplace];
                 let settings = AggregateSettings {
@@ -455,9 +455,13 @@ fn what_no_number_holds_is_named() {
 fn slow_sums_are_told() {
     let (mut x, y) = (normal(1, 600, 0.0), normal(2, 600, 0.0));
     let warned = |x: &[f64], family| {
+        let (samples, kernel) = ([Sample::new(1, x), Sample::new(1, &y)], KernelFunction::new(family, 1.0));
         let settings = TwoSampleSettings { family, common: few(), ..Default::default() };
-        let test = test([Sample::new(1, x), Sample::new(1, &y)], &settings);
-        test.warnings.iter().any(|warning| warning.contains("64 bits"))
+        let witness = witness::at_samples(&CPU, samples, &kernel, &mut |_| {}).unwrap();
+        let [test, witness] = [test(samples, &settings).warnings, witness.warnings]
+            .map(|warnings| warnings.iter().any(|warning| warning.contains("64 bits")));
+        assert_eq!(test, witness, "{family:?}");
+        test
     };
     assert!(FAMILIES.iter().all(|family| !warned(&x, *family)), "ordinary points");
     x[7] = 1e12;

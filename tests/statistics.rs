@@ -511,7 +511,7 @@ fn the_witness_is_that_of_plain_loops(device: &Device) -> Result<(), Failed> {
         let want = mean(samples[0], points.point(i), None) - mean(samples[1], points.point(i), None);
         near(&format!("point {i}"), *got, want, 1e-6)?;
     }
-    let [of_x, of_y] = witness::at_samples(device, samples, &kernel, &mut |_| {})?;
+    let [of_x, of_y] = witness::at_samples(device, samples, &kernel, &mut |_| {})?.values;
     for (i, got) in of_x.iter().enumerate() {
         let point = samples[0].point(i);
         near(

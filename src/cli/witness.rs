@@ -1,7 +1,7 @@
 //! `elbo witness`.
 
 use super::bar::watch;
-use super::output::{json, result, table};
+use super::output::{json, result, table, warn};
 use super::report::{kernel_line, print_samples};
 use super::sample::{KernelOptions, Rescaled, SAMPLES, sample};
 use clap::Args;
@@ -12,7 +12,8 @@ use elbo::error::{Error, Result};
 use elbo::picture::{Curve, ImageShape, Plane, Sheet, SheetRow};
 use elbo::statistic::columns::ColumnScale;
 use elbo::statistic::test::NamedKernel;
-use elbo::statistic::{KernelFunction, Sample, witness};
+use elbo::statistic::witness::{self, Witness};
+use elbo::statistic::{KernelFunction, Sample};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,7 @@ struct Found<'a> {
     more_of_x: Vec<Place>,
     /// Where there is most of Y beyond X.
     more_of_y: Vec<Place>,
+    warnings: Vec<String>,
     engine: &'static str,
     adapter: &'a str,
 }
@@ -95,8 +97,9 @@ impl WitnessArgs {
         let device = self.kernel.common.open()?;
         let samples = [sample(x), sample(y)];
         let resolved = self.kernel.resolve(&device, samples)?;
-        let [at_x, at_y] =
+        let Witness { values: [at_x, at_y], warnings } =
             watch("witness", |progress| witness::at_samples(&device, samples, &resolved.kernel, progress))?;
+        warn(&warnings);
         std::fs::create_dir_all(&self.out).map_err(Error::io(&self.out, "create"))?;
         let (csv, png) = (self.out.join("witness.csv"), self.out.join("witness.png"));
         write_values(&csv, [&at_x, &at_y])?;
@@ -113,6 +116,7 @@ impl WitnessArgs {
                 scale: *scale,
                 more_of_x,
                 more_of_y,
+                warnings,
                 engine: device.info().engine,
                 adapter: &device.info().adapter,
             });

@@ -12,6 +12,15 @@ use super::{KernelFunction, Sample};
 use crate::engine::Device;
 use crate::error::{Kind, Result};
 
+/// The witness function at the points of two samples.
+#[derive(Clone, Debug)]
+pub struct Witness {
+    /// At the points of X, and at those of Y.
+    pub values: [Vec<f64>; 2],
+    /// What the user must know of it.
+    pub warnings: Vec<String>,
+}
+
 /// The witness function at the points of X and at those of Y.
 ///
 /// # Errors
@@ -21,7 +30,7 @@ pub fn at_samples(
     [x, y]: [Sample<'_>; 2],
     kernel: &KernelFunction,
     progress: &mut dyn FnMut(f64),
-) -> Result<[Vec<f64>; 2]> {
+) -> Result<Witness> {
     if x.len() < 2 || y.len() < 2 {
         let message = format!("X has {} points and Y {}; a witness needs two of each", x.len(), y.len());
         return Err(Kind::Samples(message).into());
@@ -29,10 +38,11 @@ pub fn at_samples(
     let gram = Gram::new(device, [x, y], kernel, &Request::None, false, progress)?;
     let [n, m] = gram.counts.map(|count| count as f64);
     let (of_x, of_y) = gram.k.split_at(gram.counts[0]);
-    Ok([
+    let values = [
         of_x.iter().map(|k| gram.unit * (k[0] / (n - 1.0) - k[1] / m)).collect(),
         of_y.iter().map(|k| gram.unit * (k[0] / n - k[1] / (m - 1.0))).collect(),
-    ])
+    ];
+    Ok(Witness { values, warnings: gram.warning().into_iter().collect() })
 }
 
 /// The witness function at any points.
