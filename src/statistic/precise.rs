@@ -16,7 +16,7 @@ use rayon::prelude::*;
 const ROWS: usize = 32;
 
 /// Draws whose labels are multiplied with them at a time.
-const DRAWS: usize = 64;
+const DRAWS: usize = 128;
 
 /// Chunks of rows between two reports of progress.
 const CHUNKS: usize = 16;
@@ -221,46 +221,55 @@ fn chunk(
         let squares = |values: &[f64]| values.iter().map(|k| k * k).sum::<f64>();
         [[x.iter().sum(), y.iter().sum()], [squares(x), squares(y)]]
     };
-    let forms = match (request, product) {
-        (Request::Forms(labels), _) => forms(&values, [first, count], n, labels),
-        (_, Some(product)) => product.forms(&values, first, items.kernel.centre()),
-        _ => Vec::new(),
-    };
     let bins = match request {
         Request::Bins(bin) => values.chunks_exact(*bin).map(|values| values.iter().sum()).collect(),
         _ => Vec::new(),
     };
-    ChunkSums { rows: values.chunks_exact(count).map(sums).collect(), forms, bins }
+    let rows = values.chunks_exact(count).map(sums).collect();
+    let forms = match (request, product) {
+        (Request::Forms(labels), _) => forms(values, [first, count], n, labels),
+        (_, Some(product)) => product.forms(&values, first, items.kernel.centre()),
+        _ => Vec::new(),
+    };
+    ChunkSums { rows, forms, bins }
 }
 
-/// a_b' K a_b over some rows of K, for each label vector.
-fn forms(values: &[f64], [first, count]: [usize; 2], n: usize, labels: &Labels) -> Vec<f64> {
+/// a_b' K a_b over some rows of K and all columns from the first of these rows on, for each label vector: what is to the
+/// right of the rows' own square counts twice, as it stands for its mirror image below the diagonal.
+fn forms(mut values: Vec<f64>, [first, count]: [usize; 2], n: usize, labels: &Labels) -> Vec<f64> {
     let rows = values.len() / count;
-    let label = |point: usize, draw: usize| {
-        let place = if point < n { point } else { n.next_multiple_of(BITS) + point - n };
-        f64::from(labels.words[place / BITS * labels.draws + draw] >> (place % BITS) & 1)
-    };
-    let mut result = Vec::with_capacity(labels.draws);
-    for draw in (0..labels.draws).step_by(DRAWS) {
-        let draws = DRAWS.min(labels.draws - draw);
-        let chosen: Vec<f64> = (0..count)
-            .flat_map(|p| (0..draws).map(move |b| (p, b)))
-            .map(|(p, b)| label(p, draw + b))
-            .collect();
-        let mut sums = vec![0.0; rows * draws];
+    for row in values.chunks_exact_mut(count) {
+        row[first + rows..].iter_mut().for_each(|value| *value *= 2.0);
+    }
+    let columns = count - first;
+    let upper = MatRef::from_row_major_slice_with_stride(&values[first..], rows, columns, count);
+    let mut result = vec![0.0; labels.draws];
+    let mut chosen = vec![0.0; columns * DRAWS];
+    let mut sums = [0.0; ROWS * DRAWS];
+    for (index, result) in result.chunks_mut(DRAWS).enumerate() {
+        let draws = result.len();
+        let (chosen, sums) = (&mut chosen[..columns * draws], &mut sums[..rows * draws]);
+        for (point, chosen) in (first..).zip(chosen.chunks_exact_mut(draws)) {
+            let place = if point < n { point } else { n.next_multiple_of(BITS) + point - n };
+            let words = &labels.words[place / BITS * labels.draws + index * DRAWS..][..draws];
+            for (chosen, word) in chosen.iter_mut().zip(words) {
+                // A sign, as processors have no instruction for u32.
+                *chosen = f64::from((word >> (place % BITS) & 1).cast_signed());
+            }
+        }
         matmul(
-            MatMut::from_row_major_slice_mut(&mut sums, rows, draws),
+            MatMut::from_row_major_slice_mut(sums, rows, draws),
             Accum::Replace,
-            MatRef::from_row_major_slice(values, rows, count),
-            MatRef::from_row_major_slice(&chosen, count, draws),
+            upper,
+            MatRef::from_row_major_slice(chosen, columns, draws),
             1.0,
             Par::Seq,
         );
-        let own = &chosen[first * draws..][..rows * draws];
-        result.extend((0..draws).map(|b| {
-            let of_draw = |values: &[f64]| values.iter().skip(b).step_by(draws).copied().collect::<Vec<_>>();
-            of_draw(&sums).iter().zip(of_draw(own)).map(|(sum, label)| sum * label).sum::<f64>()
-        }));
+        for (sums, own) in sums.chunks_exact(draws).zip(chosen.chunks_exact(draws)) {
+            for ((result, sum), label) in result.iter_mut().zip(sums).zip(own) {
+                *result += sum * label;
+            }
+        }
     }
     result
 }
