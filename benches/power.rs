@@ -371,12 +371,20 @@ fn many_kernels(run: &mut PowerSuite) -> Fallible<()> {
     let repetitions = run.repetitions;
     let many = |combine| Box::new(AggregateSettings { combine, ..AggregateSettings::default() });
     let uniform = [
-        (Combine::Fuse, [0.045, 0.085, 0.18, 0.505, 0.825, 0.975]),
-        (Combine::Agg, [0.035, 0.08, 0.21, 0.605, 0.88, 0.985]),
+        (
+            "MMD-FUSE, 20 kernels: perturbed uniform, d = 1, n = m = 500",
+            Combine::Fuse,
+            [0.045, 0.085, 0.18, 0.505, 0.825, 0.975],
+        ),
+        (
+            "MMDAgg, 20 kernels: perturbed uniform, d = 1, n = m = 500",
+            Combine::Agg,
+            [0.035, 0.08, 0.21, 0.605, 0.88, 0.985],
+        ),
     ];
-    for (combine, published) in uniform {
+    for (title, combine, published) in uniform {
         RateTable {
-            title: "MMD-FUSE and MMDAgg: perturbed uniform, d = 1, n = m = 500",
+            title,
             problem: Problem::PerturbedUniform,
             digits: None,
             test: many(combine),
@@ -387,12 +395,20 @@ fn many_kernels(run: &mut PowerSuite) -> Fallible<()> {
         .run(run)?;
     }
     let mixture = [
-        (Combine::Fuse, [0.995, 0.945, 0.51, 0.135, 0.065, 0.035, 0.105, 0.235, 0.635, 0.84, 0.905]),
-        (Combine::Agg, [0.995, 0.915, 0.46, 0.12, 0.09, 0.05, 0.105, 0.25, 0.675, 0.91, 0.945]),
+        (
+            "MMD-FUSE, 20 kernels: mixture of four Gaussians, d = 2, n = m = 500",
+            Combine::Fuse,
+            [0.995, 0.945, 0.51, 0.135, 0.065, 0.035, 0.105, 0.235, 0.635, 0.84, 0.905],
+        ),
+        (
+            "MMDAgg, 20 kernels: mixture of four Gaussians, d = 2, n = m = 500",
+            Combine::Agg,
+            [0.995, 0.915, 0.46, 0.12, 0.09, 0.05, 0.105, 0.25, 0.675, 0.91, 0.945],
+        ),
     ];
-    for (combine, published) in mixture {
+    for (title, combine, published) in mixture {
         RateTable {
-            title: "MMD-FUSE and MMDAgg: mixture of four Gaussians, d = 2, n = m = 500",
+            title,
             problem: Problem::Mixture,
             digits: None,
             test: many(combine),

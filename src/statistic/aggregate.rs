@@ -29,13 +29,13 @@ use crate::error::{Error, Kind, Result};
 use crate::kernel::pairs::{Family, UNLIMITED};
 use combine::{Combined, Member, Scaled, combine};
 use serde::Serialize;
+use std::f64::consts::FRAC_1_SQRT_2;
 use std::time::Instant;
 
 /// Bandwidths of each family if none are given.
 const BANDWIDTHS: usize = 10;
 
-/// The given bandwidths reach from half of this quantile of the distances to twice that of 1 minus it (Biggs et al.
-/// 2023, section 5).
+/// These reach from half of this quantile of the distances to twice that of 1 minus it (Biggs et al. 2023, section 5).
 const QUANTILE: f64 = 0.05;
 
 /// The nulls of aggregated tests of two samples.
@@ -173,8 +173,13 @@ fn kernels(
     settings: &AggregateSettings,
 ) -> Result<(Vec<KernelFunction>, String, Vec<String>)> {
     let (mut kernels, mut warnings) = (Vec::new(), Vec::new());
-    let mut rule =
-        format!("{BANDWIDTHS} from half the 5 % quantile of the distances to twice the 95 % quantile");
+    let steps = match settings.combine {
+        Combine::Agg => "ratios",
+        Combine::Fuse => "steps",
+    };
+    let mut rule = format!(
+        "{BANDWIDTHS} at equal {steps} from half the 5 % quantile of the distances to twice the 95 % quantile"
+    );
     for &family in &settings.families {
         if settings.bandwidth.is_none() && !family.without_bandwidth() {
             let [low, high] = distance_quantiles(
@@ -189,9 +194,9 @@ fn kernels(
                     Kind::Samples("nearly all points coincide: there is nothing to compare".into()).into()
                 );
             }
-            let [low, high] = [(0.5 * low).max(1e-3 * high), 2.0 * high];
-            let step = (high - low) / (BANDWIDTHS - 1) as f64;
-            kernels.extend((0..BANDWIDTHS).map(|i| KernelFunction::new(family, low + step * i as f64)));
+            let range = [(0.5 * low).max(1e-3 * high), 2.0 * high];
+            let bandwidths = published_bandwidths(settings.combine, family, range);
+            kernels.extend(bandwidths.map(|bandwidth| KernelFunction::new(family, bandwidth)));
             continue;
         }
         let bandwidth =
@@ -202,6 +207,24 @@ fn kernels(
         kernels.extend(each(&resolved.kernel));
     }
     Ok((kernels, rule, warnings))
+}
+
+/// The bandwidths of a family as the authors' programs have them: for `agg` a geometric sequence, of exp(-|d|^2 / b^2);
+/// for `fuse` an arithmetic one, of exp(-sqrt(2) |d|_1 / b).
+fn published_bandwidths(
+    combine: Combine,
+    family: Family,
+    [low, high]: [f64; 2],
+) -> impl Iterator<Item = f64> {
+    (0..BANDWIDTHS).map(move |i| {
+        let share = i as f64 / (BANDWIDTHS - 1) as f64;
+        match (combine, family) {
+            (Combine::Agg, Family::Gaussian) => low * (high / low).powf(share) * FRAC_1_SQRT_2,
+            (Combine::Agg, _) => low * (high / low).powf(share),
+            (Combine::Fuse, Family::Laplace) => (low + (high - low) * share) * FRAC_1_SQRT_2,
+            (Combine::Fuse, _) => low + (high - low) * share,
+        }
+    })
 }
 
 /// A kernel for each bandwidth of a kernel that has many.
@@ -312,5 +335,31 @@ impl Test for AggregateSettings {
     fn p_value(&self, device: &Device, trial: &Trial<'_>) -> Result<PValue> {
         let settings = Self { common: Common { seed: trial.seed, ..self.common }, ..self.clone() };
         Ok(aggregate(device, trial.samples, &settings, &mut |_| {})?.p)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hand-computed: from 1 to 512 there are nine ratios of 2 and nine steps of 511 / 9.
+    #[test]
+    fn bandwidths_are_the_published_ones() {
+        let of = |combine, family| {
+            let all: Vec<f64> = published_bandwidths(combine, family, [1.0, 512.0]).collect();
+            assert_eq!(all.len(), 10);
+            [all[0], all[3], all[9]]
+        };
+        let near = |found: [f64; 3], wanted: [f64; 3]| {
+            assert!(
+                found.iter().zip(wanted).all(|(f, w)| (f / w - 1.0).abs() < 1e-12),
+                "{found:?}, {wanted:?}"
+            );
+        };
+        let root = 0.5f64.sqrt();
+        near(of(Combine::Agg, Family::Laplace), [1.0, 8.0, 512.0]);
+        near(of(Combine::Agg, Family::Gaussian), [root, 8.0 * root, 512.0 * root]);
+        near(of(Combine::Fuse, Family::Gaussian), [1.0, 1.0 + 511.0 / 3.0, 512.0]);
+        near(of(Combine::Fuse, Family::Laplace), [root, (1.0 + 511.0 / 3.0) * root, 512.0 * root]);
     }
 }
