@@ -7,10 +7,10 @@ const WHOLE_EXPONENT = 0x4B000000u;
 
 // 2^x for x <= 127 to 1e-7, 0 (or less than 1e-38) below -127, as in src/numeric.rs.
 fn exp2_negative(x: vec4<f32>) -> vec4<f32> {
-    let clamped = max(x, vec4(-127.0));
     if NATIVE_EXP2 {
-        return exp2(clamped);
+        return exp2(x);
     }
+    let clamped = max(x, vec4(-127.0));
     // n, the whole number next to x, is in the last bits of the sum: on GPUs, rounding and conversion take four times as
     // long as this. The exponent, which is there already, keeps compilers from taking sum and difference for nothing.
     let whole = bitcast<vec4<u32>>(clamped + WHOLE) | vec4(WHOLE_EXPONENT);

@@ -3,20 +3,26 @@
 const GAUSSIAN = 0u;
 const LAPLACE = 1u;
 const IMQ = 2u;
+const ENERGY = 3u;
 const DELTA = 4u;
 
 const LN2 = 0.6931472;
 
-// k of one bandwidth less its centre, of distances as the family wants them.
+// What is subtracted from k of each bandwidth, so that sums of many keep their digits.
+fn centre(family: u32) -> f32 {
+    return select(0.5, 0.0, family == ENERGY);
+}
+
+// k of one bandwidth, of distances as the family wants them.
 fn kernel_value(family: u32, scale: f32, distance: vec4<f32>) -> vec4<f32> {
     if family == GAUSSIAN || family == LAPLACE {
-        return exp2_negative(scale * distance) - 0.5;
+        return exp2_negative(scale * distance);
     }
     if family == IMQ {
-        return 1.0 / sqrt(1.0 + scale * distance) - 0.5;
+        return 1.0 / sqrt(1.0 + scale * distance);
     }
     if family == DELTA {
-        return select(vec4(-0.5), vec4(0.5), distance == vec4(0.0));
+        return select(vec4(0.0), vec4(1.0), distance == vec4(0.0));
     }
     return scale * sqrt(distance);
 }

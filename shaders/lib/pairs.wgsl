@@ -17,9 +17,9 @@ var<workgroup> tile_values: array<f32, TILE_LEN>;
 fn block_sums(pair: Block_pair, thread: u32) {
     for (var row = 0u; row < pair.rows; row += TILE) {
         for (var column = 0u; column < pair.columns; column += TILE) {
-            let base = base_of(row, column, thread);
+            let base = base_of(pair, row, column, thread);
             for (var kernel = 0u; kernel < params.kernels; kernel++) {
-                let scale = kernel * (params.pairs.bandwidths + params.pairs.bandwidths_second);
+                let scale = kernel * (BANDWIDTHS + BANDWIDTHS_SECOND);
                 keep(values_of(pair, base, scale), row, column);
                 workgroupBarrier();
                 add_sums(pair, row, column, thread, kernel);

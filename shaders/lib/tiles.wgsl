@@ -13,15 +13,16 @@ struct Pairs {
     slice: u32,
     // Whether only pairs of a point of X and one of Y are wanted.
     cross: u32,
-    // Bandwidths and coordinates.
-    bandwidths: u32,
+    // Coordinates.
     d: u32,
     // How far apart two items may be, and column blocks of a row block.
     reach: u32,
     band: u32,
-    // Coordinates and bandwidths of the second variable.
+    // Coordinates of the second variable.
     d_second: u32,
-    bandwidths_second: u32,
+    // A struct in a uniform block is a multiple of 16 bytes.
+    unused: u32,
+    unused_too: u32,
 }
 
 struct Block_pair {
@@ -35,6 +36,8 @@ struct Block_pair {
     // Points that are no padding.
     rows: u32,
     columns: u32,
+    // Whether they are two blocks, with all pairs in reach.
+    apart: bool,
 }
 
 fn blocks_of(points: u32) -> u32 {
@@ -73,5 +76,6 @@ fn tile_of(x: u32, y: u32) -> Block_pair {
     if params.pairs.cross != 0u {
         wanted = wanted && class_of(i) != class_of(j);
     }
-    return Block_pair(wanted, i, j, y * params.pairs.band + x, count_of(i), count_of(j));
+    let apart = i < j && (j - i + 1u) * params.pairs.block - 1u <= params.pairs.reach;
+    return Block_pair(wanted, i, j, y * params.pairs.band + x, count_of(i), count_of(j), apart);
 }

@@ -15,23 +15,42 @@ const DEPENDENCE = 3u;
 // The family of the second variable.
 override FAMILY_SECOND: u32;
 
+// Bandwidths of each variable's kernel.
+override BANDWIDTHS: u32;
+override BANDWIDTHS_SECOND: u32;
+
 // Of a thread's four rows and four columns, what values of all kernels are made of.
 struct Base {
     m: u32,
     n: u32,
+    // Whether all pairs of the tile count.
+    whole: bool,
     // Distances; for STEIN then scores and what mixes both; for PAIRED four distances, for DEPENDENCE four more.
     parts: array<mat4x4<f32>, 8>,
 }
 
 // The values of a thread's four rows and four columns; 0 for padding, out of reach, and for a point with itself.
 fn values(pair: Block_pair, row: u32, column: u32, thread: u32) -> Patch {
-    return values_of(pair, base_of(row, column, thread), 0u);
+    return values_of(pair, base_of(pair, row, column, thread), 0u);
 }
 
-fn base_of(row: u32, column: u32, thread: u32) -> Base {
+// The kernel's values of these distances.
+fn values_at(pair: Block_pair, row: u32, column: u32, thread: u32, distances: mat4x4<f32>) -> Patch {
+    var base = no_base(pair, row, column, thread);
+    base.parts[0] = distances;
+    return values_of(pair, base, 0u);
+}
+
+fn no_base(pair: Block_pair, row: u32, column: u32, thread: u32) -> Base {
+    let corner = first_of(vec2(column, row) / TILE, thread);
+    let whole = pair.apart && row + TILE <= pair.rows && column + TILE <= pair.columns;
+    return Base(corner.y, corner.x, whole, array<mat4x4<f32>, 8>());
+}
+
+fn base_of(pair: Block_pair, row: u32, column: u32, thread: u32) -> Base {
     let group = vec2(column, row) / TILE;
     let corner = first_of(group, thread);
-    var result = Base(corner.y, corner.x, array<mat4x4<f32>, 8>());
+    var result = no_base(pair, row, column, thread);
     if VALUE == STEIN {
         let sums = stein_sums(corner.y, corner.x);
         result.parts[0] = sums[0];
@@ -52,8 +71,7 @@ fn base_of(row: u32, column: u32, thread: u32) -> Base {
             result.parts[7] = distances_of(corner, FAMILY_SECOND, y, x, params.pairs.d_second);
         }
     } else {
-        let sums = product(group, thread, depth()).rows;
-        result.parts[0] = mat4x4(distances(sums[0]), distances(sums[1]), distances(sums[2]), distances(sums[3]));
+        result.parts[0] = tile_distances(group, thread).rows;
     }
     return result;
 }
@@ -65,26 +83,25 @@ fn values_of(pair: Block_pair, base: Base, scale: u32) -> Patch {
         k = stein_values(base.parts[0], base.parts[1], base.parts[2], scale);
     } else if VALUE == PAIRED || VALUE == DEPENDENCE {
         let x = array(base.parts[0], base.parts[1], base.parts[2], base.parts[3]);
-        k = differences(FAMILY, scale, params.pairs.bandwidths, x);
+        k = differences(FAMILY, scale, BANDWIDTHS, x);
         if VALUE == DEPENDENCE {
             let y = array(base.parts[4], base.parts[5], base.parts[6], base.parts[7]);
-            let l = differences(FAMILY_SECOND, scale + params.pairs.bandwidths, params.pairs.bandwidths_second, y);
+            let l = differences(FAMILY_SECOND, scale + BANDWIDTHS, BANDWIDTHS_SECOND, y);
             k = mat4x4(0.25 * k[0] * l[0], 0.25 * k[1] * l[1], 0.25 * k[2] * l[2], 0.25 * k[3] * l[3]);
         }
     } else {
-        k = kernel_values(FAMILY, scale, params.pairs.bandwidths, base.parts[0]);
+        k = kernel_values(FAMILY, scale, BANDWIDTHS, base.parts[0]);
     }
-    return masked(pair, Patch(base.m, base.n, k));
+    let values = Patch(base.m, base.n, k);
+    // Most tiles are.
+    if base.whole {
+        return values;
+    }
+    return masked(pair, values);
 }
 
 // The same values, 0 where they are no pair.
 fn masked(pair: Block_pair, values: Patch) -> Patch {
-    // Most tiles are all pairs.
-    let all = pair.i < pair.j && values.m + 4u <= pair.rows && values.n + 4u <= pair.columns
-        && (pair.j - pair.i + 1u) * params.pairs.block - 1u <= params.pairs.reach;
-    if all {
-        return values;
-    }
     let k = values.rows;
     let m = values.m;
     let n = vec4(values.n) + vec4(0u, 1u, 2u, 3u);
@@ -106,11 +123,12 @@ fn masked_row(pair: Block_pair, m: u32, n: vec4<u32>, k: vec4<f32>) -> vec4<f32>
     return select(k, vec4(0.0), same | outside | far);
 }
 
-// The sum of k less its centre, 1/2 a bandwidth, over bandwidths from number `scale` on.
+// The sum of k less its centre over bandwidths from number `scale` on.
 fn kernel_values(family: u32, scale: u32, bandwidths: u32, distance: mat4x4<f32>) -> mat4x4<f32> {
-    var sums = mat4x4<f32>();
-    for (var b = scale; b < scale + bandwidths; b++) {
-        let s = scales[b];
+    let start = vec4(-centre(family) * f32(bandwidths));
+    var sums = mat4x4(start, start, start, start);
+    for (var b = 0u; b < bandwidths; b++) {
+        let s = scales[scale + b];
         sums[0] += kernel_value(family, s, distance[0]);
         sums[1] += kernel_value(family, s, distance[1]);
         sums[2] += kernel_value(family, s, distance[2]);
@@ -148,8 +166,8 @@ fn stein_sums(m: u32, n: u32) -> array<mat4x4<f32>, 3> {
 
 fn stein_values(distance: mat4x4<f32>, scores: mat4x4<f32>, mixed: mat4x4<f32>, scale: u32) -> mat4x4<f32> {
     var result = mat4x4<f32>();
-    for (var b = scale; b < scale + params.pairs.bandwidths; b++) {
-        let s = scales[b];
+    for (var b = 0u; b < BANDWIDTHS; b++) {
+        let s = scales[scale + b];
         result[0] += stein_value(s, distance[0], scores[0], mixed[0]);
         result[1] += stein_value(s, distance[1], scores[1], mixed[1]);
         result[2] += stein_value(s, distance[2], scores[2], mixed[2]);

@@ -35,9 +35,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         workgroupBarrier();
         for (var row = 0u; row < pair.rows; row += TILE) {
             for (var column = 0u; column < pair.columns; column += TILE) {
-                let tile = product(vec2(column, row) / TILE, thread, depth());
+                let tile = tile_distances(vec2(column, row) / TILE, thread);
                 for (var r = 0u; r < 4u; r++) {
-                    count(pair, tile.m + r, tile.n, distances(tile.rows[r]));
+                    count(pair, tile.m + r, tile.n, row_of(tile.rows, r));
                 }
             }
         }

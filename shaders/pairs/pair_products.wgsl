@@ -88,8 +88,8 @@ fn product_of(k: Patch, pair: Block_pair, draw: u32) -> f32 {
             let difference = second[x + f] - vec4(second[z.x + f], second[z.y + f], second[z.z + f], second[z.w + f]);
             distance += select(difference * difference, abs(difference), FAMILY_SECOND == LAPLACE);
         }
-        var l = vec4(0.0);
-        for (var b = 0u; b < params.pairs.bandwidths_second; b++) {
+        var l = vec4(-centre(FAMILY_SECOND) * f32(BANDWIDTHS_SECOND));
+        for (var b = 0u; b < BANDWIDTHS_SECOND; b++) {
             l += kernel_value(FAMILY_SECOND, scales_second[b], distance);
         }
         sum += dot(row_of(k.rows, r), l);

@@ -64,18 +64,23 @@ fn block_sums(pair: Block_pair, thread: u32) {
         var b = Sums();
         var c = Sums();
         var d = Sums();
+        // Of few coordinates, so do those of the columns.
+        let z_a = few_in(column, thread);
+        let z_b = few_in(column + TILE, thread);
+        let z_c = few_in(column + 2u * TILE, thread);
+        let z_d = few_in(column + 3u * TILE, thread);
         for (var row = 0u; row < pair.rows; row += MOST * TILE) {
             for (var r = 0u; r < MOST * TILE && row + r < pair.rows; r += TILE) {
                 var of_rows = Sums();
-                add_tile(pair, row + r, column, thread, &of_rows, &a);
+                add_tile(pair, row + r, column, thread, z_a, &of_rows, &a);
                 if STRIP > 1u {
-                    add_tile(pair, row + r, column + TILE, thread, &of_rows, &b);
+                    add_tile(pair, row + r, column + TILE, thread, z_b, &of_rows, &b);
                 }
                 if STRIP > 2u {
-                    add_tile(pair, row + r, column + 2u * TILE, thread, &of_rows, &c);
+                    add_tile(pair, row + r, column + 2u * TILE, thread, z_c, &of_rows, &c);
                 }
                 if STRIP > 3u {
-                    add_tile(pair, row + r, column + 3u * TILE, thread, &of_rows, &d);
+                    add_tile(pair, row + r, column + 3u * TILE, thread, z_d, &of_rows, &d);
                 }
                 keep(across * SUMS_PITCH + r / 4u + down, of_rows);
             }
@@ -112,17 +117,26 @@ fn block_sums(pair: Block_pair, thread: u32) {
     }
 }
 
-// Adds the values of a tile to the sums of its rows and of its columns. Must be called by all threads of the workgroup
-// together.
+// The few coordinates of a thread's columns of a tile.
+fn few_in(column: u32, thread: u32) -> mat4x4<f32> {
+    if FEW == 0u {
+        return mat4x4<f32>();
+    }
+    return few_of_columns(first_of(vec2(column / TILE, 0u), thread).x);
+}
+
+// Adds the values of a tile to the sums of its rows and of its columns; z: the columns' few coordinates. Must be called by
+// all threads of the workgroup together.
 fn add_tile(
     pair: Block_pair,
     row: u32,
     column: u32,
     thread: u32,
+    z: mat4x4<f32>,
     of_rows: ptr<function, Sums>,
     of_columns: ptr<function, Sums>,
 ) {
-    let k = values(pair, row, column, thread).rows;
+    let k = values_in(pair, row, column, thread, z).rows;
     (*of_rows).k += sums4(k);
     (*of_columns).k += (k[0] + k[1]) + (k[2] + k[3]);
     if SQUARES {
@@ -130,6 +144,14 @@ fn add_tile(
         (*of_rows).squares += sums4(k2);
         (*of_columns).squares += (k2[0] + k2[1]) + (k2[2] + k2[3]);
     }
+}
+
+fn values_in(pair: Block_pair, row: u32, column: u32, thread: u32, z: mat4x4<f32>) -> Patch {
+    if FEW == 0u {
+        return values(pair, row, column, thread);
+    }
+    let x = few_of_rows(first_of(vec2(0u, row / TILE), thread).y);
+    return values_at(pair, row, column, thread, few_distances(x, z));
 }
 
 fn keep(at: u32, sums: Sums) {

@@ -8,6 +8,7 @@ struct Params {
 }
 
 override FAMILY: u32;
+override BANDWIDTHS: u32;
 override SQUARES: bool;
 override THREADS: u32;
 // Points whose numbers lie side by side.
@@ -65,8 +66,8 @@ fn value(row_start: u32, r: u32, column_start: u32, c: u32) -> f32 {
         let t = rows[row_start + word(r, k)] - columns[column_start + word(c, k)];
         distance += select(t * t, abs(t), FAMILY == LAPLACE);
     }
-    var sum = 0.0;
-    for (var b = 0u; b < params.pairs.bandwidths; b++) {
+    var sum = -centre(FAMILY) * f32(BANDWIDTHS);
+    for (var b = 0u; b < BANDWIDTHS; b++) {
         sum += kernel_value(FAMILY, scales[b], vec4(distance)).x;
     }
     return sum;

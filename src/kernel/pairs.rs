@@ -61,6 +61,9 @@ use crate::kernel::words::words;
 use crate::program::{MOST_ITERATIONS, Overrides, Variant};
 use layout::Tile;
 
+/// Most coordinates that threads read for themselves.
+const FEW: usize = 4;
+
 /// Most factors of distances in workgroup memory at a time: 7 KiB for both operands.
 const MOST_DEPTH: usize = 24;
 
@@ -103,8 +106,10 @@ impl Pairs {
             Value::Kernel => {
                 let depth = self.function.d + 2;
                 let at_once = self.depth_at_once();
-                let of_tile =
-                    depth.div_ceil(at_once) * (1 + at_once / 4 + (TILE * at_once / 4).div_ceil(THREADS));
+                let of_tile = match self.few() {
+                    0 => depth.div_ceil(at_once) * (1 + at_once / 4 + (TILE * at_once / 4).div_ceil(THREADS)),
+                    few => few,
+                };
                 if strip > 1 { of_tile.max(depth.div_ceil(strip)) } else { of_tile }
             }
             Value::Stein => 1 + self.function.d,
@@ -137,14 +142,21 @@ impl Pairs {
             self.layout.block,
             self.layout.slice,
             usize::from(self.layout.cross),
-            self.function.bandwidths,
             self.function.d,
             // There are never more points than 32 bits can count.
             self.layout.reach.min(u32::MAX as usize),
             self.layout.band(),
             second.d,
-            second.bandwidths,
+            // Unused.
+            0,
+            0,
         ])
+    }
+
+    /// The number of coordinates, if there are so few that no workgroup memory is used for them; else 0.
+    fn few(&self) -> usize {
+        let Function { d, form, .. } = self.function;
+        if self.function.value == Value::Kernel && form == Form::Differences && d <= FEW { d } else { 0 }
     }
 
     /// Factors of a distance that are in workgroup memory at a time: all of few, or about equal shares, so that hardly
@@ -159,6 +171,7 @@ impl Pairs {
     fn distance_overrides(&self) -> Overrides {
         tile_overrides([TILE, TILE], self.depth_at_once())
             .set("TILE", TILE)
+            .set("FEW", self.few())
             .set("COMBINE", self.function.combination() as u8)
     }
 
@@ -168,6 +181,8 @@ impl Pairs {
             .set("FAMILY", self.function.family as u8)
             .set("VALUE", self.function.value as u8)
             .set("FAMILY_SECOND", self.function.second().family as u8)
+            .set("BANDWIDTHS", self.function.bandwidths)
+            .set("BANDWIDTHS_SECOND", self.function.second().bandwidths)
     }
 
     /// One workgroup for each tile of blocks, whose loops have so many iterations.

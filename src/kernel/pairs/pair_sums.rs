@@ -81,6 +81,7 @@ impl Kernel for PairSums {
         let threads = ProductSizes::PLAIN_THREADS;
         let overrides = Overrides::of("FAMILY", family as u8)
             .set("SQUARES", self.squares)
+            .set("BANDWIDTHS", bandwidths)
             .set("THREADS", threads)
             .set("TILE", LANES);
         let source = wgsl!("plain/pair_sums", "tiles", "family", "exponential", "step");
