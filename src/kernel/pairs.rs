@@ -100,7 +100,7 @@ impl Pairs {
     /// Loop iterations of a workgroup for `draws` label vectors and several kernels, a little more than there are.
     pub fn iterations(&self, draws: usize, kernels: usize) -> usize {
         // Columns in whole strips, as pair_sums takes them.
-        let (side, strip) = (self.layout.block.div_ceil(TILE), self.layout.strip());
+        let (side, strip) = (self.layout.block.div_ceil(TILE), self.strip(false));
         let tiles = side * side.next_multiple_of(strip);
         let product = match self.function.value {
             Value::Kernel => {
@@ -157,6 +157,13 @@ impl Pairs {
     fn few(&self) -> usize {
         let Function { d, form, .. } = self.function;
         if self.function.value == Value::Kernel && form == Form::Differences && d <= FEW { d } else { 0 }
+    }
+
+    /// Tiles side by side that pair_sums takes together, up to the MOST of its shader. Few coordinates of the columns stay
+    /// in registers, of which some GPUs have 256 a thread: not many more than there are numbers to keep.
+    fn strip(&self, squares: bool) -> usize {
+        let kept = self.few() + 2 * usize::from(squares);
+        self.layout.strip(if self.few() > 0 && kept > 2 { 2 } else { 4 })
     }
 
     /// Factors of a distance that are in workgroup memory at a time: all of few, or about equal shares, so that hardly

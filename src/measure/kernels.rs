@@ -68,7 +68,7 @@ pub fn training(
 /// # Errors
 /// If the device fails.
 pub fn pairs(device: &Device, ceiling: &Ceiling, n: usize, d: usize) -> Result<Vec<Measurement<KernelTime>>> {
-    measure(device, ceiling, || pair_sums(n, d))
+    measure(device, ceiling, || pair_sums(n, d, false))
 }
 
 /// A kernel that is measured.
@@ -87,12 +87,14 @@ pub fn of_training(config: &Config, dimension: usize) -> Result<Vec<Listed>> {
     Ok(step(config, dimension)?.listed())
 }
 
-/// The kernels that [`pairs`] measures.
+/// The kernel that [`pairs`] measures, and the one that sums squares too.
 ///
 /// # Errors
 /// If the sizes are not possible.
 pub fn of_pairs(n: usize, d: usize) -> Result<Vec<Listed>> {
-    Ok(pair_sums(n, d)?.listed())
+    let mut listed = pair_sums(n, d, false)?.listed();
+    listed.extend(pair_sums(n, d, true)?.listed());
+    Ok(listed)
 }
 
 impl Work {
@@ -183,14 +185,14 @@ fn alone(call: Call) -> Program {
 }
 
 /// The sums over all pairs of two samples of `n` points with `d` numbers, in one dispatch.
-fn pair_sums(n: usize, d: usize) -> Result<Work> {
+fn pair_sums(n: usize, d: usize, squares: bool) -> Result<Work> {
     let form = if d < LEAST_COORDINATES { Form::Differences } else { Form::Expanded };
     let function = Function { form, ..Function::kernel(Family::Gaussian, 1, d) };
     let mut pairs = Pairs { layout: Layout::new([n, n]), function };
     pairs.layout.block = pairs.fitting_block(MOST_POINTS, 0, 1);
     let blocks = pairs.layout.blocks();
     (pairs.layout.slice, pairs.layout.slab) = (blocks, blocks);
-    let kernel = PairSums { pairs, squares: false };
+    let kernel = PairSums { pairs, squares };
     let (spec, shape) = (kernel.spec(), kernel.shape());
     let mut plan = Plan::default();
     let program = plan.program(spec.name);
@@ -211,7 +213,8 @@ fn pair_sums(n: usize, d: usize) -> Result<Work> {
     )?;
     // Of two blocks only one order is taken.
     let wanted = (blocks + 1) as f64 / (2 * blocks) as f64;
-    Ok(Work { plan, wanted, names: vec![(format!("pair_sums, n = {n}, d = {d}"), n, d)] })
+    let with_squares = if squares { " with squares" } else { "" };
+    Ok(Work { plan, wanted, names: vec![(format!("pair_sums{with_squares}, n = {n}, d = {d}"), n, d)] })
 }
 
 /// Deviation of the numbers in all buffers: no exponential of the default sizes leaves its range.

@@ -147,12 +147,11 @@ impl Layout {
         self.slab * self.band() * self.block * self.block
     }
 
-    /// Tiles side by side of a pair of blocks that pair_sums takes together: as many as its shader can, or fewer if
-    /// that leaves less of the last strip empty.
-    pub(super) fn strip(&self) -> usize {
-        const MOST: usize = 4;
+    /// Tiles side by side of a pair of blocks that pair_sums takes together: up to `most`, or fewer if that leaves less of
+    /// the last strip empty.
+    pub(super) fn strip(&self, most: usize) -> usize {
         let tiles = self.block.div_ceil(TILE);
-        tiles.div_ceil(tiles.div_ceil(MOST))
+        tiles.div_ceil(tiles.div_ceil(most))
     }
 
     /// The columns of a tile that are in reach of row `r`.

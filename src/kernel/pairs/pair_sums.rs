@@ -68,7 +68,7 @@ impl Kernel for PairSums {
     }
 
     fn overrides(&self) -> Overrides {
-        self.pairs.value_overrides().set("SQUARES", self.squares).set("STRIP", self.pairs.layout.strip())
+        self.pairs.value_overrides().set("SQUARES", self.squares).set("STRIP", self.pairs.strip(self.squares))
     }
 
     fn variants(&self) -> Vec<Variant> {
