@@ -14,6 +14,9 @@ const AXIS_BARS: f64 = 220.0;
 /// The least part of the axis that the histogram takes, lest the line of the observed value cover it.
 const LEAST_PART: f64 = 0.0125;
 
+/// Below this part of the axis, its shape can only be seen close up.
+const SMALL_PART: f64 = 0.25;
+
 const OUTLINE: Pen = Pen { colour: SKY, thickness: 3.0 };
 
 /// A test statistic among its values under the null hypothesis.
@@ -38,25 +41,39 @@ impl NullHistogram<'_> {
     /// Draws a histogram of the null distribution with the observed value and the threshold, and writes the
     /// picture to `path` as PNG.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let chart = Chart { title: self.title.into(), panels: vec![self.panel()?], ..Chart::default() };
-        chart.save_with(vec![vec![OUTLINE]], path)
+        let panels = self.panels()?;
+        let pens = vec![vec![OUTLINE]; panels.len()];
+        Chart { title: self.title.into(), panels, ..Chart::default() }.save_with(pens, path)
     }
 
-    fn panel(&self) -> Result<Panel> {
+    /// All values; above them the null distribution close up where these show no more than that the observed value is far.
+    fn panels(&self) -> Result<Vec<Panel>> {
         let draws = self.sorted()?;
-        let marks = [Some(("observed", self.observed)), self.threshold.map(|value| ("threshold", value))];
-        let mark = |(name, x)| Mark { x, name: format!("{name} {}", short(x)), dashed: name == "threshold" };
-        let marks: Vec<Mark> = marks.into_iter().flatten().map(mark).collect();
-        let all = marks.iter().map(|mark| mark.x).chain([draws[0], draws[draws.len() - 1]]);
-        let all = Range::of(all).map_or(Range::UNIT, |all| Range::new(all.low, all.high));
-        Ok(Panel {
-            title: self.remark.into(),
-            x: self.statistic.into(),
-            y: format!("values under the null hypothesis ({} in all)", number(draws.len() as f64, 0)),
-            series: vec![histogram(&draws, all)],
-            marks,
-            ..Panel::default()
-        })
+        let ends = [draws[0], draws[draws.len() - 1]];
+        let mark =
+            |name: &str, x| Mark { x, name: format!("{name} {}", short(x)), dashed: name == "threshold" };
+        let threshold: Vec<Mark> = self.threshold.iter().map(|&x| mark("threshold", x)).collect();
+        let panel = |title: &str, x: &str, marks: Vec<Mark>| {
+            let all = Range::of(marks.iter().map(|mark| mark.x).chain(ends));
+            let all = all.map_or(Range::UNIT, |all| Range::new(all.low, all.high));
+            let panel = Panel {
+                title: title.into(),
+                x: x.into(),
+                y: format!("values under the null hypothesis ({} in all)", number(draws.len() as f64, 0)),
+                series: vec![histogram(&draws, all)],
+                marks,
+                ..Panel::default()
+            };
+            (all, panel)
+        };
+        let (near, close_up) =
+            panel(self.remark, &format!("{}, close up", self.statistic), threshold.clone());
+        let with_observed = [vec![mark("observed", self.observed)], threshold].concat();
+        let (all, whole) = panel("", self.statistic, with_observed);
+        if near.length() < SMALL_PART * all.length() {
+            return Ok(vec![close_up, whole]);
+        }
+        Ok(vec![Panel { title: self.remark.into(), ..whole }])
     }
 
     /// The finite draws in rising order; there is at least one.
@@ -115,13 +132,36 @@ mod tests {
     #[test]
     fn labels_stay_inside() -> Result<()> {
         for (observed, threshold) in [(10.0, 2.0), (-1e300, 1e300), (2.0, 2.0)] {
-            let panel = null(&[1.0, 2.0, 3.0], observed, Some(threshold)).panel()?;
-            assert_eq!(panel.marks[0].name, format!("observed {}", short(observed)));
-            let mut plot = Plot::new(&panel, vec![OUTLINE])?;
-            plot.set_width(1000.0);
-            assert!(panel.marks.iter().all(|mark| plot.x.low < mark.x && mark.x < plot.x.high));
-            let names = plot.legend().lines.into_iter().flatten().map(|key| key.name);
-            assert!(names.eq(panel.marks.iter().map(|mark| mark.name.clone())));
+            let panels = null(&[1.0, 2.0, 3.0], observed, Some(threshold)).panels()?;
+            assert_eq!(
+                panels.last().map(|panel| panel.marks[0].name.clone()),
+                Some(format!("observed {}", short(observed)))
+            );
+            for panel in panels {
+                let mut plot = Plot::new(&panel, vec![OUTLINE])?;
+                plot.set_width(1000.0);
+                assert!(panel.marks.iter().all(|mark| plot.x.low < mark.x && mark.x < plot.x.high));
+                let names = plot.legend().lines.into_iter().flatten().map(|key| key.name);
+                assert!(names.eq(panel.marks.iter().map(|mark| mark.name.clone())));
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_far_value_has_the_null_drawn_close_up() -> Result<()> {
+        let draws = [1.0, 2.0, 3.0];
+        for (observed, threshold, panels) in [
+            (4.0, None, 1),
+            (-4.0, Some(2.0), 1),
+            (20.0, None, 2),
+            (-20.0, Some(2.0), 2),
+            (90.0, Some(40.0), 1),
+        ] {
+            let found = null(&draws, observed, threshold).panels()?;
+            assert_eq!(found.len(), panels, "{observed} and {threshold:?}");
+            assert_eq!(found[0].title, "a remark");
+            assert_eq!(found[0].marks.len(), 2 - panels + usize::from(threshold.is_some()));
         }
         Ok(())
     }

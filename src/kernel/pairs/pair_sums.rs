@@ -11,7 +11,8 @@
 //! all in the rows: it has no columns.
 //!
 //! On the GPU each thread has 4 x 4 values of every tile of a strip, up to four tiles side by side. It adds up columns
-//! from the first row of the block to the last in registers; row sums go to workgroup memory every four tiles.
+//! from the first row of the block to the last in registers, where few coordinates of the columns stay too; row sums go to
+//! workgroup memory every four tiles.
 
 use super::cases::{case_pairs, fill};
 use super::layout::Tile;
