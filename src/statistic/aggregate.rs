@@ -3,8 +3,9 @@
 //!
 //! `agg` for two samples is the multiple test of Schrab, Kim, Albert, Laurent, Guedj, Gretton, "MMD aggregated two-sample
 //! test", JMLR 2023, with uniform weights. `fuse` is Biggs, Schrab, Gretton, "MMD-FUSE: learning and combining kernels
-//! for two-sample testing without data splitting", NeurIPS 2023: its lambda^2 is n (n - 1) with n the smaller sample, its
-//! N_k = sum over all pairs of k^2 / (n (n - 1)).
+//! for two-sample testing without data splitting", NeurIPS 2023, with N_k = sum over all pairs of k^2 / (n (n - 1)), n the
+//! smaller sample. Its text has lambda = sqrt(n (n - 1)); the authors' program, from which the published rates are, has the
+//! square of that, and so has this: the statistic is then nearly the largest M / sqrt(N_k).
 //!
 //! With a budget R the wild bootstrap's sums are those over near pairs, and n (n - 1) is everywhere twice their number, 2
 //! sum over r = 1..=R of n - r: incomplete U-statistics (Schrab, Kim, Guedj, Gretton, "Efficient aggregated kernel tests
@@ -128,7 +129,7 @@ pub fn aggregate(
     let taken = 2.0 * near_pairs(x.len().min(y.len()) as f64, budget.unwrap_or(UNLIMITED));
     let scaled = match settings.combine {
         Combine::Agg => Scaled::Agg,
-        Combine::Fuse => Scaled::Fuse { lambda: taken.sqrt(), scales: &scales },
+        Combine::Fuse => Scaled::Fuse { lambda: taken, scales: &scales },
     };
     let Combined { p, rows, values } = combine(&members, scaled, "mmd2", &settings.common, distinct);
     let (m, d, combine) = (y.len(), x.d, settings.combine);
