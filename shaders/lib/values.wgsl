@@ -41,6 +41,7 @@ fn values_at(pair: Block_pair, row: u32, column: u32, thread: u32, distances: ma
     return values_of(pair, base, 0u);
 }
 
+// That of no values yet.
 fn no_base(pair: Block_pair, row: u32, column: u32, thread: u32) -> Base {
     let corner = first_of(vec2(column, row) / TILE, thread);
     let whole = pair.apart && row + TILE <= pair.rows && column + TILE <= pair.columns;

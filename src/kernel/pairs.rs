@@ -160,7 +160,7 @@ impl Pairs {
     }
 
     /// Tiles side by side that pair_sums takes together, up to the MOST of its shader. Few coordinates of the columns stay
-    /// in registers, of which some GPUs have 256 a thread: not many more than there are numbers to keep.
+    /// in registers beside their sums, and some GPUs have 256 a thread: with more of both, half as many tiles.
     fn strip(&self, squares: bool) -> usize {
         let kept = self.few() + 2 * usize::from(squares);
         self.layout.strip(if self.few() > 0 && kept > 2 { 2 } else { 4 })
