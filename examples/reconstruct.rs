@@ -9,6 +9,7 @@
 use elbo::checkpoint::State;
 use elbo::engine::{Choice, Device};
 use elbo::error::{Error, Result};
+use elbo::model::Architecture;
 use elbo::train::config::Config;
 use elbo::train::session::{Session, Split};
 use std::path::Path;
@@ -21,17 +22,13 @@ fn main() -> Result<()> {
     let [model, images] = &arguments[..] else {
         return Err(Error::usage("usage: reconstruct MODEL.safetensors digits|sprites|PATH"));
     };
-    let state = State::read_model(Path::new(model), &mut |sentence| eprintln!("{sentence}"))?;
-    let architecture = &state.architecture;
-    let config = Config {
-        data: images.clone(),
-        hidden: architecture.hidden.clone(),
-        latent: architecture.latent,
-        // Nothing is trained, so any number does that the data have.
-        batch: 1,
-        ..Config::default()
-    };
+    // Nothing is trained, so any batch does that the data have.
+    let config = Config { data: images.clone(), batch: 1, ..Config::default() };
     let dataset = config.dataset()?;
+    let tell = &mut |sentence| eprintln!("{sentence}");
+    let state = State::read_model(Path::new(model), Some(dataset.train.grid()), tell)?;
+    let Architecture { hidden, latent, .. } = &state.architecture;
+    let config = Config { latent: *latent, ..config }.with_layers(hidden.clone());
     let device = Device::open(Choice::Auto, None)?;
     let mut session = Session::new(&device, &config, &dataset, &state)?;
 

@@ -9,7 +9,8 @@ mod weights;
 pub use fingerprint::Fingerprint;
 
 use crate::error::{Error, Result};
-use crate::model::{Architecture, Layer, LikelihoodName, Parameters};
+use crate::grid::Grid;
+use crate::model::{Architecture, Hidden, Layer, Layers, LikelihoodName, Parameters};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -26,6 +27,9 @@ pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 
 /// The one metadata key.
 const METADATA_KEY: &str = "elbo";
+
+/// Modules of an encoder that are looked at.
+const MOST_MODULES: usize = 200;
 
 /// How many checkpoints a run keeps.
 const KEPT: usize = 2;
@@ -50,6 +54,9 @@ pub struct State {
 /// Facts that the shapes of the tensors do not show.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct About {
+    /// The hidden layers as `--architecture` has them, where they are not linear ones with ReLU alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
     /// Numbers of a pixel: 1 grey, 3 colour.
     #[serde(default = "grey")]
     pub channels: usize,
@@ -113,14 +120,16 @@ impl State {
     }
 
     /// Reads a model file, from a checkpoint of ours or from PyTorch; `tell` hears what had to be done to its tensors.
+    /// Convolutions from elsewhere are for images of the size `image`, of which they divide the sides by 2 where their
+    /// windows are even, and keep them where they are odd.
     ///
     /// # Errors
-    /// The file cannot be read, is no VAE of Linear and ReLU, or has weights that are NaN or infinite.
-    pub fn read_model(path: &Path, tell: &mut dyn FnMut(String)) -> Result<Self> {
+    /// The file cannot be read, is no VAE of such layers, or has weights that are NaN or infinite.
+    pub fn read_model(path: &Path, image: Option<Grid>, tell: &mut dyn FnMut(String)) -> Result<Self> {
         let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
-        let (tensors, about) = parse(path, &bytes)?;
+        let (tensors, about) = parse::<About>(path, &bytes)?;
         let mut weights = Weights::new(path, &tensors)?;
-        let architecture = architecture(path, &weights)?;
+        let architecture = architecture(path, &weights, about.as_ref(), image)?;
         let layers = architecture.layers();
         let theta = read_layers(&layers, "", |name, shape| weights.read_finite(name, shape))?;
         weights.check_complete()?;
@@ -146,7 +155,7 @@ impl State {
     }
 
     fn read_checkpoint(directory: &Path) -> Result<Self> {
-        let model = Self::read_model(&directory.join(MODEL_FILE), &mut |_| ())?;
+        let model = Self::read_model(&directory.join(MODEL_FILE), None, &mut |_| ())?;
         let path = directory.join(OPTIMIZER_FILE);
         let bytes = fs::read(&path).map_err(Error::io(&path, "read"))?;
         let (tensors, progress) = parse(&path, &bytes)?;
@@ -227,8 +236,8 @@ fn write_tensors(
     let mut views = Vec::new();
     for (prefix, parameters) in groups {
         for (layer, values) in layers.iter().zip(&parameters.0) {
-            let (weight, bias) = values.split_at(layer.outputs * layer.inputs);
-            let shapes = [vec![layer.outputs, layer.inputs], vec![layer.outputs]];
+            let (weight, bias) = values.split_at(layer.weights());
+            let shapes = [layer.weight_shape(), vec![layer.biases()]];
             for ((part, values), shape) in [("weight", weight), ("bias", bias)].into_iter().zip(shapes) {
                 let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values))
                     .map_err(|e| failed(&e))?;
@@ -265,39 +274,56 @@ fn read_layers(
     mut read: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
 ) -> Result<Parameters> {
     let layer = |layer: &Layer| -> Result<Vec<f32>> {
-        let Layer { name, inputs, outputs } = layer;
-        let weight = read(&format!("{prefix}{name}.weight"), &[*outputs, *inputs])?;
-        let bias = read(&format!("{prefix}{name}.bias"), &[*outputs])?;
+        let name = &layer.name;
+        let weight = read(&format!("{prefix}{name}.weight"), &layer.weight_shape())?;
+        let bias = read(&format!("{prefix}{name}.bias"), &[layer.biases()])?;
         Ok([weight, bias].concat())
     };
     Ok(Parameters(layers.iter().map(layer).collect::<Result<_>>()?))
 }
 
-/// Layer sizes from the shapes of the encoder's weights.
-fn architecture(path: &Path, weights: &Weights<'_>) -> Result<Architecture> {
-    let mut widths = Vec::new();
-    for number in (0..).step_by(2) {
-        let name = format!("encoder.{number}.weight");
-        let Some(shape) = weights.shape(&name) else { break };
-        let &[outputs, inputs] = shape else {
-            return Err(Error::run(path, format!("tensor `{name}` is {shape:?}, expected a matrix")));
-        };
-        if widths.is_empty() {
-            widths.push(inputs);
-        }
-        widths.push(outputs);
-    }
-    let [dimension, hidden @ .., statistics] = &widths[..] else {
+/// The layers, from the file's own description or the shapes of the encoder's weights. Shapes do not say the size of
+/// the `image` that convolutions are for.
+fn architecture(
+    path: &Path,
+    weights: &Weights<'_>,
+    about: Option<&About>,
+    image: Option<Grid>,
+) -> Result<Architecture> {
+    let shapes: Vec<&[usize]> = (0..MOST_MODULES)
+        .filter_map(|number| weights.shape(&format!("encoder.{number}.weight")))
+        .filter(|shape| [2, 4].contains(&shape.len()))
+        .collect();
+    let Some((&[statistics, inputs], hidden)) = shapes.split_last() else {
         return Err(Error::run(
             path,
-            "has no tensor `encoder.0.weight`; expected a VAE with `encoder` and `decoder` as nn.Sequential",
+            "has no tensor `encoder.0.weight`; expected a VAE with `encoder` and `decoder` as nn.Sequential, whose \
+             encoder ends in a Linear",
         ));
     };
-    if statistics % 2 == 1 || *statistics == 0 || *dimension == 0 || hidden.contains(&0) {
+    let shapes_of_none = shapes.iter().any(|shape| shape.contains(&0));
+    if statistics % 2 == 1 || shapes_of_none {
         let problem = format!("the encoder ends in {statistics} outputs, expected a mean and a log-std each");
         return Err(Error::run(path, problem));
     }
-    Ok(Architecture { dimension: *dimension, hidden: hidden.to_vec(), latent: statistics / 2 })
+    let latent = statistics / 2;
+    if let Some(About { architecture: Some(text), channels, height, width, .. }) = about {
+        let hidden = text.parse().map_err(|e: Error| Error::run(path, e.to_string()))?;
+        let image = Grid { channels: *channels, height: *height, width: *width };
+        return Ok(Architecture { image, hidden, latent });
+    }
+    if hidden.iter().all(|shape| shape.len() == 2) {
+        let dimension = shapes[0].get(1).copied().unwrap_or(*inputs);
+        let widths: Vec<usize> = hidden.iter().map(|shape| shape[0]).collect();
+        return Ok(Architecture::linear(dimension, &widths, latent));
+    }
+    let Some(image) = image else {
+        let problem = "has convolutions and does not say the size of its images; add --data with such images";
+        return Err(Error::run(path, problem));
+    };
+    let hidden =
+        Layers { encoder: hidden.iter().map(|shape| Hidden::of_shape(shape)).collect(), decoder: None };
+    Ok(Architecture { image, hidden, latent })
 }
 
 #[cfg(test)]

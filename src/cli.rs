@@ -4,6 +4,7 @@ mod bandwidth;
 mod bar;
 mod bench;
 mod closer;
+mod codes;
 mod compare;
 mod data;
 mod device;
@@ -35,6 +36,7 @@ use tracing_subscriber::util::SubscriberInitExt;
   elbo train                          train on built-in digits, leave pictures in runs/001
   elbo train --data mnist --latent 20 train on a directory of MNIST's IDX files
   elbo draw all runs/001              draw the pictures again
+  elbo encode runs/001 --out z.npz    codes of its test images
   elbo compare a.npy b.npy            do two samples differ?
   elbo witness mnist run:runs/001     where do they?
   elbo independence x.npy y.npy       do two variables depend on each other?
@@ -53,6 +55,9 @@ enum Command {
     Resume(train::Resume),
     Evaluate(evaluate::Evaluate),
     Draw(draw::DrawArgs),
+    Encode(codes::EncodeArgs),
+    Decode(codes::DecodeArgs),
+    Sample(codes::SampleArgs),
     Program(Box<program::ProgramCommand>),
     Compare(Box<compare::CompareArgs>),
     Witness(Box<witness::WitnessArgs>),
@@ -118,6 +123,9 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Resume(command) => return command.run(),
         Command::Evaluate(command) => command.run()?,
         Command::Draw(command) => command.run()?,
+        Command::Encode(command) => command.run()?,
+        Command::Decode(command) => command.run()?,
+        Command::Sample(command) => command.run()?,
         Command::Program(command) => command.run()?,
         Command::Compare(command) => return command.run(),
         Command::Witness(command) => command.run()?,

@@ -8,6 +8,7 @@ mod idx;
 pub mod images;
 pub mod layout;
 mod npy;
+pub mod save;
 pub mod scale;
 pub mod sprites;
 pub mod table;
@@ -15,6 +16,7 @@ pub mod table;
 pub use format::load;
 
 use crate::error::{Error, Result};
+use crate::grid::Grid;
 use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -75,6 +77,11 @@ impl Images {
     /// True when there is no image.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// The size of an image.
+    pub fn grid(&self) -> Grid {
+        Grid { channels: self.channels, height: self.height, width: self.width }
     }
 
     /// D, the numbers of an image.

@@ -33,6 +33,8 @@ pub enum Figure {
     Interpolation,
     /// What each latent dimension does to an image (Burgess et al. 2018, figure 4).
     Traversal,
+    /// What each latent dimension tells of each known factor of the data.
+    Factors,
     /// KL of each latent dimension by step, and at the end.
     Kl,
     /// Mutual information, total correlation and dimension-wise KL by step.
@@ -49,6 +51,8 @@ enum Drawing {
     Model(fn(&Path, &mut Session, &Dataset) -> Result<()>),
     /// A model, and at least two test images.
     Pairs(fn(&Path, &mut Session, &Dataset) -> Result<()>),
+    /// A model of data with known factors.
+    Known(fn(&Path, &mut Session, &Dataset) -> Result<()>),
     /// A model with two latent dimensions.
     Plane(fn(&Path, &mut Session, &Dataset) -> Result<()>),
     Log(fn(&Path, &Session, &Dataset, RunLog<'_>) -> Result<()>),
@@ -64,6 +68,7 @@ const FIGURES: &[(Figure, &str, Drawing)] = &[
     (Figure::Story, "story.png", Drawing::Plane(plane::story)),
     (Figure::Interpolation, "interpolation.png", Drawing::Pairs(images::interpolation)),
     (Figure::Traversal, "traversal.png", Drawing::Model(images::traversal)),
+    (Figure::Factors, "factors.png", Drawing::Known(images::factors)),
     (Figure::Kl, "kl.png", Drawing::Log(curves::kl)),
     (Figure::Decomposition, "decomposition.png", Drawing::Log(curves::decomposition)),
     (Figure::Schedule, "schedule.png", Drawing::Log(curves::schedule)),
@@ -112,6 +117,9 @@ pub fn draw(
             (Drawing::Log(draw), Some(log)) => draw(&path, session, dataset, log)?,
             (Drawing::Model(draw), _) => draw(&path, session, dataset)?,
             (Drawing::Pairs(draw), _) if dataset.test.len() > 1 => draw(&path, session, dataset)?,
+            (Drawing::Known(draw), _) if dataset.test.factors.is_some() && latent > 1 => {
+                draw(&path, session, dataset)?;
+            }
             (Drawing::Plane(draw), _) if latent == 2 => draw(&path, session, dataset)?,
             _ if figure == Figure::All => continue,
             (Drawing::Log(_), None) => {
@@ -120,6 +128,11 @@ pub fn draw(
             }
             (Drawing::Pairs(_), _) => {
                 let problem = "this picture needs two test images, but there is only one";
+                return Err(Error::run(directory, problem));
+            }
+            (Drawing::Known(_), _) => {
+                let problem =
+                    "this picture needs data with known factors, such as sprites, and two latent dimensions";
                 return Err(Error::run(directory, problem));
             }
             (Drawing::Plane(_), _) => {

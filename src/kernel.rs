@@ -10,18 +10,22 @@ macro_rules! wgsl {
     };
 }
 
+mod activation;
 mod codes;
 mod dense;
 mod images;
 pub mod normal;
 pub mod pairs;
 pub mod probe;
+mod windows;
 mod words;
 
+pub use activation::Activation;
 pub use codes::*;
 pub use dense::*;
 pub use images::*;
 pub use pairs::{fold, pair_forms, pair_gradient, pair_histogram, pair_products, pair_sums};
+pub use windows::*;
 
 use crate::program::Spec;
 
@@ -35,6 +39,11 @@ pub const ALL: &[&Spec] = &[
     &backward_input::SPEC,
     &backward_latent::SPEC,
     &backward_weights::SPEC,
+    &convolution::SPEC,
+    &transposed_convolution::SPEC,
+    &transposed_reconstruction::SPEC,
+    &convolution_gradient::SPEC,
+    &adam::SPEC,
     &normal::SPEC,
     &pair_sums::SPEC,
     &pair_forms::SPEC,

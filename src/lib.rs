@@ -6,10 +6,12 @@
 pub mod checkpoint;
 pub mod data;
 pub mod density;
+pub mod disentanglement;
 pub mod engine;
 pub mod error;
 pub mod figure;
 pub mod files;
+pub mod grid;
 pub mod kernel;
 pub mod measure;
 pub mod memory;

@@ -6,26 +6,34 @@
 //! z -> Linear(M, H) -> ReLU -> Linear(H, D)  -> means or logits of x
 //! ```
 //!
+//! or with the layers of another [`Architecture`] in place of the hidden ones.
+//!
 //! A training step goes down this list and back up, and each weight gradient is followed by Adam in the same
 //! kernel. A layer's input gradient is taken before its weights change.
 //!
 //! Training minimises `reconstruction + w KL + e term`: [`Regularizer`] says which kernels that takes, and w and e
 //! are numbers of the step.
 
+mod architecture;
 mod parameters;
 
+pub use architecture::{Architecture, Hidden, Layer, Layers, Sums, WIDEST};
 pub use parameters::Parameters;
 
 use crate::data::sprites::{GEOMETRY_LEN, PIXELS};
 use crate::engine::MOST_STEPS;
 use crate::error::Result;
+use crate::kernel::Activation;
+use crate::kernel::adam::AdamStep;
 use crate::kernel::backward_input::BackwardInput;
 use crate::kernel::backward_latent::{BackwardLatent, TermGradient};
 use crate::kernel::backward_weights::{Adam, BackwardWeights};
+use crate::kernel::convolution::{Convolution, Epilogue};
+use crate::kernel::convolution_gradient::ConvolutionGradient;
 use crate::kernel::gather::{self, Gather, Packing};
 use crate::kernel::image_loss::ImageLoss;
 use crate::kernel::latent::{KlEstimate, Latent};
-use crate::kernel::linear::{Linear, layer_len};
+use crate::kernel::linear::Linear;
 use crate::kernel::mixture::{self, Mixture};
 use crate::kernel::mixture_gradient::MixtureGradient;
 use crate::kernel::normal::Normal;
@@ -33,72 +41,15 @@ use crate::kernel::pair_gradient::PairGradient;
 use crate::kernel::pairs::Family;
 use crate::kernel::prior_mmd::PriorMmd;
 use crate::kernel::reconstruction::{Likelihood, Reconstruction};
-use crate::kernel::render::Render;
+use crate::kernel::render::{Order, Render};
 use crate::kernel::scale::Scale;
 use crate::kernel::sigma::{self, Mode, Sigma};
+use crate::kernel::transposed_reconstruction::TransposedReconstruction;
+use crate::kernel::window::Direction;
 use crate::program::{BufferId, Plan, ProgramId};
 use crate::random::Stream;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::sync::Arc;
-
-/// Sizes of the layers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Architecture {
-    /// D, the pixels of an image.
-    pub dimension: usize,
-    /// Widths of the encoder's hidden layers, from the image on; the decoder has them the other way round.
-    pub hidden: Vec<usize>,
-    /// M.
-    pub latent: usize,
-}
-
-/// One linear layer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layer {
-    /// PyTorch's name for it, such as `encoder.0`.
-    pub name: String,
-    /// I.
-    pub inputs: usize,
-    /// O.
-    pub outputs: usize,
-}
-
-impl Architecture {
-    /// The layers from the image to mean and log-std.
-    pub fn encoder(&self) -> Vec<Layer> {
-        let widths = [&[self.dimension][..], &self.hidden, &[2 * self.latent]].concat();
-        layers("encoder", &widths)
-    }
-
-    /// The layers from z to the image.
-    pub fn decoder(&self) -> Vec<Layer> {
-        let hidden: Vec<usize> = self.hidden.iter().rev().copied().collect();
-        layers("decoder", &[&[self.latent][..], &hidden, &[self.dimension]].concat())
-    }
-
-    /// All layers, encoder first.
-    pub fn layers(&self) -> Vec<Layer> {
-        [self.encoder(), self.decoder()].concat()
-    }
-}
-
-/// The widths from image to image, such as `784-300-2*20-300-784`.
-impl fmt::Display for Architecture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = |width: &usize| format!("{width}-");
-        let encoder: String = self.hidden.iter().map(inner).collect();
-        let decoder: String = self.hidden.iter().rev().map(inner).collect();
-        write!(f, "{0}-{encoder}2*{1}-{decoder}{0}", self.dimension, self.latent)
-    }
-}
-
-fn layers(part: &str, widths: &[usize]) -> Vec<Layer> {
-    // Odd numbers are the ReLUs of an `nn.Sequential`.
-    let layer =
-        |(i, w): (usize, &[usize])| Layer { name: format!("{part}.{}", 2 * i), inputs: w[0], outputs: w[1] };
-    widths.windows(2).enumerate().map(layer).collect()
-}
 
 /// The name of a likelihood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -172,10 +123,12 @@ pub enum Origin {
 /// Everything that decides which kernels run.
 #[derive(Clone, Debug)]
 pub struct ModelConfig {
-    /// Sizes of the layers.
+    /// The layers.
     pub architecture: Architecture,
     /// Where images come from.
     pub origin: Origin,
+    /// Whether each training step draws new sprites.
+    pub fresh: bool,
     /// p(x | z).
     pub likelihood: Likelihood,
     /// How the likelihood's sigma changes with training, if it does: `likelihood` then has sigma = 1.
@@ -277,6 +230,21 @@ pub struct Importance {
     pub loss: BufferId,
 }
 
+/// The encoder alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoder {
+    /// Encodes what is in `x`.
+    pub program: ProgramId,
+    /// Images a run.
+    pub batch: usize,
+    /// `(batch, D)`: pixels, from 0 to 1.
+    pub x: BufferId,
+    /// `(batch, 2M)`: mean and log-std.
+    pub stats: BufferId,
+    /// `(batch, M)`: samples.
+    pub z: BufferId,
+}
+
 /// The decoder alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoder {
@@ -328,6 +296,8 @@ pub struct Model {
     pub evaluate_test: Evaluation,
     /// Samples on the test set, for ln p(x).
     pub importance: Importance,
+    /// The encoder alone.
+    pub encoder: Encoder,
     /// The decoder alone.
     pub decoder: Decoder,
     /// Buffers that no kernel writes, and what they hold.
@@ -337,8 +307,11 @@ pub struct Model {
 /// Images of one step of evaluation.
 const EVALUATION_BATCH: usize = 1000;
 
-/// Images that the decoder makes at a time for pictures.
-const DECODER_BATCH: usize = 100;
+/// Most numbers of a layer's input or output in it.
+const EVALUATION_NUMBERS: usize = 1 << 24;
+
+/// Images that encoder and decoder alone take at a time.
+const CODER_BATCH: usize = 100;
 
 impl Model {
     /// Plans training, evaluation and generation.
@@ -349,7 +322,7 @@ impl Model {
             .layers()
             .into_iter()
             .map(|layer| {
-                let len = layer_len(layer.inputs, layer.outputs);
+                let len = layer.parameters();
                 LayerBuffers {
                     theta: plan.buffer(&layer.name, len),
                     m: plan.buffer(format!("m.{}", layer.name), len),
@@ -359,7 +332,7 @@ impl Model {
             })
             .collect::<Vec<_>>();
         let words = match config.origin {
-            Origin::Stored(packing) => packing.words_per_image(config.architecture.dimension),
+            Origin::Stored(packing) => packing.words_per_image(config.architecture.dimension()),
             Origin::Sprites => 1,
         };
         let train_images = ImageBuffers::new(&mut plan, "train images", config.train_images, words);
@@ -379,6 +352,7 @@ impl Model {
             }
         };
         let importance = build.importance(&test_images)?;
+        let encoder = build.encoder()?;
         let decoder = build.decoder()?;
         let constants = build.constants;
         let plan = Arc::new(plan);
@@ -394,6 +368,7 @@ impl Model {
             validation,
             evaluate_test,
             importance,
+            encoder,
             decoder,
             constants,
             config,
@@ -444,12 +419,17 @@ impl Build<'_> {
     /// The batch `x` from wherever images come from.
     fn batch(&mut self, program: ProgramId, rows: Rows<'_>) -> Result<BufferId> {
         let Rows { data: &ImageBuffers { images, rows, ref slices }, batch, shuffle } = rows;
-        let dimension = self.config.architecture.dimension;
+        let dimension = self.config.architecture.dimension();
         let x = self.plan.buffer("x", batch * dimension);
         match self.config.origin {
             Origin::Sprites => {
                 let geometry = self.geometry.expect("sprites have a geometry");
-                let render = Render { batch, images, channels: dimension / PIXELS, shuffle };
+                let order = match shuffle {
+                    true if self.config.fresh => Order::Fresh,
+                    true => Order::Shuffled,
+                    false => Order::Stored,
+                };
+                let render = Render { batch, images, channels: dimension / PIXELS, order };
                 self.plan.call(
                     program,
                     render,
@@ -468,11 +448,22 @@ impl Build<'_> {
 
     /// Images, encoder, sample.
     fn encode(&mut self, name: &str, rows: Rows<'_>, stream: Stream, slots: usize) -> Result<Encoded> {
-        let ModelConfig { architecture, regularizer, .. } = self.config;
-        let (latent, batch) = (architecture.latent, rows.batch);
-        let program = self.plan.program(name);
+        let (program, batch) = (self.plan.program(name), rows.batch);
         let x = self.batch(program, rows)?;
-        let plan = &mut *self.plan;
+        self.encode_from(program, batch, x, stream, slots)
+    }
+
+    /// Encoder and sample of the images in `x`.
+    fn encode_from(
+        &mut self,
+        program: ProgramId,
+        batch: usize,
+        x: BufferId,
+        stream: Stream,
+        slots: usize,
+    ) -> Result<Encoded> {
+        let ModelConfig { architecture, regularizer, .. } = self.config;
+        let (latent, plan) = (architecture.latent, &mut *self.plan);
         let encoder = &self.layers[..architecture.encoder().len()];
         let (last, hidden) = encoder.split_last().expect("an encoder has layers");
         let inputs = hidden_layers(plan, program, batch, hidden, x)?;
@@ -482,7 +473,7 @@ impl Build<'_> {
         let z = plan.buffer("z", batch * latent);
         let kl_ring = plan.buffer("kl_ring", slots * Latent::parts(batch, latent));
         let stream = regularizer.noise.then_some(stream);
-        let kernel = Latent { batch, inputs: last.layer.inputs, latent, slots, stream, kl: regularizer.kl };
+        let kernel = Latent { batch, inputs: last.layer.inputs(), latent, slots, stream, kl: regularizer.kl };
         let buffers = [
             ("h", inputs[inputs.len() - 1]),
             ("theta", last.theta),
@@ -500,17 +491,25 @@ impl Build<'_> {
         let Encoded { program, batch, x, mut inputs, stats, noise, z, kl_ring } =
             self.encode(name, rows, stream, slots)?;
         let ModelConfig { architecture, likelihood, .. } = self.config;
-        let (dimension, plan) = (architecture.dimension, &mut *self.plan);
+        let (dimension, plan) = (architecture.dimension(), &mut *self.plan);
         let (last, hidden) =
             self.layers[architecture.encoder().len()..].split_last().expect("a decoder has layers");
         inputs.extend(hidden_layers(plan, program, batch, hidden, z)?);
         let dl = plan.buffer("dl", batch * dimension);
-        let loss_ring = plan.buffer("loss_ring", slots * Reconstruction::parts(batch, dimension));
-        let kernel =
-            Reconstruction { batch, inputs: last.layer.inputs, dimension, slots, likelihood: *likelihood };
+        let loss_ring = plan.buffer("loss_ring", slots * loss_parts(batch, &last.layer));
         let h = inputs[inputs.len() - 1];
         let buffers = [("h", h), ("theta", last.theta), ("x", x), ("dl", dl), ("loss_ring", loss_ring)];
-        plan.call(program, kernel, &buffers)?;
+        let likelihood = *likelihood;
+        match last.layer.sums {
+            Sums::Linear { inputs, .. } => {
+                let kernel = Reconstruction { batch, inputs, dimension, slots, likelihood };
+                plan.call(program, kernel, &buffers)?;
+            }
+            Sums::Convolution(window, _) => {
+                let kernel = TransposedReconstruction { batch, window, slots, likelihood };
+                plan.call(program, kernel, &buffers)?;
+            }
+        }
         let pass = Pass { program, batch, slots, kl_ring, loss_ring, term_ring: None, stats, z };
         Ok(Forward { pass, noise, inputs, dl })
     }
@@ -578,9 +577,9 @@ impl Build<'_> {
     /// Finds the step's sigma from its squared error, and scales the gradient at the output by 1 / sigma^2.
     fn adapt_sigma(&mut self, pass: &Pass, dl: BufferId, mode: Mode) -> Result<AdaptiveSigma> {
         let Pass { program, batch, slots, loss_ring, .. } = *pass;
-        let (dimension, plan) = (self.config.architecture.dimension, &mut *self.plan);
+        let (dimension, plan) = (self.config.architecture.dimension(), &mut *self.plan);
         let (state, ring) = (plan.buffer("sigma", sigma::STATE), plan.buffer("sigma_ring", slots));
-        let parts = Reconstruction::parts(batch, dimension);
+        let parts = loss_parts(batch, &self.layers[self.layers.len() - 1].layer);
         let kernel = Sigma { batch, dimension, slots, parts, mode };
         plan.call(
             program,
@@ -605,8 +604,7 @@ impl Build<'_> {
         let plan = &mut *self.plan;
         let first_decoder = architecture.encoder().len();
         let mut dy = dl;
-        for (index, LayerBuffers { layer, theta, m, v }) in self.layers.iter().enumerate().rev() {
-            let (inputs_len, outputs) = (layer.inputs, layer.outputs);
+        for (index, layer) in self.layers.iter().enumerate().rev() {
             let x = inputs[index];
             let dx = if index == first_decoder {
                 let latent = architecture.latent;
@@ -614,7 +612,7 @@ impl Build<'_> {
                 let kernel = BackwardLatent {
                     batch,
                     latent,
-                    outputs,
+                    outputs: layer.layer.outputs(),
                     kl: regularizer.kl,
                     capacity: regularizer.capacity.then_some(pass.slots),
                     extra: regularizer.term.gradient(),
@@ -622,7 +620,7 @@ impl Build<'_> {
                 let kl_ring = if regularizer.capacity { pass.kl_ring } else { plan.unused() };
                 let buffers = [
                     ("dh", dy),
-                    ("theta", *theta),
+                    ("theta", layer.theta),
                     ("stats", pass.stats),
                     ("noise", noise),
                     ("kl_ring", kl_ring),
@@ -632,17 +630,13 @@ impl Build<'_> {
                 plan.call(pass.program, kernel, &buffers)?;
                 Some(dstats)
             } else if index > 0 {
-                let dx = plan.buffer(format!("d {} input", layer.name), batch * inputs_len);
-                let kernel = BackwardInput { batch, inputs: inputs_len, outputs };
-                plan.call(pass.program, kernel, &[("dy", dy), ("theta", *theta), ("x", x), ("dx", dx)])?;
-                Some(dx)
+                let activation = self.layers[index - 1].layer.activation;
+                Some(backward_input(plan, &pass, layer, activation, [dy, x])?)
             } else {
                 // Nobody asks for the gradient of the image.
                 None
             };
-            let kernel = BackwardWeights { batch, inputs: inputs_len, outputs, adam };
-            let buffers = [("dy", dy), ("x", x), ("theta", *theta), ("m", *m), ("v", *v)];
-            plan.call(pass.program, kernel, &buffers)?;
+            backward_weights(plan, &pass, layer, adam, [dy, x])?;
             if let Some(dx) = dx {
                 dy = dx;
             }
@@ -650,13 +644,19 @@ impl Build<'_> {
         Ok((pass, adaptive))
     }
 
+    /// Images of a step of evaluation.
+    fn evaluation_batch(&self, images: usize) -> usize {
+        let widest = self.layers.iter().map(|layer| layer.layer.inputs().max(layer.layer.outputs()));
+        EVALUATION_BATCH.min(EVALUATION_NUMBERS / widest.max().unwrap_or(1)).clamp(1, images)
+    }
+
     fn evaluate(&mut self, name: &str, data: &ImageBuffers) -> Result<Evaluation> {
         let images = data.images;
+        let batch = self.evaluation_batch(images);
         let mut pass = |batch| -> Result<Pass> {
             let rows = Rows { data, batch, shuffle: false };
             Ok(self.forward(name, rows, Stream::Evaluation, 1)?.pass)
         };
-        let batch = EVALUATION_BATCH.min(images);
         let full = pass(batch)?;
         let rest = (!images.is_multiple_of(batch)).then(|| pass(images % batch)).transpose()?;
         Ok(Evaluation { images, full, rest })
@@ -664,8 +664,8 @@ impl Build<'_> {
 
     fn importance(&mut self, data: &ImageBuffers) -> Result<Importance> {
         let ModelConfig { architecture, likelihood, .. } = self.config;
-        let dimension = architecture.dimension;
-        let batch = EVALUATION_BATCH.min(data.images);
+        let dimension = architecture.dimension();
+        let batch = self.evaluation_batch(data.images);
         let rows = Rows { data, batch, shuffle: false };
         let Encoded { program, batch, x, stats, noise, z, .. } =
             self.encode("importance", rows, Stream::Importance, 1)?;
@@ -678,11 +678,19 @@ impl Build<'_> {
         Ok(Importance { program, batch, stats, noise, z, loss })
     }
 
+    fn encoder(&mut self) -> Result<Encoder> {
+        let batch = CODER_BATCH;
+        let program = self.plan.program("encode");
+        let x = self.plan.buffer("x", batch * self.config.architecture.dimension());
+        let Encoded { stats, z, .. } = self.encode_from(program, batch, x, Stream::Evaluation, 1)?;
+        Ok(Encoder { program, batch, x, stats, z })
+    }
+
     fn decoder(&mut self) -> Result<Decoder> {
         let ModelConfig { architecture, .. } = self.config;
-        let (batch, plan) = (DECODER_BATCH, &mut *self.plan);
+        let (batch, plan) = (CODER_BATCH, &mut *self.plan);
         let z = plan.buffer("z", batch * architecture.latent);
-        let output = plan.buffer("output", batch * architecture.dimension);
+        let output = plan.buffer("output", batch * architecture.dimension());
         let layers = &self.layers[architecture.encoder().len()..];
         let mut add = |name: &str, prior: bool| -> Result<ProgramId> {
             let program = plan.program(name);
@@ -697,6 +705,14 @@ impl Build<'_> {
     }
 }
 
+/// Numbers of a row of `loss_ring` for the output layer.
+fn loss_parts(batch: usize, layer: &Layer) -> usize {
+    match layer.sums {
+        Sums::Linear { outputs, .. } => Reconstruction::parts(batch, outputs),
+        Sums::Convolution(window, _) => TransposedReconstruction::parts(batch, &window),
+    }
+}
+
 /// Adds the layers of the decoder, from z to means or logits.
 fn decode(
     plan: &mut Plan,
@@ -706,10 +722,9 @@ fn decode(
     z: BufferId,
     output: BufferId,
 ) -> Result<()> {
-    let (LayerBuffers { layer, theta, .. }, hidden) = layers.split_last().expect("a decoder has layers");
+    let (last, hidden) = layers.split_last().expect("a decoder has layers");
     let inputs = hidden_layers(plan, program, batch, hidden, z)?;
-    let kernel = Linear { batch, inputs: layer.inputs, outputs: layer.outputs, relu: false };
-    plan.call(program, kernel, &[("x", inputs[inputs.len() - 1]), ("theta", *theta), ("y", output)])
+    forward(plan, program, batch, last, [inputs[inputs.len() - 1], output])
 }
 
 /// Adds hidden layers; returns the buffers of the first one's input and of all outputs.
@@ -722,21 +737,83 @@ fn hidden_layers(
 ) -> Result<Vec<BufferId>> {
     let mut inputs = vec![input];
     for layer in layers {
-        inputs.push(hidden(plan, program, batch, layer, inputs[inputs.len() - 1])?);
+        let y = plan.buffer(format!("{} output", layer.layer.name), batch * layer.layer.outputs());
+        forward(plan, program, batch, layer, [inputs[inputs.len() - 1], y])?;
+        inputs.push(y);
     }
     Ok(inputs)
 }
 
-/// Adds a hidden layer; returns the buffer of its output.
-fn hidden(
+/// Adds a layer from x to y.
+fn forward(
     plan: &mut Plan,
     program: ProgramId,
     batch: usize,
     LayerBuffers { layer, theta, .. }: &LayerBuffers,
-    x: BufferId,
+    [x, y]: [BufferId; 2],
+) -> Result<()> {
+    let Layer { sums, activation, .. } = *layer;
+    match sums {
+        Sums::Linear { inputs, outputs } => {
+            let kernel = Linear { batch, inputs, outputs, activation };
+            plan.call(program, kernel, &[("x", x), ("theta", *theta), ("y", y)])
+        }
+        Sums::Convolution(window, direction) => {
+            let kernel = Convolution { batch, window, direction, epilogue: Epilogue::Forward(activation) };
+            let a = plan.unused();
+            plan.call(program, kernel, &[("x", x), ("theta", *theta), ("a", a), ("y", y)])
+        }
+    }
+}
+
+/// Adds the gradient of a layer's input x, which `activation` made.
+fn backward_input(
+    plan: &mut Plan,
+    &Pass { program, batch, .. }: &Pass,
+    LayerBuffers { layer, theta, .. }: &LayerBuffers,
+    activation: Activation,
+    [dy, x]: [BufferId; 2],
 ) -> Result<BufferId> {
-    let y = plan.buffer(format!("{} output", layer.name), batch * layer.outputs);
-    let kernel = Linear { batch, inputs: layer.inputs, outputs: layer.outputs, relu: true };
-    plan.call(program, kernel, &[("x", x), ("theta", *theta), ("y", y)])?;
-    Ok(y)
+    let dx = plan.buffer(format!("d {} input", layer.name), batch * layer.inputs());
+    match layer.sums {
+        Sums::Linear { inputs, outputs } => {
+            let kernel = BackwardInput { batch, inputs, outputs, activation };
+            plan.call(program, kernel, &[("dy", dy), ("theta", *theta), ("x", x), ("dx", dx)])?;
+        }
+        Sums::Convolution(window, direction) => {
+            let epilogue = Epilogue::Backward(activation);
+            let kernel = Convolution { batch, window, direction: direction.reverse(), epilogue };
+            plan.call(program, kernel, &[("x", dy), ("theta", *theta), ("a", x), ("y", dx)])?;
+        }
+    }
+    Ok(dx)
+}
+
+/// Adds the gradient of a layer's weights and bias, and Adam.
+fn backward_weights(
+    plan: &mut Plan,
+    &Pass { program, batch, .. }: &Pass,
+    LayerBuffers { layer, theta, m, v }: &LayerBuffers,
+    adam: Adam,
+    [dy, x]: [BufferId; 2],
+) -> Result<()> {
+    match layer.sums {
+        Sums::Linear { inputs, outputs } => {
+            let kernel = BackwardWeights { batch, inputs, outputs, adam };
+            let buffers = [("dy", dy), ("x", x), ("theta", *theta), ("m", *m), ("v", *v)];
+            plan.call(program, kernel, &buffers)
+        }
+        Sums::Convolution(window, direction) => {
+            let (numbers, parts) = (layer.parameters(), ConvolutionGradient::parts(batch));
+            let gradient = plan.buffer(format!("d {}", layer.name), parts * numbers);
+            let [fine, coarse] = match direction {
+                Direction::ToCoarse => [x, dy],
+                Direction::ToFine => [dy, x],
+            };
+            let kernel = ConvolutionGradient { batch, window, direction };
+            plan.call(program, kernel, &[("fine", fine), ("coarse", coarse), ("parts", gradient)])?;
+            let buffers = [("parts", gradient), ("theta", *theta), ("m", *m), ("v", *v)];
+            plan.call(program, AdamStep { numbers, parts, adam }, &buffers)
+        }
+    }
 }

@@ -7,6 +7,7 @@
 //! | [`Latents::save`]       | the KL divergence of each latent dimension, by step and at the end  |
 //! | [`Sheet::save`]         | rows of images: originals over reconstructions, samples             |
 //! | [`Traversal::save`]     | the effect of each latent dimension on an image                     |
+//! | [`Matrix::save`]       | a table of numbers as shades                                        |
 //! | [`Manifold::save`]      | decoded images laid out over a two-dimensional latent plane         |
 //! | [`scatter`]             | where the encoder puts each class in a two-dimensional latent plane |
 //! | [`scatters`]            | the same for several models                                         |
@@ -28,6 +29,7 @@ mod gif;
 mod latents;
 mod legend;
 mod manifold;
+mod matrix;
 mod null;
 mod page;
 mod panel;
@@ -47,9 +49,11 @@ pub use bars::{Bars, LabelledBar, Threshold};
 pub use chart::Chart;
 pub use latents::Latents;
 pub use manifold::Manifold;
+pub use matrix::{Matrix, MatrixRow};
 pub use null::NullHistogram;
 pub use panel::{Band, Mark, Panel, Series, Style};
 pub use raster::ImageShape;
+pub use scale::latent_name;
 pub use scatter::{Cloud, scatter, scatters};
 pub use sheet::{Sheet, SheetRow};
 pub use story::{EncodedImage, Story};

@@ -54,6 +54,10 @@ pub enum Stream {
     Split,
     /// Chains of annealed importance sampling, and images that a model makes for them.
     Annealing,
+    /// New sprites of a training step.
+    Sprites,
+    /// Images by which disentanglement is measured.
+    Disentanglement,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

@@ -3,6 +3,7 @@
 pub mod annealed;
 pub mod config;
 pub mod decomposition;
+pub mod factors;
 pub mod importance;
 pub mod metrics;
 mod number;
@@ -94,6 +95,9 @@ pub struct Summary {
     /// The same by annealed importance sampling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ais: Option<annealed::AnnealedEstimate>,
+    /// How well the latents keep the data's factors apart, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disentanglement: Option<factors::Disentanglement>,
     /// True when the validation images ended the run early.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stopped_early: bool,
@@ -500,6 +504,7 @@ fn summary(session: &mut Session, device: &Device, config: &Config, progress: &S
         test: test?,
         likelihood: None,
         ais: None,
+        disentanglement: None,
         stopped_early: progress.step < progress.total && !progress.stopped,
         interrupted: progress.stopped,
     })

@@ -8,6 +8,7 @@ mod common;
 use common::GpuTests;
 use elbo::engine::reference::Reference;
 use elbo::engine::{Choice, Device};
+use elbo::grid::Grid;
 use elbo::kernel::backward_weights::Adam;
 use elbo::kernel::gather::Packing;
 use elbo::kernel::latent::KlEstimate;
@@ -23,8 +24,9 @@ use std::sync::Arc;
 /// Models with no, one and two hidden layers, both likelihoods, and every term that a regularizer can have.
 fn configs() -> Vec<(&'static str, ModelConfig)> {
     let config = |hidden: &[usize], likelihood, regularizer| ModelConfig {
-        architecture: Architecture { dimension: 7, hidden: hidden.into(), latent: 3 },
+        architecture: Architecture::linear(7, hidden, 3),
         origin: Origin::Stored(Packing::Bytes),
+        fresh: false,
         likelihood,
         adaptive_sigma: None,
         regularizer,
@@ -33,6 +35,12 @@ fn configs() -> Vec<(&'static str, ModelConfig)> {
         train_images: 11,
         validation_images: 0,
         test_images: 2,
+    };
+    let with_layers = |[channels, height, width]: [usize; 3], layers: &str, likelihood, regularizer| {
+        let image = Grid { channels, height, width };
+        let hidden = layers.parse().expect("layers");
+        let architecture = Architecture { image, hidden, latent: 3 };
+        ModelConfig { architecture, ..config(&[], likelihood, regularizer) }
     };
     let gaussian = Likelihood::Gaussian { sigma: 0.7 };
     let analytic = Regularizer { kl: KlEstimate::Analytic, capacity: false, noise: true, term: Term::None };
@@ -56,6 +64,10 @@ fn configs() -> Vec<(&'static str, ModelConfig)> {
         ("weighted_tc", config(&[6], gaussian, tc(MixtureWeights::Weighted { images: 11 }))),
         ("optimal_sigma", adaptive(Mode::Optimal)),
         ("learned_sigma", adaptive(Mode::Learned(Adam::default()))),
+        // Of 5 x 4 pixels, brought to 6 x 4.
+        ("convolution", with_layers([1, 5, 4], "conv:3x4/2,linear:4", gaussian, analytic)),
+        ("convolutions", with_layers([3, 4, 4], "conv:2x3,conv:3x4/2", Likelihood::Bernoulli, analytic)),
+        ("tanh", with_layers([1, 2, 3], "linear:5,code,tanh:4,tanh:3", Likelihood::Bernoulli, analytic)),
     ]
 }
 
@@ -96,7 +108,7 @@ fn main() {
 
 /// Images with all levels of grey.
 fn pixels(config: &ModelConfig) -> Vec<u8> {
-    let count = config.train_images * config.architecture.dimension;
+    let count = config.train_images * config.architecture.dimension();
     (0..count).map(|i| (i * 89 % 256) as u8).collect()
 }
 
@@ -106,7 +118,7 @@ fn reference(model: &Model, parameters: &[Vec<f64>]) -> Reference {
     let pixels = pixels(&model.config);
     reference.write_words(
         model.train_images.slices[0],
-        &Packing::Bytes.pack(&pixels, model.config.architecture.dimension),
+        &Packing::Bytes.pack(&pixels, model.config.architecture.dimension()),
     );
     for (layer, values) in model.layers.iter().zip(parameters) {
         reference.memory[layer.theta.0].clone_from(values);
@@ -136,7 +148,7 @@ fn regularizer(model: &Model, parameters: &[Vec<f64>]) -> f64 {
     };
     let losses = row(&reference.memory[model.train.loss_ring.0]);
     let [sse, loss] = [0, 1].map(|term| losses.iter().skip(term).step_by(2).sum::<f64>());
-    let numbers = (model.config.batch * model.config.architecture.dimension) as f64;
+    let numbers = (model.config.batch * model.config.architecture.dimension()) as f64;
     let loss = match model.config.adaptive_sigma {
         None => loss,
         Some(Mode::Learned(_)) => sse / (2.0 * (2.0 * f64::from(SIGMA[0])).exp()),
@@ -214,7 +226,7 @@ fn engine_gradient(choice: Choice, index: usize) -> Result<(), Failed> {
     let mut engine = device.load(Arc::clone(&model.plan))?;
     engine.write(
         model.train_images.slices[0],
-        &Packing::Bytes.pack(&pixels(&model.config), model.config.architecture.dimension),
+        &Packing::Bytes.pack(&pixels(&model.config), model.config.architecture.dimension()),
     )?;
     if let Some(adaptive) = model.adaptive {
         engine.write(adaptive.state, bytemuck::cast_slice(&SIGMA))?;

@@ -1,8 +1,8 @@
-// dx[b, i] = [x[b, i] > 0] sum_o dy[b, o] W[o, i]
+// dx[b, i] = slope(x[b, i]) sum_o dy[b, o] W[o, i]
 //
 // dy: (B, O)    theta: W (O, I), then the bias    x, dx: (B, I)
 //
-// with: elements, finish, product
+// with: activation, elements, finish, product
 
 struct Params {
     batch: u32,
@@ -33,7 +33,7 @@ fn right(i: u32, o: u32) -> f32 {
 
 fn finish(b: u32, i: u32, sum: f32) {
     let at = b * params.inputs + i;
-    dx[at] = select(0.0, sum, x[at] > 0.0);
+    dx[at] = sum * slope(x[at]);
 }
 
 @compute @workgroup_size(THREADS)

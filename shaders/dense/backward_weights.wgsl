@@ -1,10 +1,8 @@
-// g[o, i] = sum_b dy[b, o] x[b, i], where x[b, I] = 1 gives the gradient of the bias, and then Adam:
-//     m = beta1 m + (1 - beta1) g        v = beta2 v + (1 - beta2) g^2
-//     theta -= learning_rate (m c1) / (sqrt(v c2) + epsilon)
+// g[o, i] = sum_b dy[b, o] x[b, i], where x[b, I] = 1 gives the gradient of the bias, and then Adam on theta, m and v.
 //
 // dy: (B, O)    x: (B, I)    theta, m, v: W (O, I), then bias (O)
 //
-// with: elements, finish, product, step
+// with: adam, elements, finish, product, step
 
 struct Params {
     batch: u32,
@@ -43,11 +41,7 @@ fn right(i: u32, b: u32) -> f32 {
 
 fn finish(o: u32, i: u32, g: f32) {
     let at = select(o * params.inputs + i, params.outputs * params.inputs + o, i == params.inputs);
-    let mean = params.beta1 * m[at] + (1.0 - params.beta1) * g;
-    let square = params.beta2 * v[at] + (1.0 - params.beta2) * (g * g);
-    m[at] = mean;
-    v[at] = square;
-    theta[at] -= step.learning_rate * (mean * step.correction1) / (sqrt(square * step.correction2) + params.epsilon);
+    update(at, g);
 }
 
 @compute @workgroup_size(THREADS)

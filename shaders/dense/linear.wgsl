@@ -1,16 +1,14 @@
-// y[b, o] = relu(bias[o] + sum_i x[b, i] W[o, i])
+// y[b, o] = activation(bias[o] + sum_i x[b, i] W[o, i])
 //
 // x: (B, I)    theta: W (O, I), then bias (O)    y: (B, O)
 //
-// with: elements, finish, product
+// with: activation, elements, finish, product
 
 struct Params {
     batch: u32,
     inputs: u32,
     outputs: u32,
 }
-
-override RELU: bool;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -33,8 +31,7 @@ fn right(o: u32, i: u32) -> f32 {
 }
 
 fn finish(b: u32, o: u32, sum: f32) {
-    let l = sum + theta[params.outputs * params.inputs + o];
-    y[b * params.outputs + o] = select(l, max(l, 0.0), RELU);
+    y[b * params.outputs + o] = activate(sum + theta[params.outputs * params.inputs + o]);
 }
 
 @compute @workgroup_size(THREADS)

@@ -1,4 +1,4 @@
-// x[b, :] = sprite factors[row(b)]
+// x[b, :] = sprite factors[row(b)], or where FRESH, a sprite of the whole grid, drawn by step and b
 //
 // factors: (N) numbers of images        geometry: a, b, c, d of each pose, then the heart's outline
 // x: (B, SIDE, SIDE, channels), each 0 or 1
@@ -6,16 +6,20 @@
 // One thread per RUN pixels; a workgroup row per image of the batch. Whole numbers only, so that every driver
 // draws the pixels of src/data/sprites.rs, which has the formulas.
 //
-// with: shuffle, step
+// with: random, shuffle, step
 
 struct Params {
     images: u32,
     channels: u32,
+    // Sprites of the whole grid.
+    grid: u32,
 }
 
 override THREADS: u32;
 override RUN: u32;
 override SHUFFLE: bool;
+override FRESH: bool;
+override STREAM: u32;
 // S and P: pixels and places of a centre along a side.
 override SIDE: i32;
 override PLACES: i32;
@@ -39,14 +43,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if first >= side * side {
         return;
     }
-    let position = step.first + group.y;
-    var row = position % params.images;
-    if SHUFFLE {
-        row = shuffled(position, params.images, step.seed, step.epoch);
-    }
     // The last factor changes fastest: y, x, then the pose, then the colour.
     let places = u32(PLACES);
-    let number = factors[row];
+    let number = sprite(group.y);
     let centre = vec2(number / places % places, number % places);
     let pose = number / (places * places) % (SHAPES * POSES);
     let colour = number / (places * places) / (SHAPES * POSES) + 1u;
@@ -65,6 +64,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             x[index] = select(0.0, 1.0, lit && (colour >> channel & 1u) == 1u);
         }
     }
+}
+
+// The number of a sprite of the batch in the grid of factors.
+fn sprite(b: u32) -> u32 {
+    if FRESH {
+        let words = philox(vec4(b, 0u, step.number, STREAM), step.seed);
+        return multiply_high(words.x, params.grid);
+    }
+    let position = step.first + b;
+    if SHUFFLE {
+        return factors[shuffled(position, params.images, step.seed, step.epoch)];
+    }
+    return factors[position % params.images];
 }
 
 fn inside(shape: u32, turn: vec4<i32>, point: vec2<i32>) -> bool {

@@ -107,7 +107,7 @@ impl<'a> Weights<'a> {
             Some(name) => {
                 let layers: Vec<&str> = self.read.iter().map(String::as_str).collect();
                 let problem = format!(
-                    "tensor `{name}` is of a layer beside {}; only Linear and ReLU in turn are understood",
+                    "tensor `{name}` is of a layer beside {}; only Linear, Conv2d and ConvTranspose2d with ReLU in turn are understood",
                     layers.join(", ")
                 );
                 Err(Error::run(self.path, problem))
@@ -201,7 +201,7 @@ mod tests {
         let path = place.path().join("model.safetensors");
         std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
         let mut told = Vec::new();
-        let state = State::read_model(&path, &mut |sentence| told.push(sentence));
+        let state = State::read_model(&path, None, &mut |sentence| told.push(sentence));
         (state, told)
     }
 
@@ -217,7 +217,7 @@ mod tests {
     fn wrappers_and_types_change_no_number() {
         let (want, told) = read(&plain());
         let want = want.unwrap();
-        assert_eq!((want.architecture.hidden.clone(), told), (vec![2], Vec::new()));
+        assert_eq!((want.architecture.hidden.widths(), told), (Some(vec![2]), Vec::new()));
         assert_eq!(want.theta.0[0], (0..6).chain(0..2).map(value).collect::<Vec<_>>());
         let types = [Dtype::F16, Dtype::BF16, Dtype::F64, Dtype::F32];
         let names: [fn(&str) -> String; 6] = [

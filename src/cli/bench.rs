@@ -12,6 +12,7 @@ use elbo::measure::spirv;
 use elbo::measure::sums::{self, Permutations, Sum};
 use elbo::measure::training::{self, Training};
 use elbo::measure::{Ceiling, Measurement};
+use elbo::model::Layers;
 use elbo::statistic::Null;
 use elbo::statistic::two_sample::NULLS;
 use elbo::train::Submissions;
@@ -202,6 +203,9 @@ struct BenchTrain {
     /// Widths of the hidden layers
     #[arg(long, value_delimiter = ',', default_values_t = [300])]
     hidden: Vec<usize>,
+    /// Hidden layers of any kind instead, as `elbo train` takes them
+    #[arg(long, value_name = "NAME|LAYERS", conflicts_with = "hidden")]
+    architecture: Option<Layers>,
     /// Timed passes over the data, after one that is not
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     epochs: u64,
@@ -213,7 +217,8 @@ impl BenchTrain {
     fn run(&self) -> Result<()> {
         let device = self.run.open()?;
         let (data, hidden, latent) = (self.data.clone(), self.hidden.clone(), self.latent);
-        let config = Config { data, hidden, latent, ..Config::default() };
+        let architecture = self.architecture.clone();
+        let config = Config { data, hidden, architecture, latent, ..Config::default() };
         let dataset = data::load(&self.data, config.seed, None)?;
         let measure = |&batch: &usize| {
             training::measure(&device, &Config { batch, ..config.clone() }, &dataset, self.epochs)

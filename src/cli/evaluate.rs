@@ -11,6 +11,7 @@ use elbo::error::{Error, Result};
 use elbo::train::annealed::{self, AnnealedEstimate, AnnealedSettings, Done, HostModel, Start};
 use elbo::train::config::Config;
 use elbo::train::evaluate_only;
+use elbo::train::factors::{self, Disentanglement, Measured};
 use elbo::train::importance::{ImportanceEstimate, log_likelihood};
 use elbo::train::session::Session;
 use std::sync::{Mutex, PoisonError};
@@ -23,6 +24,7 @@ use std::sync::{Mutex, PoisonError};
 #[command(after_help = "Examples:
   elbo evaluate runs/001 --json
   elbo evaluate runs/001 --importance-samples 200
+  elbo evaluate runs/sprites --disentanglement
   elbo evaluate runs/001 --ais 1000 --images 100 --bidirectional 100
   elbo evaluate model.safetensors --data path/to/mnist")]
 pub(super) struct Evaluate {
@@ -49,6 +51,10 @@ pub(super) struct Evaluate {
     /// Bound ln p(x) from above, too, on so many images that the model makes: what the gap is there, --ais lacks at most
     #[arg(long, value_name = "N", requires = "ais", value_parser = clap::value_parser!(u32).range(1..))]
     bidirectional: Option<u32>,
+    /// How well the latents keep the data's known factors apart: MIG, SAP, DCI, modularity, FactorVAE and beta-VAE
+    /// scores, active units
+    #[arg(long)]
+    disentanglement: bool,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
@@ -90,6 +96,13 @@ impl Evaluate {
             };
             estimate.importance_of_same_images = summary.likelihood.as_ref().map(among);
             summary.ais = Some(estimate);
+        }
+        if self.disentanglement {
+            let judged = judge(&mut session, &dataset, config.seed)?;
+            if !self.json {
+                print_disentanglement(&judged);
+            }
+            summary.disentanglement = Some(judged);
         }
         if self.json {
             return json(&summary);
@@ -183,6 +196,48 @@ impl SoFar {
         }
         text
     }
+}
+
+/// The measures of disentanglement, each with its own bar.
+fn judge(session: &mut Session, dataset: &Dataset, seed: u64) -> Result<Disentanglement> {
+    let bar = Bar::new("measuring", 100);
+    factors::judge(session, dataset, seed, &mut |what, done| {
+        bar.set((100.0 * done) as u64);
+        bar.say(what.to_owned());
+    })
+}
+
+fn print_disentanglement(judged: &Disentanglement) {
+    let Disentanglement { images, factors, active_by_variance, active_by_kl, notes, .. } = judged;
+    result(format_args!("factors    {} of {images} images, drawn at random", factors.join(", ")));
+    let line = |name: &str, measured: Option<Measured>, of: &str| match measured {
+        Some(Measured { value, standard_error }) => {
+            let value = format!("{value:.3}{}", error(standard_error));
+            result(format_args!("           {name:20} {value:16} {of}"));
+        }
+        None => result(format_args!("           {name:20} {:16} {of}", "not measured")),
+    };
+    line("MIG", Some(judged.mig), "of the posteriors (Chen et al. 2018)");
+    if judged.mig_without_shape.is_some() {
+        line("  without shape", judged.mig_without_shape, "as published for dSprites");
+    }
+    line("MIG by histograms", Some(judged.mig_histogram), "of the means, 20 bins (disentanglement_lib)");
+    line("SAP", Some(judged.sap), "(Kumar et al. 2018)");
+    line(
+        "DCI disentanglement",
+        Some(judged.dci_disentanglement),
+        "boosted trees (Eastwood and Williams 2018)",
+    );
+    line("  completeness", Some(judged.dci_completeness), "");
+    line("  informativeness", Some(judged.dci_informativeness), "share of values predicted rightly");
+    line("modularity", judged.modularity, "(Ridgeway and Mozer 2018)");
+    line("FactorVAE score", judged.factor_vae, "(Kim and Mnih 2018)");
+    line("beta-VAE score", judged.beta_vae, "(Higgins et al. 2017)");
+    let by_kl = active_by_kl.map_or(String::new(), |count| format!(", {count} by a KL above 0.01 nats"));
+    result(format_args!(
+        "           active latents       {active_by_variance} by a variance of the mean above 0.01{by_kl}"
+    ));
+    notes.iter().for_each(|text| note(format_args!("note: {text}")));
 }
 
 /// Samples with a progress bar.

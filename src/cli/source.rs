@@ -7,7 +7,7 @@ use elbo::checkpoint::{self, State};
 use elbo::data::Dataset;
 use elbo::engine::{Choice, Device};
 use elbo::error::{Error, Result};
-use elbo::model::LikelihoodName;
+use elbo::model::{Architecture, LikelihoodName};
 use elbo::train::config::{Config, DATA, PixelSigma};
 use elbo::train::run::Run;
 use elbo::train::session::Session;
@@ -63,14 +63,11 @@ impl Source {
     /// Loads model and data onto the device.
     pub(super) fn open(&self) -> Result<Opened> {
         self.device.check()?;
-        let (state, mut config) = if self.is_file() { self.read_file()? } else { self.read_run()? };
-        if let Some(data) = &self.data {
-            config.data.clone_from(data);
-        }
+        let read = if self.is_file() { Self::read_file } else { Self::read_run };
+        let (state, mut config, dataset) = read(self)?;
         if let Some(likelihood) = self.likelihood {
             config.likelihood = likelihood;
         }
-        let dataset = config.dataset()?;
         dataset.notes.iter().for_each(note);
         // No training step will be taken, so the batch may be whatever fits.
         config.batch = config.batch.min(dataset.train.len());
@@ -79,27 +76,32 @@ impl Source {
         Ok(Opened { session, device, config, dataset, step: state.progress.step })
     }
 
-    fn read_run(&self) -> Result<(State, Config)> {
+    fn read_run(&self) -> Result<(State, Config, Dataset)> {
         checkpoint::last(&self.path)?;
-        let config = Run::config(&self.path)?;
-        Ok((State::read_best(&self.path)?, config))
+        let mut config = Run::config(&self.path)?;
+        let state = State::read_best(&self.path)?;
+        if let Some(data) = &self.data {
+            config.data.clone_from(data);
+        }
+        let dataset = config.dataset()?;
+        Ok((state, config, dataset))
     }
 
-    fn read_file(&self) -> Result<(State, Config)> {
-        if self.data.is_none() {
+    fn read_file(&self) -> Result<(State, Config, Dataset)> {
+        let Some(data) = self.data.clone() else {
             return Err(Error::usage(
                 "a .safetensors file does not say what data it belongs to; add --data digits, sprites or PATH",
             ));
-        }
-        let state = State::read_model(&self.path, &mut |sentence| note(format_args!("note: {sentence}")))?;
-        let mut config = Config {
-            hidden: state.architecture.hidden.clone(),
-            latent: state.architecture.latent,
-            ..Config::default()
         };
+        let config = Config { data, ..Config::default() };
+        let dataset = config.dataset()?;
+        let tell = &mut |sentence| note(format_args!("note: {sentence}"));
+        let state = State::read_model(&self.path, Some(dataset.train.grid()), tell)?;
+        let Architecture { hidden, latent, .. } = &state.architecture;
+        let mut config = Config { latent: *latent, ..config }.with_layers(hidden.clone());
         if let Some(about) = &state.about {
             (config.likelihood, config.sigma) = (about.likelihood, PixelSigma::Fixed(about.sigma));
         }
-        Ok((state, config))
+        Ok((state, config, dataset))
     }
 }

@@ -3,13 +3,14 @@
 use super::bar::Bar;
 use super::device::{check_adapter, engine_line, open};
 use super::output::{grouped, json, note, result};
+use clap::builder::PossibleValuesParser;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use elbo::data::Dataset;
 use elbo::engine::{Choice, Device};
 use elbo::error::{Error, Result};
 use elbo::figure::{self, Figure};
-use elbo::train::config::Config;
+use elbo::train::config::{Config, PRESETS};
 use elbo::train::metrics::{Metrics, Terms};
 use elbo::train::objective::{Objective, ObjectiveName};
 use elbo::train::run::Run;
@@ -34,6 +35,8 @@ use std::time::Instant;
   elbo train --objective beta-vae --beta 4 --out runs/beta4
   elbo train --objective beta-vae --beta linear:20:1 --data sprites --latent 10
   elbo train --objective mmd-vae --latent 20 --data path/to/mnist
+  elbo train --preset burgess-colour-short --out runs/figure4
+  elbo train --data path/to/faces:colour --architecture conv:32x4/2,conv:64x4/2,linear:256 --latent 32
   elbo train --objective capacity --capacity linear:0:25:4000 --steps 5000 --data sprites --latent 10
 
 A SCHEDULE is a number, or changes with the step:
@@ -55,6 +58,9 @@ pub(super) struct Train {
     /// Only say how many nats --capacity should end at: trains a plain vae for up to 2,000 steps, and keeps nothing
     #[arg(long)]
     suggest_capacity: bool,
+    /// Only print the settings, as a file for --config
+    #[arg(long)]
+    show: bool,
     /// Measure again which sizes of tiles are the fastest on this GPU for these layers
     #[arg(long)]
     tune: bool,
@@ -63,20 +69,27 @@ pub(super) struct Train {
     json: bool,
 }
 
-/// TrainSettings of training: the defaults, then those of a file, then the options.
+/// Settings of training: the defaults, then those of a file or a preset, then the options.
 pub(super) struct TrainSettings {
-    /// `--config`, and the options of [`Config`].
+    /// `--config`, `--preset`, and the options of [`Config`].
     options: ArgMatches,
 }
 
 /// The file that settings start from.
 const CONFIG: &str = "config";
 
+/// The settings of the literature that they start from.
+const PRESET: &str = "preset";
+
 impl Args for TrainSettings {
     fn augment_args(command: Command) -> Command {
         let file = Arg::new(CONFIG).long(CONFIG).value_name("FILE.toml").value_parser(value_parser!(PathBuf));
         let help = "Start from the settings in a file, such as the config.toml of another run";
-        Config::augment_args_for_update(command).arg(file.help(help))
+        let names = PossibleValuesParser::new(PRESETS.map(|(name, _)| name));
+        let preset =
+            Arg::new(PRESET).long(PRESET).value_name("NAME").value_parser(names).conflicts_with(CONFIG);
+        let about = "Start from settings of the literature; `--show` prints them";
+        Config::augment_args_for_update(command).arg(file.help(help)).arg(preset.help(about))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -124,14 +137,16 @@ impl TrainSettings {
     pub(super) fn config(&self) -> Result<Config> {
         let options = &self.options;
         let given = |option: &str| options.value_source(option) == Some(ValueSource::CommandLine);
-        let file = match options.get_one::<PathBuf>(CONFIG) {
-            Some(path) => Config::read(path)?,
-            None => Config::default(),
+        let file = match (options.get_one::<PathBuf>(CONFIG), options.get_one::<String>(PRESET)) {
+            (Some(path), _) => Config::read(path)?,
+            (None, Some(name)) => Config::preset(name)?,
+            (None, None) => Config::default(),
         };
         let mut config = file.clone();
         config.update_from_arg_matches(options).map_err(|error| Error::usage(error.to_string()))?;
         // A flag that is not given reads as false.
         config.binarise |= file.binarise;
+        config.fresh |= file.fresh;
         config.deterministic |= file.deterministic;
         if given("engine") {
             check_adapter(config.engine, options.get_one::<String>("adapter").map(String::as_str))?;
@@ -141,6 +156,9 @@ impl TrainSettings {
         }
         if given("epochs") {
             config.steps = None;
+        }
+        if given("hidden") {
+            config.architecture = None;
         }
         config.check()?;
         Ok(config.complete())
@@ -160,6 +178,10 @@ fn set_length(config: &mut Config, epochs: Option<u64>, steps: Option<u64>) {
 impl Train {
     pub(super) fn run(&self) -> Result<ExitCode> {
         let config = self.settings.config()?;
+        if self.show {
+            result(config.to_toml()?.trim_end());
+            return Ok(ExitCode::SUCCESS);
+        }
         if self.suggest_capacity {
             return suggest_capacity(&config, self.json).map(|()| ExitCode::SUCCESS);
         }

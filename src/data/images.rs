@@ -18,6 +18,7 @@
 use super::array::{Array, Element};
 use super::layout::Layout;
 use super::npy::{self, Archive};
+use super::save::{NamedArray, Values};
 use super::scale::{Range, is_byte, white_of_bytes};
 use super::sprites::{FACTORS, SHAPES};
 use super::{Dataset, Factors, Images, Pixels};
@@ -522,12 +523,13 @@ pub fn write(path: &Path, images: &Images) -> Result<()> {
         shape.pop();
     }
     let pixels: Vec<u8> = (0..count).flat_map(|i| images.image(i).into_owned()).collect();
-    let labels = [count];
-    let mut arrays: Vec<(&str, &[usize], &[u8])> =
-        vec![(IMAGES[0], &shape, &pixels), (LABELS, &labels, &images.labels)];
-    let sizes = images.factors.as_ref().map(|factors| [count, factors.names.len()]);
-    if let Some((factors, sizes)) = images.factors.as_ref().zip(sizes.as_ref()) {
-        arrays.push((CLASSES, sizes, &factors.values));
+    let mut arrays = vec![
+        NamedArray { name: IMAGES[0], shape, values: Values::Bytes(&pixels) },
+        NamedArray { name: LABELS, shape: vec![count], values: Values::Bytes(&images.labels) },
+    ];
+    if let Some(factors) = &images.factors {
+        let shape = vec![count, factors.names.len()];
+        arrays.push(NamedArray { name: CLASSES, shape, values: Values::Bytes(&factors.values) });
     }
     npy::write(path, &arrays)
 }

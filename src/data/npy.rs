@@ -1,9 +1,10 @@
 //! NumPy's files: arrays (`.npy`, the format of `numpy.lib.format`), and archives of them (`.npz`).
 
 use super::array::{Array, Element, Order};
+use super::save::{NamedArray, Values};
 use crate::error::{Error, Result};
 use std::fs::File;
-use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, Write};
+use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
@@ -224,34 +225,43 @@ fn broken(path: &Path, source: &ZipError) -> Error {
     Error::data(path, problem)
 }
 
-/// Writes a compressed `.npz` file of arrays of bytes, `(key, shape, values)` each, over what is at `path`.
-pub(super) fn write(path: &Path, arrays: &[(&str, &[usize], &[u8])]) -> Result<()> {
+/// Writes a compressed `.npz` file over what is at `path`.
+pub(super) fn write(path: &Path, arrays: &[NamedArray<'_>]) -> Result<()> {
     let file = File::create(path).map_err(Error::io(path, "create"))?;
     let mut archive = ZipWriter::new(BufWriter::new(file));
-    let written = arrays.iter().try_for_each(|(key, shape, values)| add(&mut archive, key, shape, values));
-    written
+    arrays
+        .iter()
+        .try_for_each(|array| add(&mut archive, array))
         .and_then(|()| Ok(archive.finish()?.flush()?))
         .map_err(|source| Error::data(path, format!("the archive cannot be written: {source}")))
 }
 
 fn add(
     archive: &mut ZipWriter<impl Write + Seek>,
-    key: &str,
-    shape: &[usize],
-    values: &[u8],
+    array: &NamedArray<'_>,
 ) -> std::result::Result<(), ZipError> {
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
-    archive.start_file(format!("{key}.npy"), options.large_file(values.len() >= 1 << 31))?;
-    let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
-    let dictionary = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({}), }}", sizes.trim_end());
+    let large = array.values.bytes().len() >= 1 << 31;
+    archive.start_file(format!("{}.npy", array.name), options.large_file(large))?;
+    Ok(write_array(archive, array)?)
+}
+
+/// Writes the contents of a `.npy` file.
+pub(super) fn write_array(to: &mut impl Write, array: &NamedArray<'_>) -> io::Result<()> {
+    let sizes: String = array.shape.iter().map(|size| format!("{size}, ")).collect();
+    let descriptor = match array.values {
+        Values::Bytes(_) => "|u1",
+        Values::Floats(_) => "<f4",
+    };
+    let sizes = sizes.trim_end();
+    let dictionary = format!("{{'descr': '{descriptor}', 'fortran_order': False, 'shape': ({sizes}), }}");
     // The magic string, the version, the length, and a line feed.
     let length = (MAGIC.len() + 2 + 2 + dictionary.len() + 1).next_multiple_of(ALIGNMENT) - MAGIC.len() - 4;
-    archive.write_all(MAGIC)?;
-    archive.write_all(&[1, 0])?;
-    archive.write_all(&(length as u16).to_le_bytes())?;
-    archive.write_all(format!("{dictionary:<width$}\n", width = length - 1).as_bytes())?;
-    archive.write_all(values)?;
-    Ok(())
+    to.write_all(MAGIC)?;
+    to.write_all(&[1, 0])?;
+    to.write_all(&(length as u16).to_le_bytes())?;
+    to.write_all(format!("{dictionary:<width$}\n", width = length - 1).as_bytes())?;
+    to.write_all(array.values.bytes())
 }
 
 #[cfg(test)]

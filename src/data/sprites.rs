@@ -65,6 +65,12 @@ pub const PLACES: u8 = 32;
 /// Scales and orientations of a shape.
 pub const POSES: usize = SCALES as usize * ORIENTATIONS as usize;
 
+/// How many sprites of one or of three channels there are.
+pub fn grid(channels: usize) -> usize {
+    let colours = if channels == 1 { 1 } else { COLOURS.len() };
+    colours * SHAPES.len() * POSES * usize::from(PLACES).pow(2)
+}
+
 /// The sprites of a seed: [`TRAIN`] and [`TEST`] images, their factors drawn uniformly from the grid; the
 /// label is the shape. They are white, or of all colours; the other factors are the same.
 ///

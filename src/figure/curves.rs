@@ -25,7 +25,7 @@ const POINTS: u64 = 400;
 pub(super) fn losses(path: &Path, session: &Session, dataset: &Dataset, log: RunLog<'_>) -> Result<()> {
     let fixed = session.model().adaptive.is_none();
     let constant = match fixed {
-        true => session.likelihood().constant(session.model().config.architecture.dimension),
+        true => session.likelihood().constant(session.model().config.architecture.dimension()),
         // It changes with sigma.
         false => 0.0,
     };

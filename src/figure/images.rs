@@ -2,7 +2,10 @@
 
 use crate::data::{Dataset, Images};
 use crate::error::Result;
-use crate::picture::{ImageShape, Sheet, SheetRow, Traversal, TraversedLatent};
+use crate::picture::{
+    ImageShape, Matrix, MatrixRow, Sheet, SheetRow, Traversal, TraversedLatent, latent_name,
+};
+use crate::train::factors;
 use crate::train::session::{Session, Split};
 use std::path::Path;
 
@@ -113,6 +116,10 @@ pub(super) fn traversal(path: &Path, session: &mut Session, dataset: &Dataset) -
     let step = 2.0 * TRAVERSAL_REACH / (TRAVERSAL_STEPS - 1) as f64;
     let values: Vec<f64> = (0..TRAVERSAL_STEPS).map(|i| -TRAVERSAL_REACH + step * i as f64).collect();
     let seed = &codes.means[..latent];
+    let named = match dataset.test.factors {
+        Some(_) => factors::information(session, dataset, session.settings().seed)?.tells(),
+        None => vec![None; latent],
+    };
     let mut latents = Vec::new();
     for &dimension in order.iter().take(MOST_TRAVERSED) {
         let z: Vec<f32> = values
@@ -122,7 +129,14 @@ pub(super) fn traversal(path: &Path, session: &mut Session, dataset: &Dataset) -
             })
             .collect();
         let images = session.decode(&z)?;
-        latents.push(TraversedLatent { dimension, kl: kl[dimension], seed: original(dataset, 0), images });
+        let factor = named[dimension].clone().unwrap_or_default();
+        latents.push(TraversedLatent {
+            dimension,
+            factor,
+            kl: kl[dimension],
+            seed: original(dataset, 0),
+            images,
+        });
     }
     let rest = latent - latents.len();
     let left_out = if rest > 0 { format!("; the {rest} of least KL are left out") } else { String::new() };
@@ -133,7 +147,42 @@ pub(super) fn traversal(path: &Path, session: &mut Session, dataset: &Dataset) -
         reconstructions: session.decode(&codes.means[..shown * latent])?,
         latents,
         shape: shape(dataset),
-        caption: format!("Rows are ordered by the mean KL of the dimension in nats, high to low{left_out}"),
+        caption: format!(
+            "Rows are ordered by the mean KL of the dimension in nats, high to low{}{left_out}",
+            if dataset.test.factors.is_some() {
+                ", and named by the factor that it tells most of"
+            } else {
+                ""
+            }
+        ),
+    }
+    .save(path)
+}
+
+/// What each latent tells of each factor.
+pub(super) fn factors(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
+    let gaps = factors::information(session, dataset, session.settings().seed)?;
+    let (_, codes) = session.evaluate(Split::Test)?;
+    let kl = codes.kl_by_dimension();
+    let mut order: Vec<usize> = (0..kl.len()).collect();
+    order.sort_by(|&a, &b| kl[b].total_cmp(&kl[a]));
+    order.truncate(MOST_TRAVERSED);
+    let row = |(k, name): (usize, &String)| MatrixRow {
+        label: format!("{name} ({:.2})", gaps.entropies[k]),
+        // Rounding may leave less than nothing.
+        values: order.iter().map(|&j| gaps.information[k * kl.len() + j].max(0.0)).collect(),
+        full: gaps.entropies[k],
+    };
+    Matrix {
+        title: format!("What each latent tells of the factors of {}", dataset.name),
+        columns: order.iter().map(|&j| latent_name(j)).collect(),
+        rows: gaps.factors.iter().enumerate().map(row).collect(),
+        caption: format!(
+            "Mutual information in nats, of {} images; beside each factor its entropy, all that can be told. Columns are \
+             ordered by the KL of the latent. MIG {:.3}",
+            gaps.images,
+            gaps.mean().value
+        ),
     }
     .save(path)
 }

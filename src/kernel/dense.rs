@@ -7,4 +7,4 @@ pub mod latent;
 pub mod linear;
 pub(crate) mod product;
 pub mod reconstruction;
-mod sparse;
+pub(crate) mod sparse;

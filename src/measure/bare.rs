@@ -3,8 +3,8 @@
 
 use super::ceiling::REPETITIONS;
 use crate::kernel::backward_weights::{Adam, Update, apply};
-use crate::kernel::linear::layer_len;
 use crate::memory::Memory;
+use crate::model::{Layer, Sums};
 use crate::program::Step;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -13,7 +13,8 @@ use std::time::Instant;
 
 /// The work of a training step that nothing can leave out, on the CPU: faer's products of each layer, `(B, I) (I, O)`
 /// forward, `(O, B) (B, I)` to the weights and, but for the first layer, `(B, O) (O, I)` to the inputs; and Adam's pass
-/// over all weights and biases. No zeros are skipped and nothing is fused.
+/// over all weights and biases. A convolution is the product of its weights with the windows of all images, `B h w` of
+/// them, which are not gathered. No zeros are skipped and nothing is fused.
 pub(super) struct BareStep {
     products: Vec<BareProduct>,
     /// theta, m, v and a gradient.
@@ -42,17 +43,24 @@ enum Division {
 const PART: usize = 1 << 14;
 
 impl BareStep {
-    /// The step of a model with layers of so many inputs and outputs; each product is split in the way that was fastest in
-    /// a trial.
-    pub(super) fn new(layers: &[[usize; 2]], batch: usize) -> Self {
+    /// The step of a model with these layers; each product is split in the way that was fastest in a trial.
+    pub(super) fn new(layers: &[Layer], batch: usize) -> Self {
         let mut products = Vec::new();
-        for (index, &[i, o]) in layers.iter().enumerate() {
-            products.extend([BareProduct::new([batch, o, i]), BareProduct::new([o, i, batch])]);
+        for (index, layer) in layers.iter().enumerate() {
+            let (b, i, o) = match layer.sums {
+                Sums::Linear { inputs, outputs } => (batch, inputs, outputs),
+                Sums::Convolution(window, _) => (
+                    batch * window.coarse.pixels(),
+                    window.fine.channels * window.taps(),
+                    window.coarse.channels,
+                ),
+            };
+            products.extend([BareProduct::new([b, o, i]), BareProduct::new([o, i, b])]);
             if index > 0 {
-                products.push(BareProduct::new([batch, i, o]));
+                products.push(BareProduct::new([b, i, o]));
             }
         }
-        let count = layers.iter().map(|&[i, o]| layer_len(i, o)).sum();
+        let count = layers.iter().map(Layer::parameters).sum();
         // Squares, the third, must not be negative.
         Self { products, numbers: [filled(count), filled(count), Memory::new(count), filled(count)] }
     }
@@ -137,6 +145,7 @@ fn split_product(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Architecture;
 
     #[test]
     fn a_split_product_is_the_product() {
@@ -161,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_bare_step_has_the_products_of_all_layers() {
-        let mut step = BareStep::new(&[[12, 7], [7, 4], [2, 7], [7, 12]], 5);
+        let mut step = BareStep::new(&Architecture::linear(12, &[7], 2).layers(), 5);
         // Two of each of four layers, and one more of all but the first.
         assert_eq!(step.products.len(), 11);
         let numbers = 12 * 7 + 7 + 7 * 4 + 4 + 2 * 7 + 7 + 7 * 12 + 12;

@@ -38,7 +38,6 @@ pub fn measure(
     let mut session = Session::new(device, config, dataset, &initial_state(config, dataset))?;
     let steps = session.steps_per_epoch();
     let layers = session.model().config.architecture.layers();
-    let layers: Vec<[usize; 2]> = layers.iter().map(|layer| [layer.inputs, layer.outputs]).collect();
     let mut bare = (device.info().engine == "cpu").then(|| BareStep::new(&layers, config.batch));
     let (mut seconds, mut fractions) = (Vec::new(), Vec::new());
     for epoch in 0..=epochs {

@@ -3,21 +3,20 @@
 use super::{Architecture, LayerBuffers};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::kernel::linear::layer_len;
 use crate::program::BufferId;
 use crate::random::{Sequence, Stream};
 
-/// One vector per layer, encoder first: W `(O, I)`, then the bias `(O)`.
+/// One vector per layer, encoder first: W as in PyTorch, then the bias.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters(pub Vec<Vec<f32>>);
 
 impl Parameters {
-    /// PyTorch's default for `nn.Linear`: weights and biases from U(-1/sqrt(I), 1/sqrt(I)).
+    /// PyTorch's default for its layers: weights and biases from U(-1/sqrt(F), 1/sqrt(F)), F the fan-in.
     pub fn initial(architecture: &Architecture, seed: u64) -> Self {
         let layer = |(index, layer): (usize, super::Layer)| {
-            let bound = (layer.inputs as f32).sqrt().recip();
+            let bound = (layer.fan_in() as f32).sqrt().recip();
             let mut random = Sequence::new(seed, Stream::Initialisation, index as u32);
-            (0..layer_len(layer.inputs, layer.outputs)).map(|_| random.uniform(-bound, bound)).collect()
+            (0..layer.parameters()).map(|_| random.uniform(-bound, bound)).collect()
         };
         Self(architecture.layers().into_iter().enumerate().map(layer).collect())
     }

@@ -197,7 +197,7 @@ fn times_power(power: i32) -> String {
 }
 
 /// The name of a latent dimension, counted from nought.
-pub(super) fn latent_name(dimension: usize) -> String {
+pub fn latent_name(dimension: usize) -> String {
     const LOWERED: [char; 10] = ['₀', '₁', '₂', '₃', '₄', '₅', '₆', '₇', '₈', '₉'];
     let lower = |letter: char| LOWERED[letter.to_digit(10).unwrap_or_default() as usize];
     ['z'].into_iter().chain((dimension + 1).to_string().chars().map(lower)).collect()

@@ -20,6 +20,8 @@ const COLUMNS_NAME: &str = "value of the latent (standard deviations of the prio
 pub struct TraversedLatent {
     /// Its number, counted from 0.
     pub dimension: usize,
+    /// What it tells of, where that is known: the name of a factor.
+    pub factor: String,
     /// Its KL divergence from the prior, in nats per image.
     pub kl: f64,
     /// The image whose code is changed.
@@ -65,7 +67,16 @@ impl Traversal {
             .into_iter()
             .filter(|row| !row.images.is_empty());
         let latents = self.latents.iter().map(|latent| SheetRow {
-            label: format!("{}   KL {}", latent_name(latent.dimension), number(latent.kl, KL_DECIMALS)),
+            label: [
+                &latent_name(latent.dimension),
+                &latent.factor,
+                &format!("KL {}", number(latent.kl, KL_DECIMALS)),
+            ]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("   "),
             images: [&latent.seed].into_iter().chain(&latent.images).cloned().collect(),
         });
         let rows: Vec<SheetRow> = top.chain(latents).collect();
@@ -105,6 +116,7 @@ mod tests {
         let image = |red: f32| [red, 0.0, 0.0].repeat(4);
         let latent = |dimension: usize, kl: f64| TraversedLatent {
             dimension,
+            factor: String::new(),
             kl,
             seed: image(0.2),
             images: vec![image(0.4), image(0.6), image(0.8)],

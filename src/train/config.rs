@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::kernel::backward_weights::Adam;
 use crate::kernel::latent::KlEstimate;
 use crate::kernel::sigma::Mode;
-use crate::model::LikelihoodName;
+use crate::model::{Layers, LikelihoodName, WIDEST};
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -19,6 +19,16 @@ use std::str::FromStr;
 
 /// The values of `--data`, in help texts.
 pub const DATA: &str = "digits|sprites|sprites:colour|PATH";
+
+/// Settings of the literature, by name: files of `presets`.
+pub const PRESETS: [(&str, &str); 6] = [
+    ("lecture-mnist", include_str!("../../presets/lecture-mnist.toml")),
+    ("burgess-sprites", include_str!("../../presets/burgess-sprites.toml")),
+    ("burgess-sprites-short", include_str!("../../presets/burgess-sprites-short.toml")),
+    ("burgess-colour", include_str!("../../presets/burgess-colour.toml")),
+    ("burgess-colour-short", include_str!("../../presets/burgess-colour-short.toml")),
+    ("higgins-dsprites", include_str!("../../presets/higgins-dsprites.toml")),
+];
 
 /// Default of --beta with `beta-vae`: Higgins et al. (2017) for dSprites.
 const BETA: f64 = 4.0;
@@ -58,6 +68,10 @@ pub struct Config {
     /// Make every pixel black or white, once, at random by its grey level: the "static" MNIST of likelihood tables
     #[arg(long)]
     pub binarise: bool,
+    /// New sprites in each training step, from the whole grid of factors, instead of 20,000 again and again
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
     /// What is minimised [default: vae]
     #[arg(long)]
     pub objective: ObjectiveName,
@@ -111,8 +125,16 @@ pub struct Config {
     #[arg(long, value_name = "M")]
     pub latent: usize,
     /// Widths of the encoder's hidden layers; the decoder has them in reverse [default: 300]
-    #[arg(long, value_name = "WIDTH", value_delimiter = ',')]
+    #[arg(long, value_name = "WIDTH", value_delimiter = ',', conflicts_with = "architecture")]
     pub hidden: Vec<usize>,
+    /// Hidden layers of any kind, instead of --hidden: lecture, burgess (four convolutions and two linear layers),
+    /// higgins (1200-1200, decoder 1200-1200-1200 with tanh), or a list of one's own
+    ///
+    /// Layers are conv:CHANNELSxWINDOW/STRIDE and linear:UNITS, both with ReLU, or tanh:UNITS, from the image on; the
+    /// decoder has them in reverse, unless layers of its own follow after `code`.
+    #[arg(long, value_name = "NAME|LAYERS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<Layers>,
     /// How often each training image is seen [default: 30]
     #[arg(long, conflicts_with = "steps")]
     pub epochs: u64,
@@ -155,9 +177,6 @@ pub struct Config {
     pub adapter: Option<String>,
 }
 
-/// Units of the widest layer: far more than is of use, and no size computed from it overflows.
-const WIDEST: usize = 1 << 16;
-
 impl Default for Config {
     /// The lecture's model with two latent dimensions, which can be drawn, on built-in data.
     fn default() -> Self {
@@ -165,6 +184,7 @@ impl Default for Config {
             data: "digits".into(),
             scale: None,
             binarise: false,
+            fresh: false,
             objective: ObjectiveName::Vae,
             likelihood: LikelihoodName::Gaussian,
             sigma: PixelSigma::Fixed(1.0),
@@ -180,6 +200,7 @@ impl Default for Config {
             deterministic: false,
             latent: 2,
             hidden: vec![300],
+            architecture: None,
             epochs: 30,
             steps: None,
             batch: 128,
@@ -298,15 +319,56 @@ impl Config {
     /// The file cannot be read, is no TOML, has an unknown setting, or one that cannot work.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(Error::io(path, "read"))?;
-        let config: Self = toml::from_str(&text).map_err(|e| Error::data(path, problem(&text, &e)))?;
-        config.check().map_err(|e| Error::data(path, e.to_string()))?;
+        Self::parse(&text).map_err(|problem| Error::data(path, problem))
+    }
+
+    /// The settings in the text of a configuration file, or what is wrong with it.
+    fn parse(text: &str) -> std::result::Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|e| problem(text, &e))?;
+        let table: toml::Table = toml::from_str(text).map_err(|e| problem(text, &e))?;
+        if config.architecture.is_some() && table.contains_key("hidden") {
+            return Err("names both hidden and architecture; keep the one that is meant".into());
+        }
+        config.check().map_err(|e| e.to_string())?;
         Ok(config)
+    }
+
+    /// The settings of a preset.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn preset(name: &str) -> Result<Self> {
+        match PRESETS.iter().find(|(known, _)| *known == name) {
+            Some((name, text)) => Self::parse(text).map_err(|e| Error::usage(format!("preset {name}: {e}"))),
+            None => {
+                let names = PRESETS.map(|(name, _)| name).join(", ");
+                Err(Error::usage(format!("there is no preset `{name}`; the presets are {names}")))
+            }
+        }
     }
 
     /// The file's contents for [`Config::read`].
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(self)
-            .map_err(|e| Error::usage(format!("the settings cannot be written as TOML: {e}")))
+        let failed = |e| Error::usage(format!("the settings cannot be written as TOML: {e}"));
+        let mut table = toml::Table::try_from(self).map_err(failed)?;
+        if self.architecture.is_some() {
+            table.remove("hidden");
+        }
+        toml::to_string(&table).map_err(failed)
+    }
+
+    /// The hidden layers.
+    pub fn layers(&self) -> Layers {
+        self.architecture.clone().unwrap_or_else(|| Layers::linear(&self.hidden))
+    }
+
+    /// With these hidden layers.
+    #[must_use]
+    pub fn with_layers(self, layers: Layers) -> Self {
+        match layers.widths() {
+            Some(hidden) => Self { hidden, architecture: None, ..self },
+            None => Self { architecture: Some(layers), ..self },
+        }
     }
 
     /// The data set that the settings name.
@@ -539,7 +601,8 @@ impl Config {
     #[must_use]
     pub fn complete(self) -> Self {
         let objective = self.objective();
-        self.with_options(objective)
+        let layers = self.layers();
+        self.with_layers(layers).with_options(objective)
     }
 
     /// Refuses options that the objective does not look at.

@@ -124,7 +124,7 @@ impl Session {
         let mut session = Self::plan(device, config, dataset)?;
         session.progress = state.progress.clone();
         let Self { engine, model, sigma, .. } = &mut session;
-        if state.architecture != model.config.architecture {
+        if state.architecture.layers() != model.config.architecture.layers() {
             let (found, wanted) = (&state.architecture, &model.config.architecture);
             let problem = format!(
                 "the saved model is {found}, but settings and data ask for {wanted}; use those it was \
@@ -338,7 +338,7 @@ impl Session {
                 self.sigma = row(results.len() - 1)[0].exp();
             }
             let likelihood = self.config.likelihood.with_sigma(self.sigma);
-            let sums = LossSums::of_step(batch, row(0), row(1), likelihood, architecture.dimension);
+            let sums = LossSums::of_step(batch, row(0), row(1), likelihood, architecture.dimension());
             steps.push(if term_ring.is_some() { sums.with_term(regularizer.term, row(2)) } else { sums });
         }
         Ok(steps)
@@ -376,6 +376,25 @@ impl Session {
         Ok(codes)
     }
 
+    /// Codes of images `(N, D)` that need not be of the data, with pixels from 0 to 1. Their samples have the noise of
+    /// their places in `images`.
+    pub fn encode_images(&mut self, images: &[f32]) -> Result<Codes> {
+        let encoder = self.model.encoder;
+        let dimension = self.model.config.architecture.dimension();
+        let mut codes = Codes { latent: self.model.config.architecture.latent, ..Codes::default() };
+        for (index, chunk) in images.chunks(encoder.batch * dimension).enumerate() {
+            let mut padded = chunk.to_vec();
+            padded.resize(encoder.batch * dimension, 0.0);
+            self.engine.write(encoder.x, bytemuck::cast_slice(&padded))?;
+            let first = (index * encoder.batch) as u32;
+            let step = Step { seed: key(self.config.seed), first, ..Step::default() };
+            let results = self.engine.run(encoder.program, &[step], &[encoder.stats, encoder.z])?;
+            codes.extend(&results[0], &results[1]);
+        }
+        codes.truncate(images.len() / dimension);
+        Ok(codes)
+    }
+
     /// Runs the evaluation program batch by batch, until at least `most` images are done.
     fn pass_over(&mut self, split: Split, most: usize) -> Result<(LossSums, Codes)> {
         let Evaluation { images, full, rest } = match split {
@@ -398,7 +417,7 @@ impl Session {
                 Step { seed: key(self.config.seed), first: (index * full.batch) as u32, ..Step::default() };
             let results = [pass.kl_ring, pass.loss_ring, pass.stats, pass.z];
             let results = self.engine.run(pass.program, &[step], &results)?;
-            let dimension = self.model.config.architecture.dimension;
+            let dimension = self.model.config.architecture.dimension();
             total.add(&LossSums::of_step(pass.batch, &results[0], &results[1], self.likelihood(), dimension));
             codes.extend(&results[2], &results[3]);
         }
@@ -410,7 +429,7 @@ impl Session {
         let Importance { program, batch, stats, noise, z, loss } = self.model.importance;
         let ModelConfig { architecture, test_images, .. } = &self.model.config;
         let (m, images) = (architecture.latent, *test_images);
-        let constant = self.likelihood().constant(architecture.dimension);
+        let constant = self.likelihood().constant(architecture.dimension());
         // The device works with the first sigma.
         let scale = f64::from(self.config.sigma.initial() / self.sigma).powi(2);
         let mut logs = Vec::with_capacity(images);
@@ -465,7 +484,7 @@ impl Session {
         let logits = self.likelihood() == Likelihood::Bernoulli;
         let mean = move |&l: &f32| if logits { sigmoid(l) } else { l };
         output
-            .chunks_exact(self.model.config.architecture.dimension)
+            .chunks_exact(self.model.config.architecture.dimension())
             .map(move |image| image.iter().map(mean).collect())
     }
 }
@@ -478,16 +497,14 @@ pub fn initial_state(config: &Config, dataset: &Dataset) -> State {
 }
 
 fn architecture(config: &Config, dataset: &Dataset) -> Architecture {
-    Architecture {
-        dimension: dataset.train.dimension(),
-        hidden: config.hidden.clone(),
-        latent: config.latent,
-    }
+    Architecture { image: dataset.train.grid(), hidden: config.layers(), latent: config.latent }
 }
 
 /// The model file's description of itself.
 fn about(config: &Config, dataset: &Dataset) -> About {
+    let layers = config.layers();
     About {
+        architecture: layers.widths().is_none().then(|| layers.to_string()),
         channels: dataset.train.channels,
         height: dataset.train.height,
         width: dataset.train.width,
@@ -513,15 +530,23 @@ pub fn model_config(config: &Config, dataset: &Dataset) -> Result<ModelConfig> {
             format!("has {images} training images{held} but --batch is {batch}; {advice}"),
         ));
     }
+    let drawn = matches!(dataset.train.pixels, Pixels::Sprites(_));
+    if config.fresh && !drawn {
+        let problem = "is stored, not drawn: there are no new images for --fresh; use it with --data sprites";
+        return Err(Error::data(&config.data, problem));
+    }
+    // What the images of a batch are a sample of.
+    let population = if config.fresh { sprites::grid(dataset.train.channels) } else { train_images };
     Ok(ModelConfig {
         architecture: architecture(config, dataset),
+        fresh: config.fresh,
         likelihood: config.likelihood.with_sigma(config.sigma.initial()),
         adaptive_sigma: config.sigma.mode(),
         regularizer: config.objective().regularizer(
             config.kl.into(),
             !config.deterministic,
             batch,
-            train_images,
+            population,
         ),
         origin: match (&dataset.train.pixels, &dataset.test.pixels) {
             (Pixels::Bytes(train), Pixels::Bytes(test)) => {

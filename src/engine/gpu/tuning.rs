@@ -231,7 +231,8 @@ mod tests {
 
     #[test]
     fn the_known_variant_is_taken_and_an_unknown_name_is_not() {
-        let kernel = Linear { batch: 128, inputs: 300, outputs: 784, relu: false };
+        let kernel =
+            Linear { batch: 128, inputs: 300, outputs: 784, activation: crate::kernel::Activation::Identity };
         let key = kernel.tuning_key().expect("a product is tuned");
         let first = kernel.variants().swap_remove(0);
         let mut tuning = Tuning::default();

@@ -1,18 +1,18 @@
-//! The gradient of a layer's input, through the ReLU that made it.
+//! The gradient of a layer's input, through the activation that made it.
 //!
 //! ```text
-//! dx[b, i] = [x[b, i] > 0] sum_o dy[b, o] W[o, i]
+//! dx[b, i] = slope(x[b, i]) sum_o dy[b, o] W[o, i]
 //! ```
 //!
-//! `dy: (B, O)`; `theta`: W `(O, I)`, then the bias, which plays no part; `x, dx: (B, I)`, x = relu(...).
+//! `dy: (B, O)`; `theta`: W `(O, I)`, then the bias, which plays no part; `x, dx: (B, I)`, x = activation(...).
 
 use super::linear::layer_len;
 use super::product::{ProductSizes, SIZES, matrix, matrix_mut, multiply, tolerance};
+use crate::kernel::activation::Activation;
 use crate::kernel::words::words;
-use crate::program::{Buffers, Case, Kernel, Shape, Spec, Step, Variant};
-use multiversion::multiversion;
+use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 
-/// dx = (dy W) masked by the ReLU.
+/// dx = (dy W), times the slope of the activation.
 #[derive(Clone, Debug)]
 pub struct BackwardInput {
     /// B.
@@ -21,12 +21,14 @@ pub struct BackwardInput {
     pub inputs: usize,
     /// O.
     pub outputs: usize,
+    /// What made x.
+    pub activation: Activation,
 }
 
 pub(crate) static SPEC: Spec = Spec::new(
     "backward_input",
-    "dx = (dy W) [x > 0]",
-    wgsl!("dense/backward_input", "elements", "finish", "product"),
+    "dx = (dy W) slope(x)",
+    wgsl!("dense/backward_input", "activation", "elements", "finish", "product"),
 )
 .reads(&["dy", "theta", "x"])
 .writes(&["dx"])
@@ -44,7 +46,7 @@ impl Kernel for BackwardInput {
     }
 
     fn shape(&self) -> Shape {
-        let Self { batch, inputs, outputs } = *self;
+        let Self { batch, inputs, outputs, .. } = *self;
         Shape::new(
             [batch * outputs, layer_len(inputs, outputs), batch * inputs],
             [batch * inputs],
@@ -56,12 +58,16 @@ impl Kernel for BackwardInput {
         words([self.batch, self.inputs, self.outputs])
     }
 
+    fn overrides(&self) -> Overrides {
+        self.activation.overrides()
+    }
+
     fn variants(&self) -> Vec<Variant> {
         self.sizes().variants()
     }
 
     fn plain(&self) -> Option<Variant> {
-        let source = wgsl!("dense/backward_input", "plain");
+        let source = wgsl!("dense/backward_input", "activation", "plain");
         Some(self.sizes().plain(source, self.overrides(), false))
     }
 
@@ -76,20 +82,20 @@ impl Kernel for BackwardInput {
                 let sum: f64 =
                     (0..self.outputs).map(|o| dy[b * self.outputs + o] * theta[o * self.inputs + i]).sum();
                 let at = b * self.inputs + i;
-                dx[at] = if x[at] > 0.0 { sum } else { 0.0 };
+                dx[at] = sum * self.activation.reference_slope(x[at]);
             }
         }
     }
 
     fn cpu(&self, _: &Step, buffers: Buffers<'_, f32>) {
-        let Self { batch, inputs, outputs } = *self;
+        let Self { batch, inputs, outputs, activation } = *self;
         let ([dy, theta, x], [dx]) = buffers.split();
         multiply(
             matrix_mut(dx, batch, inputs),
             matrix(dy, batch, outputs),
             matrix(theta, outputs, inputs),
             &|b, columns, dx| {
-                mask(dx, &x[b * inputs..][columns]);
+                activation.apply_slope(dx, &x[b * inputs..][columns]);
                 []
             },
         );
@@ -100,12 +106,10 @@ impl Kernel for BackwardInput {
     }
 }
 
-/// Keeps the gradient where the ReLU let its input pass.
-#[multiversion(targets = "simd")]
-fn mask(dx: &mut [f32], x: &[f32]) {
-    dx.iter_mut().zip(x).for_each(|(dx, &x)| *dx = if x > 0.0 { *dx } else { 0.0 });
-}
-
 fn cases() -> Vec<Case> {
-    SIZES.map(|[batch, outputs, inputs]| Case::new(BackwardInput { batch, inputs, outputs })).into()
+    let activations = [Activation::Relu, Activation::Tanh, Activation::Identity];
+    let case = |([batch, outputs, inputs], activation): ([usize; 3], Activation)| {
+        Case::new(BackwardInput { batch, inputs, outputs, activation })
+    };
+    SIZES.into_iter().zip(activations.into_iter().cycle()).map(case).collect()
 }

@@ -30,6 +30,17 @@ pub struct Adam {
     pub epsilon: f32,
 }
 
+impl Adam {
+    /// The update of one number with gradient g, in f64.
+    pub(crate) fn reference(&self, step: &Step, g: f64, theta: &mut f64, m: &mut f64, v: &mut f64) {
+        let [beta1, beta2, epsilon] = [self.beta1, self.beta2, self.epsilon].map(f64::from);
+        let [rate, c1, c2] = [step.learning_rate, step.correction1, step.correction2].map(f64::from);
+        *m = beta1 * *m + (1.0 - beta1) * g;
+        *v = beta2 * *v + (1.0 - beta2) * g * g;
+        *theta -= rate * (*m * c1) / ((*v * c2).sqrt() + epsilon);
+    }
+}
+
 impl Default for Adam {
     fn default() -> Self {
         Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
@@ -52,7 +63,7 @@ pub struct BackwardWeights {
 pub(crate) static SPEC: Spec = Spec::new(
     "backward_weights",
     "(dW, db) = dy^T (x, 1);  Adam on W, b",
-    wgsl!("dense/backward_weights", "elements", "finish", "product", "step"),
+    wgsl!("dense/backward_weights", "adam", "elements", "finish", "product", "step"),
 )
 .reads(&["dy", "x"])
 .writes(&["theta", "m", "v"])
@@ -137,7 +148,7 @@ impl Kernel for BackwardWeights {
     }
 
     fn plain(&self) -> Option<Variant> {
-        let source = wgsl!("dense/backward_weights", "plain", "step");
+        let source = wgsl!("dense/backward_weights", "adam", "plain", "step");
         Some(self.sizes().plain(source, self.overrides(), false))
     }
 
@@ -147,14 +158,9 @@ impl Kernel for BackwardWeights {
 
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let Self { batch, inputs, outputs, .. } = *self;
-        let [beta1, beta2, epsilon] = [self.adam.beta1, self.adam.beta2, self.adam.epsilon].map(f64::from);
-        let [rate, c1, c2] = [step.learning_rate, step.correction1, step.correction2].map(f64::from);
         let ([dy, x], [theta, m, v]) = buffers.split();
-        let mut update = |at: usize, g: f64| {
-            m[at] = beta1 * m[at] + (1.0 - beta1) * g;
-            v[at] = beta2 * v[at] + (1.0 - beta2) * g * g;
-            theta[at] -= rate * (m[at] * c1) / ((v[at] * c2).sqrt() + epsilon);
-        };
+        let mut update =
+            |at: usize, g: f64| self.adam.reference(step, g, &mut theta[at], &mut m[at], &mut v[at]);
         for o in 0..outputs {
             for i in 0..inputs {
                 update(o * inputs + i, (0..batch).map(|b| dy[b * outputs + o] * x[b * inputs + i]).sum());

@@ -1,18 +1,19 @@
-//! A linear layer with an optional ReLU.
+//! A linear layer with its activation.
 //!
 //! ```text
-//! y[b, o] = relu(bias[o] + sum_i x[b, i] W[o, i])
+//! y[b, o] = activation(bias[o] + sum_i x[b, i] W[o, i])
 //! ```
 //!
 //! `x: (B, I)`; `theta`: W `(O, I)`, then the bias `(O)`; `y: (B, O)`. The sum over i runs upwards.
 
 use super::product::{ProductSizes, SIZES, matrix, matrix_mut, multiply, tolerance};
 use super::sparse::{SPARSE_SIZE, mostly_zero};
+use crate::kernel::activation::Activation;
 use crate::kernel::words::words;
 use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
 use multiversion::multiversion;
 
-/// y = x W^T + b, then max(0, y) if asked for.
+/// y = activation(x W^T + b).
 #[derive(Clone, Debug)]
 pub struct Linear {
     /// B.
@@ -21,15 +22,18 @@ pub struct Linear {
     pub inputs: usize,
     /// O.
     pub outputs: usize,
-    /// Apply max(0, y).
-    pub relu: bool,
+    /// What follows the sums.
+    pub activation: Activation,
 }
 
-pub(crate) static SPEC: Spec =
-    Spec::new("linear", "y = relu(x W^T + b)", wgsl!("dense/linear", "elements", "finish", "product"))
-        .reads(&["x", "theta"])
-        .writes(&["y"])
-        .cases(cases);
+pub(crate) static SPEC: Spec = Spec::new(
+    "linear",
+    "y = activation(x W^T + b)",
+    wgsl!("dense/linear", "activation", "elements", "finish", "product"),
+)
+.reads(&["x", "theta"])
+.writes(&["y"])
+.cases(cases);
 
 /// Numbers in the parameters of one layer: W and the bias.
 pub fn layer_len(inputs: usize, outputs: usize) -> usize {
@@ -69,7 +73,7 @@ impl Kernel for Linear {
     }
 
     fn overrides(&self) -> Overrides {
-        Overrides::of("RELU", self.relu)
+        self.activation.overrides()
     }
 
     fn variants(&self) -> Vec<Variant> {
@@ -77,7 +81,7 @@ impl Kernel for Linear {
     }
 
     fn plain(&self) -> Option<Variant> {
-        let source = wgsl!("dense/linear", "plain");
+        let source = wgsl!("dense/linear", "activation", "plain");
         Some(self.sizes().plain(source, self.overrides(), false))
     }
 
@@ -88,13 +92,11 @@ impl Kernel for Linear {
     fn reference(&self, _: &Step, buffers: Buffers<'_, f64>) {
         let ([x, theta], [y]) = buffers.split();
         reference_linear(x, theta, [self.inputs, self.outputs], y);
-        if self.relu {
-            y.iter_mut().for_each(|y| *y = y.max(0.0));
-        }
+        y.iter_mut().for_each(|y| *y = self.activation.reference(*y));
     }
 
     fn cpu(&self, _: &Step, buffers: Buffers<'_, f32>) {
-        let Self { batch, inputs, outputs, relu } = *self;
+        let Self { batch, inputs, outputs, activation } = *self;
         let ([x, theta], [y]) = buffers.split();
         let (weights, bias) = theta.split_at(outputs * inputs);
         multiply(
@@ -102,8 +104,11 @@ impl Kernel for Linear {
             matrix(x, batch, inputs),
             matrix(weights, outputs, inputs).transpose(),
             &|_, columns, y| {
-                let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
+                let floor = if activation == Activation::Relu { 0.0 } else { f32::NEG_INFINITY };
                 add_bias(y, &bias[columns], floor);
+                if activation == Activation::Tanh {
+                    activation.apply(y);
+                }
                 []
             },
         );
@@ -124,9 +129,14 @@ pub(crate) fn add_bias(y: &mut [f32], bias: &[f32], floor: f32) {
 }
 
 fn cases() -> Vec<Case> {
-    let case =
-        |[batch, inputs, outputs]: [usize; 3], relu| Case::new(Linear { batch, inputs, outputs, relu });
+    let case = |[batch, inputs, outputs]: [usize; 3], activation| {
+        // tanh has a slope for sums around 1 only.
+        let scale = if activation == Activation::Tanh { (inputs as f32).sqrt().recip() } else { 1.0 };
+        Case::new(Linear { batch, inputs, outputs, activation }).map("theta", |_, w| w * scale)
+    };
     let [_, inputs, _] = SPARSE_SIZE;
-    let sparse = case(SPARSE_SIZE, true).map("x", |i, x| mostly_zero(inputs, i, x));
-    SIZES.iter().enumerate().map(|(i, &size)| case(size, i % 2 == 0)).chain([sparse]).collect()
+    let sparse = case(SPARSE_SIZE, Activation::Relu).map("x", |i, x| mostly_zero(inputs, i, x));
+    let activations = [Activation::Relu, Activation::Identity, Activation::Tanh];
+    let dense = SIZES.into_iter().zip(activations.into_iter().cycle());
+    dense.map(|(size, activation)| case(size, activation)).chain([sparse]).collect()
 }

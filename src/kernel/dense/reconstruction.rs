@@ -10,7 +10,7 @@
 //! row a step: the squared error sum (x - x_hat)^2 and the loss, in nats without the Gaussian's constant,
 //! both summed over the batch. `dl` is the gradient of the mean over the batch.
 
-use super::linear::{layer_len, reference_linear};
+use super::linear::{add_bias, layer_len, reference_linear};
 use super::product::{ProductSizes, SIZES, matrix, matrix_mut, multiply, tolerance};
 use crate::kernel::words::{put_total, slot_of, words};
 use crate::numeric::{sigmoid, softplus};
@@ -52,6 +52,31 @@ impl Likelihood {
     /// Value of the `override` constant of `shaders/lib/likelihood.wgsl`.
     pub(crate) fn overrides(&self) -> Overrides {
         Overrides::of("BERNOULLI", *self == Self::Bernoulli)
+    }
+
+    /// Replaces l by the gradient of the mean loss, in f64; the sums of the squared error and of the loss.
+    pub(crate) fn reference_gradient(&self, l: &mut [f64], x: &[f64], batch: usize) -> [f64; TERMS] {
+        let mut totals = [0.0; TERMS];
+        for (l, &x) in l.iter_mut().zip(x) {
+            let (x_hat, loss) = self.reference(*l, x);
+            totals[0] += (x - x_hat).powi(2);
+            totals[1] += loss;
+            *l = match self {
+                Self::Gaussian { sigma } => (x_hat - x) / f64::from(*sigma).powi(2),
+                Self::Bernoulli => x_hat - x,
+            } / batch as f64;
+        }
+        totals
+    }
+
+    /// Replaces l by the gradient of the mean loss of `batch` images; the sums of the squared error and of the loss.
+    pub(crate) fn gradient(&self, l: &mut [f32], x: &[f32], batch: usize) -> [f64; TERMS] {
+        let inverse_variance = self.inverse_variance();
+        let scale = inverse_variance / batch as f32;
+        match self {
+            Self::Gaussian { .. } => gaussian(l, x, scale, inverse_variance),
+            Self::Bernoulli => bernoulli(l, x, scale),
+        }
     }
 
     /// `x_hat` and the loss of a pixel.
@@ -148,16 +173,7 @@ impl Kernel for Reconstruction {
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let ([h, theta, x], [dl, loss_ring]) = buffers.split();
         reference_linear(h, theta, [self.inputs, self.dimension], dl);
-        let mut totals = [0.0; TERMS];
-        for (l, &x) in dl.iter_mut().zip(x) {
-            let (x_hat, loss) = self.likelihood.reference(*l, x);
-            totals[0] += (x - x_hat).powi(2);
-            totals[1] += loss;
-            *l = match self.likelihood {
-                Likelihood::Gaussian { sigma } => (x_hat - x) / f64::from(sigma).powi(2),
-                Likelihood::Bernoulli => x_hat - x,
-            } / self.batch as f64;
-        }
+        let totals = self.likelihood.reference_gradient(dl, x, self.batch);
         let slot = slot_of(loss_ring, self.slots, step.slot);
         slot.fill(0.0);
         slot[..TERMS].copy_from_slice(&totals);
@@ -167,19 +183,13 @@ impl Kernel for Reconstruction {
         let Self { batch, inputs, dimension, likelihood, .. } = *self;
         let ([h, theta, x], [dl, loss_ring]) = buffers.split();
         let (weights, bias) = theta.split_at(dimension * inputs);
-        let inverse_variance = likelihood.inverse_variance();
-        let scale = inverse_variance / batch as f32;
         let totals = multiply(
             matrix_mut(dl, batch, dimension),
             matrix(h, batch, inputs),
             matrix(weights, dimension, inputs).transpose(),
             &|b, columns, dl| {
-                let (x, bias) = (&x[b * dimension..][columns.clone()], &bias[columns]);
-                if likelihood == Likelihood::Bernoulli {
-                    bernoulli(dl, x, bias, scale)
-                } else {
-                    gaussian(dl, x, bias, scale, inverse_variance)
-                }
+                add_bias(dl, &bias[columns.clone()], f32::NEG_INFINITY);
+                likelihood.gradient(dl, &x[b * dimension..][columns], batch)
             },
         );
         put_total(slot_of(loss_ring, self.slots, step.slot), totals);
@@ -190,10 +200,10 @@ impl Kernel for Reconstruction {
     }
 }
 
-/// One row of the Gaussian likelihood: products become gradients, terms are added up.
+/// Gradients and sums for the Gaussian likelihood.
 #[multiversion(targets = "simd")]
-fn gaussian(dl: &mut [f32], x: &[f32], bias: &[f32], scale: f32, inverse_variance: f32) -> [f64; TERMS] {
-    sum_pixels(dl, x, bias, |l, x| {
+fn gaussian(l: &mut [f32], x: &[f32], scale: f32, inverse_variance: f32) -> [f64; TERMS] {
+    sum_pixels(l, x, |l, x| {
         let error = l - x;
         (error * scale, [error * error, gaussian_loss(l, x, inverse_variance)])
     })
@@ -201,8 +211,8 @@ fn gaussian(dl: &mut [f32], x: &[f32], bias: &[f32], scale: f32, inverse_varianc
 
 /// Gradients and sums for the Bernoulli likelihood.
 #[multiversion(targets = "simd")]
-fn bernoulli(dl: &mut [f32], x: &[f32], bias: &[f32], scale: f32) -> [f64; TERMS] {
-    sum_pixels(dl, x, bias, |l, x| {
+fn bernoulli(l: &mut [f32], x: &[f32], scale: f32) -> [f64; TERMS] {
+    sum_pixels(l, x, |l, x| {
         let error = sigmoid(l) - x;
         (error * scale, [error * error, bernoulli_loss(l, x)])
     })
@@ -220,34 +230,28 @@ pub(crate) fn bernoulli_loss(l: f32, x: f32) -> f32 {
     softplus(l) - x * l
 }
 
-/// Replaces each product by its gradient and adds up the terms of one row, in `LANES` interleaved sums that
-/// the compiler can keep in one vector register.
+/// Replaces each l by its gradient and adds up the terms, in `LANES` interleaved sums that the compiler can keep in one
+/// vector register.
 #[inline(always)]
-fn sum_pixels(
-    dl: &mut [f32],
-    x: &[f32],
-    bias: &[f32],
-    pixel: impl Fn(f32, f32) -> (f32, [f32; TERMS]),
-) -> [f64; TERMS] {
+fn sum_pixels(l: &mut [f32], x: &[f32], pixel: impl Fn(f32, f32) -> (f32, [f32; TERMS])) -> [f64; TERMS] {
     const LANES: usize = 16;
     let mut sums = [[0f32; LANES]; TERMS];
-    let mut one = |lane: usize, dl: &mut f32, x: f32, bias: f32| {
-        let (gradient, terms) = pixel(*dl + bias, x);
-        *dl = gradient;
+    let mut one = |lane: usize, l: &mut f32, x: f32| {
+        let (gradient, terms) = pixel(*l, x);
+        *l = gradient;
         for (sum, term) in sums.iter_mut().zip(terms) {
             sum[lane] += term;
         }
     };
-    let whole = dl.len() / LANES * LANES;
-    let (dl, dl_rest) = dl.split_at_mut(whole);
-    for ((dl, x), bias) in dl.chunks_exact_mut(LANES).zip(x.chunks_exact(LANES)).zip(bias.chunks_exact(LANES))
-    {
+    let (l, l_rest) = l.as_chunks_mut::<LANES>();
+    let (x, x_rest) = x.as_chunks::<LANES>();
+    for (l, x) in l.iter_mut().zip(x) {
         for lane in 0..LANES {
-            one(lane, &mut dl[lane], x[lane], bias[lane]);
+            one(lane, &mut l[lane], x[lane]);
         }
     }
-    for (lane, dl) in dl_rest.iter_mut().enumerate() {
-        one(lane, dl, x[whole + lane], bias[whole + lane]);
+    for (lane, (l, &x)) in l_rest.iter_mut().zip(x_rest).enumerate() {
+        one(lane, l, x);
     }
     sums.map(|lanes| lanes.iter().map(|&s| f64::from(s)).sum())
 }

@@ -31,10 +31,10 @@ const LEAST: usize = 64;
 const SAMPLED: usize = 8;
 
 /// Steps over k that one word of bits and one strip of `right` cover.
-const CHUNK: usize = u64::BITS as usize;
+pub(crate) const CHUNK: usize = u64::BITS as usize;
 
 /// Numbers of a vector: those of the widest registers, or of several narrower ones.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Vectors of a strip: their sums fit in the registers of AVX2 (10 of 16), AVX-512 (5 of 32) and NEON (20 of 32).
 const VECTORS: usize = 5;
@@ -45,12 +45,12 @@ pub(crate) const STRIP: usize = VECTORS * LANES;
 /// One cache line: a vector of the widest registers, or several narrower ones.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Vector([f32; LANES]);
+pub(crate) struct Vector(pub(crate) [f32; LANES]);
 
 /// One row of a strip, or of sums.
 type StripRow = [Vector; VECTORS];
 
-const ZERO: Vector = Vector([0.0; LANES]);
+pub(crate) const ZERO: Vector = Vector([0.0; LANES]);
 
 thread_local! {
     /// Memory to be used again.
@@ -271,7 +271,7 @@ fn separate_columns(sums: &[StripRow], n: usize, columns: &mut [f32]) {
 
 /// `vectors[k][lane] = lanes[lane][k]`, by fours twice: loops like these become shuffles of whole vectors.
 #[inline(always)]
-fn interleave(lanes: [&[f32; CHUNK]; LANES], vectors: &mut [Vector; CHUNK]) {
+pub(crate) fn interleave(lanes: [&[f32; CHUNK]; LANES], vectors: &mut [Vector; CHUNK]) {
     let mut fours = [[0.0; 4 * CHUNK]; 4];
     for (i, four) in fours.iter_mut().enumerate() {
         interleave_four(array::from_fn(|j| &lanes[i + 4 * j][..]), four);
@@ -281,7 +281,7 @@ fn interleave(lanes: [&[f32; CHUNK]; LANES], vectors: &mut [Vector; CHUNK]) {
 
 /// The inverse of [`interleave`].
 #[inline(always)]
-fn separate(vectors: &[Vector; CHUNK], lanes: &mut [[f32; CHUNK]; LANES]) {
+pub(crate) fn separate(vectors: &[Vector; CHUNK], lanes: &mut [[f32; CHUNK]; LANES]) {
     let mut fours = [[0.0; 4 * CHUNK]; 4];
     separate_four(bytemuck::cast_slice(vectors), fours.each_mut().map(|four| &mut four[..]));
     for (i, four) in fours.iter().enumerate() {

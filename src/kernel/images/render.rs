@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! x[b, :] = sprite factors[row(b)]     row(b) as in gather
+//! x[b, :] = sprite floor(G w / 2^32)    fresh: w a random word of step and b, G the size of the grid
 //! ```
 //!
 //! `factors: (N)` words, the number of each image in the grid of factors; `geometry`: [`sprites::geometry`];
@@ -14,7 +15,19 @@ use crate::data::sprites::{
 };
 use crate::kernel::words::words;
 use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
+use crate::random::{Stream, philox};
 use rayon::prelude::*;
+
+/// Which sprites make a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Those of the data, as they are stored.
+    Stored,
+    /// Those of the data, in the shuffled order of the step's epoch.
+    Shuffled,
+    /// New ones in each step, from the whole grid of factors.
+    Fresh,
+}
 
 /// Draws a batch of sprites.
 #[derive(Clone, Debug)]
@@ -25,19 +38,35 @@ pub struct Render {
     pub images: usize,
     /// 1 for white shapes, 3 for red, green and blue.
     pub channels: usize,
-    /// Take the rows in the shuffled order of the step's epoch instead of the stored one.
-    pub shuffle: bool,
+    /// Which sprites.
+    pub order: Order,
 }
 
-pub(crate) static SPEC: Spec =
-    Spec::new("render", "x[b, :] = sprite factors[row(b)]", wgsl!("images/render", "shuffle", "step"))
-        .reads(&["factors", "geometry"])
-        .writes(&["x"])
-        .words(&["factors", "geometry"])
-        .cases(cases);
+pub(crate) static SPEC: Spec = Spec::new(
+    "render",
+    "x[b, :] = sprite factors[row(b)], or a new one",
+    wgsl!("images/render", "random", "shuffle", "step"),
+)
+.reads(&["factors", "geometry"])
+.writes(&["x"])
+.words(&["factors", "geometry"])
+.cases(cases);
 
 /// Threads of a workgroup.
 const THREADS: usize = 64;
+
+impl Render {
+    /// The number of a sprite of the batch in the grid of factors.
+    fn number(&self, step: &Step, b: usize, factors: impl Fn(usize) -> u32) -> u32 {
+        match self.order {
+            Order::Fresh => {
+                let [word, ..] = philox([b as u32, 0, step.number, Stream::Sprites as u32], step.seed);
+                ((u64::from(word) * sprites::grid(self.channels) as u64) >> 32) as u32
+            }
+            order => factors(row(step, b, self.images, order == Order::Shuffled)),
+        }
+    }
+}
 
 /// Pixels of a thread: finding the row costs more than a pixel.
 const RUN: usize = 4;
@@ -57,13 +86,15 @@ impl Kernel for Render {
     }
 
     fn params(&self) -> Vec<u32> {
-        words([self.images, self.channels])
+        words([self.images, self.channels, sprites::grid(self.channels)])
     }
 
     fn overrides(&self) -> Overrides {
         Overrides::of("THREADS", THREADS)
             .set("RUN", RUN)
-            .set("SHUFFLE", self.shuffle)
+            .set("SHUFFLE", self.order == Order::Shuffled)
+            .set("FRESH", self.order == Order::Fresh)
+            .set("STREAM", Stream::Sprites as u32)
             .set("SIDE", SIDE)
             .set("PLACES", PLACES)
             .set("POSES", POSES)
@@ -81,7 +112,7 @@ impl Kernel for Render {
         let ([factors, geometry], [x]) = buffers.split();
         let geometry: Vec<i32> = geometry.iter().map(|&word| (word as u32).cast_signed()).collect();
         for b in 0..self.batch {
-            let sprite = Sprite::of(factors[row(step, b, self.images, self.shuffle)] as u32);
+            let sprite = Sprite::of(self.number(step, b, |row| factors[row] as u32));
             for pixel in 0..PIXELS {
                 let covered = sprite.covers(&geometry, [pixel % SIDE, pixel / SIDE]);
                 for channel in 0..self.channels {
@@ -100,8 +131,8 @@ impl Kernel for Render {
         let size = PIXELS * self.channels;
         x.par_chunks_mut(rows_each * size).enumerate().for_each(|(part, x)| {
             for (i, x) in x.chunks_exact_mut(size).enumerate() {
-                let row = row(step, part * rows_each + i, self.images, self.shuffle);
-                sprites::draw(Sprite::of(factors[row]), geometry, [0.0, 1.0], x);
+                let number = self.number(step, part * rows_each + i, |row| factors[row]);
+                sprites::draw(Sprite::of(number), geometry, [0.0, 1.0], x);
             }
         });
     }
@@ -115,15 +146,24 @@ impl Kernel for Render {
 fn cases() -> Vec<Case> {
     // The last has every pose once.
     let every = SHAPES.len() * POSES;
-    [(1, 1, 1, false), (3, 5, 3, true), (7, 97, 1, true), (5, 4, 3, false), (every, every, 1, false)]
-        .map(|(batch, images, channels, shuffle)| {
+    let sizes = [
+        (1, 1, 1, Order::Stored),
+        (3, 5, 3, Order::Shuffled),
+        (7, 97, 1, Order::Shuffled),
+        (5, 4, 3, Order::Stored),
+        (11, 4, 3, Order::Fresh),
+        (5, 4, 1, Order::Fresh),
+        (every, every, 1, Order::Stored),
+    ];
+    sizes
+        .map(|(batch, images, channels, order)| {
             let places = usize::from(PLACES).pow(2);
             // A pose, a place and a colour that no two neighbours share.
             let number = |i: usize| {
                 let colour = if channels == 1 { 0 } else { i % sprites::COLOURS.len() };
                 ((colour * every + (i * 7 + 479) % every) * places + i * 421 % places) as u32
             };
-            Case::new(Render { batch, images, channels, shuffle })
+            Case::new(Render { batch, images, channels, order })
                 .map("factors", |i, _| f32::from_bits(number(i)))
                 .map("geometry", |i, _| f32::from_bits(sprites::geometry()[i].cast_unsigned()))
         })

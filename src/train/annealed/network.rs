@@ -1,13 +1,14 @@
-//! Encoder and decoder on the host, for work on many z of one image: layers of Linear and ReLU, and ln p(x|z) with its
-//! gradient with respect to z.
+//! Encoder and decoder on the host, for work on many z of one image: layers with their activations, and ln p(x|z) with
+//! its gradient with respect to z.
 //!
 //! ```text
-//! h_0 = z,   h_i = relu(h_{i-1} W_i^T + b_i),   l = h_{L-1} W_L^T + b_L
+//! h_0 = z,   h_i = activation(h_{i-1} W_i^T + b_i),   l = h_{L-1} W_L^T + b_L
 //! ln p(x|z) = -sum_d loss(l_d, x_d)             as in `kernel::reconstruction`
 //! ```
 
+use crate::kernel::indirect;
 use crate::kernel::reconstruction::Likelihood;
-use crate::model::{Architecture, Layer, Parameters};
+use crate::model::{Architecture, Layer, Parameters, Sums};
 use crate::numeric::{sigmoid, softplus};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -16,74 +17,109 @@ use multiversion::multiversion;
 /// Numbers whose f32 sum goes to f64: the error of each is below one rounding of a number 16 times as large.
 const RUN: usize = 16;
 
-/// Layers of Linear and ReLU in turn; the last has no ReLU.
+/// Layers with their activations, one after the other.
 pub(super) struct Network {
-    layers: Vec<(Layer, Vec<f32>)>,
+    layers: Vec<HostLayer>,
+}
+
+/// A layer with its parameters.
+struct HostLayer {
+    layer: Layer,
+    theta: Vec<f32>,
+    /// A convolution, and the one that its gradient is.
+    convolutions: Option<[indirect::Layer; 2]>,
+}
+
+impl HostLayer {
+    fn new(layer: Layer, theta: Vec<f32>) -> Self {
+        let convolutions = match layer.sums {
+            Sums::Linear { .. } => None,
+            Sums::Convolution(window, direction) => Some(
+                [direction, direction.reverse()]
+                    .map(|direction| indirect::Layer::new(&window, direction, &theta[..window.weights()])),
+            ),
+        };
+        Self { layer, theta, convolutions }
+    }
+
+    /// The output `(B, O)` of inputs `(B, I)`.
+    fn forward(&self, rows: usize, input: &[f32], output: &mut [f32]) {
+        let (inputs, outputs) = (self.layer.inputs(), self.layer.outputs());
+        let (weight, bias) = self.theta.split_at(self.layer.weights());
+        if let Some([convolution, _]) = &self.convolutions {
+            for (x, y) in input.chunks_exact(inputs).zip(output.chunks_exact_mut(outputs)) {
+                convolution.compute(x, Some(bias), y);
+            }
+        } else {
+            matmul(
+                MatMut::from_row_major_slice_mut(output, rows, outputs),
+                Accum::Replace,
+                MatRef::from_row_major_slice(input, rows, inputs),
+                MatRef::from_row_major_slice(weight, outputs, inputs).transpose(),
+                1.0,
+                Par::Seq,
+            );
+            for row in output.chunks_exact_mut(outputs) {
+                row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+            }
+        }
+        self.layer.activation.apply(output);
+    }
+
+    /// The gradient at the inputs, `(B, I)`, from that of the sums, `(B, O)`.
+    fn backward(&self, rows: usize, gradient: &[f32], input_gradient: &mut [f32]) {
+        let (inputs, outputs) = (self.layer.inputs(), self.layer.outputs());
+        if let Some([_, reverse]) = &self.convolutions {
+            for (dy, dx) in gradient.chunks_exact(outputs).zip(input_gradient.chunks_exact_mut(inputs)) {
+                reverse.compute(dy, None, dx);
+            }
+            return;
+        }
+        matmul(
+            MatMut::from_row_major_slice_mut(input_gradient, rows, inputs),
+            Accum::Replace,
+            MatRef::from_row_major_slice(gradient, rows, outputs),
+            MatRef::from_row_major_slice(&self.theta[..self.layer.weights()], outputs, inputs),
+            1.0,
+            Par::Seq,
+        );
+    }
 }
 
 impl Network {
     /// The encoder and the decoder of a model.
     pub(super) fn of(architecture: &Architecture, theta: &Parameters) -> [Self; 2] {
         let mut parameters = theta.0.iter().cloned();
-        [architecture.encoder(), architecture.decoder()]
-            .map(|layers| Self { layers: layers.into_iter().zip(parameters.by_ref()).collect() })
+        [architecture.encoder(), architecture.decoder()].map(|layers| {
+            let layers = layers.into_iter().zip(parameters.by_ref());
+            Self { layers: layers.map(|(layer, theta)| HostLayer::new(layer, theta)).collect() }
+        })
     }
 
     /// Numbers of its output.
     pub(super) fn outputs(&self) -> usize {
-        self.layers.last().map_or(0, |(layer, _)| layer.outputs)
+        self.layers.last().map_or(0, |host| host.layer.outputs())
     }
 
     /// The output of each layer for inputs `(B, I)`: the last is that of the network, `(B, O)`.
     pub(super) fn forward(&self, inputs: &[f32], rows: usize, outputs: &mut Vec<Vec<f32>>) {
         outputs.resize_with(self.layers.len(), Vec::new);
-        for (index, (layer, theta)) in self.layers.iter().enumerate() {
+        for (index, host) in self.layers.iter().enumerate() {
             let (before, after) = outputs.split_at_mut(index);
             let input = before.last().map_or(inputs, |values| values);
-            let output = &mut after[0];
-            output.resize(rows * layer.outputs, 0.0);
-            let (weight, bias) = theta.split_at(layer.outputs * layer.inputs);
-            matmul(
-                MatMut::from_row_major_slice_mut(output, rows, layer.outputs),
-                Accum::Replace,
-                MatRef::from_row_major_slice(input, rows, layer.inputs),
-                MatRef::from_row_major_slice(weight, layer.outputs, layer.inputs).transpose(),
-                1.0,
-                Par::Seq,
-            );
-            let hidden = index + 1 < self.layers.len();
-            for row in output.chunks_exact_mut(layer.outputs) {
-                row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
-                if hidden {
-                    row.iter_mut().for_each(|value| *value = value.max(0.0));
-                }
-            }
+            after[0].resize(rows * host.layer.outputs(), 0.0);
+            host.forward(rows, input, &mut after[0]);
         }
     }
 
     /// The gradient with respect to the inputs, `(B, I)`, from that with respect to the output, which is in `gradient`
     /// at first; `outputs` are those of [`Network::forward`].
     fn backward(&self, rows: usize, outputs: &[Vec<f32>], gradient: &mut Vec<f32>, spare: &mut Vec<f32>) {
-        for (index, (layer, theta)) in self.layers.iter().enumerate().rev() {
-            spare.resize(rows * layer.inputs, 0.0);
-            matmul(
-                MatMut::from_row_major_slice_mut(spare, rows, layer.inputs),
-                Accum::Replace,
-                MatRef::from_row_major_slice(gradient, rows, layer.outputs),
-                MatRef::from_row_major_slice(
-                    &theta[..layer.outputs * layer.inputs],
-                    layer.outputs,
-                    layer.inputs,
-                ),
-                1.0,
-                Par::Seq,
-            );
+        for (index, host) in self.layers.iter().enumerate().rev() {
+            spare.resize(rows * host.layer.inputs(), 0.0);
+            host.backward(rows, gradient, spare);
             if let Some(before) = index.checked_sub(1) {
-                spare.iter_mut().zip(&outputs[before]).for_each(|(slope, &h)| {
-                    if h <= 0.0 {
-                        *slope = 0.0;
-                    }
-                });
+                self.layers[before].layer.activation.apply_slope(spare, &outputs[before]);
             }
             std::mem::swap(gradient, spare);
         }

@@ -1,0 +1,25 @@
+// What follows the sums of a layer, and its slope on the way back: `Activation` in src/kernel/activation.rs.
+//     0: y = l            1: y = max(l, 0)            2: y = tanh(l) = 2 / (1 + e^(-2 l)) - 1
+
+override ACTIVATION: u32;
+
+fn activate(l: f32) -> f32 {
+    if ACTIVATION == 1u {
+        return max(l, 0.0);
+    }
+    if ACTIVATION == 2u {
+        return 2.0 / (1.0 + exp(-2.0 * l)) - 1.0;
+    }
+    return l;
+}
+
+// dy/dl, of y.
+fn slope(y: f32) -> f32 {
+    if ACTIVATION == 1u {
+        return select(0.0, 1.0, y > 0.0);
+    }
+    if ACTIVATION == 2u {
+        return 1.0 - y * y;
+    }
+    return 1.0;
+}

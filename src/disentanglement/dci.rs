@@ -1,0 +1,236 @@
+//! DCI: disentanglement, completeness and informativeness, from how much each latent matters to the
+//! prediction of each factor.
+//!
+//! ```text
+//! R_kj               importance of latent j in a prediction of factor k: (f, m)
+//! disentanglement    sum_j rho_j (1 - H_f(R_.j)), rho_j = sum_k R_kj / sum R; H_f: entropy of shares, base f
+//! completeness       sum_k tau_k (1 - H_m(R_k.)), tau_k = sum_j R_kj / sum R; H_m: base m
+//! informativeness    how well factors are predicted: share of images (trees), root mean square error (lasso)
+//! ```
+//!
+//! Eastwood and Williams, "A framework for the quantitative evaluation of disentangled representations", ICLR
+//! 2018, section 2. Shares are of R + 1e-11, and weights are equal if all of R is 0, as in
+//! `disentanglement_lib`, where tau also comes from. Predictions: gradient-boosted trees as there, see
+//! `boosting`; or the paper's own lasso, see `lasso`, which takes the number of a value for a quantity and
+//! |weights| of standardised latents for importance: a factor whose values have no order, or go round, is
+//! hardly predicted so.
+
+use super::{Draw, Estimate, Labelled, Result, boosting, classes, lasso, random, refused};
+
+/// Added to importances before entropies are formed (`disentanglement_lib`, dci.py).
+const ADDED: f64 = 1e-11;
+
+/// Part of the training images that choose the lasso's penalty: our choice.
+const VALIDATION: f64 = 0.2;
+
+/// What predicts factors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Predictor {
+    /// Gradient-boosted trees; informativeness is the share of images whose value is predicted rightly.
+    Trees,
+    /// Lasso; informativeness is the root mean square error, 1 for a prediction by the mean.
+    Lasso,
+}
+
+/// DCI and what it is from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DciScore {
+    /// What predicted.
+    pub predictor: Predictor,
+    /// Disentanglement, mean of the repetitions.
+    pub disentanglement: Estimate,
+    /// Completeness, mean of the repetitions.
+    pub completeness: Estimate,
+    /// Informativeness of the test images, mean over factors.
+    pub test: Estimate,
+    /// The same of the training images.
+    pub train: f64,
+    /// Names of the factors.
+    pub factors: Vec<String>,
+    /// R, mean of the repetitions: `(f, m)`.
+    pub importance: Vec<f64>,
+}
+
+/// DCI of one split.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// R: `(f, m)`.
+    pub importance: Vec<f64>,
+    /// Informativeness of the training images, per factor.
+    pub train: Vec<f64>,
+    /// Informativeness of the test images, per factor.
+    pub test: Vec<f64>,
+}
+
+/// DCI, and with more than one repetition its standard error over splits drawn anew; `disentanglement_lib`
+/// takes one.
+///
+/// # Errors
+/// If there are fewer than two latents or factors, no repetition, or too few images.
+pub fn score(data: &Labelled, predictor: Predictor, repetitions: usize, seed: u64) -> Result<DciScore> {
+    let (f, m) = (data.factors().len(), data.latents());
+    let parts: Vec<Part> = (0..repetitions)
+        .map(|repetition| {
+            let [train, test] = data.split(seed, repetition)?;
+            part(&train, &test, predictor, seed)
+        })
+        .collect::<Result<_>>()?;
+    if parts.is_empty() {
+        return Err(refused("DCI needs at least one repetition"));
+    }
+    let estimate =
+        |of: &dyn Fn(&Part) -> f64| Estimate::over_repetitions(&parts.iter().map(of).collect::<Vec<f64>>());
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let cell = |i: usize| parts.iter().map(|part| part.importance[i]).sum::<f64>() / parts.len() as f64;
+    Ok(DciScore {
+        predictor,
+        disentanglement: estimate(&|part| disentanglement(&part.importance, f)),
+        completeness: estimate(&|part| completeness(&part.importance, f)),
+        test: estimate(&|part| mean(&part.test)),
+        train: estimate(&|part| mean(&part.train)).value,
+        factors: data.factors().to_vec(),
+        importance: (0..f * m).map(cell).collect(),
+    })
+}
+
+/// Importances and informativeness of given training and test images; `seed` is for the lasso's validation.
+///
+/// # Errors
+/// If there are fewer than two latents or factors, or too few images.
+pub fn part(train: &Labelled, test: &Labelled, predictor: Predictor, seed: u64) -> Result<Part> {
+    let (f, m) = (train.factors().len(), train.latents());
+    if f < 2 || m < 2 {
+        return Err(refused(format!("DCI needs two latents and two factors that vary; found {m} and {f}")));
+    }
+    // One image each for the lasso's fit and its validation.
+    if train.len() < 2 || test.is_empty() {
+        return Err(refused(format!(
+            "{} images are too few to learn from and to test on",
+            train.len() + test.len()
+        )));
+    }
+    let of_factors: Vec<(Vec<f64>, [f64; 2])> = match predictor {
+        Predictor::Trees => {
+            let features = boosting::Features::new(train, test);
+            (0..f).map(|k| by_trees(&features, train.values(k), test.values(k))).collect()
+        }
+        Predictor::Lasso => (0..f).map(|k| by_lasso(train, test, k, seed)).collect(),
+    };
+    Ok(Part {
+        importance: of_factors.iter().flat_map(|(importance, _)| importance.iter().copied()).collect(),
+        train: of_factors.iter().map(|(_, [train, _])| *train).collect(),
+        test: of_factors.iter().map(|(_, [_, test])| *test).collect(),
+    })
+}
+
+/// Importances of a factor, and its informativeness of training and test images.
+fn by_trees(features: &boosting::Features<'_>, train: &[u8], test: &[u8]) -> (Vec<f64>, [f64; 2]) {
+    let (labels, count) = classes(train);
+    let mut values = vec![0; count];
+    labels.iter().zip(train).for_each(|(&label, &value)| values[usize::from(label)] = value);
+    let share = |predicted: &[u8], wanted: &[u8]| {
+        let right =
+            predicted.iter().zip(wanted).filter(|(label, value)| values[usize::from(**label)] == **value);
+        right.count() as f64 / wanted.len() as f64
+    };
+    if count < 2 {
+        let only = |wanted: &[u8]| share(&vec![0; wanted.len()], wanted);
+        return (vec![0.0; features.latents()], [only(train), only(test)]);
+    }
+    let fit = boosting::fit(features, &labels, count);
+    let shares = [share(&fit.train, train), share(&fit.test, test)];
+    (fit.importance, shares)
+}
+
+/// As [`by_trees`].
+fn by_lasso(train: &Labelled, test: &Labelled, factor: usize, seed: u64) -> (Vec<f64>, [f64; 2]) {
+    let number =
+        |data: &Labelled| -> Vec<f64> { data.values(factor).iter().map(|&v| f64::from(v)).collect() };
+    let of_target = lasso::Scale::of(&number(train));
+    let scales: Vec<lasso::Scale> = train.mean.iter().map(|column| lasso::Scale::of(column)).collect();
+    let standard = |data: &Labelled| -> (Vec<Vec<f64>>, Vec<f64>) {
+        let columns = data.mean.iter().zip(&scales).map(|(column, scale)| scale.apply(column)).collect();
+        (columns, of_target.apply(&number(data)))
+    };
+    let (n, order) = (train.len(), random(seed, Draw::Validation, 0).choice(train.len(), train.len()));
+    let kept = n - ((n as f64 * VALIDATION) as usize).max(1);
+    let (fitted, validation) = (standard(&train.rows(&order[..kept])), standard(&train.rows(&order[kept..])));
+    let weights = lasso::fit((&fitted.0, &fitted.1), (&validation.0, &validation.1));
+    let error = |(x, y): (Vec<Vec<f64>>, Vec<f64>)| lasso::square_error(&x, &y, &weights).sqrt();
+    let errors = [error(standard(train)), error(standard(test))];
+    (weights.iter().map(|w| w.abs()).collect(), errors)
+}
+
+/// Disentanglement of importances `(f, m)`.
+pub fn disentanglement(importance: &[f64], f: usize) -> f64 {
+    let m = importance.len() / f;
+    weighted((0..m).map(|j| importance.iter().skip(j).step_by(m).copied().collect()))
+}
+
+/// Completeness of importances `(f, m)`.
+pub fn completeness(importance: &[f64], f: usize) -> f64 {
+    weighted(importance.chunks(importance.len() / f).map(<[f64]>::to_vec))
+}
+
+/// Mean of 1 - entropy, weighted by the sum of each part.
+fn weighted(parts: impl Iterator<Item = Vec<f64>>) -> f64 {
+    let each: Vec<[f64; 2]> = parts.map(|part| [part.iter().sum(), 1.0 - relative_entropy(&part)]).collect();
+    let sum: f64 = each.iter().map(|[weight, _]| weight).sum();
+    if sum == 0.0 {
+        return each.iter().map(|[_, score]| score).sum::<f64>() / each.len() as f64;
+    }
+    each.iter().map(|[weight, score]| weight / sum * score).sum()
+}
+
+/// Entropy of shares relative to that of equal ones.
+fn relative_entropy(values: &[f64]) -> f64 {
+    let sum: f64 = values.iter().map(|v| v + ADDED).sum();
+    let term = |v: &f64| {
+        let share = (v + ADDED) / sum;
+        -share * share.ln()
+    };
+    values.iter().map(term).sum::<f64>() / (values.len() as f64).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cases::{coded, grid, perfect};
+    use super::*;
+
+    /// Entropies of a diagonal are 0 and of equal shares 1; 1e-11 changes both by less than 1e-8.
+    #[test]
+    fn scores_of_importances_are_those_of_entropies() {
+        let diagonal = [0.2, 0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.3];
+        for (importance, expected) in
+            [(&diagonal[..], [1.0, 1.0]), (&[0.25; 12], [0.0, 0.0]), (&[0.0; 9], [0.0, 0.0])]
+        {
+            let scores = [disentanglement(importance, 3), completeness(importance, 3)];
+            assert!(scores.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-8), "{scores:?}");
+        }
+        // One latent for both factors is complete but not disentangled, two for one factor the other way
+        // round.
+        let [shared, double] = [[1.0, 0.0, 1.0, 0.0], [0.5, 0.5, 0.0, 0.0]];
+        assert!(disentanglement(&shared, 2) < 1e-8 && completeness(&shared, 2) > 1.0 - 1e-8);
+        assert!(disentanglement(&double, 2) > 1.0 - 1e-8 && completeness(&double, 2) < 1e-8);
+        // Weights .75 and .25, entropies (1/3, 2/3) and 0: .75 (1 - .918296).
+        let uneven = disentanglement(&[0.25, 0.25, 0.5, 0.0], 2);
+        assert!((uneven - (0.75 * (1.0 - 0.918_295_834_054) + 0.25)).abs() < 1e-8, "{uneven}");
+    }
+
+    #[test]
+    fn perfect_codes_are_disentangled_and_complete() {
+        let sizes = [3, 5, 8];
+        let data = coded(&sizes, &grid(&sizes).repeat(5), perfect);
+        for predictor in [Predictor::Trees, Predictor::Lasso] {
+            let score = score(&data, predictor, 2, 1).unwrap();
+            assert!(score.disentanglement.value > 0.97 && score.completeness.value > 0.97, "{score:?}");
+            assert!(score.disentanglement.error.unwrap().value < 0.02, "{score:?}");
+            let perfect = if predictor == Predictor::Trees { 1.0 } else { 0.0 };
+            assert!((score.test.value - perfect).abs() < 0.01, "{score:?}");
+            assert_eq!(score, super::score(&data, predictor, 2, 1).unwrap());
+        }
+        assert!(
+            score(&coded(&[3], &[0, 1, 2].repeat(9), |_| vec![1.0, 2.0]), Predictor::Trees, 1, 1).is_err()
+        );
+    }
+}
