@@ -29,7 +29,7 @@ pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 const METADATA_KEY: &str = "elbo";
 
 /// Modules of an encoder that are looked at.
-const MOST_MODULES: usize = 200;
+const MOST_MODULES: usize = 10_000;
 
 /// How many checkpoints a run keeps.
 const KEPT: usize = 2;
@@ -310,7 +310,7 @@ fn architecture(
     if let Some(About { architecture: Some(text), channels, height, width, .. }) = about {
         let hidden = text.parse().map_err(|e: Error| Error::run(path, e.to_string()))?;
         let image = Grid { channels: *channels, height: *height, width: *width };
-        return Ok(Architecture { image, hidden, latent });
+        return checked(path, Architecture { image, hidden, latent });
     }
     if hidden.iter().all(|shape| shape.len() == 2) {
         let dimension = shapes[0].get(1).copied().unwrap_or(*inputs);
@@ -323,7 +323,12 @@ fn architecture(
     };
     let hidden =
         Layers { encoder: hidden.iter().map(|shape| Hidden::of_shape(shape)).collect(), decoder: None };
-    Ok(Architecture { image, hidden, latent })
+    checked(path, Architecture { image, hidden, latent })
+}
+
+fn checked(path: &Path, architecture: Architecture) -> Result<Architecture> {
+    architecture.check().map_err(|e| Error::run(path, e.to_string()))?;
+    Ok(architecture)
 }
 
 #[cfg(test)]

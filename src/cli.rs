@@ -19,6 +19,7 @@ mod program;
 mod report;
 mod sample;
 mod source;
+mod sweep;
 mod train;
 mod witness;
 
@@ -58,6 +59,7 @@ enum Command {
     Encode(codes::EncodeArgs),
     Decode(codes::DecodeArgs),
     Sample(codes::SampleArgs),
+    Sweep(sweep::SweepArgs),
     Program(Box<program::ProgramCommand>),
     Compare(Box<compare::CompareArgs>),
     Witness(Box<witness::WitnessArgs>),
@@ -126,6 +128,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Encode(command) => command.run()?,
         Command::Decode(command) => command.run()?,
         Command::Sample(command) => command.run()?,
+        Command::Sweep(command) => command.run()?,
         Command::Program(command) => command.run()?,
         Command::Compare(command) => return command.run(),
         Command::Witness(command) => command.run()?,

@@ -42,7 +42,7 @@ pub const TEST_POINTS: usize = 5_000;
 /// Images of a batch that shares a factor (`disentanglement_lib`, `beta_vae` and `factor_vae`).
 pub const BATCH: usize = 64;
 
-/// Posteriors of n images in m latents, row by row.
+/// Codes of n images in m latents, row by row.
 #[derive(Clone, Copy, Debug)]
 pub struct Posteriors<'a> {
     /// Images.
@@ -55,7 +55,7 @@ pub struct Posteriors<'a> {
     pub log_std: Option<&'a [f64]>,
 }
 
-/// FactorValues of n images, row by row.
+/// Factors of n images, row by row.
 #[derive(Clone, Copy, Debug)]
 pub struct FactorValues<'a> {
     /// One name per factor.
@@ -145,7 +145,7 @@ fn refused(message: impl Into<String>) -> Error {
     Kind::Samples(message.into()).into()
 }
 
-/// Posteriors and factors of the same images, checked; each latent and each factor lies in one piece.
+/// Codes and factors of the same images, checked; each latent and each factor lies in one piece.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Labelled {
     n: usize,
@@ -157,7 +157,7 @@ pub struct Labelled {
 }
 
 impl Labelled {
-    /// Checks codes and factors. FactorValues of one value only are left out: nothing can be learned of them.
+    /// Checks codes and factors. Factors of one value only are left out: nothing can be learned of them.
     ///
     /// # Errors
     /// If sizes do not fit, a code is not finite, a value is out of range, or no factor varies.

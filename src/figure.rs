@@ -118,7 +118,11 @@ pub fn draw(
             (Drawing::Model(draw), _) => draw(&path, session, dataset)?,
             (Drawing::Pairs(draw), _) if dataset.test.len() > 1 => draw(&path, session, dataset)?,
             (Drawing::Known(draw), _) if dataset.test.factors.is_some() && latent > 1 => {
-                draw(&path, session, dataset)?;
+                match draw(&path, session, dataset) {
+                    // Codes that say nothing may allow no estimate.
+                    Err(_) if figure == Figure::All => continue,
+                    drawn => drawn?,
+                }
             }
             (Drawing::Plane(draw), _) if latent == 2 => draw(&path, session, dataset)?,
             _ if figure == Figure::All => continue,

@@ -8,8 +8,8 @@
 //!
 //! or with the layers of another [`Architecture`] in place of the hidden ones.
 //!
-//! A training step goes down this list and back up, and each weight gradient is followed by Adam in the same
-//! kernel. A layer's input gradient is taken before its weights change.
+//! A training step goes down this list and back up, and each weight gradient is followed by Adam, of linear layers in the
+//! same kernel. A layer's input gradient is taken before its weights change.
 //!
 //! Training minimises `reconstruction + w KL + e term`: [`Regularizer`] says which kernels that takes, and w and e
 //! are numbers of the step.
@@ -308,7 +308,10 @@ pub struct Model {
 const EVALUATION_BATCH: usize = 1000;
 
 /// Most numbers of a layer's input or output in it.
-const EVALUATION_NUMBERS: usize = 1 << 24;
+const EVALUATION_NUMBERS: usize = 1 << 23;
+
+/// Most pixels of its images where there are convolutions.
+const EVALUATION_PIXELS: usize = 1 << 20;
 
 /// Images that encoder and decoder alone take at a time.
 const CODER_BATCH: usize = 100;
@@ -646,8 +649,17 @@ impl Build<'_> {
 
     /// Images of a step of evaluation.
     fn evaluation_batch(&self, images: usize) -> usize {
+        self.fitting(EVALUATION_BATCH).min(images)
+    }
+
+    /// As many images, or fewer where they are large.
+    fn fitting(&self, images: usize) -> usize {
         let widest = self.layers.iter().map(|layer| layer.layer.inputs().max(layer.layer.outputs()));
-        EVALUATION_BATCH.min(EVALUATION_NUMBERS / widest.max().unwrap_or(1)).clamp(1, images)
+        let most = EVALUATION_NUMBERS / widest.max().unwrap_or(1);
+        // A grid has a workgroup for some pixels of each image.
+        let convolutional = self.layers.iter().any(|layer| matches!(layer.layer.sums, Sums::Convolution(..)));
+        let pixels = if convolutional { self.config.architecture.image.pixels() } else { 1 };
+        images.min(most).min(EVALUATION_PIXELS / pixels).max(1)
     }
 
     fn evaluate(&mut self, name: &str, data: &ImageBuffers) -> Result<Evaluation> {
@@ -679,7 +691,7 @@ impl Build<'_> {
     }
 
     fn encoder(&mut self) -> Result<Encoder> {
-        let batch = CODER_BATCH;
+        let batch = self.fitting(CODER_BATCH);
         let program = self.plan.program("encode");
         let x = self.plan.buffer("x", batch * self.config.architecture.dimension());
         let Encoded { stats, z, .. } = self.encode_from(program, batch, x, Stream::Evaluation, 1)?;
@@ -688,7 +700,7 @@ impl Build<'_> {
 
     fn decoder(&mut self) -> Result<Decoder> {
         let ModelConfig { architecture, .. } = self.config;
-        let (batch, plan) = (CODER_BATCH, &mut *self.plan);
+        let (batch, plan) = (self.fitting(CODER_BATCH), &mut *self.plan);
         let z = plan.buffer("z", batch * architecture.latent);
         let output = plan.buffer("output", batch * architecture.dimension());
         let layers = &self.layers[architecture.encoder().len()..];
@@ -804,7 +816,7 @@ fn backward_weights(
             plan.call(program, kernel, &buffers)
         }
         Sums::Convolution(window, direction) => {
-            let (numbers, parts) = (layer.parameters(), ConvolutionGradient::parts(batch));
+            let (numbers, parts) = (layer.parameters(), ConvolutionGradient::parts(batch, &window));
             let gradient = plan.buffer(format!("d {}", layer.name), parts * numbers);
             let [fine, coarse] = match direction {
                 Direction::ToCoarse => [x, dy],

@@ -455,6 +455,172 @@ fn a_code_that_says_nothing_is_told_at_once() {
 }
 
 #[test]
+fn a_convolutional_run_is_like_any_other() {
+    let place = Place::new();
+    let settings = "--data data --engine cpu --architecture conv:3x4/2,linear:5 --latent 3 --batch 8";
+    place.succeeds(&format!("train {settings} --epochs 2 --out straight"));
+    place.succeeds(&format!("train {settings} --epochs 1 --out run"));
+    place.succeeds("resume run --epochs 2");
+    assert!(place.checkpoint("run", 16) == place.checkpoint("straight", 16), "the same run");
+    let config = place.text("run/config.toml");
+    assert!(
+        config.contains("architecture = \"conv:3x4/2,linear:5\"") && !config.contains("hidden"),
+        "{config}"
+    );
+    let file = place.read("run/checkpoints/16/model.safetensors");
+    let tensors = SafeTensors::deserialize(&file).expect("tensors");
+    let shape = |name: &str| tensors.tensor(name).expect(name).shape().to_vec();
+    // 6 x 5 pixels are brought to 6 x 6, which a stride of 2 makes 3 x 3.
+    assert_eq!(shape("encoder.0.weight"), [3, 1, 4, 4]);
+    assert_eq!(shape("encoder.3.weight"), [5, 27]);
+    assert_eq!(shape("encoder.5.weight"), [6, 5]);
+    assert_eq!(shape("decoder.2.weight"), [27, 5]);
+    assert_eq!(shape("decoder.5.weight"), [3, 1, 4, 4]);
+    assert_eq!(shape("decoder.5.bias"), [1]);
+
+    // Chains on the host decode with the same layers.
+    let json = place.json("evaluate run --engine cpu --ais 5 --images 4 --chains 2 --leapfrog 2 --json");
+    assert!(json["ais"]["log_likelihood"].as_f64().expect("a bound").is_finite());
+    let of_run = place.json("evaluate run --engine cpu --json");
+    let of_file = place.json("evaluate run/checkpoints/16/model.safetensors --data data --engine cpu --json");
+    assert_eq!(of_run["test"]["elbo"], of_file["test"]["elbo"]);
+
+    place.misused("train --data data --architecture conv:3x4/3", &["conv:3x4/3", "even number"]);
+    place.misused("train --data data --hidden 3 --architecture burgess", &["cannot be used with"]);
+    place.write("both.toml", "hidden = [3]\narchitecture = \"burgess\"\n");
+    place.fails(1, "train --config both.toml", &["both.toml", "both hidden and architecture"]);
+}
+
+#[test]
+fn presets_are_printed_as_files_for_config() {
+    let place = Place::new();
+    let names = ["burgess-sprites", "burgess-sprites-short", "burgess-colour", "burgess-colour-short"];
+    for preset in names.into_iter().chain(["lecture-mnist", "higgins-dsprites"]) {
+        let text = place.succeeds(&format!("train --preset {preset} --show"));
+        place.write("shown.toml", &text);
+        assert_eq!(place.succeeds("train --config shown.toml --show"), text, "{preset}");
+    }
+    place.misused("train --preset burgess", &["possible values", "burgess-sprites"]);
+    place.fails(
+        1,
+        "train --data data --engine cpu --batch 8 --fresh",
+        &["data", "--fresh", "--data sprites"],
+    );
+}
+
+#[test]
+fn codes_and_images_go_out_and_in_as_arrays() {
+    let place = Place::new();
+    place.train("--out run --epochs 1");
+    place.succeeds("encode run --engine cpu --out codes.npz");
+    place.succeeds("encode run --engine cpu --out codes.csv");
+    assert_eq!(place.text("codes.csv").lines().count(), 16);
+    let mut archive = ndarray_npy::NpzReader::new(fs::File::open(place.path("codes.npz")).unwrap()).unwrap();
+    let mean: Array2<f32> = archive.by_name("mean").expect("means");
+    let labels: Array1<u8> = archive.by_name("labels").expect("labels");
+    assert_eq!((mean.dim(), labels.len()), ((16, 3), 16));
+    place.succeeds("decode run codes.npz:mean --engine cpu --out images.npy");
+    place.succeeds("decode run codes.csv --engine cpu --out pictures");
+    let images: Array3<f32> = ndarray_npy::read_npy(place.path("images.npy")).expect("images");
+    assert_eq!(images.dim(), (16, 6, 5));
+    let picture = image::open(place.path("pictures/00003.png")).expect("a picture").into_luma8();
+    for (x, y, pixel) in picture.enumerate_pixels() {
+        let value = images[[3, y as usize, x as usize]].clamp(0.0, 1.0) * 255.0;
+        assert!((f32::from(pixel.0[0]) - value).abs() <= 0.5001, "{x}, {y}");
+    }
+    place.succeeds("sample run --engine cpu --count 5 --out invented.npz");
+    let output = place.elbo("encode run --engine cpu --out -").output().expect("a process");
+    assert!(output.stdout.starts_with(b"\x93NUMPY"));
+
+    place.fails(1, "decode run images.npy --engine cpu --out x.npz", &["30 columns", "3 dimensions"]);
+    place.fails(1, "sample run --engine cpu --out invented.npz", &["exists already", "--force"]);
+    place.fails(2, "encode run --engine cpu --out codes.pt", &["codes.pt", ".npz"]);
+}
+
+#[test]
+fn a_sweep_goes_on_where_it_was() {
+    let place = Place::new();
+    let settings = "data = \"data\"\nengine = \"cpu\"\nlatent = 3\nbatch = 8\nepochs = 1\nhidden = [8]";
+    let sweep =
+        format!("seeds = [0, 1]\n[settings]\n{settings}\nobjective = \"beta-vae\"\n[grid]\nbeta = [1, 4]\n");
+    place.write("betas.toml", &sweep);
+    let listed = place.succeeds("sweep betas.toml --dry-run");
+    assert_eq!(listed.lines().count(), 4, "{listed}");
+    place.succeeds("sweep betas.toml");
+    let table = place.text("sweeps/betas/table.csv");
+    assert_eq!(table.lines().count(), 5, "{table}");
+    assert!(table.starts_with("run,seed,test ELBO,"), "{table}");
+    assert!(place.read("sweeps/betas/measures.png").starts_with(b"\x89PNG"));
+    // A run that was stopped before it was evaluated, and one that has not begun.
+    fs::remove_file(place.path("sweeps/betas/beta=1,seed=1/result.json")).expect("a result");
+    fs::remove_dir_all(place.path("sweeps/betas/beta=4,seed=0")).expect("a run");
+    let output = place.elbo("sweep betas.toml").output().expect("a process");
+    assert!(output.status.success());
+    assert_eq!(place.text("sweeps/betas/table.csv"), table, "the same numbers");
+
+    place.write("wrong.toml", "[settings]\nobjective = \"beta-vae\"\n[grid]\nbeta = [1, \"much\"]");
+    place.fails(1, "sweep wrong.toml", &["wrong.toml", "beta=much"]);
+    place.write("betas.toml", sweep.replace("epochs = 1", "epochs = 2"));
+    let output = place.elbo("sweep betas.toml").output().expect("a process");
+    fails(&output, 1, &["beta=1,seed=0", "other settings", "--out"]);
+    place.write("wrong.toml", "[settings]\nseed = 1");
+    place.fails(1, "sweep wrong.toml", &["wrong.toml", "seeds = [0, 1]"]);
+    place.write("wrong.toml", "seed = [1]");
+    place.fails(1, "sweep wrong.toml", &["wrong.toml", "unknown field `seed`"]);
+}
+
+/// Images of two bars whose lengths are the factors: each combination once.
+#[test]
+fn disentanglement_is_measured_where_factors_are_known() {
+    let place = Place::new();
+    let (a, b) = (6, 8);
+    let pixel = |[i, y, x]: [usize; 3]| {
+        let length = if y == 0 { i / b } else { i % b };
+        if x <= length { 255 } else { 0 }
+    };
+    let images = Array3::from_shape_fn((a * b, 2, 8), |(i, y, x)| pixel([i, y, x]));
+    let factors =
+        Array2::from_shape_fn((a * b, 2), |(i, k)| if k == 0 { (i / b) as u8 } else { (i % b) as u8 });
+    let file = fs::File::create(place.path("bars.npz")).expect("a file");
+    let mut archive = NpzWriter::new(file);
+    archive.add_array("imgs", &images).expect("images");
+    archive.add_array("latents_classes", &factors).expect("factors");
+    archive.finish().expect("an archive");
+    let settings = "--data bars.npz --engine cpu --hidden 16 --latent 3 --batch 8 --likelihood bernoulli";
+    let objective = "--objective beta-vae --beta 0.1 --learning-rate 0.01";
+    place.succeeds(&format!("train {settings} {objective} --steps 1500 --out run"));
+    let json = place.json("evaluate run --engine cpu --disentanglement --json");
+    let judged = &json["disentanglement"];
+    for measure in
+        ["mig", "mig_histogram", "sap", "dci_disentanglement", "modularity", "factor_vae", "beta_vae"]
+    {
+        let value = judged[measure]["value"].as_f64().unwrap_or_else(|| panic!("{measure}: {judged}"));
+        assert!((-1e-9..=1.0 + 1e-9).contains(&value), "{measure}: {value}");
+    }
+    let information = judged["information"].as_array().expect("a matrix");
+    assert_eq!((information.len(), information[0].as_array().expect("a row").len()), (2, 3));
+    let entropy = judged["entropies"][0].as_f64().expect("an entropy");
+    assert!((entropy - (a as f64).ln()).abs() < 1e-6, "all images, each value as often: {entropy}");
+    assert_eq!(
+        json,
+        place.json("evaluate run --engine cpu --disentanglement --json"),
+        "the same numbers again"
+    );
+    assert!(place.succeeds("draw factors run --engine cpu").contains("factors.png"));
+
+    let told = information.iter().flat_map(|row| row.as_array().expect("a row")).filter_map(Value::as_f64);
+    let most = told.fold(0.0, f64::max);
+    assert!(most > 0.3 && most < (b as f64).ln() + 1e-6, "a trained code tells of the bars: {judged}");
+    // One latent has no second to compare with; it is trained and drawn all the same.
+    place.succeeds("train --data bars.npz --engine cpu --hidden 8 --latent 1 --batch 8 --epochs 1 --out one");
+    let output = place.elbo("evaluate one --engine cpu --disentanglement").output().expect("a process");
+    fails(&output, 2, &["only one"]);
+
+    place.train("--out plain --epochs 1");
+    place.fails(1, "evaluate plain --engine cpu --disentanglement", &["no known factors"]);
+}
+
+#[test]
 fn annealing_says_what_it_did() {
     let place = Place::new();
     place.train("--out run --epochs 2");

@@ -33,7 +33,7 @@ fn right(i: u32, o: u32) -> f32 {
 
 fn finish(b: u32, i: u32, sum: f32) {
     let at = b * params.inputs + i;
-    dx[at] = sum * slope(x[at]);
+    dx[at] = times_slope(sum, x[at]);
 }
 
 @compute @workgroup_size(THREADS)

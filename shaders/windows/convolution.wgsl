@@ -42,7 +42,7 @@ fn right(n: u32, k: u32) -> f32 {
 fn finish(o: u32, n: u32, sum: f32) {
     let at = coarse_at(n / COARSE_PIXELS, o, n % COARSE_PIXELS);
     if BACKWARD {
-        y[at] = sum * slope(a[at]);
+        y[at] = times_slope(sum, a[at]);
     } else {
         y[at] = activate(sum + theta[WEIGHTS + o]);
     }

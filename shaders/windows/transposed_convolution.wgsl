@@ -29,7 +29,7 @@ fn finish(c: u32, n: u32, sum: f32) {
     }
     let at = fine_at(n / REST_PIXELS, c, pixel);
     if BACKWARD {
-        y[at] = sum * slope(a[at]);
+        y[at] = times_slope(sum, a[at]);
     } else {
         y[at] = activate(sum + theta[WEIGHTS + c]);
     }

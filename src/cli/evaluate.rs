@@ -65,6 +65,9 @@ impl Evaluate {
         let Opened { mut session, device, config, dataset, step } = self.source.open()?;
         note(engine_line(device.info()));
         self.check(&config)?;
+        if self.disentanglement {
+            factors::check(&session, &dataset)?;
+        }
         let mut summary = evaluate_only(&mut session, &device, &config, step)?;
         for (split, evaluated) in [("training", &summary.train), ("test", &summary.test)] {
             let elbo = evaluated.metrics.elbo;

@@ -69,8 +69,9 @@ impl Source {
             config.likelihood = likelihood;
         }
         dataset.notes.iter().for_each(note);
-        // No training step will be taken, so the batch may be whatever fits.
+        // No training step will be taken, so the batch may be whatever fits, and no new images are drawn.
         config.batch = config.batch.min(dataset.train.len());
+        config.fresh = false;
         let device = open(self.device.engine, self.device.adapter.as_deref(), false)?;
         let session = Session::new(&device, &config, &dataset, &state)?;
         Ok(Opened { session, device, config, dataset, step: state.progress.step })

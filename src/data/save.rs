@@ -50,7 +50,7 @@ impl Values<'_> {
 /// The standard output.
 pub const STANDARD_OUTPUT: &str = "-";
 
-/// Digits of the number in a picture's name.
+/// Digits of the number in a picture's name, at least.
 const DIGITS: usize = 5;
 
 /// The formats, in messages.
@@ -105,12 +105,17 @@ pub fn check(path: &Path, folder: bool, force: bool) -> Result<()> {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     match extension {
         Some(extension) if !known.contains(&&*extension) => {
-            return Err(Error::usage(format!("{} has no known ending; use {FORMATS}", path.display())));
+            let or = if folder { ", or a folder without a dot in its name" } else { "" };
+            return Err(Error::usage(format!("{} has no known ending; use {FORMATS}{or}", path.display())));
         }
         None if path != Path::new(STANDARD_OUTPUT) && !folder => {
             return Err(Error::usage(format!("{} has no ending; use {FORMATS}", path.display())));
         }
         _ => {}
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
+        return Err(Error::data(parent, "is no directory that could hold the result; make it first"));
     }
     if path.exists() && !force {
         let problem = "exists already; choose another --out, or --force to overwrite it";
@@ -138,6 +143,19 @@ fn text(array: &NamedArray<'_>) -> String {
     text
 }
 
+/// Removes the pictures of an earlier call, which would lie among the new ones.
+fn remove_numbered(directory: &Path) -> Result<()> {
+    let entries = fs::read_dir(directory).map_err(Error::io(directory, "read"))?;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let numbered = stem.len() >= DIGITS && stem.bytes().all(|byte| byte.is_ascii_digit());
+        if numbered && path.extension().is_some_and(|extension| extension == "png") {
+            fs::remove_file(&path).map_err(Error::io(&path, "remove"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes images `(N, height, width, channels)`, from 0 to 1, as PNG files of a folder; what is beyond is clamped.
 ///
 /// # Errors
@@ -146,8 +164,12 @@ pub fn pictures(directory: &Path, [height, width, channels]: [usize; 3], images:
     fs::create_dir_all(directory).map_err(Error::io(directory, "create"))?;
     let colour = if channels == 1 { ColorType::L8 } else { ColorType::Rgb8 };
     let sides = [width, height].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
-    for (i, image) in images.chunks_exact(height * width * channels).enumerate() {
-        let path = directory.join(format!("{i:0DIGITS$}.png"));
+    remove_numbered(directory)?;
+    let images = images.chunks_exact(height * width * channels);
+    // By name they are in order.
+    let digits = DIGITS.max(images.len().saturating_sub(1).to_string().len());
+    for (i, image) in images.enumerate() {
+        let path = directory.join(format!("{i:0digits$}.png"));
         let pixels: Vec<u8> = image.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
         image::save_buffer_with_format(&path, &pixels, sides[0], sides[1], colour, ImageFormat::Png)
             .map_err(|source| Error::data(&path, format!("cannot be written: {source}")))?;
@@ -207,5 +229,7 @@ mod tests {
         let read =
             |i: usize| image::open(place.path().join(format!("{i:05}.png"))).unwrap().into_luma8().into_raw();
         assert_eq!((read(0), read(1)), (vec![0, 255, 128], vec![255, 0, 51]));
+        pictures(place.path(), [1, 3, 1], &images[..3]).unwrap();
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "none of the earlier ones");
     }
 }

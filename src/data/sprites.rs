@@ -66,7 +66,7 @@ pub const PLACES: u8 = 32;
 pub const POSES: usize = SCALES as usize * ORIENTATIONS as usize;
 
 /// How many sprites of one or of three channels there are.
-pub fn grid(channels: usize) -> usize {
+pub fn count(channels: usize) -> usize {
     let colours = if channels == 1 { 1 } else { COLOURS.len() };
     colours * SHAPES.len() * POSES * usize::from(PLACES).pow(2)
 }

@@ -19,9 +19,9 @@ use super::{BATCH, Draw, Estimate, Result, TEST_POINTS, TRAIN_POINTS, logistic, 
 pub struct PairCounts {
     /// Pairs of a point.
     pub batch: usize,
-    /// PairPoints that the classifier learns from.
+    /// Points that the classifier learns from.
     pub train: usize,
-    /// PairPoints that it is tested on.
+    /// Points that it is tested on.
     pub test: usize,
 }
 
@@ -43,7 +43,7 @@ pub struct BetaVaeScore {
     pub weights: Vec<f64>,
 }
 
-/// PairPoints of a classifier.
+/// Points of a classifier.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PairPoints {
     /// Mean |z - z'|: `(count, m)`.

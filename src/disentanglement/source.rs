@@ -26,7 +26,7 @@ pub trait Source {
     fn encode(&mut self, factors: &[u8]) -> Result<Vec<f64>>;
 }
 
-/// FactorValues with more than one value: only these can be kept fixed.
+/// Factors with more than one value: only these can be kept fixed.
 pub(super) fn varying(source: &mut dyn Source) -> Result<Vec<usize>> {
     let sizes = source.sizes();
     if source.latents() == 0 || sizes.iter().any(|size| !(1..=256).contains(size)) {

@@ -116,10 +116,13 @@ pub(super) fn traversal(path: &Path, session: &mut Session, dataset: &Dataset) -
     let step = 2.0 * TRAVERSAL_REACH / (TRAVERSAL_STEPS - 1) as f64;
     let values: Vec<f64> = (0..TRAVERSAL_STEPS).map(|i| -TRAVERSAL_REACH + step * i as f64).collect();
     let seed = &codes.means[..latent];
-    let named = match dataset.test.factors {
-        Some(_) => factors::information(session, dataset, session.settings().seed)?.tells(),
-        None => vec![None; latent],
+    // Codes that say nothing may allow no estimate: then rows have no names.
+    let of_run = session.settings().seed;
+    let named = match factors::information(session, dataset, of_run) {
+        Ok(gaps) => gaps.tells(),
+        Err(_) => vec![None; latent],
     };
+    let told = named.iter().any(Option::is_some);
     let mut latents = Vec::new();
     for &dimension in order.iter().take(MOST_TRAVERSED) {
         let z: Vec<f32> = values
@@ -149,11 +152,7 @@ pub(super) fn traversal(path: &Path, session: &mut Session, dataset: &Dataset) -
         shape: shape(dataset),
         caption: format!(
             "Rows are ordered by the mean KL of the dimension in nats, high to low{}{left_out}",
-            if dataset.test.factors.is_some() {
-                ", and named by the factor that it tells most of"
-            } else {
-                ""
-            }
+            if told { ", and named by the factor that it tells most of" } else { "" }
         ),
     }
     .save(path)

@@ -39,12 +39,13 @@ impl Activation {
         }
     }
 
-    /// dy/dl where y was the result.
-    pub(crate) fn reference_slope(self, y: f64) -> f64 {
+    /// A gradient at y as one at l: times dy/dl. What a ReLU kept back stays back, were it infinite.
+    pub(crate) fn reference_times_slope(self, gradient: f64, y: f64) -> f64 {
         match self {
-            Self::Identity => 1.0,
-            Self::Relu => f64::from(u8::from(y > 0.0)),
-            Self::Tanh => 1.0 - y * y,
+            Self::Identity => gradient,
+            Self::Relu if y > 0.0 => gradient,
+            Self::Relu => 0.0,
+            Self::Tanh => gradient * (1.0 - y * y),
         }
     }
 

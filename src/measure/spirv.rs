@@ -68,7 +68,7 @@ pub fn write(directory: &Path, kernels: &[Listed]) -> Result<usize> {
         ALL.iter().filter(|spec| kernels.iter().all(|listed| listed.kernel.spec().name != spec.name));
     let others: Vec<_> = others.filter_map(|spec| (spec.cases)().into_iter().next()).collect();
     for case in &others {
-        ones.extend(OneVariant::all(&case.kernel).take(1).map(|one| (case.kernel.spec().name, one)));
+        ones.extend(OneVariant::all(&case.kernel).map(|one| (case.kernel.spec().name, one)));
     }
     let mut index = Vec::new();
     for (what, one) in ones {

@@ -97,7 +97,7 @@ impl Layers {
             Hidden::Convolution { stride, .. } => stride,
             Hidden::Linear(..) => 1,
         };
-        self.encoder.iter().map(stride).product()
+        self.encoder.iter().map(stride).fold(1, usize::saturating_mul)
     }
 }
 
@@ -126,22 +126,18 @@ impl FromStr for Layers {
         if encoder[first_linear..].iter().any(is_convolution) {
             return refuse("a convolution cannot follow a linear layer, which leaves no image");
         }
-        let layers = Self { encoder, decoder };
-        if layers.unit() > WIDEST {
-            return refuse("its strides leave nothing of any image");
-        }
-        Ok(layers)
+        Ok(Self { encoder, decoder })
     }
 }
 
 impl fmt::Display for Layers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |hidden: &[Hidden]| hidden.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        f.write_str(&text(&self.encoder))?;
-        match &self.decoder {
-            Some(decoder) => write!(f, ",{CODE},{}", text(decoder)),
-            None => Ok(()),
+        let mut parts: Vec<String> = self.encoder.iter().map(ToString::to_string).collect();
+        if let Some(decoder) = &self.decoder {
+            parts.push(CODE.into());
+            parts.extend(decoder.iter().map(ToString::to_string));
         }
+        f.write_str(&parts.join(","))
     }
 }
 
@@ -308,6 +304,23 @@ impl Architecture {
     /// D, the numbers of an image.
     pub fn dimension(&self) -> usize {
         self.image.numbers()
+    }
+
+    /// Refuses strides that leave nothing of the image.
+    ///
+    /// # Errors
+    /// With the strides and the image.
+    pub fn check(&self) -> Result<()> {
+        let (unit, Grid { height, width, .. }) = (self.hidden.unit(), self.image);
+        // Twice the image is the most that zeros around it may make of it.
+        if unit == 1 || unit < 2 * height.max(width) {
+            return Ok(());
+        }
+        Err(Error::usage(format!(
+            "--architecture {}: the strides together divide sides by {unit}, which leaves nothing of images of {height} x \
+             {width} pixels; use fewer convolutions or smaller strides",
+            self.hidden
+        )))
     }
 
     /// The layers from the image to mean and log-std.
@@ -485,15 +498,34 @@ mod tests {
 
     #[test]
     fn texts_are_read_as_they_are_written() {
-        for text in
-            ["linear:300", "conv:8x3,conv:16x4/2,linear:64", "linear:12,code,tanh:9,linear:4", NAMED[2].1]
-        {
+        for text in [
+            "linear:300",
+            "conv:8x3,conv:16x4/2,linear:64",
+            "linear:12,code,tanh:9,linear:4",
+            "linear:4,code",
+            "code,linear:5",
+            "code",
+            NAMED[2].1,
+        ] {
             let layers: Layers = text.parse().unwrap();
             let again: Layers = layers.to_string().parse().unwrap();
             assert_eq!(layers, again, "{text}");
         }
         assert_eq!("lecture".parse::<Layers>().unwrap().widths(), Some(vec![300]));
         assert_eq!("higgins".parse::<Layers>().unwrap().widths(), None);
+    }
+
+    #[test]
+    fn strides_that_leave_nothing_of_the_image_are_refused() {
+        let check = |text: &str, side: usize| {
+            let image = Grid { channels: 1, height: side, width: 3 };
+            Architecture { image, hidden: text.parse().unwrap(), latent: 2 }.check()
+        };
+        assert!(check("conv:1x16/16,conv:1x16/16", 200).is_ok());
+        let far = check("conv:1x16/16,conv:1x16/16", 20).unwrap_err().to_string();
+        assert!(far.contains("divide sides by 256") && far.contains("20 x 3 pixels"), "{far}");
+        assert!(check(&["conv:1x64/64"; 11].join(","), 64).is_err(), "2^66");
+        assert!(check("linear:3", 1).is_ok());
     }
 
     #[test]

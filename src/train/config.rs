@@ -11,6 +11,7 @@ use crate::kernel::latent::KlEstimate;
 use crate::kernel::sigma::Mode;
 use crate::model::{Layers, LikelihoodName, WIDEST};
 use clap::ValueEnum;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::fs;
@@ -322,11 +323,14 @@ impl Config {
         Self::parse(&text).map_err(|problem| Error::data(path, problem))
     }
 
-    /// The settings in the text of a configuration file, or what is wrong with it.
-    fn parse(text: &str) -> std::result::Result<Self, String> {
+    /// The settings in the text of a configuration file.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub fn parse(text: &str) -> std::result::Result<Self, String> {
         let config: Self = toml::from_str(text).map_err(|e| problem(text, &e))?;
-        let table: toml::Table = toml::from_str(text).map_err(|e| problem(text, &e))?;
-        if config.architecture.is_some() && table.contains_key("hidden") {
+        let keys: LayerKeys = toml::from_str(text).map_err(|e| problem(text, &e))?;
+        if keys.architecture.is_some() && keys.hidden.is_some() {
             return Err("names both hidden and architecture; keep the one that is meant".into());
         }
         config.check().map_err(|e| e.to_string())?;
@@ -349,12 +353,11 @@ impl Config {
 
     /// The file's contents for [`Config::read`].
     pub fn to_toml(&self) -> Result<String> {
-        let failed = |e| Error::usage(format!("the settings cannot be written as TOML: {e}"));
-        let mut table = toml::Table::try_from(self).map_err(failed)?;
-        if self.architecture.is_some() {
-            table.remove("hidden");
-        }
-        toml::to_string(&table).map_err(failed)
+        let text = toml::to_string(self)
+            .map_err(|e| Error::usage(format!("the settings cannot be written as TOML: {e}")))?;
+        // With an architecture there are no widths beside it.
+        let unused = |line: &&str| self.architecture.is_some() && line.starts_with("hidden = ");
+        Ok(text.lines().filter(|line| !unused(line)).map(|line| format!("{line}\n")).collect())
     }
 
     /// The hidden layers.
@@ -630,6 +633,13 @@ impl Config {
             .map_err(|e| Error::usage(format!("the settings cannot be written as JSON: {e}")))?;
         Ok(value.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect())
     }
+}
+
+/// Which of the two ways to say the layers a file takes.
+#[derive(Deserialize)]
+struct LayerKeys {
+    hidden: Option<IgnoredAny>,
+    architecture: Option<IgnoredAny>,
 }
 
 /// The problem of a file, in one sentence with the line; TOML's own message takes several lines.

@@ -44,7 +44,7 @@ impl From<Estimate> for Measured {
 /// The measures; those that the data do not allow are null.
 #[derive(Clone, Debug, Serialize)]
 pub struct Disentanglement {
-    /// Images whose codes were looked at.
+    /// Images whose codes were looked at; both MIGs and the modularity are of the first 10,000 of them.
     pub images: usize,
     /// The factors with more than one value.
     pub factors: Vec<String>,
@@ -80,6 +80,26 @@ pub struct Disentanglement {
     pub entropies: Vec<f64>,
     /// What is to be said of data and measures.
     pub notes: Vec<String>,
+}
+
+/// Refuses data and models of which the measures are not defined, before anything is computed.
+///
+/// # Errors
+/// The data have no two known factors that vary, the code has one dimension, or no distribution.
+pub fn check(session: &Session, dataset: &Dataset) -> Result<()> {
+    let world = World::of(dataset)?;
+    if world.sizes.iter().filter(|&&size| size > 1).count() < 2 {
+        let problem = "has fewer than two factors that vary; the measures compare factors";
+        return Err(Error::data(&dataset.name, problem));
+    }
+    if session.model().config.architecture.latent < 2 {
+        return Err(Error::usage("--disentanglement compares latents; this model has only one"));
+    }
+    if session.settings().deterministic {
+        let problem = "--disentanglement needs a q(z|x); this model was trained with --deterministic";
+        return Err(Error::usage(problem));
+    }
+    Ok(())
 }
 
 /// Computes all measures; `tell` hears what begins, and how much of the encoding is done.
@@ -120,7 +140,7 @@ pub fn judge(
     let has_shape = gaps.factors.iter().any(|factor| factor == SHAPE) && gaps.factors.len() > 1;
     let Gaps { factors, information, entropies, .. } = &gaps;
     Ok(Disentanglement {
-        images: chosen.len(),
+        images: data.len(),
         factors: factors.clone(),
         mig: gaps.mean().into(),
         mig_without_shape: has_shape.then(|| gaps.mean_without(&[SHAPE])).flatten().map(Measured::from),

@@ -530,15 +530,17 @@ pub fn model_config(config: &Config, dataset: &Dataset) -> Result<ModelConfig> {
             format!("has {images} training images{held} but --batch is {batch}; {advice}"),
         ));
     }
+    let architecture = architecture(config, dataset);
+    architecture.check()?;
     let drawn = matches!(dataset.train.pixels, Pixels::Sprites(_));
     if config.fresh && !drawn {
         let problem = "is stored, not drawn: there are no new images for --fresh; use it with --data sprites";
         return Err(Error::data(&config.data, problem));
     }
     // What the images of a batch are a sample of.
-    let population = if config.fresh { sprites::grid(dataset.train.channels) } else { train_images };
+    let population = if config.fresh { sprites::count(dataset.train.channels) } else { train_images };
     Ok(ModelConfig {
-        architecture: architecture(config, dataset),
+        architecture,
         fresh: config.fresh,
         likelihood: config.likelihood.with_sigma(config.sigma.initial()),
         adaptive_sigma: config.sigma.mode(),

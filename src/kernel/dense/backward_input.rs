@@ -82,7 +82,7 @@ impl Kernel for BackwardInput {
                 let sum: f64 =
                     (0..self.outputs).map(|o| dy[b * self.outputs + o] * theta[o * self.inputs + i]).sum();
                 let at = b * self.inputs + i;
-                dx[at] = sum * self.activation.reference_slope(x[at]);
+                dx[at] = self.activation.reference_times_slope(sum, x[at]);
             }
         }
     }

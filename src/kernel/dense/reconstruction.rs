@@ -10,7 +10,7 @@
 //! row a step: the squared error sum (x - x_hat)^2 and the loss, in nats without the Gaussian's constant,
 //! both summed over the batch. `dl` is the gradient of the mean over the batch.
 
-use super::linear::{add_bias, layer_len, reference_linear};
+use super::linear::{layer_len, reference_linear};
 use super::product::{ProductSizes, SIZES, matrix, matrix_mut, multiply, tolerance};
 use crate::kernel::words::{put_total, slot_of, words};
 use crate::numeric::{sigmoid, softplus};
@@ -76,6 +76,16 @@ impl Likelihood {
         match self {
             Self::Gaussian { .. } => gaussian(l, x, scale, inverse_variance),
             Self::Bernoulli => bernoulli(l, x, scale),
+        }
+    }
+
+    /// [`Likelihood::gradient`] of l + bias.
+    fn gradient_with_bias(&self, l: &mut [f32], bias: &[f32], x: &[f32], batch: usize) -> [f64; TERMS] {
+        let inverse_variance = self.inverse_variance();
+        let scale = inverse_variance / batch as f32;
+        match self {
+            Self::Gaussian { .. } => gaussian_with_bias(l, bias, x, scale, inverse_variance),
+            Self::Bernoulli => bernoulli_with_bias(l, bias, x, scale),
         }
     }
 
@@ -188,8 +198,8 @@ impl Kernel for Reconstruction {
             matrix(h, batch, inputs),
             matrix(weights, dimension, inputs).transpose(),
             &|b, columns, dl| {
-                add_bias(dl, &bias[columns.clone()], f32::NEG_INFINITY);
-                likelihood.gradient(dl, &x[b * dimension..][columns], batch)
+                let x = &x[b * dimension..][columns.clone()];
+                likelihood.gradient_with_bias(dl, &bias[columns], x, batch)
             },
         );
         put_total(slot_of(loss_ring, self.slots, step.slot), totals);
@@ -203,19 +213,42 @@ impl Kernel for Reconstruction {
 /// Gradients and sums for the Gaussian likelihood.
 #[multiversion(targets = "simd")]
 fn gaussian(l: &mut [f32], x: &[f32], scale: f32, inverse_variance: f32) -> [f64; TERMS] {
-    sum_pixels(l, x, |l, x| {
-        let error = l - x;
-        (error * scale, [error * error, gaussian_loss(l, x, inverse_variance)])
-    })
+    sum_pixels::<false>(l, x, x, |l, x| gaussian_pixel(l, x, scale, inverse_variance))
+}
+
+#[multiversion(targets = "simd")]
+fn gaussian_with_bias(
+    l: &mut [f32],
+    bias: &[f32],
+    x: &[f32],
+    scale: f32,
+    inverse_variance: f32,
+) -> [f64; TERMS] {
+    sum_pixels::<true>(l, bias, x, |l, x| gaussian_pixel(l, x, scale, inverse_variance))
 }
 
 /// Gradients and sums for the Bernoulli likelihood.
 #[multiversion(targets = "simd")]
 fn bernoulli(l: &mut [f32], x: &[f32], scale: f32) -> [f64; TERMS] {
-    sum_pixels(l, x, |l, x| {
-        let error = sigmoid(l) - x;
-        (error * scale, [error * error, bernoulli_loss(l, x)])
-    })
+    sum_pixels::<false>(l, x, x, |l, x| bernoulli_pixel(l, x, scale))
+}
+
+#[multiversion(targets = "simd")]
+fn bernoulli_with_bias(l: &mut [f32], bias: &[f32], x: &[f32], scale: f32) -> [f64; TERMS] {
+    sum_pixels::<true>(l, bias, x, |l, x| bernoulli_pixel(l, x, scale))
+}
+
+/// The gradient of a pixel, its squared error and its loss.
+#[inline(always)]
+fn gaussian_pixel(l: f32, x: f32, scale: f32, inverse_variance: f32) -> (f32, [f32; TERMS]) {
+    let error = l - x;
+    (error * scale, [error * error, gaussian_loss(l, x, inverse_variance)])
+}
+
+#[inline(always)]
+fn bernoulli_pixel(l: f32, x: f32, scale: f32) -> (f32, [f32; TERMS]) {
+    let error = sigmoid(l) - x;
+    (error * scale, [error * error, bernoulli_loss(l, x)])
 }
 
 /// The Gaussian's loss of a pixel.
@@ -231,13 +264,18 @@ pub(crate) fn bernoulli_loss(l: f32, x: f32) -> f32 {
 }
 
 /// Replaces each l by its gradient and adds up the terms, in `LANES` interleaved sums that the compiler can keep in one
-/// vector register.
+/// vector register. `bias` is added to l before, or is any slice as long where there is none.
 #[inline(always)]
-fn sum_pixels(l: &mut [f32], x: &[f32], pixel: impl Fn(f32, f32) -> (f32, [f32; TERMS])) -> [f64; TERMS] {
+fn sum_pixels<const BIAS: bool>(
+    l: &mut [f32],
+    bias: &[f32],
+    x: &[f32],
+    pixel: impl Fn(f32, f32) -> (f32, [f32; TERMS]),
+) -> [f64; TERMS] {
     const LANES: usize = 16;
     let mut sums = [[0f32; LANES]; TERMS];
-    let mut one = |lane: usize, l: &mut f32, x: f32| {
-        let (gradient, terms) = pixel(*l, x);
+    let mut one = |lane: usize, l: &mut f32, bias: f32, x: f32| {
+        let (gradient, terms) = pixel(if BIAS { *l + bias } else { *l }, x);
         *l = gradient;
         for (sum, term) in sums.iter_mut().zip(terms) {
             sum[lane] += term;
@@ -245,13 +283,14 @@ fn sum_pixels(l: &mut [f32], x: &[f32], pixel: impl Fn(f32, f32) -> (f32, [f32; 
     };
     let (l, l_rest) = l.as_chunks_mut::<LANES>();
     let (x, x_rest) = x.as_chunks::<LANES>();
-    for (l, x) in l.iter_mut().zip(x) {
+    let (bias, bias_rest) = bias.as_chunks::<LANES>();
+    for ((l, x), bias) in l.iter_mut().zip(x).zip(bias) {
         for lane in 0..LANES {
-            one(lane, &mut l[lane], x[lane]);
+            one(lane, &mut l[lane], bias[lane], x[lane]);
         }
     }
-    for (lane, (l, &x)) in l_rest.iter_mut().zip(x_rest).enumerate() {
-        one(lane, l, x);
+    for (lane, ((l, &x), &bias)) in l_rest.iter_mut().zip(x_rest).zip(bias_rest).enumerate() {
+        one(lane, l, bias, x);
     }
     sums.map(|lanes| lanes.iter().map(|&s| f64::from(s)).sum())
 }

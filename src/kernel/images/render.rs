@@ -61,7 +61,7 @@ impl Render {
         match self.order {
             Order::Fresh => {
                 let [word, ..] = philox([b as u32, 0, step.number, Stream::Sprites as u32], step.seed);
-                ((u64::from(word) * sprites::grid(self.channels) as u64) >> 32) as u32
+                ((u64::from(word) * sprites::count(self.channels) as u64) >> 32) as u32
             }
             order => factors(row(step, b, self.images, order == Order::Shuffled)),
         }
@@ -86,7 +86,7 @@ impl Kernel for Render {
     }
 
     fn params(&self) -> Vec<u32> {
-        words([self.images, self.channels, sprites::grid(self.channels)])
+        words([self.images, self.channels, sprites::count(self.channels)])
     }
 
     fn overrides(&self) -> Overrides {

@@ -16,6 +16,9 @@ use crate::kernel::words::words;
 use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, UNUSED_LEN, Variant};
 use rayon::prelude::*;
 
+/// Workgroups along a side of a grid that WebGPU grants.
+const MOST_GROUPS: usize = 65_535;
+
 /// What becomes of the sums.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Epilogue {
@@ -77,11 +80,14 @@ impl Convolution {
         }
     }
 
-    /// Those of the product, for as many products.
+    /// Those of the product, for as many products: all, or those whose grids are not too wide for WebGPU, if any.
     pub(super) fn variants_of((sizes, products): (ProductSizes, usize)) -> Vec<Variant> {
         let more =
             |variant: Variant| Variant { grid: [products * variant.grid[0], variant.grid[1]], ..variant };
-        sizes.variants().into_iter().map(more).collect()
+        let all: Vec<Variant> = sizes.variants().into_iter().map(more).collect();
+        let fitting: Vec<Variant> =
+            all.iter().filter(|variant| variant.grid[0] <= MOST_GROUPS).cloned().collect();
+        if fitting.is_empty() { all } else { fitting }
     }
 
     /// Channels of the layer's output, each of which has a bias.
@@ -128,7 +134,7 @@ impl Kernel for Convolution {
         reference_sums(&self.window, self.direction, x, theta, self.epilogue.is_backward(), y);
         let finished = y.iter().enumerate().map(|(i, &sum)| match self.epilogue {
             Epilogue::Forward(activation) => activation.reference(sum),
-            Epilogue::Backward(activation) => sum * activation.reference_slope(a[i]),
+            Epilogue::Backward(activation) => activation.reference_times_slope(sum, a[i]),
         });
         let finished: Vec<f64> = finished.collect();
         y.copy_from_slice(&finished);
