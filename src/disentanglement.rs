@@ -4,7 +4,7 @@
 //! ```text
 //! codes         mean mu and ln std of q(z | x): (n, m)        factors     v: (n, f), factor k has K_k values
 //! Labelled      both, checked; on it: histogram (MIG, modularity), mig (MIG of the posteriors), sap, dci
-//! Source        encodes any combination of factors; on it: beta_vae, factor_vae
+//! FactorEncoder  encodes any combination of factors; on it: beta_vae, factor_vae
 //! ```
 //!
 //! Definitions are those of the papers named in each file; settings, and what the papers leave open, are
@@ -28,7 +28,7 @@ pub mod sap;
 pub mod source;
 mod svm;
 
-pub use source::Source;
+pub use source::FactorEncoder;
 
 use crate::error::{Error, Kind, Result};
 use crate::random::{Sequence, Stream};
@@ -68,7 +68,7 @@ pub struct FactorValues<'a> {
 
 /// A value, and how far another run of the same measure may be from it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
+pub struct MeasureValue {
     /// The value.
     pub value: f64,
     /// Its standard error; None where nothing is random.
@@ -81,12 +81,12 @@ pub struct StandardError {
     /// One standard deviation of the value.
     pub value: f64,
     /// Where it comes from.
-    pub from: Spread,
+    pub from: ErrorOrigin,
 }
 
 /// What a standard error is estimated from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spread {
+pub enum ErrorOrigin {
     /// The variance over images of each image's influence on the value (delta method): as if the images were
     /// a random sample of many more.
     Images,
@@ -97,17 +97,17 @@ pub enum Spread {
     Repetitions,
 }
 
-impl Estimate {
+impl MeasureValue {
     /// A mean over n independent images, of which `variance` is that of one.
     fn over_images(value: f64, variance: f64, n: usize) -> Self {
-        let error = StandardError { value: (variance.max(0.0) / n as f64).sqrt(), from: Spread::Images };
+        let error = StandardError { value: (variance.max(0.0) / n as f64).sqrt(), from: ErrorOrigin::Images };
         Self { value, error: Some(error) }
     }
 
     /// The share of n test points that were classified rightly.
     fn binomial(value: f64, n: usize) -> Self {
         let error =
-            StandardError { value: (value * (1.0 - value) / n as f64).sqrt(), from: Spread::Binomial };
+            StandardError { value: (value * (1.0 - value) / n as f64).sqrt(), from: ErrorOrigin::Binomial };
         Self { value, error: Some(error) }
     }
 
@@ -116,7 +116,7 @@ impl Estimate {
         let n = values.len() as f64;
         let value = values.iter().sum::<f64>() / n;
         let square: f64 = values.iter().map(|v| (v - value).powi(2)).sum();
-        let error = StandardError { value: (square / (n - 1.0) / n).sqrt(), from: Spread::Repetitions };
+        let error = StandardError { value: (square / (n - 1.0) / n).sqrt(), from: ErrorOrigin::Repetitions };
         Self { value, error: (values.len() > 1).then_some(error) }
     }
 }
@@ -391,9 +391,9 @@ mod tests {
     /// Mean 2, sum of squares 2: sqrt(2 / 2 / 3).
     #[test]
     fn repetitions_give_the_error_of_their_mean() {
-        let estimate = Estimate::over_repetitions(&[1.0, 2.0, 3.0]);
+        let estimate = MeasureValue::over_repetitions(&[1.0, 2.0, 3.0]);
         assert_eq!(estimate.value, 2.0);
         assert!((estimate.error.unwrap().value - (1.0f64 / 3.0).sqrt()).abs() < 1e-15);
-        assert_eq!(Estimate::over_repetitions(&[1.0]).error, None);
+        assert_eq!(MeasureValue::over_repetitions(&[1.0]).error, None);
     }
 }

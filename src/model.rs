@@ -17,7 +17,7 @@
 mod architecture;
 mod parameters;
 
-pub use architecture::{Architecture, Hidden, Layer, Layers, Sums, WIDEST};
+pub use architecture::{Architecture, Hidden, Layer, LayerSums, Layers, WIDEST};
 pub use parameters::Parameters;
 
 use crate::data::sprites::{GEOMETRY_LEN, PIXELS};
@@ -41,7 +41,7 @@ use crate::kernel::pair_gradient::PairGradient;
 use crate::kernel::pairs::Family;
 use crate::kernel::prior_mmd::PriorMmd;
 use crate::kernel::reconstruction::{Likelihood, Reconstruction};
-use crate::kernel::render::{Order, Render};
+use crate::kernel::render::{Render, SpriteOrder};
 use crate::kernel::scale::Scale;
 use crate::kernel::sigma::{self, Mode, Sigma};
 use crate::kernel::transposed_reconstruction::TransposedReconstruction;
@@ -428,9 +428,9 @@ impl Build<'_> {
             Origin::Sprites => {
                 let geometry = self.geometry.expect("sprites have a geometry");
                 let order = match shuffle {
-                    true if self.config.fresh => Order::Fresh,
-                    true => Order::Shuffled,
-                    false => Order::Stored,
+                    true if self.config.fresh => SpriteOrder::Fresh,
+                    true => SpriteOrder::Shuffled,
+                    false => SpriteOrder::Stored,
                 };
                 let render = Render { batch, images, channels: dimension / PIXELS, order };
                 self.plan.call(
@@ -504,11 +504,11 @@ impl Build<'_> {
         let buffers = [("h", h), ("theta", last.theta), ("x", x), ("dl", dl), ("loss_ring", loss_ring)];
         let likelihood = *likelihood;
         match last.layer.sums {
-            Sums::Linear { inputs, .. } => {
+            LayerSums::Linear { inputs, .. } => {
                 let kernel = Reconstruction { batch, inputs, dimension, slots, likelihood };
                 plan.call(program, kernel, &buffers)?;
             }
-            Sums::Convolution(window, _) => {
+            LayerSums::Convolution(window, _) => {
                 let kernel = TransposedReconstruction { batch, window, slots, likelihood };
                 plan.call(program, kernel, &buffers)?;
             }
@@ -657,7 +657,8 @@ impl Build<'_> {
         let widest = self.layers.iter().map(|layer| layer.layer.inputs().max(layer.layer.outputs()));
         let most = EVALUATION_NUMBERS / widest.max().unwrap_or(1);
         // A grid has a workgroup for some pixels of each image.
-        let convolutional = self.layers.iter().any(|layer| matches!(layer.layer.sums, Sums::Convolution(..)));
+        let convolutional =
+            self.layers.iter().any(|layer| matches!(layer.layer.sums, LayerSums::Convolution(..)));
         let pixels = if convolutional { self.config.architecture.image.pixels() } else { 1 };
         images.min(most).min(EVALUATION_PIXELS / pixels).max(1)
     }
@@ -720,8 +721,8 @@ impl Build<'_> {
 /// Numbers of a row of `loss_ring` for the output layer.
 fn loss_parts(batch: usize, layer: &Layer) -> usize {
     match layer.sums {
-        Sums::Linear { outputs, .. } => Reconstruction::parts(batch, outputs),
-        Sums::Convolution(window, _) => TransposedReconstruction::parts(batch, &window),
+        LayerSums::Linear { outputs, .. } => Reconstruction::parts(batch, outputs),
+        LayerSums::Convolution(window, _) => TransposedReconstruction::parts(batch, &window),
     }
 }
 
@@ -766,11 +767,11 @@ fn forward(
 ) -> Result<()> {
     let Layer { sums, activation, .. } = *layer;
     match sums {
-        Sums::Linear { inputs, outputs } => {
+        LayerSums::Linear { inputs, outputs } => {
             let kernel = Linear { batch, inputs, outputs, activation };
             plan.call(program, kernel, &[("x", x), ("theta", *theta), ("y", y)])
         }
-        Sums::Convolution(window, direction) => {
+        LayerSums::Convolution(window, direction) => {
             let kernel = Convolution { batch, window, direction, epilogue: Epilogue::Forward(activation) };
             let a = plan.unused();
             plan.call(program, kernel, &[("x", x), ("theta", *theta), ("a", a), ("y", y)])
@@ -788,11 +789,11 @@ fn backward_input(
 ) -> Result<BufferId> {
     let dx = plan.buffer(format!("d {} input", layer.name), batch * layer.inputs());
     match layer.sums {
-        Sums::Linear { inputs, outputs } => {
+        LayerSums::Linear { inputs, outputs } => {
             let kernel = BackwardInput { batch, inputs, outputs, activation };
             plan.call(program, kernel, &[("dy", dy), ("theta", *theta), ("x", x), ("dx", dx)])?;
         }
-        Sums::Convolution(window, direction) => {
+        LayerSums::Convolution(window, direction) => {
             let epilogue = Epilogue::Backward(activation);
             let kernel = Convolution { batch, window, direction: direction.reverse(), epilogue };
             plan.call(program, kernel, &[("x", dy), ("theta", *theta), ("a", x), ("y", dx)])?;
@@ -810,12 +811,12 @@ fn backward_weights(
     [dy, x]: [BufferId; 2],
 ) -> Result<()> {
     match layer.sums {
-        Sums::Linear { inputs, outputs } => {
+        LayerSums::Linear { inputs, outputs } => {
             let kernel = BackwardWeights { batch, inputs, outputs, adam };
             let buffers = [("dy", dy), ("x", x), ("theta", *theta), ("m", *m), ("v", *v)];
             plan.call(program, kernel, &buffers)
         }
-        Sums::Convolution(window, direction) => {
+        LayerSums::Convolution(window, direction) => {
             let (numbers, parts) = (layer.parameters(), ConvolutionGradient::parts(batch, &window));
             let gradient = plan.buffer(format!("d {}", layer.name), parts * numbers);
             let [fine, coarse] = match direction {

@@ -412,7 +412,8 @@ mod tests {
     #[test]
     fn a_list_of_runs_takes_a_preset() {
         let runs = plan(
-            "preset = \"burgess-sprites\"\n[settings]\nsteps = 10\ncapacity = \"linear:0:5:8\"\n[[runs]]\ngamma = 10.0\n[[runs]]\nhidden = [7]",
+            "preset = \"burgess-sprites\"\n[settings]\nsteps = 10\ncapacity = \"linear:0:5:8\"\n\
+             [[runs]]\ngamma = 10.0\n[[runs]]\nhidden = [7]",
         );
         assert_eq!(runs.len(), 2);
         assert!(runs[0].config.architecture.is_some() && runs[1].config.architecture.is_none());

@@ -11,8 +11,8 @@
 //! (`beta_vae_sklearn`.gin). Features are not standardised, as there: latents of little variance are
 //! penalised more.
 
-use super::source::{self, BATCHES_PER_CALL, Source};
-use super::{BATCH, Draw, Estimate, Result, TEST_POINTS, TRAIN_POINTS, logistic, random, refused};
+use super::source::{self, BATCHES_PER_CALL, FactorEncoder};
+use super::{BATCH, Draw, MeasureValue, Result, TEST_POINTS, TRAIN_POINTS, logistic, random, refused};
 
 /// Numbers of images and points.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,7 +35,7 @@ impl Default for PairCounts {
 #[derive(Clone, Debug, PartialEq)]
 pub struct BetaVaeScore {
     /// Share of test points classified rightly.
-    pub value: Estimate,
+    pub value: MeasureValue,
     /// The same of the training points.
     pub train: f64,
     /// Weights of each factor that varies, the intercept last: `(f, m + 1)`; those of two factors are of
@@ -56,7 +56,7 @@ pub struct PairPoints {
 ///
 /// # Errors
 /// If fewer than two factors vary, settings are too small, or the encoder fails.
-pub fn score(source: &mut dyn Source, settings: PairCounts, seed: u64) -> Result<BetaVaeScore> {
+pub fn score(source: &mut dyn FactorEncoder, settings: PairCounts, seed: u64) -> Result<BetaVaeScore> {
     let [train, test] = points(source, settings, seed)?;
     let count = source::varying(source)?.len();
     let model = logistic::fit(&train.features, &train.labels, source.latents(), count)
@@ -67,7 +67,7 @@ pub fn score(source: &mut dyn Source, settings: PairCounts, seed: u64) -> Result
         right as f64 / points.labels.len() as f64
     };
     Ok(BetaVaeScore {
-        value: Estimate::binomial(share(&test), settings.test),
+        value: MeasureValue::binomial(share(&test), settings.test),
         train: share(&train),
         weights: model.weights,
     })
@@ -77,7 +77,7 @@ pub fn score(source: &mut dyn Source, settings: PairCounts, seed: u64) -> Result
 ///
 /// # Errors
 /// As [`score`].
-pub fn points(source: &mut dyn Source, settings: PairCounts, seed: u64) -> Result<[PairPoints; 2]> {
+pub fn points(source: &mut dyn FactorEncoder, settings: PairCounts, seed: u64) -> Result<[PairPoints; 2]> {
     let PairCounts { batch, train, test } = settings;
     source::check_counts(batch, &[train, test])?;
     Ok([
@@ -87,7 +87,7 @@ pub fn points(source: &mut dyn Source, settings: PairCounts, seed: u64) -> Resul
 }
 
 fn points_of(
-    source: &mut dyn Source,
+    source: &mut dyn FactorEncoder,
     batch: usize,
     (draw, count): (Draw, usize),
     seed: u64,

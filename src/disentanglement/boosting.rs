@@ -42,7 +42,7 @@ const PURE: f64 = f64::EPSILON;
 const NO_CURVATURE: f64 = 1e-150;
 
 /// Features of points to learn from and to predict.
-pub(super) struct Features<'a> {
+pub(super) struct SortedFeatures<'a> {
     /// `(m)` of `(n)`.
     train: &'a [Vec<f64>],
     /// `(m)` of the points to predict.
@@ -52,7 +52,7 @@ pub(super) struct Features<'a> {
 }
 
 /// What the trees say.
-pub(super) struct Fit {
+pub(super) struct BoostedFit {
     /// `(m)`, of sum 1 unless there was no split.
     pub(super) importance: Vec<f64>,
     /// Classes of the points to learn from.
@@ -69,7 +69,7 @@ struct Tree {
 }
 
 #[derive(Clone, Copy)]
-struct Split {
+struct BranchSplit {
     feature: usize,
     threshold: f64,
     gain: f64,
@@ -77,13 +77,13 @@ struct Split {
 
 /// Number of points, sum of r and of r^2.
 #[derive(Clone, Copy, Default)]
-struct Sums {
+struct BranchSums {
     count: f64,
     sum: f64,
     squares: f64,
 }
 
-impl<'a> Features<'a> {
+impl<'a> SortedFeatures<'a> {
     pub(super) fn new(train: &'a Labelled, test: &'a Labelled) -> Self {
         Self::of(&train.mean, &test.mean)
     }
@@ -107,7 +107,7 @@ impl<'a> Features<'a> {
 }
 
 /// Fits labels `(n)` of `0..classes`, at least two, all of which occur.
-pub(super) fn fit(features: &Features<'_>, labels: &[u8], classes: usize) -> Fit {
+pub(super) fn fit(features: &SortedFeatures<'_>, labels: &[u8], classes: usize) -> BoostedFit {
     let (m, n, tests) = (features.latents(), labels.len(), features.tests());
     // Of two classes the first one's score stays 0.
     let grown: Vec<usize> = if classes == 2 { vec![1] } else { (0..classes).collect() };
@@ -137,7 +137,7 @@ pub(super) fn fit(features: &Features<'_>, labels: &[u8], classes: usize) -> Fit
     if sum > 0.0 {
         importance.iter_mut().for_each(|gain| *gain /= sum);
     }
-    Fit { importance, train: predictions(&train), test: predictions(&test) }
+    BoostedFit { importance, train: predictions(&train), test: predictions(&test) }
 }
 
 fn add(sums: &mut [f64], values: &[f64], factor: f64) {
@@ -156,7 +156,7 @@ fn predictions(scores: &[Vec<f64>]) -> Vec<u8> {
 
 impl Tree {
     /// `first` is the feature that is tried first, modulo their number.
-    fn grown(features: &Features<'_>, residuals: &[f64], leaf_factor: f64, first: usize) -> Self {
+    fn grown(features: &SortedFeatures<'_>, residuals: &[f64], leaf_factor: f64, first: usize) -> Self {
         let mut nodes = vec![1; residuals.len()];
         let mut test_nodes = vec![1; features.tests()];
         let mut gains = vec![0.0; features.latents()];
@@ -181,7 +181,7 @@ impl Tree {
 }
 
 /// Sends points to the children of nodes that are split.
-fn descend(nodes: &mut [u8], columns: &[Vec<f64>], splits: &[Option<Split>; NODES]) {
+fn descend(nodes: &mut [u8], columns: &[Vec<f64>], splits: &[Option<BranchSplit>; NODES]) {
     for (i, node) in nodes.iter_mut().enumerate() {
         if let Some(split) = splits[usize::from(*node)] {
             *node = 2 * *node + u8::from(columns[split.feature][i] > split.threshold);
@@ -191,13 +191,13 @@ fn descend(nodes: &mut [u8], columns: &[Vec<f64>], splits: &[Option<Split>; NODE
 
 /// The best split of each node of a level; `nodes` says where points are.
 fn best_splits(
-    features: &Features<'_>,
+    features: &SortedFeatures<'_>,
     residuals: &[f64],
     nodes: &[u8],
     level: usize,
     first: usize,
-) -> [Option<Split>; NODES] {
-    let mut totals = [Sums::default(); NODES];
+) -> [Option<BranchSplit>; NODES] {
+    let mut totals = [BranchSums::default(); NODES];
     for (&node, &r) in nodes.iter().zip(residuals) {
         totals[usize::from(node)].add(r);
     }
@@ -206,7 +206,7 @@ fn best_splits(
     let mut best = [None; NODES];
     for place in 0..features.latents() {
         let feature = (first + place) % features.latents();
-        let mut left = [Sums::default(); NODES];
+        let mut left = [BranchSums::default(); NODES];
         let mut last = [0.0; NODES];
         for &(x, i) in &features.sorted[feature] {
             let node = usize::from(nodes[i as usize]);
@@ -215,8 +215,8 @@ fn best_splits(
             }
             if left[node].count > 0.0 && x > last[node] + SAME {
                 let gain = totals[node].gain(left[node]);
-                if best[node].is_none_or(|best: Split| gain > best.gain) {
-                    best[node] = Some(Split { feature, threshold: 0.5 * (last[node] + x), gain });
+                if best[node].is_none_or(|best: BranchSplit| gain > best.gain) {
+                    best[node] = Some(BranchSplit { feature, threshold: 0.5 * (last[node] + x), gain });
                 }
             }
             left[node].add(residuals[i as usize]);
@@ -226,7 +226,7 @@ fn best_splits(
     best
 }
 
-impl Sums {
+impl BranchSums {
     fn add(&mut self, r: f64) {
         self.count += 1.0;
         self.sum += r;
@@ -255,7 +255,7 @@ mod tests {
         let labels = [0, 1, 0, 1, 0, 1, 0, 1];
         let columns = [vec![0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0], labels.map(f64::from).to_vec()];
         let test = [vec![0.5, 0.5], vec![-3.0, 0.51]];
-        let features = Features::of(&columns, &test);
+        let features = SortedFeatures::of(&columns, &test);
         let residuals = labels.map(|y| f64::from(y) - 0.5);
         let tree = Tree::grown(&features, &residuals, 1.0, 0);
         assert_eq!(tree.train, labels.map(|y| 4.0 * f64::from(y) - 2.0));
@@ -272,7 +272,7 @@ mod tests {
     fn a_tree_splits_where_squares_lose_most() {
         let (columns, test) = ([vec![9.0, 0.0, 4.0, 1.0]], [vec![2.5, 2.6, 0.5, 6.6]]);
         let residuals = [0.4, -0.4, 0.2, -0.2];
-        let tree = Tree::grown(&Features::of(&columns, &test), &residuals, 1.0, 7);
+        let tree = Tree::grown(&SortedFeatures::of(&columns, &test), &residuals, 1.0, 7);
         // r / |r| (1 - |r|).
         let leaf = |r: f64| r / (r.abs() * (1.0 - r.abs()));
         assert_eq!(tree.train, residuals.map(leaf));
@@ -289,7 +289,7 @@ mod tests {
             labels.iter().map(|&y| f64::from(y)).collect(),
             (0..300).map(|i| f64::from(i * 7 % 11)).collect(),
         ];
-        let features = Features::of(&columns, &columns);
+        let features = SortedFeatures::of(&columns, &columns);
         let with = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| fit(&features, &labels, 3))

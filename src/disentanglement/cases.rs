@@ -1,6 +1,6 @@
 //! Posteriors of which the measures' values can be derived.
 
-use super::{FactorValues, Labelled, Posteriors, Result, Source};
+use super::{FactorEncoder, FactorValues, Labelled, Posteriors, Result};
 
 /// All combinations of factors, the last one fastest: `(n, f)`.
 pub(super) fn grid(sizes: &[usize]) -> Vec<u8> {
@@ -37,7 +37,7 @@ pub(super) struct Coded<F> {
     pub(super) code: F,
 }
 
-impl<F: Fn(&[u8]) -> Vec<f64>> Source for Coded<F> {
+impl<F: Fn(&[u8]) -> Vec<f64>> FactorEncoder for Coded<F> {
     fn sizes(&self) -> &[usize] {
         &self.sizes
     }

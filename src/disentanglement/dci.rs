@@ -15,7 +15,7 @@
 //! |weights| of standardised latents for importance: a factor whose values have no order, or go round, is
 //! hardly predicted so.
 
-use super::{Draw, Estimate, Labelled, Result, boosting, classes, lasso, random, refused};
+use super::{Draw, Labelled, MeasureValue, Result, boosting, classes, lasso, random, refused};
 
 /// Added to importances before entropies are formed (`disentanglement_lib`, dci.py).
 const ADDED: f64 = 1e-11;
@@ -38,11 +38,11 @@ pub struct DciScore {
     /// What predicted.
     pub predictor: Predictor,
     /// Disentanglement, mean of the repetitions.
-    pub disentanglement: Estimate,
+    pub disentanglement: MeasureValue,
     /// Completeness, mean of the repetitions.
-    pub completeness: Estimate,
+    pub completeness: MeasureValue,
     /// Informativeness of the test images, mean over factors.
-    pub test: Estimate,
+    pub test: MeasureValue,
     /// The same of the training images.
     pub train: f64,
     /// Names of the factors.
@@ -78,8 +78,9 @@ pub fn score(data: &Labelled, predictor: Predictor, repetitions: usize, seed: u6
     if parts.is_empty() {
         return Err(refused("DCI needs at least one repetition"));
     }
-    let estimate =
-        |of: &dyn Fn(&Part) -> f64| Estimate::over_repetitions(&parts.iter().map(of).collect::<Vec<f64>>());
+    let estimate = |of: &dyn Fn(&Part) -> f64| {
+        MeasureValue::over_repetitions(&parts.iter().map(of).collect::<Vec<f64>>())
+    };
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let cell = |i: usize| parts.iter().map(|part| part.importance[i]).sum::<f64>() / parts.len() as f64;
     Ok(DciScore {
@@ -111,7 +112,7 @@ pub fn part(train: &Labelled, test: &Labelled, predictor: Predictor, seed: u64) 
     }
     let of_factors: Vec<(Vec<f64>, [f64; 2])> = match predictor {
         Predictor::Trees => {
-            let features = boosting::Features::new(train, test);
+            let features = boosting::SortedFeatures::new(train, test);
             (0..f).map(|k| by_trees(&features, train.values(k), test.values(k))).collect()
         }
         Predictor::Lasso => (0..f).map(|k| by_lasso(train, test, k, seed)).collect(),
@@ -124,7 +125,7 @@ pub fn part(train: &Labelled, test: &Labelled, predictor: Predictor, seed: u64) 
 }
 
 /// Importances of a factor, and its informativeness of training and test images.
-fn by_trees(features: &boosting::Features<'_>, train: &[u8], test: &[u8]) -> (Vec<f64>, [f64; 2]) {
+fn by_trees(features: &boosting::SortedFeatures<'_>, train: &[u8], test: &[u8]) -> (Vec<f64>, [f64; 2]) {
     let (labels, count) = classes(train);
     let mut values = vec![0; count];
     labels.iter().zip(train).for_each(|(&label, &value)| values[usize::from(label)] = value);

@@ -12,8 +12,8 @@
 //! denominator, as there.
 
 use super::active::variance;
-use super::source::{self, BATCHES_PER_CALL, Source};
-use super::{BATCH, Draw, Estimate, Result, TEST_POINTS, TRAIN_POINTS, largest, random};
+use super::source::{self, BATCHES_PER_CALL, FactorEncoder};
+use super::{BATCH, Draw, MeasureValue, Result, TEST_POINTS, TRAIN_POINTS, largest, random};
 
 /// Numbers of images and votes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,7 +46,7 @@ impl Default for Votes {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FactorVaeScore {
     /// Share of test votes classified rightly.
-    pub value: Estimate,
+    pub value: MeasureValue,
     /// The same of the training votes.
     pub train: f64,
     /// Latents that took part.
@@ -59,7 +59,7 @@ pub struct FactorVaeScore {
 ///
 /// # Errors
 /// If fewer than two factors vary, settings are too small, or the encoder fails.
-pub fn score(source: &mut dyn Source, settings: Votes, seed: u64) -> Result<FactorVaeScore> {
+pub fn score(source: &mut dyn FactorEncoder, settings: Votes, seed: u64) -> Result<FactorVaeScore> {
     let varying = source::varying(source)?;
     source::check_counts(settings.batch, &[settings.variance_points, settings.train, settings.test])?;
     let (f, m) = (source.sizes().len(), source.latents());
@@ -68,7 +68,7 @@ pub fn score(source: &mut dyn Source, settings: Votes, seed: u64) -> Result<Fact
     let latents: Vec<usize> = (0..m).filter(|&j| variances[j].sqrt() >= least).collect();
     if latents.is_empty() {
         return Ok(FactorVaeScore {
-            value: Estimate { value: 0.0, error: None },
+            value: MeasureValue { value: 0.0, error: None },
             train: 0.0,
             latents,
             votes: vec![0; f * m],
@@ -81,12 +81,12 @@ pub fn score(source: &mut dyn Source, settings: Votes, seed: u64) -> Result<Fact
         (0..m).map(|j| largest((0..f).map(|k| f64::from(train[k * m + j])))).collect();
     let right =
         |votes: &[u32]| classifier.iter().enumerate().map(|(j, k)| f64::from(votes[k * m + j])).sum::<f64>();
-    let value = Estimate::binomial(right(&test) / settings.test as f64, settings.test);
+    let value = MeasureValue::binomial(right(&test) / settings.test as f64, settings.test);
     Ok(FactorVaeScore { value, train: right(&train) / settings.train as f64, latents, votes: test })
 }
 
 /// `s_j^2`.
-fn variances(source: &mut dyn Source, settings: Votes, seed: u64) -> Result<Vec<f64>> {
+fn variances(source: &mut dyn FactorEncoder, settings: Votes, seed: u64) -> Result<Vec<f64>> {
     let (sizes, m) = (source.sizes().to_vec(), source.latents());
     let mut random = random(seed, Draw::Variance, 0);
     let mut codes = Vec::with_capacity(settings.variance_points * m);
@@ -104,7 +104,7 @@ fn variances(source: &mut dyn Source, settings: Votes, seed: u64) -> Result<Vec<
 /// Votes of one kind, `(batch, draw, count)`: how often each latent varied least while each factor was fixed:
 /// `(f, m)`.
 fn votes(
-    source: &mut dyn Source,
+    source: &mut dyn FactorEncoder,
     varying: &[usize],
     latents: &[usize],
     variances: &[f64],
@@ -154,7 +154,7 @@ mod tests {
         let score = super::score(&mut Coded { sizes, m: 2, code: weak }, FEW, 1).unwrap();
         assert_eq!(
             (score.value, score.train, score.latents.len()),
-            (Estimate { value: 0.0, error: None }, 0.0, 0)
+            (MeasureValue { value: 0.0, error: None }, 0.0, 0)
         );
     }
 

@@ -13,7 +13,7 @@
 //! and b may change places is not in it, so errors are too large where the gap is near 0, and the gap itself,
 //! never negative, is biased upwards there.
 
-use super::{Estimate, largest, two_largest};
+use super::{MeasureValue, largest, two_largest};
 
 /// The part of a factor's entropy that a latent tells at least, to be named after it.
 pub const LEAST_TOLD: f64 = 0.1;
@@ -81,19 +81,19 @@ impl Gaps {
     }
 
     /// MIG: the mean over all factors.
-    pub fn mean(&self) -> Estimate {
-        self.mean_without::<&str>(&[]).unwrap_or(Estimate { value: f64::NAN, error: None })
+    pub fn mean(&self) -> MeasureValue {
+        self.mean_without::<&str>(&[]).unwrap_or(MeasureValue { value: f64::NAN, error: None })
     }
 
     /// MIG over all factors but those named, None if none is left. Chen et al. leave out `shape`, which has
     /// no order.
-    pub fn mean_without<S: AsRef<str>>(&self, names: &[S]) -> Option<Estimate> {
+    pub fn mean_without<S: AsRef<str>>(&self, names: &[S]) -> Option<MeasureValue> {
         let left_out = |name: &String| names.iter().any(|other| other.as_ref() == name);
         let f = self.factors.len();
         let kept: Vec<usize> = (0..f).filter(|&k| !left_out(&self.factors[k])).collect();
         let count = kept.len() as f64;
         let value = kept.iter().map(|&k| self.gaps[k]).sum::<f64>() / count;
         let sum: f64 = kept.iter().flat_map(|&k| kept.iter().map(move |&l| self.covariance[k * f + l])).sum();
-        (!kept.is_empty()).then(|| Estimate::over_images(value, sum / (count * count), self.images))
+        (!kept.is_empty()).then(|| MeasureValue::over_images(value, sum / (count * count), self.images))
     }
 }

@@ -18,7 +18,7 @@
 //! a latent that tells nothing has that of noise. On a full grid of factors there is no bias.
 
 use super::gap::Gaps;
-use super::{Estimate, Labelled, Result, classes, largest};
+use super::{Labelled, MeasureValue, Result, classes, largest};
 
 /// B: bins of a latent (`disentanglement_lib`, mig.gin and `modularity_explicitness`.gin: `num_bins` = 20).
 pub const BINS: usize = 20;
@@ -32,14 +32,14 @@ pub struct Histogram {
     /// Value of each image in each factor: `(f)` of `(n)`.
     values: Vec<Vec<u8>>,
     /// One table per factor and latent: `(f, m)`.
-    tables: Vec<Table>,
+    tables: Vec<BinCounts>,
     /// -ln p(v) of each value: `(f)` of `(K)`.
     surprisals: Vec<Vec<f64>>,
 }
 
 /// Pointwise information of bins and values, and its mean.
 #[derive(Clone, Debug)]
-struct Table {
+struct BinCounts {
     /// ln (p(b, v) / (p(b) p(v))), 0 where none occurs: `(B, K)`.
     pointwise: Vec<f64>,
     information: f64,
@@ -49,7 +49,7 @@ struct Table {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Modularity {
     /// The mean over the latents that tell of any; None if there is none, or only one factor.
-    pub value: Option<Estimate>,
+    pub value: Option<MeasureValue>,
     /// Each latent's; None for those that tell of no factor: `(m)`.
     pub latents: Vec<Option<f64>>,
     /// The mean as in `disentanglement_lib`, where a latent that tells of no factor counts as 0; None with
@@ -72,7 +72,7 @@ fn bins(values: &[f64]) -> Vec<u8> {
     values.iter().map(|z| edges.partition_point(|edge| edge <= z).saturating_sub(1) as u8).collect()
 }
 
-impl Table {
+impl BinCounts {
     fn new(bins: &[u8], values: &[u8], size: usize) -> Self {
         let mut joint = vec![0.0; BINS * size];
         for (&b, &v) in bins.iter().zip(values) {
@@ -98,7 +98,7 @@ impl Histogram {
         let (mut tables, mut surprisals, mut values) = (Vec::new(), Vec::new(), Vec::new());
         for k in 0..data.factors().len() {
             let (numbers, size) = classes(data.values(k));
-            tables.extend(bins.iter().map(|bins| Table::new(bins, &numbers, size)));
+            tables.extend(bins.iter().map(|bins| BinCounts::new(bins, &numbers, size)));
             surprisals.push(super::surprisals(&numbers, size));
             values.push(numbers);
         }
@@ -165,7 +165,7 @@ impl Histogram {
         }
         let value = (!alive.is_empty()).then(|| {
             let variance = self.modularity_variance(&each, &information);
-            Estimate::over_images(sum / alive.len() as f64, variance, self.images())
+            MeasureValue::over_images(sum / alive.len() as f64, variance, self.images())
         });
         Modularity { value, latents, with_dead_as_zero: Some(sum / m as f64), notes }
     }

@@ -32,7 +32,7 @@ const SUFFICIENT: f64 = 1e-4;
 const MOST_HALVINGS: usize = 40;
 
 /// A fitted model.
-pub(super) struct Model {
+pub(super) struct LogisticModel {
     m: usize,
     /// W: `(K, m + 1)`.
     pub(super) weights: Vec<f64>,
@@ -47,7 +47,7 @@ struct Problem<'a> {
 }
 
 /// Fits labels `(n)` below `classes` to features `(n, m)`; None if the method does not converge.
-pub(super) fn fit(features: &[f64], labels: &[u8], m: usize, classes: usize) -> Option<Model> {
+pub(super) fn fit(features: &[f64], labels: &[u8], m: usize, classes: usize) -> Option<LogisticModel> {
     let penalty = if classes == 2 { 2.0 * PENALTY } else { PENALTY };
     let problem = Problem { features, labels, m, classes, penalty };
     let mut weights = vec![0.0; classes * (m + 1)];
@@ -59,20 +59,20 @@ pub(super) fn fit(features: &[f64], labels: &[u8], m: usize, classes: usize) -> 
         let moved =
             |length: f64| -> Vec<f64> { weights.iter().zip(&step).map(|(w, s)| w - length * s).collect() };
         if slope <= TOLERANCE * (1.0 + loss) {
-            return Some(Model { m, weights: moved(1.0) });
+            return Some(LogisticModel { m, weights: moved(1.0) });
         }
         let lengths = (0..MOST_HALVINGS).map(|halving| 0.5f64.powi(halving as i32));
         let tried = lengths.map(|length| (length, moved(length)));
         let mut losses = tried.map(|(length, weights)| (length, problem.loss(&weights), weights));
         let gained = losses.find(|(length, other, _)| *other <= loss - SUFFICIENT * length * slope);
         // No step gains anything: rounding is all that is left.
-        let Some((_, less, better)) = gained else { return Some(Model { m, weights }) };
+        let Some((_, less, better)) = gained else { return Some(LogisticModel { m, weights }) };
         (loss, weights) = (less, better);
     }
     None
 }
 
-impl Model {
+impl LogisticModel {
     /// The class of largest score of each point.
     pub(super) fn predict(&self, features: &[f64]) -> Vec<u8> {
         let class = |x: &[f64]| largest(scores(&self.weights, x)) as u8;

@@ -12,14 +12,14 @@
 //! drawn with replacement.
 
 use super::svm::Machines;
-use super::{Estimate, Labelled, Result, classes, refused, two_largest};
+use super::{Labelled, MeasureValue, Result, classes, refused, two_largest};
 use rayon::prelude::*;
 
 /// SAP and what it is from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SapScore {
     /// SAP.
-    pub value: Estimate,
+    pub value: MeasureValue,
     /// Names of the factors.
     pub factors: Vec<String>,
     /// S: `(f, m)`.
@@ -61,7 +61,7 @@ pub fn score_of(train: &Labelled, test: &Labelled) -> Result<SapScore> {
         tops.iter().enumerate().map(difference).sum::<f64>() / f as f64
     };
     let variance = (0..n).map(|i| (influence(i) - value).powi(2)).sum::<f64>() / n as f64;
-    let value = Estimate::over_images(value, variance, n);
+    let value = MeasureValue::over_images(value, variance, n);
     Ok(SapScore { value, factors: train.factors().to_vec(), accuracies, gaps })
 }
 

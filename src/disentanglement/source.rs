@@ -12,7 +12,7 @@ use crate::random::Sequence;
 pub(super) const BATCHES_PER_CALL: usize = 64;
 
 /// Something that makes images of given factors and encodes them.
-pub trait Source {
+pub trait FactorEncoder {
     /// How many values each factor has: `(f)`.
     fn sizes(&self) -> &[usize];
 
@@ -27,7 +27,7 @@ pub trait Source {
 }
 
 /// Factors with more than one value: only these can be kept fixed.
-pub(super) fn varying(source: &mut dyn Source) -> Result<Vec<usize>> {
+pub(super) fn varying(source: &mut dyn FactorEncoder) -> Result<Vec<usize>> {
     let sizes = source.sizes();
     if source.latents() == 0 || sizes.iter().any(|size| !(1..=256).contains(size)) {
         return Err(refused(format!(
@@ -53,7 +53,7 @@ pub(super) fn check_counts(batch: usize, counts: &[usize]) -> Result<()> {
 }
 
 /// Encodes, and checks what comes back.
-pub(super) fn encode(source: &mut dyn Source, factors: &[u8]) -> Result<Vec<f64>> {
+pub(super) fn encode(source: &mut dyn FactorEncoder, factors: &[u8]) -> Result<Vec<f64>> {
     let codes = source.encode(factors)?;
     let expected = factors.len() / source.sizes().len() * source.latents();
     if codes.len() != expected || codes.iter().any(|z| !z.is_finite()) {

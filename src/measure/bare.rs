@@ -4,7 +4,7 @@
 use super::ceiling::REPETITIONS;
 use crate::kernel::backward_weights::{Adam, Update, apply};
 use crate::memory::Memory;
-use crate::model::{Layer, Sums};
+use crate::model::{Layer, LayerSums};
 use crate::program::Step;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -48,8 +48,8 @@ impl BareStep {
         let mut products = Vec::new();
         for (index, layer) in layers.iter().enumerate() {
             let (b, i, o) = match layer.sums {
-                Sums::Linear { inputs, outputs } => (batch, inputs, outputs),
-                Sums::Convolution(window, _) => (
+                LayerSums::Linear { inputs, outputs } => (batch, inputs, outputs),
+                LayerSums::Convolution(window, _) => (
                     batch * window.coarse.pixels(),
                     window.fine.channels * window.taps(),
                     window.coarse.channels,

@@ -216,7 +216,7 @@ pub struct Architecture {
 
 /// What a layer computes before its activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sums {
+pub enum LayerSums {
     /// x W^T + b.
     Linear {
         /// I.
@@ -234,7 +234,7 @@ pub struct Layer {
     /// PyTorch's name for it, such as `encoder.0`.
     pub name: String,
     /// What it computes.
-    pub sums: Sums,
+    pub sums: LayerSums,
     /// What follows.
     pub activation: Activation,
 }
@@ -243,24 +243,24 @@ impl Layer {
     /// Numbers of its input for one image.
     pub fn inputs(&self) -> usize {
         match self.sums {
-            Sums::Linear { inputs, .. } => inputs,
-            Sums::Convolution(window, direction) => window.ends(direction)[0].numbers(),
+            LayerSums::Linear { inputs, .. } => inputs,
+            LayerSums::Convolution(window, direction) => window.ends(direction)[0].numbers(),
         }
     }
 
     /// Numbers of its output for one image.
     pub fn outputs(&self) -> usize {
         match self.sums {
-            Sums::Linear { outputs, .. } => outputs,
-            Sums::Convolution(window, direction) => window.ends(direction)[1].numbers(),
+            LayerSums::Linear { outputs, .. } => outputs,
+            LayerSums::Convolution(window, direction) => window.ends(direction)[1].numbers(),
         }
     }
 
     /// The shape of W, as PyTorch has it.
     pub fn weight_shape(&self) -> Vec<usize> {
         match self.sums {
-            Sums::Linear { inputs, outputs } => vec![outputs, inputs],
-            Sums::Convolution(Window { fine, coarse, kernel, .. }, _) => {
+            LayerSums::Linear { inputs, outputs } => vec![outputs, inputs],
+            LayerSums::Convolution(Window { fine, coarse, kernel, .. }, _) => {
                 vec![coarse.channels, fine.channels, kernel, kernel]
             }
         }
@@ -274,16 +274,16 @@ impl Layer {
     /// Numbers of the bias.
     pub fn biases(&self) -> usize {
         match self.sums {
-            Sums::Linear { outputs, .. } => outputs,
-            Sums::Convolution(window, direction) => window.ends(direction)[1].channels,
+            LayerSums::Linear { outputs, .. } => outputs,
+            LayerSums::Convolution(window, direction) => window.ends(direction)[1].channels,
         }
     }
 
     /// Numbers of both.
     pub fn parameters(&self) -> usize {
         match self.sums {
-            Sums::Linear { inputs, outputs } => layer_len(inputs, outputs),
-            Sums::Convolution(..) => self.weights() + self.biases(),
+            LayerSums::Linear { inputs, outputs } => layer_len(inputs, outputs),
+            LayerSums::Convolution(..) => self.weights() + self.biases(),
         }
     }
 
@@ -329,7 +329,7 @@ impl Architecture {
         let windows = self.windows();
         let mut layers = Vec::new();
         for window in &windows {
-            let sums = Sums::Convolution(*window, Direction::ToCoarse);
+            let sums = LayerSums::Convolution(*window, Direction::ToCoarse);
             layers.push(names.layer(sums, Activation::Relu));
         }
         if !windows.is_empty() {
@@ -339,11 +339,12 @@ impl Architecture {
         let mut inputs = windows.last().map_or(self.dimension(), |window| window.coarse.numbers());
         for hidden in &self.hidden.encoder {
             if let Hidden::Linear(outputs, activation) = *hidden {
-                layers.push(names.layer(Sums::Linear { inputs, outputs }, activation));
+                layers.push(names.layer(LayerSums::Linear { inputs, outputs }, activation));
                 inputs = outputs;
             }
         }
-        layers.push(names.layer(Sums::Linear { inputs, outputs: 2 * self.latent }, Activation::Identity));
+        layers
+            .push(names.layer(LayerSums::Linear { inputs, outputs: 2 * self.latent }, Activation::Identity));
         layers
     }
 
@@ -359,24 +360,25 @@ impl Architecture {
         let (mut layers, mut inputs) = (Vec::new(), self.latent);
         for hidden in hidden {
             if let Hidden::Linear(outputs, activation) = hidden {
-                layers.push(names.layer(Sums::Linear { inputs, outputs }, activation));
+                layers.push(names.layer(LayerSums::Linear { inputs, outputs }, activation));
                 inputs = outputs;
             }
         }
         windows.reverse();
         let Some(coarsest) = windows.first().filter(|_| mirrored) else {
             let outputs = self.dimension();
-            layers.push(names.layer(Sums::Linear { inputs, outputs }, Activation::Identity));
+            layers.push(names.layer(LayerSums::Linear { inputs, outputs }, Activation::Identity));
             return layers;
         };
-        layers
-            .push(names.layer(Sums::Linear { inputs, outputs: coarsest.coarse.numbers() }, Activation::Relu));
+        layers.push(
+            names.layer(LayerSums::Linear { inputs, outputs: coarsest.coarse.numbers() }, Activation::Relu),
+        );
         // Unflatten.
         names.skip();
         for (index, window) in windows.iter().enumerate() {
             let last = index + 1 == windows.len();
             let activation = if last { Activation::Identity } else { Activation::Relu };
-            layers.push(names.layer(Sums::Convolution(*window, Direction::ToFine), activation));
+            layers.push(names.layer(LayerSums::Convolution(*window, Direction::ToFine), activation));
         }
         layers
     }
@@ -413,8 +415,8 @@ impl Architecture {
 impl fmt::Display for Architecture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = |layer: &Layer| match layer.sums {
-            Sums::Linear { outputs, .. } => outputs.to_string(),
-            Sums::Convolution(window, direction) => {
+            LayerSums::Linear { outputs, .. } => outputs.to_string(),
+            LayerSums::Convolution(window, direction) => {
                 let Grid { channels, height, width } = window.ends(direction)[1];
                 format!("{channels}@{height}x{width}")
             }
@@ -438,7 +440,7 @@ impl Names {
         Self { part, next: 0 }
     }
 
-    fn layer(&mut self, sums: Sums, activation: Activation) -> Layer {
+    fn layer(&mut self, sums: LayerSums, activation: Activation) -> Layer {
         let name = format!("{}.{}", self.part, self.next);
         self.skip();
         if activation != Activation::Identity {
@@ -489,9 +491,11 @@ mod tests {
     #[test]
     fn images_are_brought_to_a_multiple_of_the_strides() {
         let layers = burgess(28, 3).layers();
-        let Sums::Convolution(first, _) = layers[0].sums else { panic!("a convolution") };
+        let LayerSums::Convolution(first, _) = layers[0].sums else { panic!("a convolution") };
         assert_eq!((first.coarse.height, first.padding, first.interleaved), (16, 3, true));
-        let Sums::Convolution(last, Direction::ToFine) = layers[13].sums else { panic!("a transposed one") };
+        let LayerSums::Convolution(last, Direction::ToFine) = layers[13].sums else {
+            panic!("a transposed one")
+        };
         assert_eq!(last, first);
         assert_eq!(layers[13].outputs(), 28 * 28 * 3);
     }

@@ -10,8 +10,8 @@ use crate::disentanglement::dci::{self, Predictor};
 use crate::disentanglement::gap::Gaps;
 use crate::disentanglement::histogram::Histogram;
 use crate::disentanglement::{
-    Estimate, FactorValues, Labelled, Posteriors, Source, TEST_POINTS, TRAIN_POINTS, active, beta_vae,
-    factor_vae, mig, sap,
+    FactorEncoder, FactorValues, Labelled, MeasureValue, Posteriors, TEST_POINTS, TRAIN_POINTS, active,
+    beta_vae, factor_vae, mig, sap,
 };
 use crate::error::{Error, Result};
 use crate::random::{Sequence, Stream};
@@ -35,8 +35,8 @@ pub struct Measured {
     pub standard_error: Option<f64>,
 }
 
-impl From<Estimate> for Measured {
-    fn from(estimate: Estimate) -> Self {
+impl From<MeasureValue> for Measured {
+    fn from(estimate: MeasureValue) -> Self {
         Self { value: estimate.value, standard_error: estimate.error.map(|error| error.value) }
     }
 }
@@ -259,7 +259,7 @@ impl<'a> World<'a> {
         &'s self,
         session: &'s mut Session,
         tell: &mut dyn FnMut(&'static str, f64),
-    ) -> Result<Option<Box<dyn Source + 's>>> {
+    ) -> Result<Option<Box<dyn FactorEncoder + 's>>> {
         let combinations: usize = self.sizes.iter().product();
         let latents = session.model().config.architecture.latent;
         if self.drawn() && combinations > MOST_CODED {
@@ -294,7 +294,7 @@ impl<'a> World<'a> {
             }
         }
         let means = coder.finish()?.mean;
-        Ok(Some(Box::new(Coded { sizes: self.sizes.clone(), latents, means })))
+        Ok(Some(Box::new(GridCodes { sizes: self.sizes.clone(), latents, means })))
     }
 }
 
@@ -370,7 +370,7 @@ struct Drawn<'a> {
     latents: usize,
 }
 
-impl Source for Drawn<'_> {
+impl FactorEncoder for Drawn<'_> {
     fn sizes(&self) -> &[usize] {
         &self.sizes
     }
@@ -389,13 +389,13 @@ impl Source for Drawn<'_> {
 }
 
 /// A grid of codes.
-struct Coded {
+struct GridCodes {
     sizes: Vec<usize>,
     latents: usize,
     means: Vec<f64>,
 }
 
-impl Source for Coded {
+impl FactorEncoder for GridCodes {
     fn sizes(&self) -> &[usize] {
         &self.sizes
     }

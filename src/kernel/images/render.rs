@@ -20,7 +20,7 @@ use rayon::prelude::*;
 
 /// Which sprites make a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum SpriteOrder {
     /// Those of the data, as they are stored.
     Stored,
     /// Those of the data, in the shuffled order of the step's epoch.
@@ -39,7 +39,7 @@ pub struct Render {
     /// 1 for white shapes, 3 for red, green and blue.
     pub channels: usize,
     /// Which sprites.
-    pub order: Order,
+    pub order: SpriteOrder,
 }
 
 pub(crate) static SPEC: Spec = Spec::new(
@@ -59,11 +59,11 @@ impl Render {
     /// The number of a sprite of the batch in the grid of factors.
     fn number(&self, step: &Step, b: usize, factors: impl Fn(usize) -> u32) -> u32 {
         match self.order {
-            Order::Fresh => {
+            SpriteOrder::Fresh => {
                 let [word, ..] = philox([b as u32, 0, step.number, Stream::Sprites as u32], step.seed);
                 ((u64::from(word) * sprites::count(self.channels) as u64) >> 32) as u32
             }
-            order => factors(row(step, b, self.images, order == Order::Shuffled)),
+            order => factors(row(step, b, self.images, order == SpriteOrder::Shuffled)),
         }
     }
 }
@@ -92,8 +92,8 @@ impl Kernel for Render {
     fn overrides(&self) -> Overrides {
         Overrides::of("THREADS", THREADS)
             .set("RUN", RUN)
-            .set("SHUFFLE", self.order == Order::Shuffled)
-            .set("FRESH", self.order == Order::Fresh)
+            .set("SHUFFLE", self.order == SpriteOrder::Shuffled)
+            .set("FRESH", self.order == SpriteOrder::Fresh)
             .set("STREAM", Stream::Sprites as u32)
             .set("SIDE", SIDE)
             .set("PLACES", PLACES)
@@ -147,13 +147,13 @@ fn cases() -> Vec<Case> {
     // The last has every pose once.
     let every = SHAPES.len() * POSES;
     let sizes = [
-        (1, 1, 1, Order::Stored),
-        (3, 5, 3, Order::Shuffled),
-        (7, 97, 1, Order::Shuffled),
-        (5, 4, 3, Order::Stored),
-        (11, 4, 3, Order::Fresh),
-        (5, 4, 1, Order::Fresh),
-        (every, every, 1, Order::Stored),
+        (1, 1, 1, SpriteOrder::Stored),
+        (3, 5, 3, SpriteOrder::Shuffled),
+        (7, 97, 1, SpriteOrder::Shuffled),
+        (5, 4, 3, SpriteOrder::Stored),
+        (11, 4, 3, SpriteOrder::Fresh),
+        (5, 4, 1, SpriteOrder::Fresh),
+        (every, every, 1, SpriteOrder::Stored),
     ];
     sizes
         .map(|(batch, images, channels, order)| {

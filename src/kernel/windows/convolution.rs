@@ -8,7 +8,7 @@
 //! `x: (B, fine)`; `theta`: W, then the layer's bias; `y, a: (B, coarse)`; see [`super::window`]. Backward, x is the
 //! gradient at the output of a transposed convolution, a its input, and y the gradient at what made a.
 
-use super::indirect::Layer;
+use super::indirect::IndirectLayer;
 use super::window::{self, Direction, Window};
 use crate::kernel::activation::Activation;
 use crate::kernel::product::{ProductSizes, tolerance};
@@ -145,7 +145,7 @@ impl Kernel for Convolution {
         let [input, output] = self.window.ends(self.direction).map(|grid| grid.numbers());
         let (weights, bias) = theta.split_at(self.window.weights());
         let bias = (!self.epilogue.is_backward()).then_some(bias);
-        let layer = Layer::new(&self.window, self.direction, weights);
+        let layer = IndirectLayer::new(&self.window, self.direction, weights);
         y.par_chunks_exact_mut(output).zip(x.par_chunks_exact(input)).enumerate().for_each(|(b, (y, x))| {
             layer.compute(x, bias, y);
             match self.epilogue {

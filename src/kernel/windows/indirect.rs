@@ -109,7 +109,7 @@ struct Run {
 const NOWHERE: u32 = u32::MAX;
 
 /// A layer without its activation, ready for any number of images.
-pub(crate) struct Layer {
+pub(crate) struct IndirectLayer {
     input: Bordered,
     output: Grid,
     interleaved: bool,
@@ -117,7 +117,9 @@ pub(crate) struct Layer {
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch { source: Vec::new(), sums: Vec::new(), right: Vec::new(), turned: Vec::new() }) };
+    static SCRATCH: RefCell<Scratch> = const {
+        RefCell::new(Scratch { source: Vec::new(), sums: Vec::new(), right: Vec::new(), turned: Vec::new() })
+    };
 }
 
 /// Memory of one thread.
@@ -132,7 +134,7 @@ fn place(index: usize) -> u32 {
     u32::try_from(index).expect("an image has fewer than 2^32 numbers")
 }
 
-impl Layer {
+impl IndirectLayer {
     /// The layer of a window with the weights W.
     pub(crate) fn new(window: &Window, direction: Direction, weights: &[f32]) -> Self {
         match direction {
@@ -241,7 +243,7 @@ fn bordered_fine(window: &Window) -> Bordered {
     }
 }
 
-fn to_coarse(window: &Window, weights: &[f32]) -> Layer {
+fn to_coarse(window: &Window, weights: &[f32]) -> IndirectLayer {
     let Window { fine, coarse, kernel, stride, .. } = *window;
     let input = bordered_fine(window);
     let depth = fine.channels * window.taps();
@@ -258,10 +260,10 @@ fn to_coarse(window: &Window, weights: &[f32]) -> Layer {
     }
     let right = blocks(coarse.channels, depth, |k, o| weights[o * depth + k]);
     let phase = Phase { places, right, narrow: Vec::new(), runs, step: 1 };
-    Layer { input, output: coarse, interleaved: false, phases: vec![phase] }
+    IndirectLayer { input, output: coarse, interleaved: false, phases: vec![phase] }
 }
 
-fn to_fine(window: &Window, weights: &[f32]) -> Layer {
+fn to_fine(window: &Window, weights: &[f32]) -> IndirectLayer {
     let Window { fine, coarse, stride, padding, interleaved, .. } = *window;
     // Pixel Y of the fine image is seen by windows y = (Y + P) / S - t, at S t + (Y + P) % S in them.
     let border = window.overlap() - 1;
@@ -275,7 +277,7 @@ fn to_fine(window: &Window, weights: &[f32]) -> Layer {
     });
     // A small image has no pixel of some rests.
     let phases = phases.filter(|phase| !phase.runs.is_empty()).collect();
-    Layer { phases, input, output: fine, interleaved }
+    IndirectLayer { phases, input, output: fine, interleaved }
 }
 
 /// The pixels (Y, X) of a fine image for which Y + P and X + P leave these rests when divided by S.

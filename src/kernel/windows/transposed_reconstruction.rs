@@ -10,7 +10,7 @@
 //! [`crate::kernel::reconstruction`].
 
 use super::convolution::{Convolution, reference_sums};
-use super::indirect::Layer;
+use super::indirect::IndirectLayer;
 use super::window::{self, Direction, Window};
 use crate::kernel::product::tolerance;
 use crate::kernel::reconstruction::{Likelihood, TERMS};
@@ -115,7 +115,7 @@ impl Kernel for TransposedReconstruction {
         let ([h, theta, x], [dl, loss_ring]) = buffers.split();
         let [input, output] = window.ends(Direction::ToFine).map(|grid| grid.numbers());
         let (weights, bias) = theta.split_at(window.weights());
-        let layer = Layer::new(window, Direction::ToFine, weights);
+        let layer = IndirectLayer::new(window, Direction::ToFine, weights);
         let images =
             dl.par_chunks_exact_mut(output).zip(h.par_chunks_exact(input)).zip(x.par_chunks_exact(output));
         let terms: Vec<[f64; TERMS]> = images

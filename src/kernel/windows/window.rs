@@ -142,8 +142,8 @@ impl Window {
     }
 }
 
-/// Batch sizes and windows for the cases of the kernels: the usual one, of which compilers are asked; of one pixel, odd, with windows that do not fit the stride, with
-/// channels of a pixel side by side, and with room for several tiles.
+/// Batch sizes and windows for the cases of the kernels: the usual one, of which compilers are asked; of one pixel, odd, with
+/// windows that do not fit the stride, with channels of a pixel side by side, and with room for several tiles.
 pub(crate) fn cases() -> Vec<(usize, Window)> {
     let case =
         |batch, [c, o]: [usize; 2], [height, width]: [usize; 2], [kernel, stride, padding]: [usize; 3]| {

@@ -8,7 +8,7 @@
 
 use crate::kernel::indirect;
 use crate::kernel::reconstruction::Likelihood;
-use crate::model::{Architecture, Layer, Parameters, Sums};
+use crate::model::{Architecture, Layer, LayerSums, Parameters};
 use crate::numeric::{sigmoid, softplus};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -27,17 +27,18 @@ struct HostLayer {
     layer: Layer,
     theta: Vec<f32>,
     /// A convolution, and the one that its gradient is.
-    convolutions: Option<[indirect::Layer; 2]>,
+    convolutions: Option<[indirect::IndirectLayer; 2]>,
 }
 
 impl HostLayer {
     fn new(layer: Layer, theta: Vec<f32>) -> Self {
         let convolutions = match layer.sums {
-            Sums::Linear { .. } => None,
-            Sums::Convolution(window, direction) => Some(
-                [direction, direction.reverse()]
-                    .map(|direction| indirect::Layer::new(&window, direction, &theta[..window.weights()])),
-            ),
+            LayerSums::Linear { .. } => None,
+            LayerSums::Convolution(window, direction) => {
+                Some([direction, direction.reverse()].map(|direction| {
+                    indirect::IndirectLayer::new(&window, direction, &theta[..window.weights()])
+                }))
+            }
         };
         Self { layer, theta, convolutions }
     }
