@@ -13,6 +13,7 @@ mod draw;
 mod evaluate;
 mod fit;
 mod independence;
+mod kid;
 mod output;
 mod power;
 mod program;

@@ -13,6 +13,8 @@
 //! latents are (f, m), one row per factor.
 
 pub mod active;
+#[cfg(test)]
+mod agreement;
 pub mod beta_vae;
 mod boosting;
 #[cfg(test)]
@@ -21,7 +23,6 @@ pub mod dci;
 pub mod factor_vae;
 pub mod gap;
 pub mod histogram;
-mod lasso;
 mod logistic;
 pub mod mig;
 pub mod sap;
@@ -128,7 +129,6 @@ enum Draw {
     Sample,
     Posterior,
     TrainSplit,
-    Validation,
     Variance,
     TrainBatch,
     TestBatch,

@@ -4,6 +4,7 @@ mod curves;
 mod images;
 mod plane;
 
+pub use images::traversal_from;
 pub use plane::scatter_beside;
 
 use crate::data::Dataset;

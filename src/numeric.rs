@@ -149,10 +149,28 @@ pub fn softplus(l: f32) -> f32 {
     l.max(0.0) + ln(1.0 + exp(-l.abs()))
 }
 
+/// A number with thousands separated, such as 1,234,567.
+pub fn grouped(number: f64) -> String {
+    let digits = format!("{:.0}", number.abs());
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::random::unit;
+
+    #[test]
+    fn thousands_are_separated() {
+        assert_eq!(["0", "999", "1,000", "1,234,567"], [0.0, 999.0, 1000.0, 1_234_567.4].map(grouped)[..]);
+    }
 
     #[test]
     fn functions_match_the_library() {

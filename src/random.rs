@@ -58,6 +58,8 @@ pub enum Stream {
     Sprites,
     /// Images by which disentanglement is measured.
     Disentanglement,
+    /// Points of the subsets of a kernel inception distance.
+    Subsets,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

@@ -16,6 +16,7 @@
 //! [`power`] repeats any of the tests on samples of a standard problem.
 //!
 //! [`features`] puts random features in the place of the kernel: an approximation in linear time.
+//! [`kid`] is the kernel inception distance of features, by a polynomial kernel.
 //! [`neighbours`] needs no kernel: KL divergence and mutual information from distances to nearest points.
 
 pub mod aggregate;
@@ -27,6 +28,7 @@ pub mod fit;
 pub mod gram;
 pub mod independence;
 mod interval;
+pub mod kid;
 pub mod neighbours;
 pub mod null;
 pub mod p_value;

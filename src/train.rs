@@ -314,9 +314,10 @@ fn learns_nothing(session: &Session, state: &State, line: &LogLine) -> Vec<Strin
             None => "look at the data, or use a larger --learning-rate".into(),
         };
         sentences.push(format!(
-            "after epoch {:.1} the code says nothing of the image ({information:.2} nats), so that pictures will be all \
+            "after epoch {:.1} the code says nothing of the image ({:.2} nats), so that pictures will be all \
              alike; if that stays so, {advice}",
-            line.epoch
+            line.epoch,
+            information.max(0.0)
         ));
     }
     sentences

@@ -531,6 +531,25 @@ fn codes_and_images_go_out_and_in_as_arrays() {
     place.succeeds("sample run --engine cpu --count 5 --out invented.npz");
     let output = place.elbo("encode run --engine cpu --out -").output().expect("a process");
     assert!(output.stdout.starts_with(b"\x93NUMPY"));
+    // By a pipe: an array, an archive, a table.
+    let archive = place.read("codes.npz");
+    let table = place.read("codes.csv");
+    for (file, from, input) in [
+        ("by-array.npy", "-", output.stdout),
+        ("by-archive.npy", "stdin:mean", archive),
+        ("by-table.npy", "-", table),
+    ] {
+        let mut decode = place.elbo(&format!("decode run {from} --engine cpu --out {file}"));
+        succeeds(&decode.write_stdin(input).output().expect("a process"));
+        assert!(place.read(file) == place.read("images.npy"), "{file}");
+    }
+    let told = place.elbo("compare - run:run --engine cpu").write_stdin("").output().expect("a process");
+    assert_eq!(told.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&told.stderr).contains("error: stdin: "), "{told:?}");
+    place.succeeds("draw traversal run --seed-image 3 --engine cpu");
+    assert!(place.read("run/pictures/traversal-3.png").starts_with(b"\x89PNG"));
+    place.fails(1, "draw traversal run --seed-image 16 --engine cpu", &["16 test images", "no image 16"]);
+    place.fails(2, "draw samples run --seed-image 3 --engine cpu", &["--seed-image goes with the traversal"]);
 
     place.fails(1, "decode run images.npy --engine cpu --out x.npz", &["30 columns", "3 dimensions"]);
     place.fails(1, "sample run --engine cpu --out invented.npz", &["exists already", "--force"]);
@@ -1611,6 +1630,12 @@ fn the_closer_of_two_samples_is_found() {
         assert!(result[field].is_number(), "{field}: {result}");
     }
     assert_eq!(result["closer"], "b");
+    let result = place.json("closer real.csv a.csv b.csv --kid --engine cpu --json");
+    assert!(result["kid"]["difference"]["kid"].as_f64() > Some(0.0), "B is closer: {result}");
+    assert!(place.succeeds("closer real.csv a.csv b.csv --kid --engine cpu").contains("A less B"));
+    place.write("huge.csv", csv(80, 1, 0.0).replace('\n', "e120\n"));
+    let result = place.json("closer real.csv huge.csv b.csv --kid --engine cpu --json");
+    assert!(result["kid"].is_null() && result["warnings"].to_string().contains("no KID"), "{result}");
     let text = place.succeeds("closer real.csv a.csv a.csv --engine cpu --check");
     assert!(text.contains("neither was found to be closer"), "{text}");
     place.write("wide.csv", csv(80, 2, 0.0));
@@ -1643,6 +1668,21 @@ fn a_witness_is_written_and_drawn() {
     assert!(place.path("images/witness.png").exists());
     let result = place.json("compare data:test run:run --engine cpu --permutations 99 --json");
     assert_eq!((&result["n"], &result["m"]), (&16.into(), &16.into()), "as many as the other sample");
+    let by_code = "compare data:test run:run --encoder run --kid --engine cpu --permutations 99";
+    let result = place.json(&format!("{by_code} --json"));
+    assert_eq!(
+        (&result["d"], &result["kid"]["points"]),
+        (&3.into(), &8.into()),
+        "codes, in halves: {result}"
+    );
+    let text = place.succeeds(by_code);
+    assert!(text.contains("KID ") && text.contains("over 100 subsets of 8 points"), "{text}");
+    place.write("x.csv", csv(30, 3, 0.0));
+    place.fails(
+        1,
+        "compare x.csv x.csv --encoder run --engine cpu",
+        &["x.csv", "3 numbers in a row", "images of 30"],
+    );
 }
 
 #[test]

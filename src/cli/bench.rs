@@ -1,7 +1,7 @@
 //! `elbo bench`.
 
 use super::device::DeviceOptions;
-use super::output::{grouped, json, note, result, save, table};
+use super::output::{json, note, result, save, table};
 use super::report::nulls;
 use clap::{Args, Subcommand};
 use elbo::data;
@@ -13,6 +13,7 @@ use elbo::measure::sums::{self, Permutations, Sum};
 use elbo::measure::training::{self, Training};
 use elbo::measure::{Ceiling, Measurement};
 use elbo::model::Layers;
+use elbo::numeric::grouped;
 use elbo::statistic::Null;
 use elbo::statistic::two_sample::NULLS;
 use elbo::train::Submissions;

@@ -1,14 +1,18 @@
 //! `elbo closer`.
 
 use super::bar::watch;
-use super::output::{grouped, result};
+use super::kid::{KidOptions, kid_text, kid_words};
+use super::output::result;
 use super::report::{Report, THIN, VerdictOptions, Words, kernel_line, order_warnings, p_text};
 use super::sample::{CommonOptions, Rescaled, SAMPLES, sample};
 use clap::Args;
 use elbo::error::Result;
 use elbo::kernel::pairs::Family;
-use elbo::statistic::Bandwidth;
-use elbo::statistic::closer::{CloserSettings, Side, closer};
+use elbo::numeric::grouped;
+use elbo::statistic::closer::{Closer, CloserSettings, Side, closer};
+use elbo::statistic::kid::{RelativeKid, relative_kid};
+use elbo::statistic::{Bandwidth, Outcome};
+use serde::Serialize;
 use std::process::ExitCode;
 
 /// Which of two samples is closer to the real one? The relative kernel test
@@ -21,6 +25,7 @@ use std::process::ExitCode;
 
 Examples:
   elbo closer mnist:test run:runs/001 run:runs/002      which model's digits are closer to real ones?
+  elbo closer mnist:test run:runs/001 run:runs/002 --kid --encoder runs/003
   elbo closer real.npy a.npy b.npy --json --out pictures"))]
 pub(super) struct CloserArgs {
     /// The real sample
@@ -39,14 +44,27 @@ pub(super) struct CloserArgs {
     #[arg(long, default_value_t = 0.05)]
     alpha: f64,
     #[command(flatten)]
+    kid: KidOptions,
+    #[command(flatten)]
     verdict: VerdictOptions,
     #[command(flatten)]
     common: CommonOptions,
 }
 
+/// The JSON result.
+#[derive(Serialize)]
+struct Judged<'a> {
+    #[serde(flatten)]
+    test: &'a Outcome<Closer>,
+    /// The kernel inception distances, if asked for; null where they have no value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kid: Option<Option<&'a RelativeKid>>,
+}
+
 impl CloserArgs {
     pub(super) fn run(&self) -> Result<ExitCode> {
         let tables = self.common.read([&self.real, &self.a, &self.b])?;
+        let tables = self.kid.encoded(tables, &self.common)?;
         let Rescaled { tables, scale, .. } = self.common.rescaled(&tables, Some(&self.bandwidth))?;
         let [real, a, b] = &tables;
         let (alpha, seed) = (self.alpha, self.common.seed);
@@ -55,6 +73,9 @@ impl CloserArgs {
         let device = self.common.open()?;
         let samples = [sample(real), sample(a), sample(b)];
         let mut test = watch("comparing", |progress| closer(&device, samples, &settings, progress))?;
+        let kid = self.kid.estimate(seed, &mut test.warnings, |settings, progress| {
+            relative_kid(samples, settings, progress)
+        });
         let report = Report::new(&device, self.common.json, &self.verdict).scaled(scale);
         let order = self.common.keeps_order().then(|| order_warnings(&[real, a, b], THIN));
         report.warn(&mut test, &order.unwrap_or_default())?;
@@ -69,7 +90,8 @@ impl CloserArgs {
             },
         };
         report.picture(&test, &words, "null.png")?;
-        report.end(&test, None, test.p.reject, || {
+        let judged = Judged { test: &test, kid: kid.as_ref().map(Option::as_ref) };
+        report.end(&judged, None, test.p.reject, || {
             for ((letter, table), count) in ["REAL", "A", "B"].iter().zip(&tables).zip(found.counts) {
                 result(format_args!("{letter:<10} {}: {} points", table.name, grouped(count as f64)));
             }
@@ -81,6 +103,11 @@ impl CloserArgs {
                 "p-value    {p}, two-sided, by the normal distribution, if rows are independent"
             ));
             result(format_args!("decision   {}", words.decision));
+            if let Some(Some(RelativeKid { a, b, difference })) = &kid {
+                result(format_args!("KID        {} to A, {} to B", kid_text(a), kid_text(b)));
+                result(format_args!("           {} A less B, subset by subset", kid_text(difference)));
+                result(format_args!("           {}", kid_words(difference)));
+            }
         })
     }
 }

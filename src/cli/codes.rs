@@ -1,13 +1,14 @@
 //! `elbo encode`, `elbo decode` and `elbo sample`: arrays in, arrays out.
 
 use super::device::engine_line;
-use super::output::{grouped, note};
+use super::output::note;
 use super::source::{Opened, Source};
 use clap::Args;
 use elbo::data::save::{self, NamedArray, STANDARD_OUTPUT, Values};
 use elbo::data::table::ReadOptions;
 use elbo::data::{Dataset, format};
 use elbo::error::{Error, Result};
+use elbo::numeric::grouped;
 use elbo::train::session::Split;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,7 @@ enum Part {
 /// Write the images that codes are decoded to: means of p(x|z)
 #[derive(Args)]
 #[command(after_help = "Examples:
+  elbo encode runs/001 --out - | elbo decode runs/002 - --out pictures     codes by a pipe
   elbo decode runs/001 codes.npz:mean --out images.npz
   elbo decode runs/001 z.csv --out pictures       a folder of PNG files")]
 pub(super) struct DecodeArgs {

@@ -1,7 +1,8 @@
 //! `elbo compare`.
 
 use super::bar::watch;
-use super::output::{grouped, result};
+use super::kid::{KidOptions, kid_text, kid_words};
+use super::output::result;
 use super::report::{
     DrawOptions, Report, SMALLEST, USE_SERIES, VerdictOptions, Words, check_order, decision, kernel_line,
     nats, nulls, order_warnings, permutations_of, print_p_value, print_rows, print_samples,
@@ -11,9 +12,11 @@ use clap::Args;
 use elbo::engine::Device;
 use elbo::error::Result;
 use elbo::kernel::pairs::Family;
+use elbo::numeric::grouped;
 use elbo::statistic::aggregate::{Aggregate, AggregateSettings, Combine, aggregate};
 use elbo::statistic::columns;
 use elbo::statistic::features::{Approximate, FeatureSettings, approximate};
+use elbo::statistic::kid::{self, Kid};
 use elbo::statistic::neighbours::{self, Information, NeighbourSettings};
 use elbo::statistic::p_value::PValue;
 use elbo::statistic::two_sample::NULLS;
@@ -34,6 +37,7 @@ Examples:
   elbo compare a.npy b.npy
   elbo compare data.npz:before data.npz:after --kernel laplace --permutations 9999
   elbo compare mnist:test run:runs/001 --out comparison
+  elbo compare mnist:test run:runs/001 --kid --encoder runs/002     by the codes of another model
   elbo compare a.npy b.npy --aggregate agg         twenty kernels in one test; says which see a difference
   elbo compare a.npy b.npy --split                 half of the points choose the bandwidth
   elbo compare a.npy b.npy --features 500          millions of points: random features instead of the kernel
@@ -69,11 +73,13 @@ pub(super) struct CompareArgs {
     #[arg(long, value_delimiter = ',', default_values = ["gaussian", "laplace"], value_name = "LIST")]
     kernels: Vec<Family>,
     /// Use D random Fourier features instead of the kernel: an approximation, in time linear in the number of points
-    #[arg(long, value_name = "D", conflicts_with_all = ["aggregate", "bin", "sequential", "divergence"])]
+    #[arg(long, value_name = "D", conflicts_with_all = ["aggregate", "bin", "sequential", "divergence", "kid"])]
     features: Option<usize>,
     /// Estimate a divergence too: kl, KL(X || Y) in nats by nearest neighbours
-    #[arg(long, value_name = "WHICH")]
+    #[arg(long, value_name = "WHICH", conflicts_with = "aggregate")]
     divergence: Option<Divergence>,
+    #[command(flatten)]
+    kid: KidOptions,
     #[command(flatten)]
     verdict: VerdictOptions,
 }
@@ -100,6 +106,9 @@ struct Compared<'a> {
     /// KL(X || Y) in nats, if asked for; null where points coincide too often for an estimate.
     #[serde(skip_serializing_if = "Option::is_none")]
     kl: Option<Option<&'a Information>>,
+    /// The kernel inception distance, if asked for; null where it has no value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kid: Option<Option<&'a Kid>>,
 }
 
 /// Both samples, and where the result goes.
@@ -118,10 +127,11 @@ impl CompareArgs {
         let halved = self.y.is_none().then_some("a random half");
         let kept = options.keeps_order() && halved.is_none();
         check_order(self.draws.null, (!options.keeps_order()).then_some("--points").or(halved))?;
-        let [x, y] = match &self.y {
+        let samples = match &self.y {
             Some(y) => options.read([&self.x, y])?,
             None => options.read([&self.x]).map(|[x]| halves(&x, options.seed))?,
         };
+        let [x, y] = self.kid.encoded(samples, options)?;
         let shifts = match &x.header {
             Some(header) if x.columns > 1 => columns::shifts([sample(&x), sample(&y)], header),
             _ => Vec::new(),
@@ -176,14 +186,17 @@ impl CompareArgs {
         &Pair { samples, names, ref order, ref report }: &Pair<'_>,
         settings: &TwoSampleSettings,
     ) -> Result<ExitCode> {
+        let seed = settings.common.seed;
         let kl = self.divergence.map(|Divergence::Kl| {
-            let seed = settings.common.seed;
             neighbours::divergence(samples, &NeighbourSettings { seed, ..NeighbourSettings::default() })
         });
         let mut test = watch("comparing", |progress| two_sample(device, samples, settings, progress))?;
-        // The test stands without it.
+        // The test stands without them.
         let kl =
             kl.map(|kl| kl.map_err(|error| test.warnings.push(format!("no KL divergence: {error}"))).ok());
+        let kid = self
+            .kid
+            .estimate(seed, &mut test.warnings, |settings, progress| kid::kid(samples, settings, progress));
         report.warn(&mut test, order)?;
         let wild = settings.common.null == Null::Wild;
         let statistic = match settings.common.null {
@@ -193,13 +206,20 @@ impl CompareArgs {
         };
         let words = words(names, statistic, &test.p);
         report.picture(&test, &words, "null.png")?;
-        let compared = Compared { test: &test, kl: kl.as_ref().map(Option::as_ref) };
+        let compared = Compared {
+            test: &test,
+            kl: kl.as_ref().map(Option::as_ref),
+            kid: kid.as_ref().map(Option::as_ref),
+        };
         report.end(&compared, Some(test.pairs / test.seconds), test.p.reject, || {
             print(&test, names, &words.decision, wild);
             if let Some(Some(kl)) = &kl {
                 let nats = nats(kl);
                 result(format_args!("KL         {nats}; from X to Y, by nearest neighbours (k = {})", kl.k));
                 result("           Biased, the more the higher the dimension, and may be negative: no test.");
+            }
+            if let Some(Some(kid)) = &kid {
+                result(format_args!("KID        {}; {}", kid_text(kid), kid_words(kid)));
             }
         })
     }

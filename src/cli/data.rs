@@ -1,9 +1,10 @@
 //! `elbo data`.
 
-use super::output::{grouped, result};
+use super::output::result;
 use clap::{Args, ValueEnum};
 use elbo::data::{self, Images, images};
 use elbo::error::{Error, Result};
+use elbo::numeric::grouped;
 use std::path::PathBuf;
 
 /// Write built-in images to a file that NumPy reads

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
   elbo draw all runs/001
   elbo draw samples runs/001
   elbo draw scatter runs/vae --beside runs/mmd-vae
+  elbo draw traversal runs/001 --seed-image 17
   elbo draw reconstructions model.safetensors --data path/to/mnist")]
 pub(super) struct DrawArgs {
     /// Which picture
@@ -26,6 +27,9 @@ pub(super) struct DrawArgs {
     /// For the scatter: another run, whose codes of the same images are drawn beside
     #[arg(long, value_name = "RUN")]
     beside: Option<PathBuf>,
+    /// For the traversal: the test image that it starts from, counted from 0 [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    seed_image: Option<usize>,
 }
 
 impl DrawArgs {
@@ -35,6 +39,11 @@ impl DrawArgs {
         }
         if self.beside.is_some() && self.figure != Figure::Scatter {
             return Err(Error::usage("--beside goes with the scatter: elbo draw scatter RUN --beside RUN"));
+        }
+        if self.seed_image.is_some() && self.figure != Figure::Traversal {
+            return Err(Error::usage(
+                "--seed-image goes with the traversal: elbo draw traversal RUN --seed-image 17",
+            ));
         }
         let Opened { mut session, device, dataset, config, .. } = self.source.open()?;
         note(engine_line(device.info()));
@@ -47,13 +56,15 @@ impl DrawArgs {
                 )));
             }
             let names = [&config, &other.config].map(|config| config.objective.to_string());
-            let directory = match self.source.run() {
-                Some(run) => Run::pictures(run)?,
-                None => PathBuf::new(),
-            };
-            let path = directory.join("scatter-beside.png");
+            let path = self.directory()?.join("scatter-beside.png");
             let models = [(&*names[0], &mut session), (&*names[1], &mut other.session)];
             figure::scatter_beside(&path, models, &dataset)?;
+            result(path.display());
+            return Ok(());
+        }
+        if let Some(image) = self.seed_image {
+            let path = self.directory()?.join(format!("traversal-{image}.png"));
+            figure::traversal_from(&path, &mut session, &dataset, image)?;
             result(path.display());
             return Ok(());
         }
@@ -63,5 +74,9 @@ impl DrawArgs {
         };
         files.iter().for_each(|file| result(file.display()));
         Ok(())
+    }
+    /// Where pictures with a name of their own go.
+    fn directory(&self) -> Result<PathBuf> {
+        self.source.run().map_or_else(|| Ok(PathBuf::new()), Run::pictures)
     }
 }

@@ -1,7 +1,7 @@
 //! `elbo fit`.
 
 use super::bar::watch;
-use super::output::{grouped, note, result};
+use super::output::{note, result};
 use super::report::{
     DrawOptions, Report, SMALLEST, THIN, VerdictOptions, Words, decision, kernel_line, nulls, order_warnings,
     p_text, print_p_value, print_rows,
@@ -13,6 +13,7 @@ use elbo::density::{Density, Distribution, fit as mixtures};
 use elbo::engine::Device;
 use elbo::error::{Error, Result};
 use elbo::kernel::pairs::Family;
+use elbo::numeric::grouped;
 use elbo::statistic::aggregate::{self, Combine, fit::AggregateFit};
 use elbo::statistic::fit::{Better, Candidate, Fit, FitSettings, NULLS, Refit, better, fit};
 use elbo::statistic::p_value::PValue;

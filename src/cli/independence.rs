@@ -1,7 +1,7 @@
 //! `elbo independence`.
 
 use super::bar::watch;
-use super::output::{grouped, note, result};
+use super::output::{note, result};
 use super::report::{
     DrawOptions, Report, SMALLEST, USE_SERIES, VerdictOptions, Words, check_order, decision, kernel_line,
     nats, nulls, order_warnings, p_text, permutations_of, print_p_value, print_rows,
@@ -12,6 +12,7 @@ use elbo::data::table::Table;
 use elbo::engine::Device;
 use elbo::error::Result;
 use elbo::kernel::pairs::Family;
+use elbo::numeric::grouped;
 use elbo::statistic::aggregate::{self, Combine};
 use elbo::statistic::columns::ColumnScale;
 use elbo::statistic::independence::{Independence, IndependenceSettings, NULLS, Variable, independence};

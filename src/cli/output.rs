@@ -50,19 +50,6 @@ pub(super) fn save(value: &impl Serialize, path: &Path) -> Result<()> {
     std::fs::write(path, to_json(value)? + "\n").map_err(Error::io(path, "write"))
 }
 
-/// A number with thousands separated, such as 1,234,567.
-pub(super) fn grouped(number: f64) -> String {
-    let digits = format!("{:.0}", number.abs());
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// A table with its columns aligned: text to the left, numbers to the right.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
@@ -83,15 +70,10 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{grouped, printable};
+    use super::printable;
 
     #[test]
     fn control_characters_are_written_out() {
         assert_eq!(printable("a\u{1b}]0;b\u{7} ü"), "a\\u{1b}]0;b\\u{7} ü");
-    }
-
-    #[test]
-    fn thousands_are_separated() {
-        assert_eq!(["0", "999", "1,000", "1,234,567"], [0.0, 999.0, 1000.0, 1_234_567.4].map(grouped)[..]);
     }
 }

@@ -1,12 +1,13 @@
 //! `elbo program`.
 
-use super::output::{grouped, json, result, table};
+use super::output::{json, result, table};
 use super::train::TrainSettings;
 use clap::Args;
 use elbo::engine::Choice;
 use elbo::engine::gpu::{Description, Known, adapters};
 use elbo::error::Result;
 use elbo::model::Model;
+use elbo::numeric::grouped;
 use elbo::program::{BufferId, Call, Plan};
 use elbo::train::config::Config;
 use elbo::train::session::model_config;

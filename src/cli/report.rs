@@ -1,12 +1,13 @@
 //! How the result of a test leaves a command: warnings, a picture of the null distribution, JSON or text, an exit code.
 
-use super::output::{grouped, json, note, result, table, warn};
+use super::output::{json, note, result, table, warn};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use elbo::data::table::Table;
 use elbo::engine::{Device, Info};
 use elbo::error::{Error, Kind, Result};
 use elbo::kernel::pairs::Family;
+use elbo::numeric::grouped;
 use elbo::picture;
 use elbo::statistic::Sample;
 use elbo::statistic::aggregate::KernelRow;

@@ -232,9 +232,14 @@ impl CommonOptions {
         read.try_into().map_err(|_| Error::usage("each sample is read once"))
     }
 
+    /// A run, on the device of the call.
+    pub(super) fn run(&self, path: &Path) -> Source {
+        Source::of_run(path, self.device.engine, self.device.adapter.clone())
+    }
+
     /// Decoder means of prior draws of a run.
     fn draw(&self, name: &str, path: &Path, count: usize) -> Result<Table> {
-        let mut opened = Source::of_run(path, self.device.engine, self.device.adapter.clone()).open()?;
+        let mut opened = self.run(path).open()?;
         let images = opened.session.sample(count)?;
         let Images { height, width, channels, .. } = opened.dataset.train;
         Ok(Table {

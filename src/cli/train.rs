@@ -2,7 +2,7 @@
 
 use super::bar::Bar;
 use super::device::{check_adapter, engine_line, open};
-use super::output::{grouped, json, note, result};
+use super::output::{json, note, result};
 use clap::builder::PossibleValuesParser;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
@@ -10,6 +10,7 @@ use elbo::data::Dataset;
 use elbo::engine::{Choice, Device};
 use elbo::error::{Error, Result};
 use elbo::figure::{self, Figure};
+use elbo::numeric::grouped;
 use elbo::train::config::{Config, PRESETS};
 use elbo::train::metrics::{Metrics, Terms};
 use elbo::train::objective::{Objective, ObjectiveName};
@@ -385,8 +386,10 @@ fn judgement(test: &Evaluated) -> String {
     let information = test.decomposition.mutual_information;
     if active == 0 || information < UNINFORMATIVE {
         return format!(
-            "the code says nothing of the image ({information:.2} nats): the latent has collapsed; lower the weight \
-             of the term that ties it to the prior"
+            "the code says nothing of the image ({:.2} nats): the latent has collapsed; lower the weight of the term \
+             that ties it to the prior",
+            // An estimate may be below 0, by rounding.
+            information.max(0.0)
         );
     }
     let most = (test.codes as f64).ln();

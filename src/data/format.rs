@@ -7,8 +7,9 @@ use super::npy::{self, Archive};
 use super::scale::Range;
 use super::table::{self, ReadOptions, Table, csv};
 use super::{Dataset, digits, idx, sprites};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// Reads what was asked for after a `:`, or all.
@@ -91,8 +92,8 @@ pub(super) const TABLES: &str = "a .npy, .npz, .csv, .tsv or .txt file, an IDX f
 
 /// All samples, for help texts; the command line adds runs, which draw images.
 pub const SAMPLES: &str = "A sample is a .npy, .npz (or file.npz:key), .csv, .tsv or .txt file, an IDX file, a \
-directory with MNIST's files (DIR, DIR:train or DIR:test), a folder of PNG or JPEG images (DIR, DIR:colour), or \
-run:DIR[:N], images drawn from a trained model. Rows are points. Bytes are divided by 255, words of 16 bits by 65535.";
+directory with MNIST's files (DIR, DIR:train or DIR:test), a folder of PNG or JPEG images (DIR, DIR:colour), \
+run:DIR[:N], images drawn from a trained model, or - for .npy, .npz (stdin:key) or text on the standard input. Rows are points. Bytes are divided by 255, words of 16 bits by 65535.";
 
 /// Loads the data set that `--data` names: `digits`, `sprites`, `sprites:colour`, or images in files (see
 /// [`images`]): a directory of MNIST's files, a folder of pictures, with subfolders `train` and `test`
@@ -145,8 +146,40 @@ pub fn load(name: &str, seed: u64, range: Option<Range>) -> Result<Dataset> {
 /// If nothing is there, the format is not one of these, the file is damaged, there is no value at all, or one
 /// is missing or not a finite number: the message says in which row and column.
 pub fn read(source: &str, options: &ReadOptions) -> Result<Table> {
+    let of_standard_input = match source {
+        "-" | STANDARD_INPUT => Some(""),
+        _ => source.strip_prefix(STANDARD_INPUT).filter(|part| part.starts_with(':')),
+    };
+    if let Some(part) = of_standard_input.filter(|_| !Path::new(source).exists()) {
+        return read_standard_input(part, options);
+    }
     let (path, part) = split(source, TABLES)?;
     Ok(named(path, part, (known(path, part)?.table)(path, part, options)?))
+}
+
+/// The standard input, and its arrays as `stdin:NAME`. `-` is the same, but `-:NAME` would be an option.
+const STANDARD_INPUT: &str = "stdin";
+
+/// A sample from the standard input, `:array` of an archive or all of it; its first bytes tell the format.
+fn read_standard_input(part: &str, options: &ReadOptions) -> Result<Table> {
+    let path = Path::new("the standard input");
+    let failed = Error::io(path, "read");
+    let mut bytes = Vec::new();
+    if let Err(error) = io::stdin().lock().read_to_end(&mut bytes) {
+        return Err(failed(error));
+    }
+    let kind =
+        [(&b"\x93NUMPY"[..], "npy"), (b"PK", "npz")].into_iter().find(|(head, _)| bytes.starts_with(head));
+    // Readers of arrays seek.
+    let folder = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir(), "write to"))?;
+    let file = folder.path().join(path).with_extension(kind.map_or("csv", |(_, kind)| kind));
+    fs::write(&file, bytes).map_err(Error::io(&file, "write"))?;
+    let file = file.to_string_lossy();
+    match read(&format!("{file}{part}"), options) {
+        Ok(table) => Ok(Table { name: STANDARD_INPUT.into(), ..table }),
+        // Nobody knows the file.
+        Err(error) => Err(Kind::Samples(error.to_string().replace(&*file, STANDARD_INPUT)).into()),
+    }
 }
 
 /// Reads the labels that a source names, one per row: those of MNIST's files for a directory, the subfolders of a folder

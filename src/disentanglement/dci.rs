@@ -5,38 +5,23 @@
 //! R_kj               importance of latent j in a prediction of factor k: (f, m)
 //! disentanglement    sum_j rho_j (1 - H_f(R_.j)), rho_j = sum_k R_kj / sum R; H_f: entropy of shares, base f
 //! completeness       sum_k tau_k (1 - H_m(R_k.)), tau_k = sum_j R_kj / sum R; H_m: base m
-//! informativeness    how well factors are predicted: share of images (trees), root mean square error (lasso)
+//! informativeness    share of images whose factor is predicted rightly
 //! ```
 //!
 //! Eastwood and Williams, "A framework for the quantitative evaluation of disentangled representations", ICLR
 //! 2018, section 2. Shares are of R + 1e-11, and weights are equal if all of R is 0, as in
-//! `disentanglement_lib`, where tau also comes from. Predictions: gradient-boosted trees as there, see
-//! `boosting`; or the paper's own lasso, see `lasso`, which takes the number of a value for a quantity and
-//! |weights| of standardised latents for importance: a factor whose values have no order, or go round, is
-//! hardly predicted so.
+//! `disentanglement_lib`, where tau also comes from. Factors are predicted by gradient-boosted trees as there, see
+//! `boosting`. The paper's own lasso takes the number of a value for a quantity: a factor whose values have no order, or
+//! go round, is hardly predicted so.
 
-use super::{Draw, Labelled, MeasureValue, Result, boosting, classes, lasso, random, refused};
+use super::{Labelled, MeasureValue, Result, boosting, classes, refused};
 
 /// Added to importances before entropies are formed (`disentanglement_lib`, dci.py).
 const ADDED: f64 = 1e-11;
 
-/// Part of the training images that choose the lasso's penalty: our choice.
-const VALIDATION: f64 = 0.2;
-
-/// What predicts factors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Predictor {
-    /// Gradient-boosted trees; informativeness is the share of images whose value is predicted rightly.
-    Trees,
-    /// Lasso; informativeness is the root mean square error, 1 for a prediction by the mean.
-    Lasso,
-}
-
 /// DCI and what it is from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DciScore {
-    /// What predicted.
-    pub predictor: Predictor,
     /// Disentanglement, mean of the repetitions.
     pub disentanglement: MeasureValue,
     /// Completeness, mean of the repetitions.
@@ -67,12 +52,12 @@ pub struct Part {
 ///
 /// # Errors
 /// If there are fewer than two latents or factors, no repetition, or too few images.
-pub fn score(data: &Labelled, predictor: Predictor, repetitions: usize, seed: u64) -> Result<DciScore> {
+pub fn score(data: &Labelled, repetitions: usize, seed: u64) -> Result<DciScore> {
     let (f, m) = (data.factors().len(), data.latents());
     let parts: Vec<Part> = (0..repetitions)
         .map(|repetition| {
             let [train, test] = data.split(seed, repetition)?;
-            part(&train, &test, predictor, seed)
+            part(&train, &test)
         })
         .collect::<Result<_>>()?;
     if parts.is_empty() {
@@ -84,7 +69,6 @@ pub fn score(data: &Labelled, predictor: Predictor, repetitions: usize, seed: u6
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let cell = |i: usize| parts.iter().map(|part| part.importance[i]).sum::<f64>() / parts.len() as f64;
     Ok(DciScore {
-        predictor,
         disentanglement: estimate(&|part| disentanglement(&part.importance, f)),
         completeness: estimate(&|part| completeness(&part.importance, f)),
         test: estimate(&|part| mean(&part.test)),
@@ -94,29 +78,24 @@ pub fn score(data: &Labelled, predictor: Predictor, repetitions: usize, seed: u6
     })
 }
 
-/// Importances and informativeness of given training and test images; `seed` is for the lasso's validation.
+/// Importances and informativeness of given training and test images.
 ///
 /// # Errors
 /// If there are fewer than two latents or factors, or too few images.
-pub fn part(train: &Labelled, test: &Labelled, predictor: Predictor, seed: u64) -> Result<Part> {
+pub fn part(train: &Labelled, test: &Labelled) -> Result<Part> {
     let (f, m) = (train.factors().len(), train.latents());
     if f < 2 || m < 2 {
         return Err(refused(format!("DCI needs two latents and two factors that vary; found {m} and {f}")));
     }
-    // One image each for the lasso's fit and its validation.
-    if train.len() < 2 || test.is_empty() {
+    if train.is_empty() || test.is_empty() {
         return Err(refused(format!(
             "{} images are too few to learn from and to test on",
             train.len() + test.len()
         )));
     }
-    let of_factors: Vec<(Vec<f64>, [f64; 2])> = match predictor {
-        Predictor::Trees => {
-            let features = boosting::SortedFeatures::new(train, test);
-            (0..f).map(|k| by_trees(&features, train.values(k), test.values(k))).collect()
-        }
-        Predictor::Lasso => (0..f).map(|k| by_lasso(train, test, k, seed)).collect(),
-    };
+    let features = boosting::SortedFeatures::new(train, test);
+    let of_factors: Vec<(Vec<f64>, [f64; 2])> =
+        (0..f).map(|k| by_trees(&features, train.values(k), test.values(k))).collect();
     Ok(Part {
         importance: of_factors.iter().flat_map(|(importance, _)| importance.iter().copied()).collect(),
         train: of_factors.iter().map(|(_, [train, _])| *train).collect(),
@@ -141,25 +120,6 @@ fn by_trees(features: &boosting::SortedFeatures<'_>, train: &[u8], test: &[u8]) 
     let fit = boosting::fit(features, &labels, count);
     let shares = [share(&fit.train, train), share(&fit.test, test)];
     (fit.importance, shares)
-}
-
-/// As [`by_trees`].
-fn by_lasso(train: &Labelled, test: &Labelled, factor: usize, seed: u64) -> (Vec<f64>, [f64; 2]) {
-    let number =
-        |data: &Labelled| -> Vec<f64> { data.values(factor).iter().map(|&v| f64::from(v)).collect() };
-    let of_target = lasso::Scale::of(&number(train));
-    let scales: Vec<lasso::Scale> = train.mean.iter().map(|column| lasso::Scale::of(column)).collect();
-    let standard = |data: &Labelled| -> (Vec<Vec<f64>>, Vec<f64>) {
-        let columns = data.mean.iter().zip(&scales).map(|(column, scale)| scale.apply(column)).collect();
-        (columns, of_target.apply(&number(data)))
-    };
-    let (n, order) = (train.len(), random(seed, Draw::Validation, 0).choice(train.len(), train.len()));
-    let kept = n - ((n as f64 * VALIDATION) as usize).max(1);
-    let (fitted, validation) = (standard(&train.rows(&order[..kept])), standard(&train.rows(&order[kept..])));
-    let weights = lasso::fit((&fitted.0, &fitted.1), (&validation.0, &validation.1));
-    let error = |(x, y): (Vec<Vec<f64>>, Vec<f64>)| lasso::square_error(&x, &y, &weights).sqrt();
-    let errors = [error(standard(train)), error(standard(test))];
-    (weights.iter().map(|w| w.abs()).collect(), errors)
 }
 
 /// Disentanglement of importances `(f, m)`.
@@ -222,16 +182,11 @@ mod tests {
     fn perfect_codes_are_disentangled_and_complete() {
         let sizes = [3, 5, 8];
         let data = coded(&sizes, &grid(&sizes).repeat(5), perfect);
-        for predictor in [Predictor::Trees, Predictor::Lasso] {
-            let score = score(&data, predictor, 2, 1).unwrap();
-            assert!(score.disentanglement.value > 0.97 && score.completeness.value > 0.97, "{score:?}");
-            assert!(score.disentanglement.error.unwrap().value < 0.02, "{score:?}");
-            let perfect = if predictor == Predictor::Trees { 1.0 } else { 0.0 };
-            assert!((score.test.value - perfect).abs() < 0.01, "{score:?}");
-            assert_eq!(score, super::score(&data, predictor, 2, 1).unwrap());
-        }
-        assert!(
-            score(&coded(&[3], &[0, 1, 2].repeat(9), |_| vec![1.0, 2.0]), Predictor::Trees, 1, 1).is_err()
-        );
+        let score = score(&data, 2, 1).unwrap();
+        assert!(score.disentanglement.value > 0.97 && score.completeness.value > 0.97, "{score:?}");
+        assert!(score.disentanglement.error.unwrap().value < 0.02, "{score:?}");
+        assert!((score.test.value - 1.0).abs() < 0.01, "{score:?}");
+        assert_eq!(score, super::score(&data, 2, 1).unwrap());
+        assert!(super::score(&coded(&[3], &[0, 1, 2].repeat(9), |_| vec![1.0, 2.0]), 1, 1).is_err());
     }
 }

@@ -1,7 +1,9 @@
 //! Pictures that are sheets of images.
 
 use crate::data::{Dataset, Images};
+use crate::error::Error;
 use crate::error::Result;
+use crate::numeric::grouped;
 use crate::picture::{
     ImageShape, Matrix, MatrixRow, Sheet, SheetRow, Traversal, TraversedLatent, latent_name,
 };
@@ -107,6 +109,19 @@ fn pairs(labels: &[u8]) -> Vec<[usize; 2]> {
 
 /// Burgess et al., "Understanding disentangling in beta-VAE" (2018), figure 4.
 pub(super) fn traversal(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
+    traversal_from(path, session, dataset, 0)
+}
+
+/// The same, from the code of one test image.
+///
+/// # Errors
+/// There is no such image; the file cannot be written.
+pub fn traversal_from(path: &Path, session: &mut Session, dataset: &Dataset, image: usize) -> Result<()> {
+    let count = dataset.test.len();
+    if image >= count {
+        let problem = format!("has {count} test images, 0 to {}; there is no image {image}", count - 1);
+        return Err(Error::data(&dataset.name, problem));
+    }
     let (test, latent) = (&dataset.test, session.model().config.architecture.latent);
     let (_, codes) = session.evaluate(Split::Test)?;
     let kl = codes.kl_by_dimension();
@@ -115,7 +130,7 @@ pub(super) fn traversal(path: &Path, session: &mut Session, dataset: &Dataset) -
     let shown = (TRAVERSAL_STEPS + 1).min(test.len());
     let step = 2.0 * TRAVERSAL_REACH / (TRAVERSAL_STEPS - 1) as f64;
     let values: Vec<f64> = (0..TRAVERSAL_STEPS).map(|i| -TRAVERSAL_REACH + step * i as f64).collect();
-    let seed = &codes.means[..latent];
+    let seed = &codes.means[image * latent..][..latent];
     // Codes that say nothing may allow no estimate: then rows have no names.
     let of_run = session.settings().seed;
     let named = match factors::information(session, dataset, of_run) {
@@ -137,7 +152,7 @@ pub(super) fn traversal(path: &Path, session: &mut Session, dataset: &Dataset) -
             dimension,
             factor,
             kl: kl[dimension],
-            seed: original(dataset, 0),
+            seed: original(dataset, image),
             images,
         });
     }
@@ -179,7 +194,7 @@ pub(super) fn factors(path: &Path, session: &mut Session, dataset: &Dataset) -> 
         caption: format!(
             "Mutual information in nats, of {} images; beside each factor its entropy, all that can be told. Columns are \
              ordered by the KL of the latent. MIG {:.3}",
-            gaps.images,
+            grouped(gaps.images as f64),
             gaps.mean().value
         ),
     }

@@ -292,6 +292,19 @@ impl Layer {
     pub fn fan_in(&self) -> usize {
         self.weight_shape()[1..].iter().product()
     }
+
+    /// Products in an element of the output, on average over the image.
+    pub fn products(&self) -> usize {
+        match self.sums {
+            LayerSums::Linear { inputs, .. } => inputs,
+            LayerSums::Convolution(Window { coarse, fine, kernel, stride, .. }, direction) => match direction
+            {
+                Direction::ToCoarse => fine.channels * kernel * kernel,
+                // A pixel of the fine image is below one in stride x stride of the window's weights.
+                Direction::ToFine => (coarse.channels * kernel * kernel).div_ceil(stride * stride),
+            },
+        }
+    }
 }
 
 impl Architecture {
@@ -304,6 +317,11 @@ impl Architecture {
     /// D, the numbers of an image.
     pub fn dimension(&self) -> usize {
         self.image.numbers()
+    }
+
+    /// Whether any layer is a convolution.
+    pub fn is_convolutional(&self) -> bool {
+        !self.windows().is_empty()
     }
 
     /// Refuses strides that leave nothing of the image.

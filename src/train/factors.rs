@@ -6,7 +6,7 @@
 
 use super::session::Session;
 use crate::data::{Dataset, Factors, Images, Pixels, sprites};
-use crate::disentanglement::dci::{self, Predictor};
+use crate::disentanglement::dci;
 use crate::disentanglement::gap::Gaps;
 use crate::disentanglement::histogram::Histogram;
 use crate::disentanglement::{
@@ -64,6 +64,8 @@ pub struct Disentanglement {
     pub dci_informativeness: Measured,
     /// Of latents that tell of any factor (Ridgeway and Mozer 2018).
     pub modularity: Option<Measured>,
+    /// The same as in `disentanglement_lib`, where a latent that tells of no factor counts as 0.
+    pub modularity_dead_as_zero: Option<f64>,
     /// The FactorVAE score (Kim and Mnih 2018).
     pub factor_vae: Option<Measured>,
     /// The beta-VAE score (Higgins et al. 2017).
@@ -123,7 +125,7 @@ pub fn judge(
     tell("SAP", 0.0);
     let sap = sap::score(&data, seed)?;
     tell("DCI", 0.0);
-    let dci = dci::score(&data, Predictor::Trees, 1, seed)?;
+    let dci = dci::score(&data, 1, seed)?;
     let active = active::active(codes.posteriors())?;
     let mut notes = [data.notes(), &modularity.notes].concat();
     let (mut factor_vae, mut beta_vae) = (None, None);
@@ -150,6 +152,7 @@ pub fn judge(
         dci_completeness: dci.completeness.into(),
         dci_informativeness: dci.test.into(),
         modularity: modularity.value.map(Measured::from),
+        modularity_dead_as_zero: modularity.with_dead_as_zero,
         factor_vae,
         beta_vae,
         active_by_variance: active.by_mean,
