@@ -1,5 +1,6 @@
 //! Runs a [`Plan`]: on a GPU, or on the CPU where there is none.
 
+pub(crate) mod binding;
 pub mod cpu;
 pub mod gpu;
 pub mod reference;

@@ -9,6 +9,7 @@ pub mod density;
 pub mod disentanglement;
 pub mod engine;
 pub mod error;
+pub mod export;
 pub mod figure;
 pub mod files;
 pub mod grid;

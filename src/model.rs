@@ -148,7 +148,7 @@ pub struct ModelConfig {
 }
 
 /// Where images are: packed pixels, or the numbers of sprites.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct ImageBuffers {
     /// How many.
     pub images: usize,
@@ -181,7 +181,7 @@ pub struct LayerBuffers {
 }
 
 /// A program that goes over a data set and leaves partial sums of the loss.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Pass {
     /// The program to run.
     pub program: ProgramId,
@@ -203,7 +203,7 @@ pub struct Pass {
 }
 
 /// Evaluation of a whole data set in stored order: full batches, and a smaller one for what is left.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Evaluation {
     /// Images in all.
     pub images: usize,
@@ -231,7 +231,7 @@ pub struct Importance {
 }
 
 /// The encoder alone.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Encoder {
     /// Encodes what is in `x`.
     pub program: ProgramId,
@@ -246,7 +246,7 @@ pub struct Encoder {
 }
 
 /// The decoder alone.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Decoder {
     /// Decodes what is in `z`.
     pub decode: ProgramId,

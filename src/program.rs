@@ -4,15 +4,16 @@
 //! without a device.
 
 use crate::error::{Kind, Result};
+use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
 
 /// A buffer of a [`Plan`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct BufferId(pub usize);
 
 /// A program of a [`Plan`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct ProgramId(pub usize);
 
 /// Memory of `len` 32-bit words: f32 numbers, or four u8 pixels a word.
@@ -328,7 +329,34 @@ impl Kernel for OneVariant {
     }
 }
 
+/// A shader with its constants, all settled.
+pub struct ShaderChoice {
+    /// Its WGSL.
+    pub source: &'static str,
+    /// Values of its `override` constants.
+    pub constants: Overrides,
+    /// Equal where both are.
+    pub key: String,
+}
+
 impl dyn Kernel + '_ {
+    /// The shader of one of the kernel's variants; `native_exp2` is asked where it makes a difference.
+    ///
+    /// # Errors
+    /// Those of `native_exp2`.
+    pub fn shader_choice(
+        &self,
+        variant: &Variant,
+        native_exp2: impl FnOnce() -> Result<bool>,
+    ) -> Result<ShaderChoice> {
+        let (mut constants, source) = self.shader(variant);
+        if source.contains(NATIVE_EXP2) {
+            constants = constants.set(NATIVE_EXP2, native_exp2()?);
+        }
+        let key = format!("{} {} {:?}", self.spec().name, variant.source.is_some(), constants.0);
+        Ok(ShaderChoice { source, constants, key })
+    }
+
     /// The constants and the source of the shader of one of the kernel's variants.
     pub fn shader(&self, variant: &Variant) -> (Overrides, &'static str) {
         match variant.source {
@@ -432,7 +460,7 @@ impl Shape {
 }
 
 /// The `override` of shaders that take the device's own exp2 where it is exact enough: `shaders/lib/exponential.wgsl`.
-pub(crate) const NATIVE_EXP2: &str = "NATIVE_EXP2";
+const NATIVE_EXP2: &str = "NATIVE_EXP2";
 
 /// Makes [`Step`], and the list of its fields as `shaders/lib/step.wgsl` has them.
 macro_rules! step {

@@ -11,6 +11,7 @@ pub mod objective;
 pub mod run;
 pub mod schedule;
 pub mod session;
+pub mod words;
 
 use crate::checkpoint::{Best, Fingerprint, State};
 use crate::data::Dataset;

@@ -61,7 +61,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let lit = inside(pose / POSES, turn, point);
         for (var channel = 0u; channel < params.channels; channel++) {
             let index = (group.y * side * side + pixel) * params.channels + channel;
-            x[index] = select(0.0, 1.0, lit && (colour >> channel & 1u) == 1u);
+            x[index] = select(0.0, 1.0, lit && ((colour >> channel) & 1u) == 1u);
         }
     }
 }

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use elbo::data;
 use elbo::engine::Device;
 use elbo::error::Result;
+use elbo::export;
 use elbo::measure::kernels::{self, KernelTime};
 use elbo::measure::spirv;
 use elbo::measure::sums::{self, Permutations, Sum};
@@ -289,6 +290,9 @@ struct BenchKernels {
     /// Measure nothing: write these kernels, in all variants, as SPIR-V for compilers to look at
     #[arg(long, value_name = "DIR", conflicts_with_all = ["save", "json", "tune"])]
     spirv: Option<PathBuf>,
+    /// Measure nothing: write the tests of all kernels, with the f64 truth, for hosts in other languages
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["save", "json", "tune", "spirv"])]
+    cases: Option<PathBuf>,
     #[command(flatten)]
     run: BenchOptions,
 }
@@ -307,6 +311,11 @@ impl BenchKernels {
     fn run(&self) -> Result<()> {
         let (hidden, latent, batch) = (self.hidden.clone(), self.latent, self.batch);
         let config = Config { hidden, latent, batch, ..Config::default() };
+        if let Some(directory) = &self.cases {
+            let count = export::write_cases(directory)?;
+            result(format_args!("{} checks in {}", grouped(count as f64), directory.display()));
+            return Ok(());
+        }
         if let Some(directory) = &self.spirv {
             return self.write(&config, directory);
         }

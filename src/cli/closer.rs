@@ -64,8 +64,8 @@ struct Judged<'a> {
 impl CloserArgs {
     pub(super) fn run(&self) -> Result<ExitCode> {
         let tables = self.common.read([&self.real, &self.a, &self.b])?;
-        let tables = self.kid.encoded(tables, &self.common)?;
-        let Rescaled { tables, scale, .. } = self.common.rescaled(&tables, Some(&self.bandwidth))?;
+        let unscaled = self.kid.encoded(tables, &self.common)?;
+        let Rescaled { tables, scale, .. } = self.common.rescaled(&unscaled, Some(&self.bandwidth))?;
         let [real, a, b] = &tables;
         let (alpha, seed) = (self.alpha, self.common.seed);
         let bandwidth = self.bandwidth.clone();
@@ -74,7 +74,7 @@ impl CloserArgs {
         let samples = [sample(real), sample(a), sample(b)];
         let mut test = watch("comparing", |progress| closer(&device, samples, &settings, progress))?;
         let kid = self.kid.estimate(seed, &mut test.warnings, |settings, progress| {
-            relative_kid(samples, settings, progress)
+            relative_kid(unscaled.each_ref().map(sample), settings, progress)
         });
         let report = Report::new(&device, self.common.json, &self.verdict).scaled(scale);
         let order = self.common.keeps_order().then(|| order_warnings(&[real, a, b], THIN));

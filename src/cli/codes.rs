@@ -46,7 +46,7 @@ enum Part {
 /// Write the images that codes are decoded to: means of p(x|z)
 #[derive(Args)]
 #[command(after_help = "Examples:
-  elbo encode runs/001 --out - | elbo decode runs/002 - --out pictures     codes by a pipe
+  elbo encode runs/001 --out - | elbo decode runs/002 - --out pictures     codes through a pipe
   elbo decode runs/001 codes.npz:mean --out images.npz
   elbo decode runs/001 z.csv --out pictures       a folder of PNG files")]
 pub(super) struct DecodeArgs {

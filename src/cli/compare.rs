@@ -67,7 +67,7 @@ pub(super) struct CompareArgs {
     #[arg(long, conflicts_with_all = ["aggregate", "features", "sum"])]
     split: bool,
     /// Test with many kernels at once, so that no bandwidth has to be chosen
-    #[arg(long, value_name = "HOW")]
+    #[arg(long, value_name = "HOW", conflicts_with = "kid")]
     aggregate: Option<Combine>,
     /// Kernels of --aggregate, each with all bandwidths: those of --bandwidth, or ten between the distances
     #[arg(long, value_delimiter = ',', default_values = ["gaussian", "laplace"], value_name = "LIST")]
@@ -114,6 +114,8 @@ struct Compared<'a> {
 /// Both samples, and where the result goes.
 struct Pair<'a> {
     samples: [Sample<'a>; 2],
+    /// Before their columns were divided.
+    unscaled: [Sample<'a>; 2],
     names: [&'a str; 2],
     /// What is to be said of the order of their rows.
     order: Vec<String>,
@@ -131,13 +133,15 @@ impl CompareArgs {
             Some(y) => options.read([&self.x, y])?,
             None => options.read([&self.x]).map(|[x]| halves(&x, options.seed))?,
         };
-        let [x, y] = self.kid.encoded(samples, options)?;
+        let unscaled = self.kid.encoded(samples, options)?;
+        let [x, y] = &unscaled;
         let shifts = match &x.header {
-            Some(header) if x.columns > 1 => columns::shifts([sample(&x), sample(&y)], header),
+            Some(header) if x.columns > 1 => columns::shifts([sample(x), sample(y)], header),
             _ => Vec::new(),
         };
         let Rescaled { tables: [x, y], scale, .. } =
-            options.rescaled(&[x, y], Some(&self.kernel.bandwidth))?;
+            options.rescaled(&unscaled, Some(&self.kernel.bandwidth))?;
+        let unscaled = unscaled.each_ref().map(sample);
         let device = options.open()?;
         let (samples, names) = ([sample(&x), sample(&y)], [&x.name[..], &y.name]);
         let looked_at = kept && self.draws.null != Null::Series;
@@ -148,7 +152,7 @@ impl CompareArgs {
             _ => Report::new(&device, options.json, &self.verdict),
         };
         let report = report.scaled(scale).with_shifts(&shifts);
-        let compared = Pair { samples, names, order, report };
+        let compared = Pair { samples, unscaled, names, order, report };
         match method {
             Method::OneKernel(settings) => self.one_kernel(&device, &compared, &settings),
             Method::ManyKernels(settings) => many_kernels(&device, &compared, &settings),
@@ -183,7 +187,7 @@ impl CompareArgs {
     fn one_kernel(
         &self,
         device: &Device,
-        &Pair { samples, names, ref order, ref report }: &Pair<'_>,
+        &Pair { samples, unscaled, names, ref order, ref report }: &Pair<'_>,
         settings: &TwoSampleSettings,
     ) -> Result<ExitCode> {
         let seed = settings.common.seed;
@@ -196,7 +200,7 @@ impl CompareArgs {
             kl.map(|kl| kl.map_err(|error| test.warnings.push(format!("no KL divergence: {error}"))).ok());
         let kid = self
             .kid
-            .estimate(seed, &mut test.warnings, |settings, progress| kid::kid(samples, settings, progress));
+            .estimate(seed, &mut test.warnings, |settings, progress| kid::kid(unscaled, settings, progress));
         report.warn(&mut test, order)?;
         let wild = settings.common.null == Null::Wild;
         let statistic = match settings.common.null {
@@ -227,7 +231,7 @@ impl CompareArgs {
 
 fn many_kernels(
     device: &Device,
-    &Pair { samples, names, ref order, ref report }: &Pair<'_>,
+    &Pair { samples, names, ref order, ref report, .. }: &Pair<'_>,
     settings: &AggregateSettings,
 ) -> Result<ExitCode> {
     let mut test = watch("comparing", |progress| aggregate(device, samples, settings, progress))?;
@@ -248,7 +252,7 @@ fn many_kernels(
 
 fn features(
     device: &Device,
-    &Pair { samples, names, ref order, ref report }: &Pair<'_>,
+    &Pair { samples, names, ref order, ref report, .. }: &Pair<'_>,
     settings: &FeatureSettings,
 ) -> Result<ExitCode> {
     let mut test = watch("comparing", |progress| approximate(device, samples, settings, progress))?;

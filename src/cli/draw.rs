@@ -75,6 +75,7 @@ impl DrawArgs {
         files.iter().for_each(|file| result(file.display()));
         Ok(())
     }
+
     /// Where pictures with a name of their own go.
     fn directory(&self) -> Result<PathBuf> {
         self.source.run().map_or_else(|| Ok(PathBuf::new()), Run::pictures)

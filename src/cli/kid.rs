@@ -6,8 +6,10 @@ use super::output::note;
 use super::sample::CommonOptions;
 use super::source::Opened;
 use clap::Args;
+use elbo::data::layout::Layout;
 use elbo::data::table::Table;
 use elbo::error::{Error, Result};
+use elbo::grid::Grid;
 use elbo::numeric::grouped;
 use elbo::statistic::kid::{Kid, KidSettings};
 use std::ops::RangeInclusive;
@@ -49,7 +51,7 @@ impl KidOptions {
         let Some(path) = &self.encoder else { return Ok(tables) };
         let Opened { mut session, .. } = common.run(path).open()?;
         let architecture = &session.model().config.architecture;
-        let (dimension, latent) = (architecture.dimension(), architecture.latent);
+        let (dimension, latent, grid) = (architecture.dimension(), architecture.latent, architecture.image);
         let mut codes = Vec::with_capacity(N);
         for table in tables {
             let wrong = |problem: String| Error::data(&table.name, problem);
@@ -58,6 +60,17 @@ impl KidOptions {
                     "has {} numbers in a row, but the encoder of {} takes images of {dimension}",
                     table.columns,
                     path.display()
+                )));
+            }
+            if let Some(Layout { height, width, channels, .. }) = table.layout
+                && (Grid { channels, height, width }) != grid
+            {
+                return Err(wrong(format!(
+                    "has images of {height} x {width} pixels in {channels} channels, but the encoder of {} takes {} x {} in {}",
+                    path.display(),
+                    grid.height,
+                    grid.width,
+                    grid.channels
                 )));
             }
             if let Some(pixel) = table.values.iter().find(|value| !PIXELS.contains(*value)) {

@@ -3,15 +3,17 @@
 use super::output::{json, result, table};
 use super::train::TrainSettings;
 use clap::Args;
-use elbo::engine::Choice;
 use elbo::engine::gpu::{Description, Known, adapters};
+use elbo::engine::{Choice, Device};
 use elbo::error::Result;
+use elbo::export;
 use elbo::model::Model;
 use elbo::numeric::grouped;
 use elbo::program::{BufferId, Call, Plan};
 use elbo::train::config::Config;
-use elbo::train::session::model_config;
+use elbo::train::session::{Session, initial_state, model_config};
 use serde::Serialize;
+use std::path::PathBuf;
 
 /// List the kernels of one training step with shapes, work and grids
 ///
@@ -20,13 +22,18 @@ use serde::Serialize;
 #[derive(Args)]
 #[command(after_help = "Examples:
   elbo program
-  elbo program --latent 20 --hidden 400 --batch 1024 --json")]
+  elbo program --latent 20 --hidden 400 --batch 1024 --json
+  elbo program --latent 2 --export plan.json     for web/engine.js, which runs it in a browser")]
 pub(super) struct ProgramCommand {
     #[command(flatten)]
     settings: TrainSettings,
     /// Print the list as one JSON object
     #[arg(long)]
     json: bool,
+    /// Write all programs of the model, shaders included, as JSON that a host in another language can run, and
+    /// FILE.bin with what its buffers hold at the start: first weights, images
+    #[arg(long, value_name = "FILE.json", conflicts_with = "json")]
+    export: Option<PathBuf>,
 }
 
 /// The JSON result.
@@ -93,6 +100,14 @@ impl ProgramCommand {
     pub(super) fn run(&self) -> Result<()> {
         let config = self.settings.config()?;
         let dataset = config.dataset()?;
+        if let Some(path) = &self.export {
+            config.check_length(dataset.train.len())?;
+            let device = Device::open(Choice::Cpu, None)?;
+            let state = initial_state(&config, &dataset);
+            export::write_model(&mut Session::new(&device, &config, &dataset, &state)?, path)?;
+            result(format_args!("{}, {}", path.display(), path.with_extension("bin").display()));
+            return Ok(());
+        }
         let model = Model::new(model_config(&config, &dataset)?)?;
         let calls = &model.plan.programs[model.train.program.0].calls;
         let adapter = adapter(&config);

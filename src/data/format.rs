@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Reads what was asked for after a `:`, or all.
 type Part<'a> = Option<&'a str>;
@@ -163,20 +164,23 @@ const STANDARD_INPUT: &str = "stdin";
 /// A sample from the standard input, `:array` of an archive or all of it; its first bytes tell the format.
 fn read_standard_input(part: &str, options: &ReadOptions) -> Result<Table> {
     let path = Path::new("the standard input");
-    let failed = Error::io(path, "read");
-    let mut bytes = Vec::new();
-    if let Err(error) = io::stdin().lock().read_to_end(&mut bytes) {
-        return Err(failed(error));
+    // A pipe can be read once, but two arrays of an archive may be asked for.
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    if BYTES.get().is_none() {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
+        BYTES.get_or_init(|| bytes);
     }
-    let kind =
-        [(&b"\x93NUMPY"[..], "npy"), (b"PK", "npz")].into_iter().find(|(head, _)| bytes.starts_with(head));
+    let bytes = BYTES.get().map_or(&[][..], Vec::as_slice);
+    let kinds = [(&b"\x93NUMPY"[..], "npy"), (b"PK\x03\x04", "npz")];
+    let kind = kinds.into_iter().find(|(head, _)| bytes.starts_with(head));
     // Readers of arrays seek.
     let folder = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir(), "write to"))?;
     let file = folder.path().join(path).with_extension(kind.map_or("csv", |(_, kind)| kind));
     fs::write(&file, bytes).map_err(Error::io(&file, "write"))?;
     let file = file.to_string_lossy();
     match read(&format!("{file}{part}"), options) {
-        Ok(table) => Ok(Table { name: STANDARD_INPUT.into(), ..table }),
+        Ok(table) => Ok(Table { name: format!("{STANDARD_INPUT}{part}"), ..table }),
         // Nobody knows the file.
         Err(error) => Err(Kind::Samples(error.to_string().replace(&*file, STANDARD_INPUT)).into()),
     }

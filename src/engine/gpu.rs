@@ -11,10 +11,11 @@ mod tuning;
 pub use adapter::{Description, adapters, has_hardware};
 pub use tuning::Known;
 
+use super::binding::{Binding, Slot, bindings};
 use super::{Counters, Engine, Info, MOST_STEPS, Ticket, Time};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::program::{
-    BufferId, Call, Kernel, MOST_ITERATIONS, NATIVE_EXP2, Plan, ProgramId, Spec, Step, Variant,
+    BufferId, Call, Kernel, MOST_ITERATIONS, Plan, ProgramId, ShaderChoice, Spec, Step, Variant,
 };
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use std::collections::HashMap;
@@ -47,20 +48,6 @@ struct Pipeline {
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
     bindings: Vec<Binding>,
-}
-
-/// A binding of a shader, found by its name.
-#[derive(Clone, Copy)]
-enum Slot {
-    Params,
-    Step,
-    Read(usize),
-    Write(usize),
-}
-
-struct Binding {
-    number: u32,
-    slot: Slot,
 }
 
 impl Gpu {
@@ -144,16 +131,12 @@ impl Gpu {
 
     /// The pipeline of a kernel with its switches, compiled on first use.
     fn pipeline(&self, kernel: &dyn Kernel, variant: &Variant) -> Result<Arc<Pipeline>> {
-        let (spec, (mut overrides, source)) = (kernel.spec(), kernel.shader(variant));
-        if source.contains(NATIVE_EXP2) {
-            overrides = overrides.set(NATIVE_EXP2, self.native_exp2()?);
-        }
-        let key = format!("{} {} {:?}", spec.name, variant.source.is_some(), overrides.0);
+        let ShaderChoice { source, constants, key } = kernel.shader_choice(variant, || self.native_exp2())?;
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = pipelines.get(&key) {
             return Ok(Arc::clone(pipeline));
         }
-        let pipeline = Arc::new(self.compile(spec, source, &overrides.0)?);
+        let pipeline = Arc::new(self.compile(kernel.spec(), source, &constants.0)?);
         pipelines.insert(key, Arc::clone(&pipeline));
         Ok(pipeline)
     }
@@ -170,7 +153,7 @@ impl Gpu {
     fn compile(&self, spec: &Spec, source: &str, overrides: &[(&str, f64)]) -> Result<Pipeline> {
         let label = Some(spec.name);
         let bindings = bindings(spec, source)?;
-        let entries: Vec<_> = bindings.iter().map(Binding::layout).collect();
+        let entries: Vec<_> = bindings.iter().map(layout_entry).collect();
         self.scoped(&format!("kernel `{}`", spec.name), || {
             let layout = self
                 .device
@@ -252,44 +235,20 @@ fn describe(error: &wgpu::Error) -> String {
     }
 }
 
-/// The bindings of a shader, found by the names that the kernel gives its buffers.
-fn bindings(spec: &Spec, source: &str) -> Result<Vec<Binding>> {
-    let wrong = |problem: String| Error::from(Kind::Device(format!("kernel `{}`: {problem}", spec.name)));
-    let module = naga::front::wgsl::parse_str(source)
-        .map_err(|e| wrong(e.emit_to_string_with_path(source, spec.name)))?;
-    let mut found = Vec::new();
-    for (_, variable) in module.global_variables.iter() {
-        let (Some(binding), Some(name)) = (&variable.binding, &variable.name) else { continue };
-        let place = |names: &[&str]| names.iter().position(|n| n == name);
-        let slot = match name.as_str() {
-            "params" => Slot::Params,
-            "step" => Slot::Step,
-            _ => {
-                place(spec.reads).map(Slot::Read).or_else(|| place(spec.writes).map(Slot::Write)).ok_or_else(
-                    || wrong(format!("the shader has a binding `{name}` that the kernel does not")),
-                )?
-            }
-        };
-        found.push(Binding { number: binding.binding, slot });
-    }
-    Ok(found)
-}
-
-impl Binding {
-    fn layout(&self) -> wgpu::BindGroupLayoutEntry {
-        let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
-        let (ty, has_dynamic_offset) = match self.slot {
-            Slot::Params => (wgpu::BufferBindingType::Uniform, false),
-            Slot::Step => (wgpu::BufferBindingType::Uniform, true),
-            Slot::Read(_) => (storage(true), false),
-            Slot::Write(_) => (storage(false), false),
-        };
-        wgpu::BindGroupLayoutEntry {
-            binding: self.number,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
-            count: None,
-        }
+/// The layout entry of a binding.
+fn layout_entry(binding: &Binding) -> wgpu::BindGroupLayoutEntry {
+    let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
+    let (ty, has_dynamic_offset) = match binding.slot {
+        Slot::Params => (wgpu::BufferBindingType::Uniform, false),
+        Slot::Step => (wgpu::BufferBindingType::Uniform, true),
+        Slot::Read(_) => (storage(true), false),
+        Slot::Write(_) => (storage(false), false),
+    };
+    wgpu::BindGroupLayoutEntry {
+        binding: binding.number,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+        count: None,
     }
 }
 

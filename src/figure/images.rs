@@ -9,6 +9,7 @@ use crate::picture::{
 };
 use crate::train::factors;
 use crate::train::session::{Session, Split};
+use std::iter;
 use std::path::Path;
 
 /// Pairs of rows in the picture of reconstructions, and images in each row.
@@ -122,12 +123,16 @@ pub fn traversal_from(path: &Path, session: &mut Session, dataset: &Dataset, ima
         let problem = format!("has {count} test images, 0 to {}; there is no image {image}", count - 1);
         return Err(Error::data(&dataset.name, problem));
     }
-    let (test, latent) = (&dataset.test, session.model().config.architecture.latent);
+    let latent = session.model().config.architecture.latent;
     let (_, codes) = session.evaluate(Split::Test)?;
     let kl = codes.kl_by_dimension();
     let mut order: Vec<usize> = (0..latent).collect();
     order.sort_by(|&a, &b| kl[b].total_cmp(&kl[a]));
-    let shown = (TRAVERSAL_STEPS + 1).min(test.len());
+    // The seed, then others.
+    let others = (0..count).filter(|&other| other != image);
+    let shown: Vec<usize> = iter::once(image).chain(others).take(TRAVERSAL_STEPS + 1).collect();
+    let shown_codes: Vec<f32> =
+        shown.iter().flat_map(|&image| &codes.means[image * latent..][..latent]).copied().collect();
     let step = 2.0 * TRAVERSAL_REACH / (TRAVERSAL_STEPS - 1) as f64;
     let values: Vec<f64> = (0..TRAVERSAL_STEPS).map(|i| -TRAVERSAL_REACH + step * i as f64).collect();
     let seed = &codes.means[image * latent..][..latent];
@@ -161,13 +166,14 @@ pub fn traversal_from(path: &Path, session: &mut Session, dataset: &Dataset, ima
     Traversal {
         title: format!("What each latent dimension does: {}", dataset.name),
         values,
-        data: (0..shown).map(|image| original(dataset, image)).collect(),
-        reconstructions: session.decode(&codes.means[..shown * latent])?,
+        data: shown.iter().map(|&image| original(dataset, image)).collect(),
+        reconstructions: session.decode(&shown_codes)?,
         latents,
         shape: shape(dataset),
         caption: format!(
-            "Rows are ordered by the mean KL of the dimension in nats, high to low{}{left_out}",
-            if told { ", and named by the factor that it tells most of" } else { "" }
+            "Rows are ordered by the mean KL of the dimension in nats, high to low{}{left_out}{}",
+            if told { ", and named by the factor that it tells most of" } else { "" },
+            if image > 0 { format!("; the seed is test image {image}") } else { String::new() }
         ),
     }
     .save(path)

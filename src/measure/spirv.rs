@@ -3,7 +3,7 @@
 use super::kernels::Listed;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::ALL;
-use crate::program::{Kernel, NATIVE_EXP2, OneVariant, Spec, Variant};
+use crate::program::{Kernel, OneVariant, ShaderChoice, Spec, Variant};
 use naga::back::{PipelineConstants, pipeline_constants::process_overrides, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -98,17 +98,15 @@ impl Compiled {
     fn new(one: &OneVariant) -> Result<Self> {
         let spec = one.spec();
         let wrong = |problem: String| Error::from(Kind::Device(format!("kernel `{}`: {problem}", spec.name)));
-        let (mut overrides, source) = (one as &dyn Kernel).shader(&one.variant);
         // As on GPUs whose own exp2 is exact enough: most are.
-        if source.contains(NATIVE_EXP2) {
-            overrides = overrides.set(NATIVE_EXP2, true);
-        }
+        let ShaderChoice { source, constants, .. } =
+            (one as &dyn Kernel).shader_choice(&one.variant, || Ok(true))?;
         let module = naga::front::wgsl::parse_str(source).map_err(|e| wrong(e.emit_to_string(source)))?;
         let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
             .validate(&module)
             .map_err(|e| wrong(e.emit_to_string(source)))?;
         let constants: PipelineConstants =
-            overrides.0.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
+            constants.0.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
         let main = Some((ShaderStage::Compute, "main"));
         let (module, info) =
             process_overrides(&module, &info, main, &constants).map_err(|e| wrong(e.to_string()))?;

@@ -52,22 +52,15 @@ pub fn compare(what: &str, got: &[f32], want: &[f64], tolerance: f64) -> Compari
 pub fn check(device: &Device, spec: &'static Spec, case: &Case) -> Comparison {
     let (step, tolerance) = (case.step, case.kernel.tolerance());
     let (plan, buffers) = plan(spec, case);
-    let mut reference = Reference::new(Arc::clone(&plan));
+    let truth = truth(spec, case, &plan, &buffers);
     let mut engine = device.load(plan).map_err(|e| e.to_string())?;
     for (&id, values) in buffers.iter().zip(case.reads.iter().chain(&case.writes)) {
         engine.write(id, bytemuck::cast_slice(values)).map_err(|e| e.to_string())?;
-        if spec.reads.get(id.0).is_some_and(|name| spec.words.contains(name)) {
-            reference.write_words(id, bytemuck::cast_slice(values));
-        } else {
-            reference.memory[id.0] = values.iter().map(|&v| f64::from(v)).collect();
-        }
     }
-    reference.run(ProgramId(0), &step);
     let written = &buffers[spec.reads.len()..];
     let results = engine.run(ProgramId(0), &[step], written).map_err(|e| e.to_string())?;
     let mut worst: f64 = 0.0;
-    for ((&id, got), name) in written.iter().zip(&results).zip(spec.writes) {
-        let want = &reference.memory[id.0];
+    for ((want, got), name) in truth.iter().zip(&results).zip(spec.writes) {
         worst = worst.max(match &spec.partial_sums {
             Some(sums) if sums.buffer == *name => compare_sums(name, got, want, sums.terms, tolerance)?,
             _ => compare_written(name, got, want, tolerance)?,
@@ -76,8 +69,22 @@ pub fn check(device: &Device, spec: &'static Spec, case: &Case) -> Comparison {
     Ok(worst)
 }
 
+/// What the reference leaves in the buffers that a case writes.
+pub(crate) fn truth(spec: &Spec, case: &Case, plan: &Arc<Plan>, buffers: &[BufferId]) -> Vec<Vec<f64>> {
+    let mut reference = Reference::new(Arc::clone(plan));
+    for (&id, values) in buffers.iter().zip(case.reads.iter().chain(&case.writes)) {
+        if spec.reads.get(id.0).is_some_and(|name| spec.words.contains(name)) {
+            reference.write_words(id, bytemuck::cast_slice(values));
+        } else {
+            reference.memory[id.0] = values.iter().map(|&v| f64::from(v)).collect();
+        }
+    }
+    reference.run(ProgramId(0), &case.step);
+    buffers[spec.reads.len()..].iter().map(|id| std::mem::take(&mut reference.memory[id.0])).collect()
+}
+
 /// A plan with one call, and the buffers of the case.
-fn plan(spec: &Spec, case: &Case) -> (Arc<Plan>, Vec<BufferId>) {
+pub(crate) fn plan(spec: &Spec, case: &Case) -> (Arc<Plan>, Vec<BufferId>) {
     let mut plan = Plan::default();
     let names = spec.reads.iter().chain(spec.writes);
     let contents = case.reads.iter().chain(&case.writes);

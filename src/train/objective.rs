@@ -15,6 +15,7 @@
 
 use super::metrics::{Metrics, Terms};
 use super::schedule::Schedule;
+use super::words::Formula;
 use crate::error::{Error, Result};
 use crate::kernel::latent::KlEstimate;
 use crate::kernel::mixture;
@@ -103,24 +104,43 @@ pub struct TermWeights {
     pub term: f64,
 }
 
+/// [`TermWeights`] as functions of the step.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the fields are those of `TermWeights`")]
+pub struct WeightFormulas {
+    pub kl: Formula,
+    pub capacity: Formula,
+    pub term: Formula,
+}
+
 impl Objective {
-    /// The weights of the terms in step `step` of `total`.
-    pub fn weights(&self, step: u64, total: u64) -> TermWeights {
-        let at = |schedule: &Schedule| schedule.at(step, total);
-        let none = TermWeights { kl: 1.0, capacity: 0.0, term: 0.0 };
+    /// The weights of the terms as functions of the step.
+    pub fn weight_formulas(&self) -> WeightFormulas {
+        let [zero, one] = [0.0, 1.0].map(Formula::constant);
+        let none = WeightFormulas { kl: one, capacity: zero.clone(), term: zero.clone() };
+        let by = |schedule: &Schedule| Formula::scheduled(schedule, 0.0);
         match self {
             Self::Vae => none,
-            Self::BetaVae { beta } => TermWeights { kl: at(beta), ..none },
-            Self::MmdVae { lambda, .. } => TermWeights { kl: 0.0, term: at(lambda), ..none },
-            Self::InfoVae { alpha, lambda, .. } => {
-                TermWeights { kl: 1.0 - alpha, term: alpha + at(lambda) - 1.0, ..none }
-            }
+            Self::BetaVae { beta } => WeightFormulas { kl: by(beta), ..none },
+            Self::MmdVae { lambda, .. } => WeightFormulas { kl: zero, term: by(lambda), ..none },
+            Self::InfoVae { alpha, lambda, .. } => WeightFormulas {
+                kl: Formula::constant(1.0 - alpha),
+                term: Formula::scheduled(lambda, 1.0 - alpha),
+                ..none
+            },
             // MI + beta TC + dimension-wise KL = KL + (beta - 1) TC.
-            Self::TcVae { beta, .. } => TermWeights { term: at(beta) - 1.0, ..none },
+            Self::TcVae { beta, .. } => WeightFormulas { term: Formula::scheduled(beta, 1.0), ..none },
             Self::Capacity { capacity, gamma } => {
-                TermWeights { kl: at(gamma), capacity: at(capacity), ..none }
+                WeightFormulas { kl: by(gamma), capacity: by(capacity), ..none }
             }
         }
+    }
+
+    /// The weights of the terms in step `step` of `total`.
+    pub fn weights(&self, step: u64, total: u64) -> TermWeights {
+        let WeightFormulas { kl, capacity, term } = self.weight_formulas();
+        let at = |formula: Formula| formula.at(step, 0, total);
+        TermWeights { kl: at(kl), capacity: at(capacity), term: at(term) }
     }
 
     /// What is minimised, in nats per image, with these weights: from averages over images. Nothing where the averages

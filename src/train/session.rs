@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::metrics::{LossSums, Metrics, Terms, mmd_to_prior_with};
 use super::objective::Objective;
+use super::words::StepWords;
 use crate::checkpoint::{About, Best, Fingerprint, Progress, State};
 use crate::data::{Dataset, Pixels, sprites};
 use crate::engine::{Counters, Device, Engine, MOST_STEPS, Ticket};
@@ -241,6 +242,14 @@ impl Session {
         })
     }
 
+    /// What all buffers hold, in the plan's order; packed words keep their bits.
+    ///
+    /// # Errors
+    /// Whatever the device objects to.
+    pub fn memory(&mut self) -> Result<Vec<Vec<f32>>> {
+        (0..self.model.plan.buffers.len()).map(|buffer| self.engine.read(BufferId(buffer))).collect()
+    }
+
     /// Takes the parameters of another state of the same model.
     ///
     /// # Errors
@@ -290,7 +299,8 @@ impl Session {
     /// Starts the steps of `slots` after step number `first`, which take these rows of the rings. Only the last part
     /// of them asks for the `results`, those of all.
     pub fn submit_part(&mut self, first: u64, slots: Range<usize>, results: bool) -> Result<Ticket> {
-        let steps: Vec<Step> = slots.map(|slot| self.training_step(first, slot)).collect();
+        let words = self.step_words();
+        let steps: Vec<Step> = slots.map(|slot| words.at(first + slot as u64, slot)).collect();
         let Pass { program, kl_ring, loss_ring, term_ring, .. } = self.model.train;
         let sigma_ring = self.model.adaptive.as_ref().map(|adaptive| adaptive.ring);
         let rings: Vec<BufferId> =
@@ -298,28 +308,10 @@ impl Session {
         self.engine.submit(program, &steps, if results { &rings } else { &[] })
     }
 
-    /// The numbers of the training step that is `slot` after `first`.
-    fn training_step(&self, first: u64, slot: usize) -> Step {
-        let (config, per_epoch) = (&self.config, self.steps_per_epoch());
-        let number = first + slot as u64;
-        let t = (number + 1) as f64;
-        let Adam { beta1, beta2, .. } = self.model.config.adam;
-        let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(t))) as f32;
-        let weights = self.objective.weights(number, self.total_steps());
-        Step {
-            seed: key(config.seed),
-            number: number as u32,
-            slot: slot as u32,
-            epoch: (number / per_epoch) as u32,
-            first: (number % per_epoch * config.batch as u64) as u32,
-            learning_rate: config.learning_rate.at(number, self.total_steps()) as f32,
-            correction1: correction(beta1),
-            correction2: correction(beta2),
-            kl_weight: weights.kl as f32,
-            capacity: weights.capacity as f32,
-            extra_weight: weights.term as f32,
-            ..Step::default()
-        }
+    /// Where the words of a training step come from.
+    pub fn step_words(&self) -> StepWords {
+        let (per_epoch, total) = (self.steps_per_epoch(), self.total_steps());
+        StepWords::new(&self.config, &self.objective, &self.model.config.adam, per_epoch, total)
     }
 
     /// Waits for started steps; the sums of each.
