@@ -557,6 +557,40 @@ fn codes_and_images_go_out_and_in_as_arrays() {
 }
 
 #[test]
+fn a_plan_is_exported_with_all_that_it_needs() {
+    let place = Place::new();
+    let text = place.succeeds(&format!("program {SMALL} --export plan.json"));
+    assert!(text.contains("plan.json, plan.bin"), "{text}");
+    let plan: Value = serde_json::from_str(&place.text("plan.json")).expect("JSON");
+    assert_eq!((&plan["format"], &plan["version"]), (&"elbo plan".into(), &1.into()));
+    let [shaders, buffers, programs] = ["shaders", "buffers", "programs"]
+        .map(|list| plan[list].as_array().unwrap_or_else(|| panic!("no {list}")));
+    let count = |value: &Value| value.as_u64().expect("a number") as usize;
+    for call in programs.iter().flat_map(|program| program["calls"].as_array().expect("calls")) {
+        let bindings = shaders[count(&call["shader"])]["bindings"].as_array().expect("bindings");
+        for list in ["reads", "writes"] {
+            let ids = call[list].as_array().expect("buffers");
+            assert!(ids.iter().all(|id| count(id) < buffers.len()), "{call}");
+            let slots =
+                bindings.iter().filter_map(|binding| binding["slot"][list.trim_end_matches('s')].as_u64());
+            assert!(slots.into_iter().all(|slot| (slot as usize) < ids.len()), "{call}");
+        }
+    }
+    // Weights and images are in the file beside.
+    let bytes = place.read("plan.bin").len();
+    let held = plan["contents"].as_array().expect("contents");
+    let end = |held: &Value| count(&held["offset"]) + 4 * count(&buffers[count(&held["buffer"])]["words"]);
+    assert!(held.iter().all(|held| end(held) <= bytes), "{bytes}");
+    for buffer in [&plan["layers"][0]["theta"], &plan["train_images"]["slices"][0]] {
+        assert!(held.iter().any(|held| &held["buffer"] == buffer), "{buffer}");
+    }
+    place.fails(2, "program --data data --export plan.bin", &["plan.bin", ".json"]);
+    // One word of a step's block for each formula.
+    let words = plan["words"]["words"].as_array().expect("words").len();
+    assert_eq!(4 * words, count(&plan["step"]["bytes"]));
+}
+
+#[test]
 fn a_sweep_goes_on_where_it_was() {
     let place = Place::new();
     let settings = "data = \"data\"\nengine = \"cpu\"\nlatent = 3\nbatch = 8\nepochs = 1\nhidden = [8]";

@@ -5,7 +5,7 @@ use super::train::TrainSettings;
 use clap::Args;
 use elbo::engine::gpu::{Description, Known, adapters};
 use elbo::engine::{Choice, Device};
-use elbo::error::Result;
+use elbo::error::{Error, Result};
 use elbo::export;
 use elbo::model::Model;
 use elbo::numeric::grouped;
@@ -101,6 +101,13 @@ impl ProgramCommand {
         let config = self.settings.config()?;
         let dataset = config.dataset()?;
         if let Some(path) = &self.export {
+            if path.extension().is_none_or(|extension| extension != "json") {
+                let problem = format!(
+                    "--export {}: give a name that ends in .json; a .bin file is written beside it",
+                    path.display()
+                );
+                return Err(Error::usage(problem));
+            }
             config.check_length(dataset.train.len())?;
             let device = Device::open(Choice::Cpu, None)?;
             let state = initial_state(&config, &dataset);
