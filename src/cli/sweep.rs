@@ -351,13 +351,22 @@ fn draw(out: &Path, runs: &[Planned], results: &[Value], columns: &[(&str, &str)
             let mut places: Vec<f64> = points.iter().map(|point| point[0]).collect();
             places.sort_by(f64::total_cmp);
             places.dedup();
-            let mean = |x: f64| {
-                let of: Vec<f64> =
-                    points.iter().filter(|point| point[0] == x).map(|point| point[1]).collect();
-                [x, of.iter().sum::<f64>() / of.len() as f64]
-            };
-            let line = places.into_iter().map(mean).collect();
+            let (mut line, mut bars) = (Vec::new(), Vec::new());
+            for x in places {
+                let at = points.iter().filter(|point| point[0] == x).map(|point| point[1]);
+                let values: Vec<f64> = at.collect();
+                let n = values.len() as f64;
+                let mean = values.iter().sum::<f64>() / n;
+                line.push([x, mean]);
+                if values.len() > 1 {
+                    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+                    let error = (squares / (n - 1.0) / n).sqrt();
+                    let bar = vec![[x, mean - error], [x, mean + error]];
+                    bars.push(Series { name: group.clone(), points: bar, style: Style::Line });
+                }
+            }
             series.push(Series { name: group.clone(), points: line, style: Style::Marked });
+            series.extend(bars);
             series.push(Series { name: group, points, style: Style::Points });
         }
         panels.push(Panel { x: axis.clone(), y: (*name).into(), series, ..Panel::default() });
@@ -366,7 +375,7 @@ fn draw(out: &Path, runs: &[Planned], results: &[Value], columns: &[(&str, &str)
         return Ok(String::new());
     }
     let path = out.join("measures.png");
-    let caption = "Points are runs, lines go through the means of their seeds".into();
+    let caption = "Small dots are runs; large ones are means over seeds, with their standard errors".into();
     Chart { title: format!("Measures by {axis}"), columns: 2, panels, caption }.save(&path)?;
     Ok(format!(", {}", path.display()))
 }

@@ -71,6 +71,9 @@ impl Chart {
             plots[index].bare |= plots[index].same_x(&plots[below]);
             plots[below].hide_legend |= plots[index].same_legend(&plots[below]);
         }
+        for right in 1..columns {
+            plots[right].hide_legend |= plots[right - 1].same_legend(&plots[right]);
+        }
         let sides: Vec<[f64; 2]> = (0..columns)
             .map(|column| {
                 let of_column = || plots.iter().skip(column).step_by(columns);

@@ -197,6 +197,9 @@ impl<'a> Plot<'a> {
                 let places = |plot: &Self| Range::of(plot.traces.iter().flat_map(Trace::places));
                 let marks = |plot: &Self| Range::of(plot.panel.marks.iter().map(|mark| mark.x));
                 let data = x_range(same.clone().filter_map(places).reduce(Range::join));
+                // A dot on the frame would be half a dot.
+                let dots = |plot: &Self| plot.traces.iter().any(|trace| trace.style == Style::Points);
+                let data = if same.clone().any(dots) { data.padded(MARK_PADDING) } else { data };
                 let marks = same.filter_map(marks).reduce(Range::join);
                 marks.map_or(data, |marks| data.join(marks).padded(MARK_PADDING))
             })
@@ -273,7 +276,14 @@ impl<'a> Plot<'a> {
             let (style, pen) = if mark.dashed { (Style::Dashed, DASHED_MARK) } else { (Style::Line, MARK) };
             Key { swatch: Swatch::Series(style, pen), name: mark.name.clone() }
         };
-        let series = self.named().filter(|_| !self.at_ends).map(series);
+        // Parts of one thing, such as dots and a line through them, have one name.
+        let mut names = Vec::new();
+        let first = |trace: &&Trace<'a>| {
+            let is_new = !names.contains(&trace.name);
+            names.push(trace.name);
+            is_new
+        };
+        let series = self.named().filter(|_| !self.at_ends).filter(first).map(series);
         let marks = self.panel.marks.iter().filter(|mark| !mark.name.is_empty()).map(mark);
         let band = self.panel.band.iter();
         let band = band.map(|band| Key { swatch: Swatch::Area(REFERENCE, TINT), name: band.name.clone() });
@@ -557,7 +567,10 @@ mod tests {
     #[test]
     fn long_legends_are_broken_into_lines() -> Result<()> {
         let mut panel = panel(&[[0.0, 1.0]], Style::Line);
-        panel.series = vec![panel.series[0].clone(); MOST_IN_LINE];
+        let series = panel.series[0].clone();
+        // Names of one width.
+        let named = |letter: u8| Series { name: char::from(b'A' + letter).into(), ..series.clone() };
+        panel.series = (0..MOST_IN_LINE as u8).map(named).collect();
         let mut plot = Plot::new(&panel, vec![PEN; MOST_IN_LINE])?;
         let mut lines = |width| {
             plot.set_width(width);
@@ -565,6 +578,9 @@ mod tests {
         };
         assert_eq!(lines(2000.0), [MOST_IN_LINE]);
         assert_eq!(lines(10.0), [1; MOST_IN_LINE]);
+        let twice = Panel { series: vec![series.clone(); MOST_IN_LINE], ..Panel::default() };
+        let legend = Plot::new(&twice, vec![PEN; MOST_IN_LINE])?.legend();
+        assert_eq!(legend.lines.iter().map(Vec::len).collect::<Vec<_>>(), [1], "one name is one entry");
         panel.series.push(panel.series[0].clone());
         let plot = Plot::new(&panel, vec![PEN; MOST_IN_LINE + 1])?;
         assert!(plot.at_ends && plot.legend().lines.is_empty() && plot.room_right(500.0) > LEADER);
