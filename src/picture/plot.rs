@@ -175,11 +175,11 @@ impl<'a> Plot<'a> {
             (_, true) => y.whole_ticks(most),
             _ => y.ticks(most),
         };
-        let at_ends = traces.iter().filter(|trace| !trace.name.is_empty()).count() > MOST_IN_LINE;
-        let (bare, hide_legend, width, above, x_ticks) = (false, false, 0.0, 0.0, Vec::new());
+        let (at_ends, bare, hide_legend, width, above, x_ticks) = (false, false, false, 0.0, 0.0, Vec::new());
         let x = Range::UNIT;
         let mut plot =
             Self { panel, traces, x, y, x_ticks, y_ticks, lost, width, above, at_ends, bare, hide_legend };
+        plot.at_ends = plot.named().count() > MOST_IN_LINE;
         Self::share_x(std::slice::from_mut(&mut plot));
         Ok(plot)
     }
@@ -259,8 +259,11 @@ impl<'a> Plot<'a> {
         if self.bare { TICK } else { BELOW }
     }
 
+    /// The first trace of each name: parts of one thing, such as dots and a line through them, share theirs.
     fn named(&self) -> impl Iterator<Item = &Trace<'a>> {
-        self.traces.iter().filter(|trace| !trace.name.is_empty())
+        let is_new = |at: usize| self.traces[..at].iter().all(|other| other.name != self.traces[at].name);
+        let named = self.traces.iter().enumerate().filter(move |&(at, _)| is_new(at));
+        named.map(|(_, trace)| trace).filter(|trace| !trace.name.is_empty())
     }
 
     fn scaled(&self, value: f64) -> f64 {
@@ -276,14 +279,7 @@ impl<'a> Plot<'a> {
             let (style, pen) = if mark.dashed { (Style::Dashed, DASHED_MARK) } else { (Style::Line, MARK) };
             Key { swatch: Swatch::Series(style, pen), name: mark.name.clone() }
         };
-        // Parts of one thing, such as dots and a line through them, have one name.
-        let mut names = Vec::new();
-        let first = |trace: &&Trace<'a>| {
-            let is_new = !names.contains(&trace.name);
-            names.push(trace.name);
-            is_new
-        };
-        let series = self.named().filter(|_| !self.at_ends).filter(first).map(series);
+        let series = self.named().filter(|_| !self.at_ends).map(series);
         let marks = self.panel.marks.iter().filter(|mark| !mark.name.is_empty()).map(mark);
         let band = self.panel.band.iter();
         let band = band.map(|band| Key { swatch: Swatch::Area(REFERENCE, TINT), name: band.name.clone() });
@@ -581,7 +577,7 @@ mod tests {
         let twice = Panel { series: vec![series.clone(); MOST_IN_LINE], ..Panel::default() };
         let legend = Plot::new(&twice, vec![PEN; MOST_IN_LINE])?.legend();
         assert_eq!(legend.lines.iter().map(Vec::len).collect::<Vec<_>>(), [1], "one name is one entry");
-        panel.series.push(panel.series[0].clone());
+        panel.series.push(named(MOST_IN_LINE as u8));
         let plot = Plot::new(&panel, vec![PEN; MOST_IN_LINE + 1])?;
         assert!(plot.at_ends && plot.legend().lines.is_empty() && plot.room_right(500.0) > LEADER);
         Ok(())
