@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"format": "elbo plan", "version": 1, "most_steps"            a version that a host does not know must be refused
-//!  "step":     {"bytes", "fields": [{"name", "offset"}]}   the uniform block that changes from step to step
+//!  "step":     {"bytes", "fields": [{"name", "offset"}]}        the uniform block that changes from step to step
 //!  "shaders":  [{"kernel", "source", "constants", "bindings"}]   WGSL, its override constants; binding: number, slot
 //!  "buffers":  [{"name", "words"}]                               words of 32 bits
 //!  "programs": [{"name", "calls": [{"shader", "params", "reads", "writes", "grid"}]}]}
@@ -180,7 +180,7 @@ struct ExportedModel {
     encoder: Encoder,
     decoder: Decoder,
     /// All but zeros, by offsets in the file beside.
-    contents: Vec<Contents>,
+    contents: Vec<PlacedContents>,
 }
 
 /// Its buffers.
@@ -243,12 +243,12 @@ struct Bytes(Vec<u8>);
 
 impl Bytes {
     /// Adds what a buffer holds.
-    fn place(&mut self, buffer: usize, contents: &[u8]) -> Contents {
+    fn place(&mut self, buffer: usize, contents: &[u8]) -> PlacedContents {
         let offset = self.0.len();
         self.0.extend(contents);
         // Numbers of 8 bytes begin at a multiple of 8.
         self.0.resize(self.0.len().next_multiple_of(8), 0);
-        Contents { buffer, offset }
+        PlacedContents { buffer, offset }
     }
 }
 
@@ -274,15 +274,15 @@ struct ExportedCheck {
     /// The largest error, in units of the largest magnitude that is expected.
     tolerance: f64,
     /// What buffers hold before.
-    contents: Vec<Contents>,
+    contents: Vec<PlacedContents>,
     /// What they hold afterwards, as f64; NaN where nothing may be written.
-    expected: Vec<Contents>,
+    expected: Vec<PlacedContents>,
     /// The buffer of which the sums alone count, of so many terms that are interleaved.
     sums: Option<Interleaved>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
-struct Contents {
+struct PlacedContents {
     buffer: usize,
     offset: usize,
 }
@@ -417,14 +417,14 @@ fn cases_of(spec: &'static Spec) -> Result<(ExportedCases, Vec<u8>)> {
         let (first, (of_case, ids)) = (plan.buffers.len(), suite::plan(spec, case));
         plan.buffers.extend(of_case.buffers.iter().map(ExportedBuffer::of));
         let mut place = |buffer: usize, contents: &[u8]| bytes.place(first + buffer, contents);
-        let contents: Vec<Contents> = ids
+        let contents: Vec<PlacedContents> = ids
             .iter()
             .zip(case.reads.iter().chain(&case.writes))
             .map(|(id, values)| place(id.0, bytemuck::cast_slice(values)))
             .collect();
         let written = &ids[spec.reads.len()..];
         let truth = suite::truth(spec, case, &of_case, &ids);
-        let expected: Vec<Contents> = written
+        let expected: Vec<PlacedContents> = written
             .iter()
             .zip(&truth)
             .map(|(id, values)| place(id.0, bytemuck::cast_slice(values)))

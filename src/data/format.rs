@@ -94,7 +94,8 @@ pub(super) const TABLES: &str = "a .npy, .npz, .csv, .tsv or .txt file, an IDX f
 /// All samples, for help texts; the command line adds runs, which draw images.
 pub const SAMPLES: &str = "A sample is a .npy, .npz (or file.npz:key), .csv, .tsv or .txt file, an IDX file, a \
 directory with MNIST's files (DIR, DIR:train or DIR:test), a folder of PNG or JPEG images (DIR, DIR:colour), \
-run:DIR[:N], images drawn from a trained model, or - for .npy, .npz (stdin:key) or text on the standard input. Rows are points. Bytes are divided by 255, words of 16 bits by 65535.";
+run:DIR[:N], images drawn from a trained model, or - for .npy, .npz (stdin:key) or text on the standard input. \
+Rows are points. Bytes are divided by 255, words of 16 bits by 65535.";
 
 /// Loads the data set that `--data` names: `digits`, `sprites`, `sprites:colour`, or images in files (see
 /// [`images`]): a directory of MNIST's files, a folder of pictures, with subfolders `train` and `test`

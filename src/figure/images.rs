@@ -1,8 +1,7 @@
 //! Pictures that are sheets of images.
 
 use crate::data::{Dataset, Images};
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::numeric::grouped;
 use crate::picture::{
     ImageShape, Matrix, MatrixRow, Sheet, SheetRow, Traversal, TraversedLatent, latent_name,

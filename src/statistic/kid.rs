@@ -9,7 +9,8 @@
 //! 100 subsets of 1,000 points, and give the standard deviation over the subsets beside the mean. Values compare only
 //! where the features are the same ones.
 //!
-//! The number is unbiased for any number of points, and its cost hardly grows with the sample. It is no test. The kernel sees the first three moments alone, and features of large values decide it; for a p-value use
+//! The number is unbiased for any number of points, and its cost hardly grows with the sample. It is no test. The kernel
+//! sees the first three moments alone, and features of large values decide it; for a p-value use
 //! [`two_sample`](super::two_sample()).
 
 use super::Sample;

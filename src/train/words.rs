@@ -159,7 +159,7 @@ impl Schedule {
     fn structured<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(tag = "shape", rename_all = "kebab-case")]
-        enum Shape<'a> {
+        enum ScheduleShape<'a> {
             Constant { value: f64 },
             Linear { from: f64, to: f64, steps: Option<u64> },
             Cosine { from: f64, to: f64, steps: Option<u64> },
@@ -168,12 +168,12 @@ impl Schedule {
             Steps { points: &'a [(u64, f64)] },
         }
         match self {
-            Self::Constant(value) => Shape::Constant { value: *value },
-            &Self::Linear(Ramp { from, to, steps }) => Shape::Linear { from, to, steps },
-            &Self::Cosine(Ramp { from, to, steps }) => Shape::Cosine { from, to, steps },
-            &Self::Cyclic { from, to, period } => Shape::Cyclic { from, to, period },
-            Self::Piecewise(points) => Shape::Piecewise { points },
-            Self::Steps(points) => Shape::Steps { points },
+            Self::Constant(value) => ScheduleShape::Constant { value: *value },
+            &Self::Linear(Ramp { from, to, steps }) => ScheduleShape::Linear { from, to, steps },
+            &Self::Cosine(Ramp { from, to, steps }) => ScheduleShape::Cosine { from, to, steps },
+            &Self::Cyclic { from, to, period } => ScheduleShape::Cyclic { from, to, period },
+            Self::Piecewise(points) => ScheduleShape::Piecewise { points },
+            Self::Steps(points) => ScheduleShape::Steps { points },
         }
         .serialize(serializer)
     }
