@@ -15,6 +15,7 @@ mod fit;
 mod independence;
 mod kid;
 mod output;
+mod page;
 mod power;
 mod program;
 mod report;
@@ -38,6 +39,7 @@ use tracing_subscriber::util::SubscriberInitExt;
   elbo train                          train on built-in digits, leave pictures in runs/001
   elbo train --data mnist --latent 20 train on a directory of MNIST's IDX files
   elbo draw all runs/001              draw the pictures again
+  elbo page runs/001                  explore its latent space in a browser
   elbo encode runs/001 --out z.npz    codes of its test images
   elbo compare a.npy b.npy            do two samples differ?
   elbo witness mnist run:runs/001     where do they?
@@ -57,6 +59,7 @@ enum Command {
     Resume(train::Resume),
     Evaluate(evaluate::Evaluate),
     Draw(draw::DrawArgs),
+    Page(page::PageArgs),
     Encode(codes::EncodeArgs),
     Decode(codes::DecodeArgs),
     Sample(codes::SampleArgs),
@@ -126,6 +129,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Resume(command) => return command.run(),
         Command::Evaluate(command) => command.run()?,
         Command::Draw(command) => command.run()?,
+        Command::Page(command) => command.run()?,
         Command::Encode(command) => command.run()?,
         Command::Decode(command) => command.run()?,
         Command::Sample(command) => command.run()?,

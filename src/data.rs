@@ -97,7 +97,7 @@ impl Images {
             Pixels::Sprites(numbers) => {
                 let mut pixels = vec![0; dimension];
                 let sprite = sprites::Sprite::of(numbers[i]);
-                sprites::draw(sprite, sprites::geometry(), [0, u8::MAX], &mut pixels);
+                sprites::draw(sprite, sprites::geometry(), sprites::LEVELS, &mut pixels);
                 pixels.into()
             }
         }

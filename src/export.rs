@@ -16,7 +16,7 @@
 //! [`write_cases`] writes the kernels' tests in the same form, with contents and the f64 truth, so that any host can show
 //! that it runs the shaders correctly.
 
-use crate::data::{Dataset, Images, digits};
+use crate::data::digits;
 use crate::engine::binding::{Binding, bindings};
 use crate::engine::{Choice, Device, MOST_STEPS};
 use crate::error::{Error, Kind, Result};
@@ -163,7 +163,7 @@ impl ExportedPlan {
 
 /// The plan of a model, which of its programs and buffers are what, and what the buffers hold before the first step.
 #[derive(Debug, Serialize)]
-struct ExportedModel {
+pub(crate) struct ExportedModel {
     #[serde(flatten)]
     plan: ExportedPlan,
     /// Height, width and channels of an image.
@@ -194,7 +194,8 @@ struct ExportedLayer {
 }
 
 impl ExportedModel {
-    fn of(session: &mut Session, bytes: &mut Bytes) -> Result<Self> {
+    /// As the session holds it now.
+    pub(crate) fn of(session: &mut Session, bytes: &mut Bytes) -> Result<Self> {
         let memory = session.memory()?;
         let held =
             memory.iter().enumerate().filter(|(_, words)| words.iter().any(|word| word.to_bits() != 0));
@@ -234,21 +235,33 @@ pub fn write_model(session: &mut Session, path: &Path) -> Result<()> {
     let mut bytes = Bytes::default();
     let exported = ExportedModel::of(session, &mut bytes)?;
     write(path, json(&exported)?.as_bytes())?;
-    write(&path.with_extension("bin"), &bytes.0)
+    write(&path.with_extension("bin"), &bytes.all)
 }
 
-/// A file of contents.
+/// A file of contents, each kept once.
 #[derive(Default)]
-struct Bytes(Vec<u8>);
+pub(crate) struct Bytes {
+    pub(crate) all: Vec<u8>,
+    known: Vec<Range<usize>>,
+}
 
 impl Bytes {
     /// Adds what a buffer holds.
-    fn place(&mut self, buffer: usize, contents: &[u8]) -> PlacedContents {
-        let offset = self.0.len();
-        self.0.extend(contents);
-        // Numbers of 8 bytes begin at a multiple of 8.
-        self.0.resize(self.0.len().next_multiple_of(8), 0);
-        PlacedContents { buffer, offset }
+    pub(crate) fn place(&mut self, buffer: usize, contents: &[u8]) -> PlacedContents {
+        PlacedContents { buffer, offset: self.add(contents) }
+    }
+
+    /// Adds bytes; gives their offset, a multiple of 8.
+    pub(crate) fn add(&mut self, contents: &[u8]) -> usize {
+        let same = |known: &&Range<usize>| self.all[Range::clone(known)] == *contents;
+        if let Some(known) = self.known.iter().find(same) {
+            return known.start;
+        }
+        let offset = self.all.len();
+        self.all.extend(contents);
+        self.known.push(offset..self.all.len());
+        self.all.resize(self.all.len().next_multiple_of(8), 0);
+        offset
     }
 }
 
@@ -282,7 +295,7 @@ struct ExportedCheck {
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
-struct PlacedContents {
+pub(crate) struct PlacedContents {
     buffer: usize,
     offset: usize,
 }
@@ -342,13 +355,7 @@ fn write_training(directory: &Path, name: &str, settings: &str) -> Result<()> {
     let config: Config = toml::from_str(settings).map_err(|e| Kind::Device(e.to_string()))?;
     let config =
         Config { hidden: vec![40], latent: 5, batch: 32, seed: 3, steps: Some(120), ..config }.complete();
-    let part = |indices: Range<u32>| {
-        let (pixels, labels): (Vec<_>, Vec<u8>) = indices.map(|index| digits::image(7, index)).unzip();
-        Images::grey([28, 28], pixels.concat(), labels)
-    };
-    let classes = (0..10).map(|digit: u8| digit.to_string()).collect();
-    let (train, test, notes) = (part(0..300), part(1000..1037), Vec::new());
-    let dataset = Dataset { name: "digits".into(), train, test, classes, notes };
+    let dataset = digits::some(7, 300, 37);
     let device = Device::open(Choice::Cpu, None)?;
     let mut session = Session::new(&device, &config, &dataset, &initial_state(&config, &dataset))?;
     write_model(&mut session, &directory.join(format!("{name}-model.json")))?;
@@ -449,5 +456,5 @@ fn cases_of(spec: &'static Spec) -> Result<(ExportedCases, Vec<u8>)> {
             });
         }
     }
-    Ok((ExportedCases { plan, checks }, bytes.0))
+    Ok((ExportedCases { plan, checks }, bytes.all))
 }

@@ -18,6 +18,7 @@ pub mod measure;
 pub mod memory;
 pub mod model;
 pub mod numeric;
+pub mod page;
 pub mod picture;
 pub mod problem;
 pub mod program;

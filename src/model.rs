@@ -180,6 +180,19 @@ pub struct LayerBuffers {
     pub v: BufferId,
 }
 
+impl LayerBuffers {
+    fn weights(&self) -> LayerWeights<'_> {
+        LayerWeights { layer: &self.layer, theta: self.theta }
+    }
+}
+
+/// What a layer needs to be applied.
+#[derive(Clone, Copy)]
+struct LayerWeights<'a> {
+    layer: &'a Layer,
+    theta: BufferId,
+}
+
 /// A program that goes over a data set and leaves partial sums of the loss.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Pass {
@@ -469,7 +482,7 @@ impl Build<'_> {
         let (latent, plan) = (architecture.latent, &mut *self.plan);
         let encoder = &self.layers[..architecture.encoder().len()];
         let (last, hidden) = encoder.split_last().expect("an encoder has layers");
-        let inputs = hidden_layers(plan, program, batch, hidden, x)?;
+        let inputs = hidden_layers(plan, program, batch, &weights(hidden), x)?;
 
         let stats = plan.buffer("stats", 2 * batch * latent);
         let noise = plan.buffer("noise", batch * latent);
@@ -497,7 +510,7 @@ impl Build<'_> {
         let (dimension, plan) = (architecture.dimension(), &mut *self.plan);
         let (last, hidden) =
             self.layers[architecture.encoder().len()..].split_last().expect("a decoder has layers");
-        inputs.extend(hidden_layers(plan, program, batch, hidden, z)?);
+        inputs.extend(hidden_layers(plan, program, batch, &weights(hidden), z)?);
         let dl = plan.buffer("dl", batch * dimension);
         let loss_ring = plan.buffer("loss_ring", slots * loss_parts(batch, &last.layer));
         let h = inputs[inputs.len() - 1];
@@ -682,9 +695,10 @@ impl Build<'_> {
         let rows = Rows { data, batch, shuffle: false };
         let Encoded { program, batch, x, stats, noise, z, .. } =
             self.encode("importance", rows, Stream::Importance, 1)?;
-        let (plan, layers) = (&mut *self.plan, &self.layers[architecture.encoder().len()..]);
+        let layers = weights(&self.layers[architecture.encoder().len()..]);
+        let plan = &mut *self.plan;
         let l = plan.buffer("output", batch * dimension);
-        decode(plan, program, batch, layers, z, l)?;
+        decode(plan, program, batch, &layers, z, l)?;
         let loss = plan.buffer("loss", batch);
         let kernel = ImageLoss { batch, dimension, likelihood: *likelihood };
         plan.call(program, kernel, &[("l", l), ("x", x), ("loss", loss)])?;
@@ -701,21 +715,64 @@ impl Build<'_> {
 
     fn decoder(&mut self) -> Result<Decoder> {
         let ModelConfig { architecture, .. } = self.config;
-        let (batch, plan) = (self.fitting(CODER_BATCH), &mut *self.plan);
-        let z = plan.buffer("z", batch * architecture.latent);
-        let output = plan.buffer("output", batch * architecture.dimension());
-        let layers = &self.layers[architecture.encoder().len()..];
-        let mut add = |name: &str, prior: bool| -> Result<ProgramId> {
-            let program = plan.program(name);
-            if prior {
-                let normal = Normal { rows: batch, columns: architecture.latent, stream: Stream::Prior };
-                plan.call(program, normal, &[("z", z)])?;
-            }
-            decode(plan, program, batch, layers, z, output)?;
-            Ok(program)
-        };
-        Ok(Decoder { decode: add("decode", false)?, sample: add("sample", true)?, batch, z, output })
+        let batch = self.fitting(CODER_BATCH);
+        let layers = weights(&self.layers[architecture.encoder().len()..]);
+        decoder(self.plan, architecture, batch, &layers)
     }
+}
+
+/// A decoder without the rest of its model.
+#[derive(Debug)]
+pub struct DecoderPlan {
+    /// All buffers and programs.
+    pub plan: Plan,
+    /// W, then the bias, of each layer of the decoder.
+    pub theta: Vec<BufferId>,
+    /// Programs of several sizes of a batch, which share the weights.
+    pub decoders: Vec<Decoder>,
+}
+
+impl DecoderPlan {
+    /// Plans the decoder for batches of each of these sizes.
+    ///
+    /// # Errors
+    /// A layer does not fit the next: a mistake in this crate.
+    pub fn new(architecture: &Architecture, batches: &[usize]) -> Result<Self> {
+        let mut plan = Plan::default();
+        let layers = architecture.layers().split_off(architecture.encoder().len());
+        let theta: Vec<BufferId> =
+            layers.iter().map(|layer| plan.buffer(&layer.name, layer.parameters())).collect();
+        let weights: Vec<LayerWeights<'_>> =
+            layers.iter().zip(&theta).map(|(layer, &theta)| LayerWeights { layer, theta }).collect();
+        let decoders = batches.iter().map(|&batch| decoder(&mut plan, architecture, batch, &weights));
+        let decoders = decoders.collect::<Result<_>>()?;
+        Ok(Self { plan, theta, decoders })
+    }
+}
+
+fn weights(layers: &[LayerBuffers]) -> Vec<LayerWeights<'_>> {
+    layers.iter().map(LayerBuffers::weights).collect()
+}
+
+/// Adds the programs of a decoder.
+fn decoder(
+    plan: &mut Plan,
+    architecture: &Architecture,
+    batch: usize,
+    layers: &[LayerWeights<'_>],
+) -> Result<Decoder> {
+    let z = plan.buffer("z", batch * architecture.latent);
+    let output = plan.buffer("output", batch * architecture.dimension());
+    let mut add = |name: &str, prior: bool| -> Result<ProgramId> {
+        let program = plan.program(name);
+        if prior {
+            let normal = Normal { rows: batch, columns: architecture.latent, stream: Stream::Prior };
+            plan.call(program, normal, &[("z", z)])?;
+        }
+        decode(plan, program, batch, layers, z, output)?;
+        Ok(program)
+    };
+    Ok(Decoder { decode: add("decode", false)?, sample: add("sample", true)?, batch, z, output })
 }
 
 /// Numbers of a row of `loss_ring` for the output layer.
@@ -731,11 +788,11 @@ fn decode(
     plan: &mut Plan,
     program: ProgramId,
     batch: usize,
-    layers: &[LayerBuffers],
+    layers: &[LayerWeights<'_>],
     z: BufferId,
     output: BufferId,
 ) -> Result<()> {
-    let (last, hidden) = layers.split_last().expect("a decoder has layers");
+    let (&last, hidden) = layers.split_last().expect("a decoder has layers");
     let inputs = hidden_layers(plan, program, batch, hidden, z)?;
     forward(plan, program, batch, last, [inputs[inputs.len() - 1], output])
 }
@@ -745,11 +802,11 @@ fn hidden_layers(
     plan: &mut Plan,
     program: ProgramId,
     batch: usize,
-    layers: &[LayerBuffers],
+    layers: &[LayerWeights<'_>],
     input: BufferId,
 ) -> Result<Vec<BufferId>> {
     let mut inputs = vec![input];
-    for layer in layers {
+    for &layer in layers {
         let y = plan.buffer(format!("{} output", layer.layer.name), batch * layer.layer.outputs());
         forward(plan, program, batch, layer, [inputs[inputs.len() - 1], y])?;
         inputs.push(y);
@@ -762,19 +819,19 @@ fn forward(
     plan: &mut Plan,
     program: ProgramId,
     batch: usize,
-    LayerBuffers { layer, theta, .. }: &LayerBuffers,
+    LayerWeights { layer, theta }: LayerWeights<'_>,
     [x, y]: [BufferId; 2],
 ) -> Result<()> {
     let Layer { sums, activation, .. } = *layer;
     match sums {
         LayerSums::Linear { inputs, outputs } => {
             let kernel = Linear { batch, inputs, outputs, activation };
-            plan.call(program, kernel, &[("x", x), ("theta", *theta), ("y", y)])
+            plan.call(program, kernel, &[("x", x), ("theta", theta), ("y", y)])
         }
         LayerSums::Convolution(window, direction) => {
             let kernel = Convolution { batch, window, direction, epilogue: Epilogue::Forward(activation) };
             let a = plan.unused();
-            plan.call(program, kernel, &[("x", x), ("theta", *theta), ("a", a), ("y", y)])
+            plan.call(program, kernel, &[("x", x), ("theta", theta), ("a", a), ("y", y)])
         }
     }
 }

@@ -119,7 +119,8 @@ export class Engine {
     this.plan = plan;
     /** @type {string | null} the first thing that the device objected to */
     this.failure = null;
-    device.addEventListener("uncapturederror", ({ error }) => (this.failure ??= error.message));
+    this.object = (/** @type {GPUUncapturedErrorEvent} */ { error }) => void (this.failure ??= error.message);
+    device.addEventListener("uncapturederror", this.object);
     device.lost.then(({ reason, message }) => {
       if (reason !== "destroyed") this.failure ??= `the GPU was lost (${message})`;
     });
@@ -206,8 +207,9 @@ export class Engine {
     }
   }
 
-  /** Frees the memory of the device. */
+  /** Frees the memory of the device. Nothing may be running. */
   destroy() {
+    this.device.removeEventListener("uncapturederror", this.object);
     [...this.buffers, ...this.blocks, this.steps].forEach((buffer) => buffer.destroy());
   }
 

@@ -1,7 +1,7 @@
 // x[b, :] = sprite factors[row(b)], or where FRESH, a sprite of the whole grid, drawn by step and b
 //
 // factors: (N) numbers of images        geometry: a, b, c, d of each pose, then the heart's outline
-// x: (B, SIDE, SIDE, channels), each 0 or 1
+// x: (B, SIDE, SIDE, channels), each 0, HALF or 1
 //
 // One thread per RUN pixels; a workgroup row per image of the batch. Whole numbers only, so that every driver
 // draws the pixels of src/data/sprites.rs, which has the formulas.
@@ -29,6 +29,8 @@ override SHAPES: u32;
 override UNIT: i32;
 override SHIFT: u32;
 override CORNERS: u32;
+// Of a channel that is half lit.
+override HALF: f32;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
@@ -48,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let number = sprite(group.y);
     let centre = vec2(number / places % places, number % places);
     let pose = number / (places * places) % (SHAPES * POSES);
-    let colour = number / (places * places) / (SHAPES * POSES) + 1u;
+    let colour = i32(number / (places * places) / (SHAPES * POSES));
     let turn = vec4(
         bitcast<i32>(geometry[4u * pose]),
         bitcast<i32>(geometry[4u * pose + 1u]),
@@ -61,7 +63,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let lit = inside(pose / POSES, turn, point);
         for (var channel = 0u; channel < params.channels; channel++) {
             let index = (group.y * side * side + pixel) * params.channels + channel;
-            x[index] = select(0.0, 1.0, lit && ((colour >> channel) & 1u) == 1u);
+            // Red, green and blue are four hues apart; each is lit up to two hues away, and half lit one further.
+            let near = 4 - abs(colour - 4 * i32(channel));
+            x[index] = select(0.0, select(HALF, 1.0, near > 1), lit && near > 0);
         }
     }
 }

@@ -29,10 +29,15 @@ pub const TEST_START: u32 = 1 << 31;
 
 /// The digits of a seed: [`TRAIN`] and [`TEST`] images of ten equally likely classes.
 pub fn dataset(seed: u64) -> Dataset {
+    some(seed, TRAIN, TEST)
+}
+
+/// The first of them: so many training and test images.
+pub fn some(seed: u64, train: u32, test: u32) -> Dataset {
     Dataset {
         name: "digits".into(),
-        train: images(seed, 0..TRAIN),
-        test: images(seed, TEST_START..TEST_START + TEST),
+        train: images(seed, 0..train),
+        test: images(seed, TEST_START..TEST_START + test),
         classes: (0..DIGITS.len()).map(|digit| digit.to_string()).collect(),
         notes: Vec::new(),
     }

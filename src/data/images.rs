@@ -603,7 +603,7 @@ mod tests {
         let mut images = Vec::new();
         for &number in &numbers {
             let mut pixels = vec![0; sprites::PIXELS];
-            sprites::draw(sprites::Sprite::of(number), sprites::geometry(), [0u8, 1], &mut pixels);
+            sprites::draw(sprites::Sprite::of(number), sprites::geometry(), [0u8, 0, 1], &mut pixels);
             images.extend(pixels);
         }
         let classes = numbers.iter().flat_map(|&number| sprites::Sprite::of(number).values());
@@ -630,7 +630,7 @@ mod tests {
                 let number = number.fold(0, |number, (&v, size)| number * u32::from(size) + u32::from(v));
                 let mut pixels = vec![0; sprites::PIXELS];
                 let sprite = sprites::Sprite::of(number);
-                sprites::draw(sprite, sprites::geometry(), [0u8, 255], &mut pixels);
+                sprites::draw(sprite, sprites::geometry(), sprites::LEVELS, &mut pixels);
                 assert_eq!((&*images.image(i), images.labels[i]), (&pixels[..], sprite.shape));
                 seen.push(number);
             }

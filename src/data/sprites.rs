@@ -11,7 +11,8 @@
 //! y = cy + s (v cos t - u sin t)
 //! ```
 //!
-//! A pixel is lit when its centre is inside; there is no grey.
+//! A pixel is lit when its centre is inside; there is no grey. Coloured ones have a hue on the way from red to blue: an
+//! arc, since on a whole circle the first and the last hue are neighbours, which no line of a latent can say.
 //!
 //! All of it is done in whole numbers of 32 bits, which are exact everywhere, so that a shader draws the same
 //! pixels. With S = 64 pixels and P = 32 places on a side, the centre of column i is from place p
@@ -50,9 +51,13 @@ pub const TEST: u32 = 2_000;
 pub const TEST_START: u32 = 1 << 31;
 /// The names of the shapes, in the order of [`Sprite::shape`].
 pub const SHAPES: [&str; 3] = ["square", "ellipse", "heart"];
-/// The names of the colours. Bit c of a colour's place here, counted from 1, lights channel c of red, green
-/// and blue; an image of one channel is of the first colour, and white.
-pub const COLOURS: [&str; 7] = ["red", "green", "yellow", "blue", "magenta", "cyan", "white"];
+/// The names of the colours, hues that are 30 degrees apart; an image of one channel is of the first, and white.
+pub const COLOURS: [&str; 9] =
+    ["red", "orange", "yellow", "lime", "green", "spring green", "cyan", "azure", "blue"];
+/// A channel that is dark, half lit and lit, in bytes.
+pub const LEVELS: [u8; 3] = [0, 128, 255];
+/// The same as parts of the whole.
+pub const SHARES: [f32; 3] = [0.0, LEVELS[1] as f32 / LEVELS[2] as f32, 1.0];
 /// The factors, in the order of dSprites, the last one changing fastest in [`Sprite::number`].
 pub const FACTORS: [&str; 6] = ["colour", "shape", "scale", "orientation", "x", "y"];
 /// How many values each of [`FACTORS`] has.
@@ -105,7 +110,7 @@ fn images(seed: u64, indices: Range<u32>, coloured: bool) -> Images {
 /// An image's factors, as indices into their grids; see [`SIZES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sprite {
-    /// 0..7, see [`COLOURS`]; 0 where there is one channel.
+    /// 0..9, see [`COLOURS`]; 0 where there is one channel.
     pub colour: u8,
     /// 0 square, 1 ellipse, 2 heart.
     pub shape: u8,
@@ -171,9 +176,10 @@ impl Sprite {
         (turns.as_chunks().0[self.pose()], outline.as_chunks().0)
     }
 
-    /// Whether a channel of its colour is lit.
-    pub fn lights(self, channel: usize) -> bool {
-        (self.colour + 1) >> channel & 1 == 1
+    /// Which of [`LEVELS`] a channel of its colour has. Red, green and blue are four hues apart; each is lit up to two
+    /// hues away from its own, and half lit one further.
+    pub fn level(self, channel: usize) -> usize {
+        4_usize.saturating_sub(usize::from(self.colour).abs_diff(4 * channel)).min(LEVELS.len() - 1)
     }
 }
 
@@ -266,19 +272,19 @@ fn in_heart(outline: &[[i32; 2]], u: i32, v: i32) -> bool {
     outline.windows(2).fold(false, |odd, edge| odd ^ crosses(edge))
 }
 
-/// Draws a sprite over `pixels`, `(64, 64, channels)`, in the colours of `[black, lit]`.
+/// Draws a sprite over `pixels`, `(64, 64, channels)`, with `levels` in the place of [`LEVELS`].
 ///
 /// # Panics
 ///
 /// When `pixels` has another size or a factor is off the grid.
-pub fn draw<T: Copy>(sprite: Sprite, geometry: &[i32], [black, lit]: [T; 2], pixels: &mut [T]) {
+pub fn draw<T: Copy>(sprite: Sprite, geometry: &[i32], levels: [T; 3], pixels: &mut [T]) {
     let on_grid = sprite.values().iter().zip(SIZES).all(|(&index, size)| index < size);
     let channels = pixels.len() / PIXELS;
     assert!(on_grid && channels > 0 && pixels.len().is_multiple_of(PIXELS), "{sprite:?}, {}", pixels.len());
     let (turn, outline) = sprite.outline(geometry);
-    let lit: [T; 3] = std::array::from_fn(|channel| if sprite.lights(channel) { lit } else { black });
+    let lit: [T; 3] = std::array::from_fn(|channel| levels[sprite.level(channel)]);
 
-    pixels.fill(black);
+    pixels.fill(levels[0]);
     // Pixels further from the centre than any shape reaches are not looked at.
     let reach = (REACH * f64::from(WIDTH) * scale_value(sprite.scale.into())).ceil() as i32;
     let near = |place: u8| {
@@ -303,7 +309,7 @@ mod tests {
     fn picture(sprite: Sprite) -> Vec<u8> {
         // Not black before, since `draw` must not depend on what was there.
         let mut pixels = vec![7; PIXELS];
-        draw(sprite, geometry(), [0, 255], &mut pixels);
+        draw(sprite, geometry(), LEVELS, &mut pixels);
         pixels
     }
 
@@ -429,7 +435,7 @@ mod tests {
         assert_eq!(Sprite::of(0), first);
         assert_eq!(Sprite::of(32 * 32 * 40 * 6 * 2 + 33), Sprite { shape: 2, x: 1, y: 1, ..first });
         let all: u32 = SIZES.iter().map(|&size| u32::from(size)).product();
-        assert_eq!(all, 7 * 737_280);
+        assert_eq!(all, 9 * 737_280);
         assert!((0..all).step_by(97).all(|number| Sprite::of(number).number() == number));
     }
 
@@ -437,13 +443,22 @@ mod tests {
     fn colours_light_their_channels() {
         let sprite = |colour| Sprite { colour, ..Sprite::of(5_000) };
         let white = picture(sprite(0));
-        for (name, lit) in [("red", [1, 0, 0]), ("yellow", [1, 1, 0]), ("cyan", [0, 1, 1]), ("white", [1; 3])]
-        {
+        for (name, lit) in [
+            ("red", [255, 0, 0]),
+            ("orange", [255, 128, 0]),
+            ("yellow", [255, 255, 0]),
+            ("lime", [128, 255, 0]),
+            ("green", [0, 255, 0]),
+            ("spring green", [0, 255, 128]),
+            ("cyan", [0, 255, 255]),
+            ("azure", [0, 128, 255]),
+            ("blue", [0, 0, 255]),
+        ] {
             let colour = COLOURS.iter().position(|&colour| colour == name).unwrap() as u8;
             let mut pixels = vec![7; 3 * PIXELS];
-            draw(sprite(colour), geometry(), [0, 255], &mut pixels);
-            for (pixel, white) in pixels.chunks_exact(3).zip(&white) {
-                assert_eq!(pixel, lit.map(|lit| lit * white), "{name}");
+            draw(sprite(colour), geometry(), LEVELS, &mut pixels);
+            for (pixel, &white) in pixels.chunks_exact(3).zip(&white) {
+                assert_eq!(pixel, if white > 0 { lit } else { [0; 3] }, "{name}");
             }
         }
     }
@@ -499,7 +514,7 @@ mod tests {
                 let factors = images.factors.as_ref().unwrap();
                 assert_eq!((factors.row(i), images.labels[i]), (&sprite.values()[..], sprite.shape));
                 let mut pixels = vec![7; channels * PIXELS];
-                draw(sprite, geometry(), [0, 255], &mut pixels);
+                draw(sprite, geometry(), LEVELS, &mut pixels);
                 assert_eq!(images.image(i), pixels);
             }
         }

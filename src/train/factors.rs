@@ -321,7 +321,7 @@ fn row(sizes: &[usize], mut number: usize) -> Vec<u8> {
 fn sprite(row: &[u8], channels: usize) -> Vec<u8> {
     let mut pixels = vec![0; sprites::PIXELS * channels];
     let sprite = sprites::Sprite::of(number(&sprites::SIZES.map(usize::from), row) as u32);
-    sprites::draw(sprite, sprites::geometry(), [0, u8::MAX], &mut pixels);
+    sprites::draw(sprite, sprites::geometry(), sprites::LEVELS, &mut pixels);
     pixels
 }
 

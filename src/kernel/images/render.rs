@@ -6,12 +6,12 @@
 //! ```
 //!
 //! `factors: (N)` words, the number of each image in the grid of factors; `geometry`: [`sprites::geometry`];
-//! `x: (B, 64, 64, channels)`, each 0 or 1. Whole numbers decide which pixels are inside, so that every engine
+//! `x: (B, 64, 64, channels)`, each of [`sprites::SHARES`]. Whole numbers decide which pixels are inside, so that every engine
 //! draws the same ones ([`sprites`] has the formulas), and a data set is one word an image.
 
 use super::gather::row;
 use crate::data::sprites::{
-    self, CORNERS, GEOMETRY_LEN, PIXELS, PLACES, POSES, SHAPES, SHIFT, SIDE, Sprite, UNIT,
+    self, CORNERS, GEOMETRY_LEN, PIXELS, PLACES, POSES, SHAPES, SHARES, SHIFT, SIDE, Sprite, UNIT,
 };
 use crate::kernel::words::words;
 use crate::program::{Buffers, Case, Kernel, Overrides, Shape, Spec, Step, Variant};
@@ -36,7 +36,7 @@ pub struct Render {
     pub batch: usize,
     /// N.
     pub images: usize,
-    /// 1 for white shapes, 3 for red, green and blue.
+    /// 1 for white shapes, 3 for coloured ones.
     pub channels: usize,
     /// Which sprites.
     pub order: SpriteOrder,
@@ -102,6 +102,7 @@ impl Kernel for Render {
             .set("UNIT", UNIT)
             .set("SHIFT", SHIFT)
             .set("CORNERS", CORNERS)
+            .set("HALF", SHARES[1])
     }
 
     fn variants(&self) -> Vec<Variant> {
@@ -116,8 +117,8 @@ impl Kernel for Render {
             for pixel in 0..PIXELS {
                 let covered = sprite.covers(&geometry, [pixel % SIDE, pixel / SIDE]);
                 for channel in 0..self.channels {
-                    let lit = covered && sprite.lights(channel);
-                    x[(b * PIXELS + pixel) * self.channels + channel] = f64::from(lit);
+                    let level = if covered { sprite.level(channel) } else { 0 };
+                    x[(b * PIXELS + pixel) * self.channels + channel] = f64::from(SHARES[level]);
                 }
             }
         }
@@ -132,7 +133,7 @@ impl Kernel for Render {
         x.par_chunks_mut(rows_each * size).enumerate().for_each(|(part, x)| {
             for (i, x) in x.chunks_exact_mut(size).enumerate() {
                 let number = self.number(step, part * rows_each + i, |row| factors[row]);
-                sprites::draw(Sprite::of(number), geometry, [0.0, 1.0], x);
+                sprites::draw(Sprite::of(number), geometry, SHARES, x);
             }
         });
     }
