@@ -591,6 +591,31 @@ fn a_plan_is_exported_with_all_that_it_needs() {
 }
 
 #[test]
+fn a_page_holds_all_that_it_shows() {
+    let place = Place::new();
+    place.succeeds(&format!("train {SMALL} --steps 3 --out run"));
+    assert!(place.succeeds("page run").contains("page.html"));
+    place.succeeds("page run --out again.html");
+    let page = place.text("again.html");
+    assert_eq!(place.text("run/page.html"), page, "the same page");
+    assert!(place.succeeds("page --learn").contains("learn.html"));
+    for page in [page, place.text("learn.html")] {
+        for part in ["<!doctype html>", "default-src 'none'", "id=\"facts\"", "id=\"contents\""] {
+            assert!(page.contains(part), "{part}");
+        }
+        // A browser that ignores the policy has nothing to load either.
+        for address in [" src=", " href=", "@import", "url("] {
+            assert!(!page.contains(address), "{address}");
+        }
+    }
+    place.misused("page", &["RUN"]);
+    place.misused("page run --learn", &["--learn"]);
+    place.fails(2, "page run/checkpoints/3/model.safetensors", &["a .safetensors file has no log"]);
+    place.fails(1, "page nosuch", &["nosuch"]);
+    place.fails(1, "page run --out nosuch/page.html", &["nosuch"]);
+}
+
+#[test]
 fn a_sweep_goes_on_where_it_was() {
     let place = Place::new();
     let settings = "data = \"data\"\nengine = \"cpu\"\nlatent = 3\nbatch = 8\nepochs = 1\nhidden = [8]";

@@ -149,7 +149,9 @@ function comparison({ test }, digits) {
   const ofFiles = async () => {
     const chosen = files.map(({ files }) => files?.[0]);
     if (!chosen[0] || !chosen[1]) throw new Error("choose a file for X and one for Y");
-    if (!/^\d{1,19}$/.test(seed.value.trim())) throw new Error("a seed is a whole number, such as 0");
+    if (!/^\d{1,20}$/.test(seed.value.trim()) || BigInt(seed.value.trim()) >= 2n ** 64n) {
+      throw new Error("a seed is a whole number below 2^64, such as 0");
+    }
     const of = BigInt(seed.value.trim());
     const tables = await Promise.all(chosen.map(async (file) => readTable(/** @type {File} */ (file).name, await /** @type {File} */ (file).text())));
     const [x, y] = [tables[0], aligned(tables[1], tables[0])];
@@ -171,7 +173,7 @@ function comparison({ test }, digits) {
   ];
   return section("Two samples: one distribution?",
     element("p", {}, "The maximum mean discrepancy (MMD) is the distance of two distributions in the feature space of a kernel. If X and Y were one distribution, it would not matter which point is called X: the p-value is the share of random labellings whose MMD² is as large."),
-    element("p", {}, `Choose two CSV files of numbers, a row for each point. Up to ${test.rows} rows of each are used; they stay in this page. The p-value is that of `, element("code", {}, `elbo compare X Y --points ${test.rows} --seed S`), "."),
+    element("p", {}, `Choose two CSV files of numbers, a row for each point, with the names of columns in the first line or without. Up to ${test.rows} rows of each are used; they stay in this page. The p-value is that of `, element("code", {}, `elbo compare X Y --points ${test.rows} --seed S`), "."),
     element("p", { class: "buttons" }, ...files.map((file, which) => element("span", {}, element("label", { for: file.id }, which === 0 ? "X " : "Y "), file)), element("span", {}, element("label", { for: "seed" }, "seed "), seed)),
     element("p", { class: "buttons" }, ...buttons), answer, picture);
 }
@@ -182,7 +184,10 @@ function comparison({ test }, digits) {
  */
 async function showLearning(facts, bytes) {
   const { image, classes, labels, objectives } = facts;
-  const status = element("p", { role: "status" }, "Press Start.");
+  const status = element("p", { role: "status" });
+  const numbers = element("p", { class: "numbers" });
+  /** Why there is no training here. */
+  let refused = "";
   const reference = element("p", { class: "quiet" });
   const curves = element("div", { class: "charts" });
   const plane = element("canvas", { class: "plane still", role: "img", "aria-label": "Codes of test digits in the latent plane" });
@@ -195,7 +200,7 @@ async function showLearning(facts, bytes) {
   const loss = element("p", { class: "formula" });
   const why = element("p", {});
   const knobOutput = element("output", {});
-  const knob = element("input", { type: "range", id: "knob", min: 0, max: 1, step: "any", oninput: () => turned() });
+  const knob = element("input", { type: "range", id: "knob", min: 0, max: 1, step: 0.01, oninput: () => turned() });
   const knobLabel = element("label", { for: "knob" });
   const knobRow = element("div", { class: "slider knob" }, knobLabel, knob, knobOutput);
   const choice = element("select", { id: "objective", onchange: () => begin() }, ...objectives.map(({ name }, i) => element("option", { value: i }, name)));
@@ -206,6 +211,8 @@ async function showLearning(facts, bytes) {
   let trainer = null;
   /** @type {GPUDevice | null} */
   let device = null;
+  /** @type {Promise<GPUDevice>} */
+  let opening;
   let running = false;
   /** @type {Promise<void>} */
   let work = Promise.resolve();
@@ -227,6 +234,7 @@ async function showLearning(facts, bytes) {
   }
   function showKnob() {
     knobOutput.textContent = shown(knobValue(), 1);
+    knob.setAttribute("aria-valuetext", shown(knobValue(), 1));
     trainer?.turn(knobValue());
   }
   function begin() {
@@ -249,7 +257,8 @@ async function showLearning(facts, bytes) {
       showKnob();
     }
     reference.textContent = "";
-    status.textContent = "Press Start.";
+    status.textContent = refused || "Press Start.";
+    numbers.textContent = "";
     curves.replaceChildren();
     drawPlane(plane, { reach: REACH + 0.6, dots: [], labels: [], classes, ellipses: [], at: null, names: ["z1", "z2"] });
     [grid, drawn].forEach((canvas) => canvas.getContext("2d")?.clearRect(0, 0, canvas.width, canvas.height));
@@ -268,7 +277,7 @@ async function showLearning(facts, bytes) {
     if (!running) return;
     const mine = generation;
     try {
-      device ??= await openDevice();
+      device ??= await opening;
       trainer ??= new Trainer(device, objective(), bytes, facts);
       if (turnedByHand) trainer.turn(knobValue());
       let next = 0;
@@ -280,7 +289,8 @@ async function showLearning(facts, bytes) {
         const { step } = trainer;
         log.elbo.push([step, averages.elbo]);
         log.kl.push([step, averages.kl]);
-        status.textContent = `step ${step.toLocaleString("en")}: ELBO ${shown(averages.elbo)}, KL ${shown(averages.kl)} nats, squared error ${shown(averages.sse, 1)}; ${Math.round(averages.imagesPerSecond).toLocaleString("en")} images/s`;
+        status.textContent = "";
+        numbers.textContent = `step ${step.toLocaleString("en")}: ELBO ${shown(averages.elbo)}, KL ${shown(averages.kl)} nats, squared error ${shown(averages.sse, 1)}; ${Math.round(averages.imagesPerSecond).toLocaleString("en")} images/s`;
         if (left > 0 && step === steps && !turnedByHand) {
           reference.textContent = `In step ${steps} elbo's CPU engine had an ELBO of ${shown(elbo, 3)}, this GPU ${shown(averages.last.elbo, 3)}.`;
         }
@@ -324,7 +334,13 @@ async function showLearning(facts, bytes) {
   const realAndInvented = async () => {
     const now = trainer;
     if (!now || running) throw new Error(now ? "pause the training first" : "train a model first, above");
-    await work;
+    const sampled = work.then(() => sample(now));
+    // Training waits for it, and so does the memory.
+    work = sampled.then(() => {}, () => {});
+    return sampled;
+  };
+  const sample = async (/** @type {Trainer} */ now) => {
+    if (now !== trainer) throw new Error("the model is gone");
     const count = labels.length;
     const [real, invented] = [/** @type {number[][]} */ ([]), /** @type {number[][]} */ ([])];
     for (let i = 0; i < count; i++) real.push(Array.from(now.test.subarray(i * now.pixels, (i + 1) * now.pixels)));
@@ -342,7 +358,7 @@ async function showLearning(facts, bytes) {
       element("p", {}, element("label", { for: "objective" }, "Minimise "), choice),
       loss, why, knobRow),
     section("Training",
-      element("p", { class: "buttons" }, start, " ", again), status, reference,
+      element("p", { class: "buttons" }, start, " ", again), status, numbers, reference,
       element("div", { class: "live-pictures" },
         element("figure", {}, plane, element("figcaption", {}, "Where the encoder puts 500 digits that it does not learn from. It is never told their classes.")),
         element("figure", {}, grid, element("figcaption", {}, "What the decoder makes of the plane, from −3 to 3 both ways.")),
@@ -353,13 +369,18 @@ async function showLearning(facts, bytes) {
     element("footer", { class: "quiet" }, `Made by elbo ${facts.version}. Nothing was loaded from a network.`),
   );
   begin();
-  openDevice().then(
-    (opened) => (device = opened),
-    (error) => {
-      status.textContent = `No training here: ${error.message}.`;
-      start.disabled = true;
-    },
-  );
+  const open = () => {
+    opening = openDevice();
+    opening.then(
+      // A device that is lost is asked for again.
+      (opened) => void opened.lost.then(() => ((device = null), open())),
+      (error) => {
+        status.textContent = refused = `No training here: ${error.message}.`;
+        start.disabled = true;
+      },
+    );
+  };
+  open();
 }
 
 facts().then(({ facts, bytes }) => showLearning(facts, bytes)).catch((error) => {

@@ -82,33 +82,59 @@ export class Sequence {
   }
 }
 
+/** What stands for a missing value, or a truth value, is no name of a column: src/data/table/csv.rs. */
+const NO_NAMES = /^(|NA|N\/A|#N\/A|<NA>|NaN|nan|-nan|null|NULL|None|\?|true|True|TRUE|false|False|FALSE|[+-]?inf|[+-]?infinity)$/;
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/** The cells of a line; a separator within quotes is none. @param {string} line @param {string} separator */
+function cellsOf(line, separator) {
+  const cells = [""];
+  let quoted = false;
+  for (const letter of line) {
+    if (letter === '"') quoted = !quoted;
+    else if (letter === separator && !quoted) cells.push("");
+    else cells[cells.length - 1] += letter;
+  }
+  return cells.map((cell) => cell.trim());
+}
+
 /**
- * Numbers in rows, with a header or without.
+ * Numbers in rows, with a header or without: of the files that `elbo` reads, the plain ones. Others are refused.
  * @param {string} name
  * @param {string} text
  * @returns {Table}
  */
 export function readTable(name, text) {
-  const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\r|\n/);
-  const [start] = lines;
-  const separator = [",", ";", "\t"].find((mark) => start.includes(mark)) ?? ",";
-  const cells = (/** @type {string} */ line) => line.split(separator).map((cell) => cell.trim().replace(/^"(.*)"$/, "$1"));
-  const number = (/** @type {string} */ cell) => (cell === "" ? NaN : Number(cell));
-  const first = cells(start);
-  const header = first.some((cell) => !Number.isFinite(number(cell))) ? first : null;
-  const rows = [];
-  for (let line = header ? 1 : 0; line < lines.length; line++) {
-    if (lines[line].trim() === "") continue;
-    const values = cells(lines[line]).map(number);
-    const wrong = values.findIndex((value) => !Number.isFinite(value));
-    if (wrong >= 0) throw new Error(`${name}, line ${line + 1}, column ${wrong + 1}: expected a number`);
-    if (values.length !== first.length) {
-      throw new Error(`${name}, line ${line + 1} has ${values.length} columns, but the first line has ${first.length}`);
-    }
-    rows.push(values);
+  const lines = text
+    .replace(/^\uFEFF/, "")
+    .split(/\r\n|\r|\n/)
+    .map((line, i) => ({ line: line.trim(), number: i + 1 }))
+    .filter(({ line }) => line !== "" && !line.startsWith("#"));
+  const counts = (/** @type {string} */ mark) => lines.map(({ line }) => cellsOf(line, mark).length);
+  const separator = [";", "\t", "|", ","].find((mark) => counts(mark).every((count, _, all) => count > 1 && count === all[0]));
+  // A whole number does not begin with a zero, a fraction may.
+  const fractions = lines.some(({ line }) => /,0\d+$/.test(line));
+  if (separator === "," && fractions && lines.every(({ line }) => /^[+-]?\d+,\d+$/.test(line))) {
+    throw new Error(`${name} has decimal commas; write points`);
   }
+  const table = lines.map(({ line }) => cellsOf(line, separator ?? ","));
+  const isName = (/** @type {string} */ cell, /** @type {number} */ column) =>
+    !NUMBER.test(cell) && (!NO_NAMES.test(cell) || (cell === "" && column === 0 && table[0].length > 1));
+  const named = table.length > 0 && table[0].every(isName);
+  // As pandas and R write the numbers of rows.
+  const index = named && table[0].length > 1 && ["", "Unnamed: 0"].includes(table[0][0]);
+  const rows = table.slice(named ? 1 : 0).map((cells, i) => {
+    const { number } = lines[named ? i + 1 : i];
+    if (cells.length !== table[0].length) {
+      throw new Error(`${name}, line ${number} has ${cells.length} columns, but the first line has ${table[0].length}`);
+    }
+    const kept = index ? cells.slice(1) : cells;
+    const wrong = kept.findIndex((cell) => !NUMBER.test(cell) || !Number.isFinite(Number(cell)));
+    if (wrong >= 0) throw new Error(`${name}, line ${number}, column ${wrong + (index ? 1 : 0)} (counted from 0): expected a number`);
+    return kept.map(Number);
+  });
   if (rows.length < 2) throw new Error(`${name} has ${rows.length} rows of numbers; a test needs at least two`);
-  return { name, header, rows };
+  return { name, header: named ? table[0].slice(index ? 1 : 0) : null, rows };
 }
 
 /**
@@ -121,7 +147,8 @@ export function aligned(table, other) {
   const [width, wanted] = [table.rows[0].length, other.rows[0].length];
   if (width !== wanted) throw new Error(`${other.name} has ${wanted} columns and ${table.name} has ${width}; both need the same`);
   const { header } = table;
-  if (!header || !other.header) return table;
+  if (!header || !other.header || header.every((name, i) => name === other.header?.[i])) return table;
+  if (new Set(header).size < width) throw new Error(`${table.name} has two columns of one name`);
   const places = other.header.map((name) => header.indexOf(name));
   const missing = places.indexOf(-1);
   if (missing >= 0) throw new Error(`${table.name} has no column "${other.header[missing]}", which ${other.name} has`);
@@ -196,8 +223,10 @@ export async function twoSample(x, y, { seed, permutations, streams }, progress 
     if (i % 64 === 0) await progress((0.3 * i) / total);
   }
   distances.sort();
-  const bandwidth = 0.5 * distances[(count - 1) >> 1] + 0.5 * distances[count >> 1];
-  if (bandwidth === 0) throw new Error("more than half of all distances are 0: many points coincide");
+  // Where more than half of all distances are 0, their mean; where all are, 1.
+  const median = 0.5 * distances[(count - 1) >> 1] + 0.5 * distances[count >> 1];
+  const bandwidth = median || distances.reduce((sum, distance) => sum + distance / count, 0) || 1;
+  if (!Number.isFinite(bandwidth * bandwidth)) throw new Error("the numbers are too large for this page");
   const kernel = squares.map((square) => Math.exp(-square / (2 * bandwidth * bandwidth)));
   for (let i = 0; i < total; i++) kernel[i * total + i] = 0;
   const rows = Float64Array.from({ length: total }, (_, i) => kernel.subarray(i * total, (i + 1) * total).reduce((a, b) => a + b, 0));

@@ -31,53 +31,45 @@ function linear({ params, reads, writes }, { constants }, buffers) {
 }
 
 /**
- * Convolution and transposed convolution: sums over the same windows, read in two directions; shaders/windows.
- * @param {boolean} transposed
- * @returns {typeof linear}
+ * y = activation(convT(x, W) + b): shaders/windows/transposed_convolution.wgsl.
+ * @type {typeof linear}
  */
-const windows = (transposed) =>
-  function ({ params, reads, writes }, { constants }, buffers) {
-    const [batch] = params;
-    const [x, theta, y] = [buffers[reads[0]], buffers[reads[1]], buffers[writes[0]]];
-    const { CHANNELS, HEIGHT, WIDTH, COARSE_CHANNELS, COARSE_HEIGHT, COARSE_WIDTH } = constants;
-    const { KERNEL, STRIDE, PADDING, INTERLEAVED, ACTIVATION } = constants;
-    const [pixels, coarse, taps] = [HEIGHT * WIDTH, COARSE_HEIGHT * COARSE_WIDTH, KERNEL * KERNEL];
-    const fineAt = (/** @type {number} */ b, /** @type {number} */ c, /** @type {number} */ pixel) =>
-      INTERLEAVED ? (b * pixels + pixel) * CHANNELS + c : (b * CHANNELS + c) * pixels + pixel;
-    const [channels, size] = transposed ? [CHANNELS, pixels] : [COARSE_CHANNELS, coarse];
-    const biases = COARSE_CHANNELS * CHANNELS * taps;
-    for (let b = 0; b < batch; b++) {
-      const sums = new Float32Array(channels * size);
-      for (let o = 0; o < COARSE_CHANNELS; o++) {
-        for (let c = 0; c < CHANNELS; c++) {
-          for (let tap = 0; tap < taps; tap++) {
-            const weight = theta[(o * CHANNELS + c) * taps + tap];
-            const [down, across] = [Math.floor(tap / KERNEL) - PADDING, (tap % KERNEL) - PADDING];
-            for (let row = 0; row < COARSE_HEIGHT; row++) {
-              const at = row * STRIDE + down;
-              if (at < 0 || at >= HEIGHT) continue;
-              for (let column = 0; column < COARSE_WIDTH; column++) {
-                const along = column * STRIDE + across;
-                if (along < 0 || along >= WIDTH) continue;
-                const [fine, rough] = [at * WIDTH + along, row * COARSE_WIDTH + column];
-                if (transposed) sums[c * pixels + fine] += weight * x[(b * COARSE_CHANNELS + o) * coarse + rough];
-                else sums[o * coarse + rough] += weight * x[fineAt(b, c, fine)];
-              }
+function transposedConvolution({ params, reads, writes }, { constants }, buffers) {
+  const [batch] = params;
+  const [x, theta, y] = [buffers[reads[0]], buffers[reads[1]], buffers[writes[0]]];
+  const { CHANNELS, HEIGHT, WIDTH, COARSE_CHANNELS, COARSE_HEIGHT, COARSE_WIDTH } = constants;
+  const { KERNEL, STRIDE, PADDING, INTERLEAVED, ACTIVATION } = constants;
+  const [pixels, coarse, taps] = [HEIGHT * WIDTH, COARSE_HEIGHT * COARSE_WIDTH, KERNEL * KERNEL];
+  for (let b = 0; b < batch; b++) {
+    const sums = new Float32Array(CHANNELS * pixels);
+    for (let o = 0; o < COARSE_CHANNELS; o++) {
+      for (let c = 0; c < CHANNELS; c++) {
+        for (let tap = 0; tap < taps; tap++) {
+          const weight = theta[(o * CHANNELS + c) * taps + tap];
+          const [down, across] = [Math.floor(tap / KERNEL) - PADDING, (tap % KERNEL) - PADDING];
+          for (let row = 0; row < COARSE_HEIGHT; row++) {
+            const at = row * STRIDE + down;
+            if (at < 0 || at >= HEIGHT) continue;
+            for (let column = 0; column < COARSE_WIDTH; column++) {
+              const along = column * STRIDE + across;
+              if (along < 0 || along >= WIDTH) continue;
+              sums[c * pixels + at * WIDTH + along] += weight * x[(b * COARSE_CHANNELS + o) * coarse + row * COARSE_WIDTH + column];
             }
           }
         }
       }
-      for (let k = 0; k < channels; k++) {
-        for (let pixel = 0; pixel < size; pixel++) {
-          const at = transposed ? fineAt(b, k, pixel) : (b * channels + k) * size + pixel;
-          y[at] = activated(ACTIVATION, sums[k * size + pixel] + theta[biases + k]);
-        }
+    }
+    for (let c = 0; c < CHANNELS; c++) {
+      for (let pixel = 0; pixel < pixels; pixel++) {
+        const at = INTERLEAVED ? (b * pixels + pixel) * CHANNELS + c : (b * CHANNELS + c) * pixels + pixel;
+        y[at] = activated(ACTIVATION, sums[c * pixels + pixel] + theta[COARSE_CHANNELS * CHANNELS * taps + c]);
       }
     }
-  };
+  }
+}
 
 /** @type {Record<string, typeof linear>} */
-const KERNELS = { linear, convolution: windows(false), transposed_convolution: windows(true) };
+const KERNELS = { linear, transposed_convolution: transposedConvolution };
 
 /** As much of the engine as a decoder needs. */
 export class PlainEngine {

@@ -10,9 +10,9 @@ import { arrow, chart, classColour, coalesced, drawImage, drawPlane, element, fa
 /**
  * @typedef {{decode: number, batch: number, z: number, output: number}} Decoder
  * @typedef {{plan: Plan, weights: {buffer: number, offset: number}[], decoders: Decoder[]}} ExportedDecoder
- * @typedef {{version: string, data: string, objective: string, architecture: string, likelihood: string, seed: number,
+ * @typedef {{version: string, data: string, objective: string, architecture: string, likelihood: string, seed: string,
  *   steps: number, image: [number, number, number], latent: number, classes: string[],
- *   test: {elbo: number, reconstruction: number, kl: number, sse: number} | null,
+ *   test: {elbo: number, reconstruction: number, kl: number, sse: number},
  *   log: {split: string, step: number, elbo: number, reconstruction: number, kl: number}[],
  *   kl: number[], tells: (string | null)[],
  *   information: {factors: string[], entropies: number[], information: number[], mig: number} | null,
@@ -134,11 +134,11 @@ export async function showRun(facts, bytes) {
   const z = new Float32Array(latent);
   if (codes.length > 0) z.set(codes[0].subarray(0, latent));
 
-  const canvas = element("canvas", { class: "plane", tabindex: 0, role: "application", "aria-label": "The latent plane. Arrow keys move the place that is decoded; with Shift, faster." });
+  const canvas = element("canvas", { class: "plane", tabindex: 0, role: "application", "aria-describedby": "place", "aria-label": "The latent plane. Arrow keys move the place that is decoded; with Shift, faster." });
   const live = imageCanvas(image, null, "The decoded image");
   live.className = "live";
-  const engine = element("p", { class: "quiet", role: "status" });
-  const place = element("p", { class: "place" });
+  const engine = element("p", { class: "quiet timing" });
+  const place = element("p", { class: "place", id: "place" });
   const extent = () => {
     const far = means.flatMap((mean) => axes.map((axis) => Math.abs(mean[axis]))).sort((a, b) => a - b);
     return Math.max(3.4, 1.05 * (far[Math.floor(0.995 * (far.length - 1))] ?? 0));
@@ -164,6 +164,9 @@ export async function showRun(facts, bytes) {
       names: /** @type {[string, string]} */ (axes.map((axis) => `z${axis + 1}`)),
     });
 
+  const tell = (/** @type {unknown} */ error) => {
+    engine.textContent = `${decoder.name} failed (${error instanceof Error ? error.message : error}); load the page again.`;
+  };
   const decodeLive = coalesced(async () => {
     const [decoded] = await decoder.decode([z.slice()]);
     drawImage(live, image, decoded);
@@ -177,6 +180,9 @@ export async function showRun(facts, bytes) {
     for (const [row, j] of explored.entries()) {
       const images = await decoder.decode(TRAVERSED.map((value) => base.map((old, i) => (i === j ? value : old))));
       images.forEach((decoded, column) => drawImage(strips[row], image, decoded, [column * image[1], 0]));
+      // Plain JavaScript lets nothing else happen meanwhile.
+      await new Promise((resolve) => setTimeout(resolve));
+      if (base.some((value, i) => value !== z[i])) return;
     }
   });
   let later = 0;
@@ -191,13 +197,15 @@ export async function showRun(facts, bytes) {
     }
     place.textContent = `z = (${explored.map((j) => shown(z[j], 1)).join(", ")}${latent > explored.length ? ", …" : ""})`;
     redraw();
-    void decodeLive();
+    decodeLive().catch(tell);
     clearTimeout(later);
-    later = window.setTimeout(() => void decodeRows(), 150);
+    later = window.setTimeout(() => decodeRows().catch(tell), 150);
   }
   const moveTo = (/** @type {[number, number]} */ [a, b]) => {
     const within = (/** @type {number} */ value) => Math.min(Math.max(value, -reach), reach);
-    [z[axes[0]], z[axes[1]]] = [within(a), within(b)];
+    // With one latent, across is all there is.
+    z[axes[1]] = within(b);
+    z[axes[0]] = within(a);
     moved();
   };
   const point = (/** @type {PointerEvent} */ event) => moveTo(placeOf(event, reach));
@@ -227,7 +235,10 @@ export async function showRun(facts, bytes) {
   });
   const axisChoice = (/** @type {number} */ place) => {
     const onchange = () => {
+      const other = axes[1 - place];
       axes[place] = Number(select.value);
+      if (axes[place] === other) axes[1 - place] = order.find((j) => j !== other) ?? other;
+      selects.forEach((one, which) => (one.value = String(axes[which])));
       reach = extent();
       moved();
     };
@@ -235,16 +246,19 @@ export async function showRun(facts, bytes) {
     const select = element("select", { onchange, "aria-label": place === 0 ? "across" : "up" }, ...options);
     return select;
   };
-  const choices = latent > 2 ? [element("p", {}, "The plane shows ", axisChoice(0), " across and ", axisChoice(1), " up.")] : [];
+  const selects = [axisChoice(0), axisChoice(1)];
+  const choices = latent > 2 ? [element("p", {}, "The plane shows ", selects[0], " across and ", selects[1], " up.")] : [];
   const drawPrior = () => {
     z.forEach((_, j) => (z[j] = normal()));
     moved();
   };
 
   // The lecture's story.
+  const called = (/** @type {number} */ pick) =>
+    `test image ${facts.picks.images[pick]}${classes.length > 1 ? ` (${classes[facts.picks.labels[pick]]})` : ""}`;
   const cells = element("div", { class: "cards" });
   const thumbnails = originals.map((original, pick) => {
-    const label = `${classes[facts.picks.labels[pick]] ?? ""} (test image ${facts.picks.images[pick]})`;
+    const label = called(pick);
     return element("button", { type: "button", class: "pick", "aria-pressed": "false", "aria-label": label, title: label, onclick: () => toggle(pick) }, imageCanvas(image, original, label));
   });
   const toggle = (/** @type {number} */ pick) => {
@@ -269,7 +283,7 @@ export async function showRun(facts, bytes) {
       const of = (/** @type {(j: number) => number} */ value) => axes.map((j) => shown(value(j), 2)).join(", ");
       one.cell.style.borderColor = pickColour(place);
       one.cell.replaceChildren(
-        element("p", {}, `q(z|x) of a ${classes[facts.picks.labels[one.pick]] ?? "test image"}: mean (${of((j) => mean[j])}), std (${of((j) => Math.exp(logStd[j]))})${latent > 2 ? " along the plane" : ""}; KL to the prior ${shown(nats, 1)} nats`),
+        element("p", {}, `q(z|x) of ${called(one.pick)}: mean (${of((j) => mean[j])}), std (${of((j) => Math.exp(logStd[j]))})${latent > 2 ? " along the plane" : ""}; KL to the prior ${shown(nats, 1)} nats`),
         element("div", { class: "images" }, captioned("the image", imageCanvas(image, originals[one.pick], "the image")), captioned("its mean", imageCanvas(image, decodedMean, "decoded from the mean")), ...decoded.map((pixels) => captioned("a sample", imageCanvas(image, pixels, "decoded from a sample")))),
       );
     }
@@ -304,17 +318,18 @@ export async function showRun(facts, bytes) {
     section("What each latent does",
       element("p", {}, "Each row changes one latent from −3 to 3 and keeps the others at the code above. Rows are ordered by the KL that the latent costs. Click an image to go there."),
       element("table", { class: "traversal" }, element("tbody", {}, ...rows))),
-    section("How it learned",
+    ...(facts.log.length === 0 ? [] : [section("How it learned",
       element("div", { class: "charts" },
         chart("ELBO (nats)", ["train", "validation", "test"].map((split) => curve(facts, split, "elbo"))),
-        chart("KL (nats)", ["train", "validation", "test"].map((split) => curve(facts, split, "kl"))))),
+        chart("KL (nats)", ["train", "validation", "test"].map((split) => curve(facts, split, "kl")))))]),
     ...(facts.information ? [section("What each latent tells of the factors", matrix(facts, explored))] : []),
     element("footer", { class: "quiet" }, `Made by elbo ${facts.version}. Nothing was loaded from a network.`),
   );
   window.addEventListener("resize", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   const first = Math.max(facts.picks.labels.findIndex((label) => classes[label] === "2"), 0);
-  const other = facts.picks.labels.findIndex((label, pick) => label > facts.picks.labels[first] && pick !== first);
+  const next = facts.picks.labels.findIndex((label) => label > facts.picks.labels[first]);
+  const other = next >= 0 ? next : facts.picks.labels.findIndex((_, pick) => pick !== first);
   [first, other].filter((pick, place) => originals[pick] && (place === 0 || pick !== first)).forEach((pick) => chosen.push({ pick, samples: [], cell: element("div", { class: "card" }) }));
   await tellStory();
   await decodeRows();
@@ -342,10 +357,8 @@ const curve = ({ log }, split, which) => ({
 
 /** @param {Facts} facts */
 function heading({ data, objective, architecture, likelihood, seed, steps, test }) {
-  const figures = test
-    ? [["ELBO", shown(test.elbo)], ["reconstruction", shown(test.reconstruction)], ["KL", shown(test.kl)]].map(([term, value]) =>
-        element("div", {}, element("dt", {}, term), element("dd", {}, value, element("span", { class: "quiet" }, " nats"))))
-    : [];
+  const figures = [["ELBO", test.elbo], ["reconstruction", test.reconstruction], ["KL", test.kl]].map(([term, value]) =>
+    element("div", {}, element("dt", {}, String(term)), element("dd", {}, shown(Number(value)), element("span", { class: "quiet" }, " nats"))));
   return element("header", {},
     element("h1", {}, `What a VAE learned of ${data}`),
     element("p", { class: "quiet" }, `Objective ${objective}, ${likelihood} likelihood, layers ${architecture}, ${steps.toLocaleString("en")} steps, seed ${seed}. Averages over the test images:`),

@@ -2,7 +2,7 @@
 // What pages are made of: elements, facts, images, charts, the latent plane. Text is set as text, so that no name of a
 // class or of a data set becomes markup.
 
-/** Colours of classes, told apart by colour-blind readers (Okabe and Ito); more classes begin again. */
+/** Colours of classes, the first six of Okabe and Ito, told apart by colour-blind readers; more classes begin again. */
 const CLASS_COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c7a00", "#7570b3", "#666666", "#b15928"];
 
 /** @param {number} index */
@@ -234,7 +234,9 @@ export function drawPlane(canvas, { reach, dots, labels, classes, ellipses, at, 
   dots.forEach(([a, b], i) => {
     pen.fillStyle = classColour(labels[i]);
     pen.fillRect(x(a) - 1.25, y(b) - 1.25, 2.5, 2.5);
-    places.set(labels[i], [...(places.get(labels[i]) ?? []), [a, b]]);
+    const of = places.get(labels[i]);
+    if (of) of.push([a, b]);
+    else places.set(labels[i], [[a, b]]);
   });
   pen.globalAlpha = 1;
   for (const { mean, std, colour, samples } of ellipses) {

@@ -3,8 +3,8 @@
 // factors: (N) numbers of images        geometry: a, b, c, d of each pose, then the heart's outline
 // x: (B, SIDE, SIDE, channels), each 0, HALF or 1
 //
-// One thread per RUN pixels; a workgroup row per image of the batch. Whole numbers only, so that every driver
-// draws the pixels of src/data/sprites.rs, which has the formulas.
+// One thread per RUN pixels; a workgroup row per image of the batch. Whole numbers decide which pixels are lit, so that
+// every driver draws the pixels of src/data/sprites.rs, which has the formulas.
 //
 // with: random, shuffle, step
 

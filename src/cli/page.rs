@@ -25,7 +25,7 @@ pub(super) struct PageArgs {
     #[arg(value_name = "RUN", required_unless_present = "learn")]
     path: Option<PathBuf>,
     /// Make the page that trains the lecture's model on built-in digits, on the reader's own GPU
-    #[arg(long, conflicts_with = "path")]
+    #[arg(long, conflicts_with_all = ["path", "engine", "adapter"])]
     learn: bool,
     /// The file to write [default: RUN/page.html, or learn.html]
     #[arg(long, value_name = "FILE.html")]
@@ -46,11 +46,11 @@ impl PageArgs {
         let Some(run) = source.run() else {
             return Err(Error::usage("a page shows what a run logged; a .safetensors file has no log"));
         };
-        let Opened { mut session, device, dataset, .. } = source.open()?;
+        let Opened { mut session, device, dataset, step, .. } = source.open()?;
         note(engine_line(device.info()));
         let (config, lines) = (Run::config(run)?.complete(), Run::lines(run)?);
         let path = self.out.clone().unwrap_or_else(|| run.join("page.html"));
-        page::of_run(&path, &mut session, &dataset, RunLog { config: &config, lines: &lines })?;
+        page::of_run(&path, &mut session, step, &dataset, RunLog { config: &config, lines: &lines })?;
         result(path.display());
         Ok(())
     }
