@@ -94,8 +94,8 @@ struct RunFacts {
     kl: Vec<f64>,
     /// The factor that each latent tells most of: `(M)`.
     tells: Vec<Option<String>>,
-    information: Option<Information>,
-    dots: Dots,
+    information: Option<FactorInformation>,
+    dots: PlaneDots,
     picks: Picks,
     decoder: ExportedDecoder,
 }
@@ -111,7 +111,7 @@ struct LogPoint {
 
 /// What each latent tells of each factor, in nats.
 #[derive(Serialize)]
-struct Information {
+struct FactorInformation {
     factors: Vec<String>,
     entropies: Vec<f64>,
     /// `(factors, M)`.
@@ -121,7 +121,7 @@ struct Information {
 
 /// Codes of test images.
 #[derive(Serialize)]
-struct Dots {
+struct PlaneDots {
     labels: Vec<u8>,
     /// Offset of the means, `(N, M)` f32.
     means: usize,
@@ -183,7 +183,7 @@ struct LearnedObjective {
     #[serde(flatten)]
     text: ObjectiveText,
     model: ExportedModel,
-    reference: Reference,
+    reference: ComparedStep,
 }
 
 /// An objective of the lecture, in words.
@@ -208,7 +208,7 @@ struct Knob {
 
 /// Where the CPU engine is after some steps.
 #[derive(Serialize)]
-struct Reference {
+struct ComparedStep {
     steps: usize,
     /// Of the last step's images.
     elbo: f64,
@@ -263,7 +263,7 @@ pub fn learn(path: &Path) -> Result<()> {
         objectives.push(LearnedObjective {
             text,
             model,
-            reference: Reference { steps: COMPARED, elbo: last.elbo },
+            reference: ComparedStep { steps: COMPARED, elbo: last.elbo },
         });
     }
     let facts = LearnFacts {
@@ -318,7 +318,7 @@ pub fn of_run(
         log: log_points(log),
         kl: codes.kl_by_dimension(),
         tells: gaps.as_ref().map_or_else(|| vec![None; latent], |gaps| gaps.tells()),
-        information: gaps.map(|gaps| Information {
+        information: gaps.map(|gaps| FactorInformation {
             mig: gaps.mean().value,
             factors: gaps.factors,
             entropies: gaps.entropies,
@@ -327,7 +327,7 @@ pub fn of_run(
         dots: {
             let count = codes.len().min(DOTS);
             let means = bytes.add(bytemuck::cast_slice(&codes.means[..count * latent]));
-            Dots { labels: dataset.test.labels[..count].to_vec(), means }
+            PlaneDots { labels: dataset.test.labels[..count].to_vec(), means }
         },
         picks: picks(dataset, &codes, &mut bytes),
         decoder: exported_decoder(session, &mut bytes)?,

@@ -136,9 +136,9 @@ function comparison({ test }, digits) {
         answer.textContent = `${what}: ${Math.round(100 * done)} %`;
         await new Promise((resolve) => setTimeout(resolve));
       };
-      const { mmd2, p, bandwidth, exceedances, nulls } = await twoSample(x, y, { ...test, seed }, progress);
+      const { mmd2, p, bandwidth, rule, exceedances, nulls } = await twoSample(x, y, { ...test, seed }, progress);
       const decision = p <= test.alpha ? "the samples differ" : "no difference was found, which does not prove that there is none";
-      answer.textContent = `${what}: ${decision} (p = ${p.toFixed(3)}: ${exceedances} of ${test.permutations} permutations reach the MMD² of ${mmd2.toPrecision(3)}; Gaussian kernel, sigma ${bandwidth.toPrecision(4)}, the median distance). ${notes.join(" ")}`;
+      answer.textContent = `${what}: ${decision} (p = ${p.toFixed(3)}: ${exceedances} of ${test.permutations} permutations reach the MMD² of ${mmd2.toPrecision(3)}; Gaussian kernel, sigma ${bandwidth.toPrecision(4)}, ${rule}). ${notes.join(" ")}`;
       picture.replaceChildren(nullChart(nulls, mmd2));
     } catch (error) {
       answer.textContent = `${what}: ${error instanceof Error ? error.message : error}.`;

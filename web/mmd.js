@@ -5,7 +5,7 @@
 /**
  * @typedef {{name: string, header: string[] | null, rows: number[][]}} Table
  * @typedef {{permutation: number, subsample: number}} Streams purposes of random numbers: src/random.rs
- * @typedef {{mmd2: number, p: number, exceedances: number, bandwidth: number, nulls: number[]}} Outcome
+ * @typedef {{mmd2: number, p: number, exceedances: number, bandwidth: number, rule: string, nulls: number[]}} Outcome
  */
 
 /** The kernel's rounding must not break ties: src/statistic/p_value.rs. */
@@ -223,9 +223,10 @@ export async function twoSample(x, y, { seed, permutations, streams }, progress 
     if (i % 64 === 0) await progress((0.3 * i) / total);
   }
   distances.sort();
-  // Where more than half of all distances are 0, their mean; where all are, 1.
   const median = 0.5 * distances[(count - 1) >> 1] + 0.5 * distances[count >> 1];
-  const bandwidth = median || distances.reduce((sum, distance) => sum + distance / count, 0) || 1;
+  const mean = distances.reduce((sum, distance) => sum + distance / count, 0);
+  const bandwidth = median || mean || 1;
+  const rule = median ? "the median distance" : mean ? "the mean distance, as the median is 0" : "as all distances are 0";
   if (!Number.isFinite(bandwidth * bandwidth)) throw new Error("the numbers are too large for this page");
   const kernel = squares.map((square) => Math.exp(-square / (2 * bandwidth * bandwidth)));
   for (let i = 0; i < total; i++) kernel[i * total + i] = 0;
@@ -252,5 +253,5 @@ export async function twoSample(x, y, { seed, permutations, streams }, progress 
   }
   const tie = (TIE * sum) / (total * (total - 1));
   const exceedances = nulls.filter((draw) => draw >= mmd2 - tie).length;
-  return { mmd2, p: (1 + exceedances) / (1 + permutations), exceedances, bandwidth, nulls };
+  return { mmd2, p: (1 + exceedances) / (1 + permutations), exceedances, bandwidth, rule, nulls };
 }

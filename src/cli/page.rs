@@ -12,8 +12,7 @@ use std::path::PathBuf;
 
 /// Make a page of a trained model, to explore its latent space in a browser, or a page that learns
 ///
-/// A page is one HTML file.
-/// All that it shows is inside: it opens from disk, needs no server and no network. It decodes on
+/// A page is one HTML file. All that it shows is inside: it opens from disk, needs no server and no network. It decodes on
 /// the reader's GPU (WebGPU), or in plain JavaScript where that is faster.
 #[derive(Args)]
 #[command(after_help = "Examples:

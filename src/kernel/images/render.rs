@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `factors: (N)` words, the number of each image in the grid of factors; `geometry`: [`sprites::geometry`];
-//! `x: (B, 64, 64, channels)`, each of [`sprites::SHARES`]. Whole numbers decide which pixels are inside, so that every engine
-//! draws the same ones ([`sprites`] has the formulas), and a data set is one word an image.
+//! `x: (B, 64, 64, channels)`, each of [`sprites::SHARES`]. Whole numbers decide which pixels are inside, so
+//! that every engine draws the same ones ([`sprites`] has the formulas), and a data set is one word an image.
 
 use super::gather::row;
 use crate::data::sprites::{
