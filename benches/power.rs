@@ -205,7 +205,7 @@ impl Machine {
         // The statistic is all that is wanted.
         let common = Common { permutations: 1, null: Null::Wild, ..Common::default() };
         let settings = FitSettings { family: Family::Imq, bandwidth, common, ..FitSettings::default() };
-        fit(device, Sample::new(table.columns, &table.values), candidate, &settings, &mut |_| {})
+        fit(device, Sample::new(table.columns, &table.values), candidate, &settings, &mut |_| Ok(()))
     }
 
     /// KSD^2 of samples of disturbance sigma with each bandwidth.
@@ -315,7 +315,7 @@ fn own_machines(run: &mut PowerSuite) -> Fallible<()> {
                 let common = Common { seed, ..settings.common };
                 let settings = FitSettings { common, ..settings.clone() };
                 let sample = Sample::new(points.len() / cells[index].points, &points);
-                let test = aggregate::fit::aggregate(device, sample, candidate, &settings, &mut |_| {})?;
+                let test = aggregate::fit::aggregate(device, sample, candidate, &settings, &mut |_| Ok(()))?;
                 Ok(usize::from(test.p.reject))
             };
             Ok((0..repetitions).into_par_iter().map(reject).sum::<elbo::error::Result<usize>>()?)

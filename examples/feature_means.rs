@@ -73,7 +73,7 @@ fn main() -> Result<()> {
             print!("{:>18}", format!("{difference:.2} +- {error:.2} {mark}"));
         }
         let samples = [Sample::new(1, &p), Sample::new(1, &q)];
-        let test = two_sample(&device, samples, &TwoSampleSettings::default(), &mut |_| {})?;
+        let test = two_sample(&device, samples, &TwoSampleSettings::default(), &mut |_| Ok(()))?;
         println!("{:10.5}{:8.3}", test.found.mmd2_unbiased, test.p.p_value);
 
         let series = |name: &str, sample: &[f64]| Series {

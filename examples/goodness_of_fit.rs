@@ -42,7 +42,7 @@ fn main() -> Result<()> {
             Ok(Box::new(mixture(sample, components)?))
         };
         let candidate = Candidate { name, density: &density, refit: Some(&refit) };
-        let test = fit(&device, sample, candidate, &settings, &mut |_| {})?;
+        let test = fit(&device, sample, candidate, &settings, &mut |_| Ok(()))?;
         println!("{name}: KSD^2 = {:.5}, p = {:.3}", test.found.ksd2_unbiased, test.p.p_value);
         series.push(curve(&density, format!("{name}, p = {:.2}", test.p.p_value)));
         tests.push(test);

@@ -30,7 +30,7 @@ fn main() -> Result<()> {
 
     let device = Device::open(Choice::Auto, None)?;
     let samples = [Sample::new(2, &x), Sample::new(2, &y)];
-    let test = two_sample(&device, samples, &TwoSampleSettings::default(), &mut |_| {})?;
+    let test = two_sample(&device, samples, &TwoSampleSettings::default(), &mut |_| Ok(()))?;
     let decision = if test.p.reject { "the samples differ" } else { "no difference was found" };
     let result = format!("p = {:.3}: {decision}", test.p.p_value);
     println!("MMD^2 = {:.5}, {result}", test.found.mmd2_unbiased);

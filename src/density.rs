@@ -197,9 +197,9 @@ macro_rules! families {
 
         impl Distribution {
             /// The model as any distribution.
-            pub fn density(&self) -> &dyn Density {
+            pub fn into_density(self) -> Box<dyn Density> {
                 match self {
-                    $(Self::$family(density) => density,)*
+                    $(Self::$family(density) => Box::new(density),)*
                 }
             }
         }
@@ -386,7 +386,7 @@ mod tests {
         let missing = Distribution::read(&path).expect_err("nothing there");
         assert!(missing.to_string().contains("model.json: cannot read"), "{missing}");
         fs::write(&path, MODELS[0]).expect("written");
-        assert_eq!(Distribution::read(&path).expect("a model").density().dimension(), 2);
+        assert_eq!(Distribution::read(&path).expect("a model").into_density().dimension(), 2);
         fs::write(&path, r#"{"family":"gamma","shape":[1,2],"scale":[1]}"#).expect("written");
         let problem = Distribution::read(&path).expect_err("wrong");
         let words = "model.json: `scale` has 1 numbers, but the model needs 2";
@@ -395,19 +395,21 @@ mod tests {
         assert_eq!(problem.exit_code(), 1);
     }
 
+    fn parsed(json: &str) -> Box<dyn Density> {
+        json.parse::<Distribution>().expect("a model").into_density()
+    }
+
     #[test]
     fn samples_of_another_dimension_are_refused() {
-        let model: Distribution = MODELS[0].parse().expect("a model");
-        let problem = Scored::new(model.density(), Sample::new(3, &[0.0; 6])).expect_err("wrong").to_string();
+        let model = parsed(MODELS[0]);
+        let problem = Scored::new(&*model, Sample::new(3, &[0.0; 6])).expect_err("wrong").to_string();
         assert!(problem.contains("the model has 2 dimensions, but the sample has 3 columns"), "{problem}");
     }
 
     #[test]
     fn scores_that_overflow_are_refused() {
-        let model: Distribution =
-            r#"{"family":"gaussian","mean":[0],"covariance":[1e-300]}"#.parse().expect("a model");
-        let problem =
-            Scored::new(model.density(), Sample::new(1, &[0.0, 1e200])).expect_err("wrong").to_string();
+        let model = parsed(r#"{"family":"gaussian","mean":[0],"covariance":[1e-300]}"#);
+        let problem = Scored::new(&*model, Sample::new(1, &[0.0, 1e200])).expect_err("wrong").to_string();
         assert!(
             problem.contains("row 1 (counted from 0): the model's score is not a finite number"),
             "{problem}"
@@ -416,13 +418,13 @@ mod tests {
 
     #[test]
     fn scores_are_those_of_the_rows() {
-        let model: Distribution = MODELS[2].parse().expect("a model");
+        let model = parsed(MODELS[2]);
         let values: Vec<f64> = (0..1000).map(|i| f64::from(i) / 100.0).collect();
-        let scored = Scored::new(model.density(), Sample::new(1, &values)).expect("scores");
+        let scored = Scored::new(&*model, Sample::new(1, &values)).expect("scores");
         assert_eq!(scored.points, values);
         for (x, s) in values.iter().zip(&scored.scores) {
             let mut score = [f64::NAN];
-            model.density().score(&[*x], &mut score).expect("a score");
+            model.score(&[*x], &mut score).expect("a score");
             assert_eq!(*s, score[0], "at {x}");
         }
     }

@@ -65,6 +65,9 @@ pub enum Kind {
     /// The device failed: lost, out of memory, a limit exceeded, a shader refused.
     #[error("{0}")]
     Device(String),
+    /// The caller ended the work: what a function that hears of progress may answer.
+    #[error("interrupted")]
+    Interrupted,
     /// A loss term stopped being a finite number.
     #[error(
         "training diverged: the {term} was {value} at step {step}; the last good checkpoint is kept, \

@@ -507,7 +507,7 @@ impl Problem {
 
 /// Values in rows of `d`.
 fn table(d: usize, values: Vec<f64>) -> Table {
-    Table { rows: values.len() / d, columns: d, values, ..Table::default() }
+    Table { rows: values.len() / d, columns: d, values: values.into(), ..Table::default() }
 }
 
 /// `n` points, made one after another.

@@ -38,6 +38,7 @@ mod precise;
 mod resolution;
 pub mod series;
 mod split;
+pub mod tables;
 pub mod test;
 pub mod two_sample;
 pub mod witness;

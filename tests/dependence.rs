@@ -169,7 +169,7 @@ fn hsic_is_the_trace_with_centring_matrices(device: &Device) -> Result<(), Faile
             bandwidths: families.map(bandwidth),
             common: Common { permutations: 19, ..Common::default() },
         };
-        let test = independence(device, samples, &settings, &mut |_| {})?;
+        let test = independence(device, samples, &settings, &mut |_| Ok(()))?;
         let [k, l] = [0, 1].map(|w| {
             let width = if families[w].without_bandwidth() { 1.0 } else { 1.5 };
             matrix(samples[w], &KernelFunction::new(families[w], width))
@@ -237,7 +237,7 @@ fn wild_draws_are_those_of_plain_loops(device: &Device) -> Result<(), Failed> {
             }),
             common: Common { permutations: 9, null: Null::Wild, ..Common::default() },
         };
-        let test = independence(device, samples, &settings, &mut |_| {})?;
+        let test = independence(device, samples, &settings, &mut |_| Ok(()))?;
         let [k, l] =
             [0, 1].map(|w| matrix(samples[w], &KernelFunction::new(families[w], width(families[w]))));
         let order = Sequence::new(settings.common.seed, Stream::Bins, 2).order(n);
@@ -281,7 +281,7 @@ fn distance_correlation_is_that_of_its_definition(device: &Device) -> Result<(),
         a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| a * b).sum::<f64>() / 2500.0
     };
     let want = (mean(&a, &b) / (mean(&a, &a) * mean(&b, &b)).sqrt()).sqrt();
-    let test = independence(device, samples, &IndependenceSettings::default(), &mut |_| {})?;
+    let test = independence(device, samples, &IndependenceSettings::default(), &mut |_| Ok(()))?;
     near("distance correlation", test.found.distance_correlation.unwrap_or(f64::NAN), want, 1e-5)
 }
 
@@ -336,7 +336,7 @@ fn ksd_is_that_of_finite_differences(device: &Device) -> Result<(), Failed> {
             common: Common { permutations: 19, ..wild() },
             ..Default::default()
         };
-        let test = fit(device, sample, candidate(&density), &settings, &mut |_| {})?;
+        let test = fit(device, sample, candidate(&density), &settings, &mut |_| Ok(()))?;
         let mut scores = vec![0.0; n * d];
         for (i, score) in scores.chunks_exact_mut(d).enumerate() {
             density.score(sample.point(i), score)?;
@@ -382,13 +382,14 @@ fn the_difference_is_that_of_two_tests(device: &Device) -> Result<(), Failed> {
     let [z, a, b] = [&z, &a, &b].map(|values| Sample::new(2, values));
     let bandwidth = Bandwidth::Values(vec![1.0]);
     let settings = CloserSettings { bandwidth: bandwidth.clone(), ..Default::default() };
-    let test = closer(device, [z, a, b], &settings, &mut |_| {})?;
+    let test = closer(device, [z, a, b], &settings, &mut |_| Ok(()))?;
     let settings = TwoSampleSettings {
         bandwidth,
         common: Common { permutations: 1, ..Common::default() },
         ..Default::default()
     };
-    let mmd2 = |y| two_sample(device, [z, y], &settings, &mut |_| {}).map(|test| test.found.mmd2_unbiased);
+    let mmd2 =
+        |y| two_sample(device, [z, y], &settings, &mut |_| Ok(())).map(|test| test.found.mmd2_unbiased);
     near("MMD^2 to A", test.found.mmd2_a, mmd2(a)?, 1e-7)?;
     near("MMD^2 to B", test.found.mmd2_b, mmd2(b)?, 1e-7)?;
     near("difference", test.found.difference, test.found.mmd2_a - test.found.mmd2_b, 1e-12)
@@ -410,7 +411,10 @@ fn unbiased_estimates_have_mean_zero(device: &Device) -> Result<(), Failed> {
         };
         let samples = [Sample::new(1, &x), Sample::new(2, &y)];
         hsic.push(
-            independence(device, samples, &settings, &mut |_| {})?.found.hsic_unbiased.unwrap_or(f64::NAN),
+            independence(device, samples, &settings, &mut |_| Ok(()))?
+                .found
+                .hsic_unbiased
+                .unwrap_or(f64::NAN),
         );
         let mut random = Sequence::new(6, Stream::Data, repetition);
         let drawn = density.sample(30, &mut random).ok_or("the model can be drawn from")?;
@@ -421,7 +425,7 @@ fn unbiased_estimates_have_mean_zero(device: &Device) -> Result<(), Failed> {
                 common: Common { permutations: 1, ..wild() },
                 ..Default::default()
             };
-            let test = fit(device, Sample::new(1, &drawn), candidate(&density), &settings, &mut |_| {})?;
+            let test = fit(device, Sample::new(1, &drawn), candidate(&density), &settings, &mut |_| Ok(()))?;
             ksd.push(test.found.ksd2_unbiased);
         }
     }
@@ -450,7 +454,7 @@ fn the_variance_of_a_difference_is_that_of_repetitions(device: &Device) -> Resul
             let a = normal(seed + 1, l, 1, shifts[0]);
             let b = normal(seed + 2, m, 1, shifts[1]);
             let samples = [&z, &a, &b].map(|values| Sample::new(1, values));
-            let test = closer(device, samples, &settings, &mut |_| {})?;
+            let test = closer(device, samples, &settings, &mut |_| Ok(()))?;
             differences.push(test.found.difference);
             variances.push(test.found.standard_error.powi(2));
         }
@@ -507,7 +511,7 @@ fn level_of_independence(device: &Device) -> Result<(), Failed> {
                 ..Default::default()
             };
             let samples = [Sample::new(2, &x), Sample::new(1, &y)];
-            Ok(independence(device, samples, &settings, &mut |_| {})?.p.reject)
+            Ok(independence(device, samples, &settings, &mut |_| Ok(()))?.p.reject)
         })?;
     }
     Ok(())
@@ -528,7 +532,7 @@ fn level_of_fit(device: &Device) -> Result<(), Failed> {
         let fitted = refit.map(|refit| refit(sample, 0)).transpose()?;
         let density: &dyn Density = fitted.as_deref().unwrap_or(&density);
         let candidate = Candidate { name: "model", density, refit };
-        Ok(fit(device, sample, candidate, &settings, &mut |_| {})?.p.reject)
+        Ok(fit(device, sample, candidate, &settings, &mut |_| Ok(()))?.p.reject)
     };
     rejections("fit, wild", LEVEL_REPETITIONS, CAREFUL, |repetition| test(Null::Wild, repetition, None))?;
     let (repetitions, limits) = few(EXACT);
@@ -568,7 +572,7 @@ fn level_of_aggregated_tests(device: &Device) -> Result<(), Failed> {
                     },
                 };
                 let samples = [Sample::new(2, &x), Sample::new(2, &y)];
-                Ok(aggregate::aggregate(device, samples, &settings, &mut |_| {})?.p.reject)
+                Ok(aggregate::aggregate(device, samples, &settings, &mut |_| Ok(()))?.p.reject)
             },
         )?;
     }
@@ -596,7 +600,7 @@ fn level_of_aggregated_independence(device: &Device) -> Result<(), Failed> {
                     ..Default::default()
                 };
                 let samples = [Sample::new(2, &x), Sample::new(1, &y)];
-                Ok(aggregate::independence::aggregate(device, samples, &settings, &mut |_| {})?.p.reject)
+                Ok(aggregate::independence::aggregate(device, samples, &settings, &mut |_| Ok(()))?.p.reject)
             },
         )?;
     }
@@ -620,7 +624,7 @@ fn level_of_aggregated_fit(device: &Device) -> Result<(), Failed> {
             };
             let sample = Sample::new(2, &drawn);
             let test =
-                aggregate::fit::aggregate(device, sample, candidate(&density), &settings, &mut |_| {})?;
+                aggregate::fit::aggregate(device, sample, candidate(&density), &settings, &mut |_| Ok(()))?;
             Ok(test.p.reject)
         })?;
     }
@@ -635,7 +639,7 @@ fn level_of_closer(device: &Device) -> Result<(), Failed> {
         let (z, a, b) =
             (normal(seed, 100, 1, 0.0), normal(seed + 1, 120, 1, 0.5), normal(seed + 2, 90, 1, -0.5));
         let samples = [&z, &a, &b].map(|values| Sample::new(1, values));
-        Ok(closer(device, samples, &settings, &mut |_| {})?.p.reject)
+        Ok(closer(device, samples, &settings, &mut |_| Ok(()))?.p.reject)
     })
 }
 
@@ -650,7 +654,7 @@ fn level_of_better(device: &Device) -> Result<(), Failed> {
     };
     rejections("better of two models", LEVEL_REPETITIONS, CAREFUL, |repetition| {
         let drawn = normal(70_000 + repetition, 100, 1, 0.0);
-        let test = |model| fit(device, Sample::new(1, &drawn), candidate(model), &settings, &mut |_| {});
+        let test = |model| fit(device, Sample::new(1, &drawn), candidate(model), &settings, &mut |_| Ok(()));
         let [a, b] = [test(&models[0])?, test(&models[1])?];
         Ok(better([&a, &b], 0.05)?.better.is_some())
     })
@@ -669,7 +673,7 @@ fn level_with_a_chosen_bandwidth(device: &Device) -> Result<(), Failed> {
             common: Common { permutations: 199, seed: u64::from(repetition), ..Common::default() },
             ..Default::default()
         };
-        Ok(two_sample(device, samples, &settings, &mut |_| {})?.p.reject)
+        Ok(two_sample(device, samples, &settings, &mut |_| Ok(()))?.p.reject)
     })?;
     let density = model(&[0.0, 1.0], &[1.0, 2.0]);
     rejections("fit, chosen bandwidth", LEVEL_REPETITIONS, CAREFUL, |repetition| {
@@ -681,7 +685,7 @@ fn level_with_a_chosen_bandwidth(device: &Device) -> Result<(), Failed> {
             common: Common { permutations: 199, seed: u64::from(repetition), ..wild() },
             ..Default::default()
         };
-        Ok(fit(device, Sample::new(2, &drawn), candidate(&density), &settings, &mut |_| {})?.p.reject)
+        Ok(fit(device, Sample::new(2, &drawn), candidate(&density), &settings, &mut |_| Ok(()))?.p.reject)
     })
 }
 
@@ -695,7 +699,7 @@ fn the_chosen_bandwidth_is_the_most_powerful(device: &Device) -> Result<(), Fail
     let samples = [Sample::new(1, &x), Sample::new(1, &y)];
     let run = |split| {
         let settings = TwoSampleSettings { split, ..Default::default() };
-        two_sample(device, samples, &settings, &mut |_| {})
+        two_sample(device, samples, &settings, &mut |_| Ok(()))
     };
     let (median, chosen) = (run(false)?, run(true)?);
     if median.p.reject
@@ -721,7 +725,7 @@ fn the_chosen_bandwidth_is_the_most_powerful(device: &Device) -> Result<(), Fail
     let groups = GaussianMixture::new(vec![0.2; 5], places, vec![Covariance::Diagonal(vec![0.81]); 5])?;
     let run = |split| {
         let settings = FitSettings { split, ..Default::default() };
-        fit(device, samples[0], candidate(&groups), &settings, &mut |_| {})
+        fit(device, samples[0], candidate(&groups), &settings, &mut |_| Ok(()))
     };
     let (median, chosen) = (run(false)?, run(true)?);
     if !chosen.p.reject
@@ -742,12 +746,12 @@ fn what_is_there_is_found(device: &Device) -> Result<(), Failed> {
     // Uncorrelated, but far from independent.
     let y: Vec<f64> = x.iter().zip(&noise).map(|(x, e)| x * x + 0.5 * e).collect();
     let samples = [Sample::new(1, &x), Sample::new(1, &y)];
-    let exact = independence(device, samples, &Default::default(), &mut |_| {})?;
+    let exact = independence(device, samples, &Default::default(), &mut |_| Ok(()))?;
     let gamma = IndependenceSettings {
         common: Common { null: Null::Gamma, ..Common::default() },
         ..Default::default()
     };
-    let gamma = independence(device, samples, &gamma, &mut |_| {})?;
+    let gamma = independence(device, samples, &gamma, &mut |_| Ok(()))?;
     if exact.p.p_value > 0.001 || gamma.p.p_value > 1e-6 {
         return Err(format!("x and x^2: p {} and {}", exact.p.p_value, gamma.p.p_value).into());
     }
@@ -755,7 +759,7 @@ fn what_is_there_is_found(device: &Device) -> Result<(), Failed> {
     let [a, b] = [&right, &wrong].map(|density| {
         let candidate =
             Candidate { name: if density == &right { "right" } else { "wrong" }, density, refit: None };
-        fit(device, samples[0], candidate, &Default::default(), &mut |_| {})
+        fit(device, samples[0], candidate, &Default::default(), &mut |_| Ok(()))
     });
     let (a, b) = (a?, b?);
     let relative = better([&b, &a], 0.05)?;
@@ -767,7 +771,7 @@ fn what_is_there_is_found(device: &Device) -> Result<(), Failed> {
         device,
         [samples[0], Sample::new(1, &far), Sample::new(1, &near)],
         &Default::default(),
-        &mut |_| {},
+        &mut |_| Ok(()),
     )?;
     if test.found.closer != Some(Side::B) {
         return Err(format!("{test:?}").into());
@@ -787,7 +791,7 @@ fn each_kernel_of_an_aggregated_test_is_a_test_of_its_own(device: &Device) -> Re
         common: Common { permutations: 199, ..Common::default() },
         ..Default::default()
     };
-    let test = aggregate::aggregate(device, samples, &settings, &mut |_| {})?;
+    let test = aggregate::aggregate(device, samples, &settings, &mut |_| Ok(()))?;
     if test.found.kernels.len() != 6 {
         return Err(format!("{} kernels", test.found.kernels.len()).into());
     }
@@ -800,7 +804,7 @@ fn each_kernel_of_an_aggregated_test_is_a_test_of_its_own(device: &Device) -> Re
             common: Common { permutations: 199, ..Common::default() },
             ..Default::default()
         };
-        let alone = two_sample(device, samples, &settings, &mut |_| {})?;
+        let alone = two_sample(device, samples, &settings, &mut |_| Ok(()))?;
         near("MMD^2", row.value, alone.statistic, ROUNDING)?;
         near("p", row.p_value, alone.p.p_value, 1e-12)?;
         seen.insert(alone.p.exceedances);
@@ -845,7 +849,7 @@ fn each_pair_of_kernels_is_a_test_of_independence_of_its_own(device: &Device) ->
             common: Common { permutations: 199, null, ..Common::default() },
         };
         let test =
-            aggregate::independence::aggregate(device, samples, &settings(widths.clone()), &mut |_| {})?;
+            aggregate::independence::aggregate(device, samples, &settings(widths.clone()), &mut |_| Ok(()))?;
         let mut alone = Vec::new();
         for &a in &widths[0] {
             for &b in &widths[1] {
@@ -853,7 +857,7 @@ fn each_pair_of_kernels_is_a_test_of_independence_of_its_own(device: &Device) ->
                 if row.kernels != [(Family::Gaussian, a), (Family::Laplace, b)] {
                     return Err(format!("row {} is {:?}", alone.len(), row.kernels).into());
                 }
-                let one = independence(device, samples, &settings([vec![a], vec![b]]), &mut |_| {})?;
+                let one = independence(device, samples, &settings([vec![a], vec![b]]), &mut |_| Ok(()))?;
                 alone.push((one.statistic, one.p.p_value));
             }
         }
@@ -871,7 +875,7 @@ fn each_pair_of_kernels_is_a_test_of_independence_of_its_own(device: &Device) ->
     };
     let signs: Vec<f64> = x.iter().map(|x| x.signum()).collect();
     let samples = [Sample::new(2, &signs), Sample::new(1, &y)];
-    let test = aggregate::independence::aggregate(device, samples, &settings, &mut |_| {})?;
+    let test = aggregate::independence::aggregate(device, samples, &settings, &mut |_| Ok(()))?;
     let of_y = &test.found.y.kernel.bandwidths;
     if test.found.kernels.len() != 5
         || of_y[2] < 50.0
@@ -896,10 +900,10 @@ fn each_bandwidth_is_a_test_of_fit_of_its_own(device: &Device) -> Result<(), Fai
         };
         let candidate = candidate(&density);
         let test =
-            aggregate::fit::aggregate(device, sample, candidate, &settings(widths.clone()), &mut |_| {})?;
+            aggregate::fit::aggregate(device, sample, candidate, &settings(widths.clone()), &mut |_| Ok(()))?;
         let mut alone = Vec::new();
         for &width in &widths {
-            let one = fit(device, sample, candidate, &settings(vec![width]), &mut |_| {})?;
+            let one = fit(device, sample, candidate, &settings(vec![width]), &mut |_| Ok(()))?;
             alone.push((one.found.ksd2_unbiased, one.p.p_value));
         }
         let rows: Vec<_> = test.found.kernels.iter().map(|row| (row.value, row.p_value)).collect();
@@ -927,7 +931,7 @@ fn tiny_bandwidths_lose_no_digits(device: &Device) -> Result<(), Failed> {
             common: Common { permutations: 1, ..wild() },
             ..Default::default()
         };
-        let got = fit(device, sample, candidate(&density), &settings, &mut |_| {})?.found.ksd2_unbiased;
+        let got = fit(device, sample, candidate(&density), &settings, &mut |_| Ok(()))?.found.ksd2_unbiased;
         let q = 1.0 / (width * width);
         let (mut sum, mut sizes) = (0.0, 0.0);
         for (i, j) in (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).filter(|(i, j)| i != j) {
@@ -957,10 +961,10 @@ fn small_scales_are_seen_by_many_kernels_alone(device: &Device) -> Result<(), Fa
     for null in [Null::Exact, Null::Wild] {
         let settings =
             IndependenceSettings { common: Common { null, ..Common::default() }, ..Default::default() };
-        let median = independence(device, samples, &settings, &mut |_| {})?;
+        let median = independence(device, samples, &settings, &mut |_| Ok(()))?;
         let factors = Bandwidth::Rule(elbo::statistic::Rule::Median, vec![0.0625, 0.25, 1.0, 4.0]);
         let settings = IndependenceSettings { bandwidths: [factors.clone(), factors], ..settings };
-        let many = aggregate::independence::aggregate(device, samples, &settings, &mut |_| {})?;
+        let many = aggregate::independence::aggregate(device, samples, &settings, &mut |_| Ok(()))?;
         let narrow =
             many.found.kernels.iter().filter(|row| row.reject == Some(true)).map(|row| row.kernels[0].1);
         let widest = narrow.fold(0.0, f64::max);
@@ -976,9 +980,9 @@ fn small_scales_are_seen_by_many_kernels_alone(device: &Device) -> Result<(), Fa
 
     let x: Vec<f64> = normal(87, 2000, 1, 0.0).into_iter().filter(|x| (20.0 * x).sin() > -0.7).collect();
     let (sample, density) = (Sample::new(1, &x), model(&[0.0], &[1.0]));
-    let median = fit(device, sample, candidate(&density), &Default::default(), &mut |_| {})?;
+    let median = fit(device, sample, candidate(&density), &Default::default(), &mut |_| Ok(()))?;
     let settings = FitSettings { bandwidth: aggregate::fit::bandwidths(), ..Default::default() };
-    let many = aggregate::fit::aggregate(device, sample, candidate(&density), &settings, &mut |_| {})?;
+    let many = aggregate::fit::aggregate(device, sample, candidate(&density), &settings, &mut |_| Ok(()))?;
     if median.p.reject || !many.p.reject || many.found.kernels.len() != 10 {
         let message = format!("p {} and {}, {:?}", median.p.p_value, many.p.p_value, many.found.kernels);
         return Err(message.into());
@@ -998,7 +1002,7 @@ fn no_p_value_is_zero(device: &Device) -> Result<(), Failed> {
             common: Common { null, permutations: 99, ..Common::default() },
             ..Default::default()
         };
-        ps.push(two_sample(device, [x, y], &settings, &mut |_| {})?.p);
+        ps.push(two_sample(device, [x, y], &settings, &mut |_| Ok(()))?.p);
     }
     for null in [Null::Exact, Null::Wild] {
         for combine in [aggregate::Combine::Agg, aggregate::Combine::Fuse] {
@@ -1007,7 +1011,7 @@ fn no_p_value_is_zero(device: &Device) -> Result<(), Failed> {
                 common: Common { null, permutations: 99, ..Common::default() },
                 ..Default::default()
             };
-            ps.push(aggregate::aggregate(device, [x, y], &settings, &mut |_| {})?.p);
+            ps.push(aggregate::aggregate(device, [x, y], &settings, &mut |_| Ok(()))?.p);
         }
     }
     for null in [Null::Exact, Null::Wild] {
@@ -1015,16 +1019,16 @@ fn no_p_value_is_zero(device: &Device) -> Result<(), Failed> {
             common: Common { null, permutations: 99, ..Common::default() },
             ..Default::default()
         };
-        ps.push(independence(device, [x, twice], &settings, &mut |_| {})?.p);
-        ps.push(aggregate::independence::aggregate(device, [x, twice], &settings, &mut |_| {})?.p);
+        ps.push(independence(device, [x, twice], &settings, &mut |_| Ok(()))?.p);
+        ps.push(aggregate::independence::aggregate(device, [x, twice], &settings, &mut |_| Ok(()))?.p);
     }
     for null in [Null::Wild, Null::Parametric] {
         let settings = FitSettings {
             common: Common { null, permutations: 99, ..Common::default() },
             ..Default::default()
         };
-        ps.push(fit(device, x, candidate(&density), &settings, &mut |_| {})?.p);
-        ps.push(aggregate::fit::aggregate(device, x, candidate(&density), &settings, &mut |_| {})?.p);
+        ps.push(fit(device, x, candidate(&density), &settings, &mut |_| Ok(()))?.p);
+        ps.push(aggregate::fit::aggregate(device, x, candidate(&density), &settings, &mut |_| Ok(()))?.p);
     }
     for p in &ps {
         near(&format!("p, {}", p.null), p.p_value, 0.01, 1e-15)?;
@@ -1033,8 +1037,8 @@ fn no_p_value_is_zero(device: &Device) -> Result<(), Failed> {
         common: Common { null: Null::Gamma, ..Common::default() },
         ..Default::default()
     };
-    let gamma = independence(device, [x, twice], &settings, &mut |_| {})?.p;
-    let closer = closer(device, [x, y, twice], &Default::default(), &mut |_| {})?.p;
+    let gamma = independence(device, [x, twice], &settings, &mut |_| Ok(()))?.p;
+    let closer = closer(device, [x, y, twice], &Default::default(), &mut |_| Ok(()))?.p;
     for p in [gamma, closer] {
         if p.p_value <= 0.0 || p.p_value > 1e-6 {
             return Err(format!("p, {}: {}", p.null, p.p_value).into());
@@ -1048,7 +1052,7 @@ fn each_variable_has_its_own_bandwidth(device: &Device) -> Result<(), Failed> {
     let x = normal(82, 100, 1, 0.0);
     let y: Vec<f64> = x.iter().map(|x| 1000.0 * x.abs()).collect();
     let samples = [Sample::new(1, &x), Sample::new(1, &y)];
-    let test = independence(device, samples, &Default::default(), &mut |_| {})?;
+    let test = independence(device, samples, &Default::default(), &mut |_| Ok(()))?;
     let ratio = test.found.y.kernel.bandwidths[0] / test.found.x.kernel.bandwidths[0];
     if !(100.0..1000.0).contains(&ratio) || !test.p.reject {
         return Err(format!(
@@ -1069,7 +1073,7 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
     let (x, y) = (normal(60, 10, 1, 0.0), normal(61, 9, 1, 0.0));
     let [x, y] = [&x, &y].map(|values| Sample::new(1, values));
     let independent = |samples, settings: &IndependenceSettings| {
-        independence(device, samples, settings, &mut |_| {}).map(|_| ())
+        independence(device, samples, settings, &mut |_| Ok(())).map(|_| ())
     };
     let defaults = IndependenceSettings::default();
     refused("unequal n", independent([x, y], &defaults), "X has 10 rows and Y has 9")?;
@@ -1085,7 +1089,7 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
     };
     refused("energy and gamma", independent([x.first(9), y], &gamma), "bounded kernels")?;
     let pairs = |samples, settings: &IndependenceSettings| {
-        aggregate::independence::aggregate(device, samples, settings, &mut |_| {}).map(|_| ())
+        aggregate::independence::aggregate(device, samples, settings, &mut |_| Ok(())).map(|_| ())
     };
     refused("many and gamma", pairs([x.first(9), y], &gamma), "needs draws")?;
     refused("many and unequal n", pairs([x, y], &defaults), "X has 10 rows and Y has 9")?;
@@ -1097,7 +1101,7 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
 
     let density = model(&[0.0, 0.0], &[1.0, 1.0]);
     let fits = |sample, density: &dyn Density, settings: &FitSettings| {
-        fit(device, sample, candidate(density), settings, &mut |_| {}).map(|_| ())
+        fit(device, sample, candidate(density), settings, &mut |_| Ok(())).map(|_| ())
     };
     refused(
         "dimensions",
@@ -1110,7 +1114,7 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
     refused("one bandwidth to choose", fits(x, &model(&[0.0], &[1.0]), &given), "several bandwidths")?;
     let line = model(&[0.0], &[1.0]);
     let many_fits = |settings: &FitSettings| {
-        aggregate::fit::aggregate(device, x, candidate(&line), settings, &mut |_| {}).map(|_| ())
+        aggregate::fit::aggregate(device, x, candidate(&line), settings, &mut |_| Ok(())).map(|_| ())
     };
     refused("many and laplace", many_fits(&laplace), "smooth kernel")?;
     let few = FitSettings { common: Common { permutations: 18, ..wild() }, ..Default::default() };
@@ -1133,18 +1137,19 @@ fn wrong_use_is_refused(device: &Device) -> Result<(), Failed> {
         common: Common { budget: Some(0), null: Null::Wild, ..AggregateSettings::default().common },
         ..Default::default()
     };
-    let outcome = aggregate::aggregate(device, [x.first(9), y], &none, &mut |_| {}).map(|_| ());
+    let outcome = aggregate::aggregate(device, [x.first(9), y], &none, &mut |_| Ok(())).map(|_| ());
     refused("a budget of nothing", outcome, "at least 1")?;
     let near = FitSettings { common: Common { budget: Some(2), ..wild() }, ..Default::default() };
     let right = model(&[0.0], &[1.0]);
-    let test = fit(device, x, candidate(&right), &near, &mut |_| {})?;
+    let test = fit(device, x, candidate(&right), &near, &mut |_| Ok(()))?;
     refused("two models with a budget", better([&test, &test], 0.05).map(|_| ()), "all pairs")?;
 
     let wide = normal(62, 10, 2, 0.0);
-    let many = |samples| aggregate::aggregate(device, samples, &Default::default(), &mut |_| {}).map(|_| ());
+    let many =
+        |samples| aggregate::aggregate(device, samples, &Default::default(), &mut |_| Ok(())).map(|_| ());
     refused("columns", many([x, Sample::new(2, &wide)]), "X has 1 columns and Y has 2")?;
     refused("one point", many([x, x.first(1)]), "at least two of each")?;
-    let relative = |samples| closer(device, samples, &Default::default(), &mut |_| {}).map(|_| ());
+    let relative = |samples| closer(device, samples, &Default::default(), &mut |_| Ok(())).map(|_| ());
     refused("columns", relative([x, y, Sample::new(2, &wide)]), "B has 2 columns and REAL has 1")?;
     refused("few points", relative([x, y, x.first(3)]), "B has 3 points")
 }
@@ -1194,7 +1199,7 @@ fn a_budget_takes_near_pairs(device: &Device) -> Result<(), Failed> {
             common: Common { budget: Some(reach), permutations: DRAWS - 1, seed: 3, ..wild() },
             ..Default::default()
         };
-        let test = fit(device, samples[0], candidate(&density), &settings, &mut |_| {})?;
+        let test = fit(device, samples[0], candidate(&density), &settings, &mut |_| Ok(()))?;
         let mut scores = vec![0.0; 2 * n];
         for (i, score) in scores.chunks_exact_mut(2).enumerate() {
             density.score(samples[0].point(i), score)?;
@@ -1220,7 +1225,7 @@ fn a_budget_takes_near_pairs(device: &Device) -> Result<(), Failed> {
             },
             ..Default::default()
         };
-        let test = aggregate::aggregate(device, samples, &settings, &mut |_| {})?;
+        let test = aggregate::aggregate(device, samples, &settings, &mut |_| Ok(()))?;
         let kernel = KernelFunction::new(Family::Laplace, 1.5);
         let orders = [mixed(n, 3, 0), mixed(n, 3, 1)];
         let point = |which: usize, i: usize| samples[which].point(orders[which][i]);
@@ -1249,7 +1254,7 @@ fn a_budget_takes_near_pairs(device: &Device) -> Result<(), Failed> {
                 ..Common::default()
             },
         };
-        let test = independence(device, samples, &settings, &mut |_| {})?;
+        let test = independence(device, samples, &settings, &mut |_| Ok(()))?;
         if test.found.hsic_biased.is_some()
             || test.found.cka.is_some()
             || test.found.distance_correlation.is_some()
@@ -1285,7 +1290,7 @@ fn the_largest_budget_takes_all_pairs(device: &Device) -> Result<(), Failed> {
             common: Common { budget, permutations: 1, ..wild() },
             ..Default::default()
         };
-        Ok(fit(device, samples[0], candidate(&density), &settings, &mut |_| {})?.found.ksd2_unbiased)
+        Ok(fit(device, samples[0], candidate(&density), &settings, &mut |_| Ok(()))?.found.ksd2_unbiased)
     };
     let hsic = |budget| -> Fallible<f64> {
         let settings = IndependenceSettings {
@@ -1293,7 +1298,7 @@ fn the_largest_budget_takes_all_pairs(device: &Device) -> Result<(), Failed> {
             common: Common { null: Null::Wild, budget, permutations: 1, ..Common::default() },
             ..Default::default()
         };
-        Ok(independence(device, samples, &settings, &mut |_| {})?.statistic)
+        Ok(independence(device, samples, &settings, &mut |_| Ok(()))?.statistic)
     };
     for (what, of) in [("KSD^2", &ksd as &dyn Fn(Option<usize>) -> Fallible<f64>), ("HSIC", &hsic)] {
         let items = if what == "HSIC" { n / 2 } else { n };
@@ -1332,7 +1337,7 @@ fn level_with_a_budget(device: &Device) -> Result<(), Failed> {
                 ..Default::default()
             };
             let samples = [Sample::new(2, &x), Sample::new(2, &y)];
-            Ok(aggregate::aggregate(device, samples, &settings, &mut |_| {})?.p.reject)
+            Ok(aggregate::aggregate(device, samples, &settings, &mut |_| Ok(()))?.p.reject)
         })?;
     }
     rejections("independence with a budget", repetitions, limits, |repetition| {
@@ -1349,7 +1354,7 @@ fn level_with_a_budget(device: &Device) -> Result<(), Failed> {
             ..Default::default()
         };
         let samples = [Sample::new(2, &x), Sample::new(2, &y)];
-        Ok(independence(device, samples, &settings, &mut |_| {})?.p.reject)
+        Ok(independence(device, samples, &settings, &mut |_| Ok(()))?.p.reject)
     })?;
     let density = model(&[0.0; 2], &[1.0; 2]);
     rejections("fit with a budget", repetitions, limits, |repetition| {
@@ -1359,6 +1364,6 @@ fn level_with_a_budget(device: &Device) -> Result<(), Failed> {
             common: Common { budget: Some(REACH), permutations: 199, seed: u64::from(repetition), ..wild() },
             ..Default::default()
         };
-        Ok(fit(device, Sample::new(2, &x), candidate(&density), &settings, &mut |_| {})?.p.reject)
+        Ok(fit(device, Sample::new(2, &x), candidate(&density), &settings, &mut |_| Ok(()))?.p.reject)
     })
 }

@@ -46,7 +46,7 @@ fn times(values: &[f64], c: f64) -> Vec<f64> {
 }
 
 fn test(samples: [Sample<'_>; 2], settings: &TwoSampleSettings) -> Outcome<TwoSample> {
-    two_sample(&CPU, samples, settings, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"))
+    two_sample(&CPU, samples, settings, &mut |_| Ok(())).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn few() -> Common {
@@ -155,7 +155,7 @@ fn an_independence_test_has_no_units() {
             let common = Common { null, ..few() };
             let settings = IndependenceSettings { families: [family; 2], common, ..Default::default() };
             let (x, y) = (times(&x, a), times(&y, b));
-            independence(&CPU, [Sample::new(2, &x), Sample::new(1, &y)], &settings, &mut |_| {}).unwrap()
+            independence(&CPU, [Sample::new(2, &x), Sample::new(1, &y)], &settings, &mut |_| Ok(())).unwrap()
         };
         let (plain, scaled) = (of(1.0, 1.0), of(a, b));
         let strength = |test: &Outcome<_>| -> [f64; 2] {
@@ -203,7 +203,7 @@ fn fitted(values: &[f64], d: usize, c: f64, family: Family) -> Outcome<elbo::sta
     let candidate = Candidate { name: "normal", density: &model, refit: None };
     let common = Common { null: Null::Wild, ..few() };
     let settings = FitSettings { family, common, ..FitSettings::default() };
-    fit(&CPU, Sample::new(d, values), candidate, &settings, &mut |_| {}).unwrap()
+    fit(&CPU, Sample::new(d, values), candidate, &settings, &mut |_| Ok(())).unwrap()
 }
 
 /// KSD^2 scales with 1 / c^2; with the bandwidth as the unit of length it does not.
@@ -239,10 +239,11 @@ fn other_statistics_have_no_units() {
             let unit = if family == Family::Energy { c } else { 1.0 };
             let mut numbers = Vec::new();
             let settings = CloserSettings { family, ..CloserSettings::default() };
-            let test = closer(&CPU, [x, y, z], &settings, &mut |_| {}).unwrap();
+            let test = closer(&CPU, [x, y, z], &settings, &mut |_| Ok(())).unwrap();
             numbers.extend([test.found.difference / unit, test.found.standard_error / unit, test.p.p_value]);
             let bandwidth = if family == Family::Energy { 1.0 } else { c };
-            let at = witness::at_samples(&CPU, [x, y], &KernelFunction::new(family, bandwidth), &mut |_| {});
+            let at =
+                witness::at_samples(&CPU, [x, y], &KernelFunction::new(family, bandwidth), &mut |_| Ok(()));
             numbers.extend(at.unwrap().values.concat().into_iter().map(|value| value / unit));
             for (combine, null) in [(Combine::Agg, Null::Exact), (Combine::Fuse, Null::Wild)] {
                 let families = vec![family, Family::Laplace];
@@ -252,11 +253,11 @@ fn other_statistics_have_no_units() {
                     common: Common { null, ..few() },
                     bandwidth: None,
                 };
-                numbers.push(aggregate(&CPU, [x, y], &settings, &mut |_| {}).unwrap().p.p_value);
+                numbers.push(aggregate(&CPU, [x, y], &settings, &mut |_| Ok(())).unwrap().p.p_value);
             }
             if family != Family::Energy {
                 let settings = FeatureSettings { family, common: few(), ..FeatureSettings::default() };
-                let test = approximate(&CPU, [x, y], &settings, &mut |_| {}).unwrap();
+                let test = approximate(&CPU, [x, y], &settings, &mut |_| Ok(())).unwrap();
                 numbers.extend([test.found.mmd2_unbiased, test.p.p_value]);
             }
             numbers.push(divergence([x, y], &NeighbourSettings::default()).unwrap().nats);
@@ -358,7 +359,7 @@ fn dependence_and_fit_stand_outliers() {
         (x[2 * d], x[9 * d]) = (far, far + 1.0);
         let samples = [Sample::new(d, &x), Sample::new(1, &y)];
         let settings = IndependenceSettings { families: [family; 2], common: few(), ..Default::default() };
-        let found = independence(&CPU, samples, &settings, &mut |_| {}).unwrap().found;
+        let found = independence(&CPU, samples, &settings, &mut |_| Ok(())).unwrap().found;
         let empty = samples.map(|sample| sample.first(0));
         let [k, l] = [0, 1].map(|which| {
             let pooled = [samples[which], empty[which]];
@@ -443,7 +444,8 @@ fn what_no_number_holds_is_named() {
     x[2 * 17 + 1] = 1.7e308;
     let samples = [Sample::new(2, &x), Sample::new(2, &y)];
     let settings = |family| TwoSampleSettings { family, common: few(), ..Default::default() };
-    let error = two_sample(&CPU, samples, &settings(Family::Energy), &mut |_| {}).unwrap_err().to_string();
+    let error =
+        two_sample(&CPU, samples, &settings(Family::Energy), &mut |_| Ok(())).unwrap_err().to_string();
     assert!(error.contains("row 17, column 1 of X (counted from 0) is 1.7e308"), "{error}");
     for family in [Family::Gaussian, Family::Laplace, Family::Imq] {
         assert!(test(samples, &settings(family)).found.mmd2_unbiased.abs() < 0.1, "{family:?}");
@@ -457,7 +459,7 @@ fn slow_sums_are_told() {
     let warned = |x: &[f64], family| {
         let (samples, kernel) = ([Sample::new(1, x), Sample::new(1, &y)], KernelFunction::new(family, 1.0));
         let settings = TwoSampleSettings { family, common: few(), ..Default::default() };
-        let witness = witness::at_samples(&CPU, samples, &kernel, &mut |_| {}).unwrap();
+        let witness = witness::at_samples(&CPU, samples, &kernel, &mut |_| Ok(())).unwrap();
         let [test, witness] = [test(samples, &settings).warnings, witness.warnings]
             .map(|warnings| warnings.iter().any(|warning| warning.contains("64 bits")));
         assert_eq!(test, witness, "{family:?}");

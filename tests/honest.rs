@@ -64,7 +64,7 @@ fn coverage(null: Null, [n, m]: [usize; 2], d: usize, shift: f64, first: bool, r
         }
         let settings = TwoSampleSettings { common: common(null, 999, repetition), ..Default::default() };
         let samples = [Sample::new(d, &x), Sample::new(d, &y)];
-        let test = two_sample(&CPU, samples, &settings, &mut |_| {}).expect("a test");
+        let test = two_sample(&CPU, samples, &settings, &mut |_| Ok(())).expect("a test");
         let mu2 = shift * shift * if first { 1.0 } else { d as f64 };
         let truth = truth(test.found.kernel.bandwidths[0], d, mu2);
         let [low, high] = test.found.confidence_interval.expect("an interval");
@@ -124,7 +124,7 @@ fn there_is_no_interval_of_few_points_or_few_draws() {
         let (x, y) = (normal(1, n, 2, 0.0), normal(2, 80, 2, 0.0));
         let settings = TwoSampleSettings { common: common(null, permutations, 0), ..Default::default() };
         let samples = [Sample::new(2, &x), Sample::new(2, &y)];
-        two_sample(&CPU, samples, &settings, &mut |_| {}).expect("a test").found.confidence_interval
+        two_sample(&CPU, samples, &settings, &mut |_| Ok(())).expect("a test").found.confidence_interval
     };
     assert!(of(50, 39, Null::Exact).is_some());
     assert!(of(49, 39, Null::Exact).is_none(), "49 points");
@@ -140,7 +140,7 @@ fn three_points_cannot_reject() {
     for seed in 0..20 {
         let settings = TwoSampleSettings { common: common(Null::Exact, 999, seed), ..Default::default() };
         let samples = [Sample::new(1, &x), Sample::new(1, &y)];
-        let test = two_sample(&CPU, samples, &settings, &mut |_| {}).expect("a test");
+        let test = two_sample(&CPU, samples, &settings, &mut |_| Ok(())).expect("a test");
         assert!((test.p.least_p_value - 0.1).abs() < 1e-12);
         assert!(test.p.cannot_reject().is_some() && !test.p.reject);
         sum += test.p.p_value;
@@ -156,7 +156,7 @@ fn the_least_p_value_is_that_of_the_null() {
         let (x, y) = (normal(1, n, 1, 0.0), normal(2, m, 1, 0.0));
         let settings = TwoSampleSettings { common: common(null, 99, 0), ..Default::default() };
         let samples = [Sample::new(1, &x), Sample::new(1, &y)];
-        let test = two_sample(&CPU, samples, &settings, &mut |_| {}).expect("a test");
+        let test = two_sample(&CPU, samples, &settings, &mut |_| Ok(())).expect("a test");
         (test.p.least_p_value, test.found.bin)
     };
     assert!((least(Null::Wild, [5, 5]).0 - 2.0 / 32.0).abs() < 1e-12);
@@ -166,7 +166,7 @@ fn the_least_p_value_is_that_of_the_null() {
     let settings =
         IndependenceSettings { common: common(Null::Exact, 999, 0), ..IndependenceSettings::default() };
     let samples = [Sample::new(1, &x), Sample::new(1, &y)];
-    let test = independence(&CPU, samples, &settings, &mut |_| {}).expect("a test");
+    let test = independence(&CPU, samples, &settings, &mut |_| Ok(())).expect("a test");
     assert!((test.p.least_p_value - 0.1).abs() < 1e-12, "C(5, 2) orders of two labels");
 }
 
@@ -179,7 +179,7 @@ fn series_rate(n: usize, phi: f64, shift: f64, repetitions: u32) -> f64 {
         let settings =
             TwoSampleSettings { common: common(Null::Series, 199, repetition), ..Default::default() };
         let samples = [Sample::new(1, &x), Sample::new(1, &y)];
-        let test = two_sample(&CPU, samples, &settings, &mut |_| {}).expect("a test");
+        let test = two_sample(&CPU, samples, &settings, &mut |_| Ok(())).expect("a test");
         rejected += u32::from(test.p.reject);
     }
     let rate = f64::from(rejected) / f64::from(repetitions);
@@ -217,7 +217,7 @@ fn level_of_the_series_null_of_independence() {
                 ..IndependenceSettings::default()
             };
             let samples = [Sample::new(1, &x), Sample::new(1, &y)];
-            let test = independence(&CPU, samples, &settings, &mut |_| {}).expect("a test");
+            let test = independence(&CPU, samples, &settings, &mut |_| Ok(())).expect("a test");
             rejected += u32::from(test.p.reject);
         }
         let rate = f64::from(rejected) / f64::from(repetitions);
@@ -259,7 +259,7 @@ fn level_of_tables_on_one_scale() {
         let settings =
             TwoSampleSettings { common: common(Null::Exact, 199, repetition), ..Default::default() };
         let samples = scaled.each_ref().map(|values| Sample::new(3, values));
-        let test = two_sample(&CPU, samples, &settings, &mut |_| {}).expect("a test");
+        let test = two_sample(&CPU, samples, &settings, &mut |_| Ok(())).expect("a test");
         rejected += u32::from(test.p.reject);
     }
     let rate = f64::from(rejected) / f64::from(repetitions);
@@ -284,7 +284,7 @@ fn bandwidths_per_feature_lose_their_power_in_many_columns() {
                 ..Default::default()
             };
             let samples = [Sample::new(d, &x), Sample::new(d, &y)];
-            let test = two_sample(&CPU, samples, &settings, &mut |_| {}).expect("a test");
+            let test = two_sample(&CPU, samples, &settings, &mut |_| Ok(())).expect("a test");
             rejected += u32::from(test.p.reject);
         }
         let rate = f64::from(rejected) / f64::from(repetitions);
@@ -313,7 +313,7 @@ fn blocks_stay_together() {
     };
     let (x, y) = (autoregression(1, 100, 0.9, 0.0), autoregression(2, 71, 0.9, 0.0));
     let samples = [Sample::new(1, &x), Sample::new(1, &y)];
-    let test = two_sample(&CPU, samples, &settings, &mut |_| {}).expect("a test");
+    let test = two_sample(&CPU, samples, &settings, &mut |_| Ok(())).expect("a test");
     assert_eq!(
         (test.found.n, test.found.m, test.found.blocks.map(|blocks| blocks.length)),
         (98, 70, Some(7))

@@ -350,7 +350,7 @@ fn linear_likelihood() -> Result<(), Failed> {
     let n = exact.len() as f64;
     let want = exact.iter().sum::<f64>() / n;
     let samples = 2000;
-    let got = elbo::train::importance::log_likelihood(&mut session, samples, &mut |_| ())?;
+    let got = elbo::train::importance::log_likelihood(&mut session, samples, &mut |_| Ok(()))?;
     let error = got.standard_error.expect("many samples");
     // The estimate is too low by half of the variance of an image's.
     let bias = 0.5 * error.powi(2) * n;
@@ -362,7 +362,7 @@ fn linear_likelihood() -> Result<(), Failed> {
     assert_eq!(parts, [samples / 4, samples / 2, samples]);
     assert_eq!(got.nested[2].log_likelihood, got.log_likelihood);
     // The quarter is what a run of as many samples gives: the samples are nested.
-    let quarter = elbo::train::importance::log_likelihood(&mut session, samples / 4, &mut |_| ())?;
+    let quarter = elbo::train::importance::log_likelihood(&mut session, samples / 4, &mut |_| Ok(()))?;
     assert_eq!(quarter.log_likelihood, got.nested[0].log_likelihood);
     Ok(())
 }

@@ -2,11 +2,13 @@
 
 use super::output::{json, note, result};
 use super::report::kernel_line;
-use super::sample::{KernelOptions, Rescaled, SAMPLES, sample};
+use super::sample::{KernelOptions, SAMPLES};
 use clap::Args;
+use elbo::data::table::Table;
 use elbo::error::Result;
 use elbo::statistic::Sample;
 use elbo::statistic::columns::ColumnScale;
+use elbo::statistic::tables::Rescaled;
 use elbo::statistic::test::NamedKernel;
 use serde::Serialize;
 
@@ -61,7 +63,7 @@ impl BandwidthArgs {
         let x = &tables[0];
         let device = self.kernel.common.open()?;
         let none = Sample { d: x.columns, values: &[] };
-        let samples = [sample(x), tables.get(1).map_or(none, sample)];
+        let samples = [x.sample(), tables.get(1).map_or(none, Table::sample)];
         let resolved = self.kernel.resolve(&device, samples)?;
         let kernel = NamedKernel::from(&resolved);
         if self.kernel.common.json {

@@ -1,6 +1,7 @@
 //! Progress of long work: a bar on a terminal, a line a minute elsewhere.
 
 use super::output::note;
+use elbo::error::Result;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
@@ -106,8 +107,11 @@ impl Drop for Bar {
 }
 
 /// A bar for work that reports the share it has done.
-pub(super) fn watch<T>(label: &'static str, work: impl FnOnce(&mut dyn FnMut(f64)) -> T) -> T {
+pub(super) fn watch<T>(label: &'static str, work: impl FnOnce(&mut dyn FnMut(f64) -> Result<()>) -> T) -> T {
     const PARTS: f64 = 1000.0;
     let bar = Bar::new(label, PARTS as u64);
-    work(&mut |done| bar.set((done * PARTS) as u64))
+    work(&mut |done| {
+        bar.set((done * PARTS) as u64);
+        Ok(())
+    })
 }

@@ -3,14 +3,16 @@
 use super::bar::watch;
 use super::kid::{KidOptions, kid_text, kid_words};
 use super::output::result;
-use super::report::{Report, THIN, VerdictOptions, Words, kernel_line, order_warnings, p_text};
-use super::sample::{CommonOptions, Rescaled, SAMPLES, sample};
+use super::report::{Report, VerdictOptions, Words, kernel_line, p_text};
+use super::sample::{CommonOptions, SAMPLES};
 use clap::Args;
+use elbo::data::table::Table;
 use elbo::error::Result;
 use elbo::kernel::pairs::Family;
 use elbo::numeric::grouped;
 use elbo::statistic::closer::{Closer, CloserSettings, Side, closer};
 use elbo::statistic::kid::{RelativeKid, relative_kid};
+use elbo::statistic::tables::{Rescaled, THIN, order_warnings};
 use elbo::statistic::{Bandwidth, Outcome};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -71,10 +73,10 @@ impl CloserArgs {
         let bandwidth = self.bandwidth.clone();
         let settings = CloserSettings { family: self.kernel, bandwidth, alpha, seed };
         let device = self.common.open()?;
-        let samples = [sample(real), sample(a), sample(b)];
+        let samples = [real.sample(), a.sample(), b.sample()];
         let mut test = watch("comparing", |progress| closer(&device, samples, &settings, progress))?;
         let kid = self.kid.estimate(seed, &mut test.warnings, |settings, progress| {
-            relative_kid(unscaled.each_ref().map(sample), settings, progress)
+            relative_kid(unscaled.each_ref().map(Table::sample), settings, progress)
         });
         let report = Report::new(&device, self.common.json, &self.verdict).scaled(scale);
         let order = self.common.keeps_order().then(|| order_warnings(&[real, a, b], THIN));

@@ -4,11 +4,12 @@ use super::bar::watch;
 use super::kid::{KidOptions, kid_text, kid_words};
 use super::output::result;
 use super::report::{
-    DrawOptions, Report, SMALLEST, USE_SERIES, VerdictOptions, Words, check_order, decision, kernel_line,
-    nats, nulls, order_warnings, permutations_of, print_p_value, print_rows, print_samples,
+    DrawOptions, Report, SMALLEST, VerdictOptions, Words, check_order, decision, kernel_line, nats, nulls,
+    permutations_of, print_p_value, print_rows, print_samples,
 };
-use super::sample::{KernelOptions, Rescaled, SAMPLES, halves, sample};
+use super::sample::{KernelOptions, SAMPLES};
 use clap::Args;
+use elbo::data::table::Table;
 use elbo::engine::Device;
 use elbo::error::Result;
 use elbo::kernel::pairs::Family;
@@ -19,6 +20,7 @@ use elbo::statistic::features::{Approximate, FeatureSettings, approximate};
 use elbo::statistic::kid::{self, Kid};
 use elbo::statistic::neighbours::{self, Information, NeighbourSettings};
 use elbo::statistic::p_value::PValue;
+use elbo::statistic::tables::{Rescaled, USE_SERIES, halves, order_warnings};
 use elbo::statistic::two_sample::NULLS;
 use elbo::statistic::{Bandwidth, Null, Outcome, Sample, TwoSample, TwoSampleSettings, two_sample};
 use serde::Serialize;
@@ -136,14 +138,14 @@ impl CompareArgs {
         let unscaled = self.kid.encoded(samples, options)?;
         let [x, y] = &unscaled;
         let shifts = match &x.header {
-            Some(header) if x.columns > 1 => columns::shifts([sample(x), sample(y)], header),
+            Some(header) if x.columns > 1 => columns::shifts([x.sample(), y.sample()], header),
             _ => Vec::new(),
         };
         let Rescaled { tables: [x, y], scale, .. } =
             options.rescaled(&unscaled, Some(&self.kernel.bandwidth))?;
-        let unscaled = unscaled.each_ref().map(sample);
+        let unscaled = unscaled.each_ref().map(Table::sample);
         let device = options.open()?;
-        let (samples, names) = ([sample(&x), sample(&y)], [&x.name[..], &y.name]);
+        let (samples, names) = ([x.sample(), y.sample()], [&x.name[..], &y.name]);
         let looked_at = kept && self.draws.null != Null::Series;
         let order = if looked_at { order_warnings(&[&x, &y], USE_SERIES) } else { Vec::new() };
         let report = match method {

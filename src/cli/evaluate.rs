@@ -246,7 +246,10 @@ fn print_disentanglement(judged: &Disentanglement) {
 /// Samples with a progress bar.
 fn importance(session: &mut Session, samples: usize) -> Result<ImportanceEstimate> {
     let bar = Bar::new("sampling", samples as u64);
-    log_likelihood(session, samples, &mut |done| bar.set(done as u64))
+    log_likelihood(session, samples, &mut |done| {
+        bar.set(done as u64);
+        Ok(())
+    })
 }
 
 fn print_likelihood(likelihood: &ImportanceEstimate) {

@@ -3,20 +3,21 @@
 use super::bar::watch;
 use super::output::{note, result};
 use super::report::{
-    DrawOptions, Report, SMALLEST, THIN, VerdictOptions, Words, decision, kernel_line, nulls, order_warnings,
-    p_text, print_p_value, print_rows,
+    DrawOptions, Report, SMALLEST, VerdictOptions, Words, decision, kernel_line, nulls, p_text,
+    print_p_value, print_rows,
 };
-use super::sample::{CommonOptions, SAMPLES, sample};
+use super::sample::{CommonOptions, SAMPLES};
 use clap::Args;
 use elbo::data::table::Table;
-use elbo::density::{Density, Distribution, fit as mixtures};
+use elbo::density::Distribution;
 use elbo::engine::Device;
 use elbo::error::{Error, Result};
 use elbo::kernel::pairs::Family;
 use elbo::numeric::grouped;
 use elbo::statistic::aggregate::{self, Combine, fit::AggregateFit};
-use elbo::statistic::fit::{Better, Candidate, Fit, FitSettings, NULLS, Refit, better, fit};
+use elbo::statistic::fit::{Better, Candidate, Fit, FitSettings, NULLS, NamedModel, better, components, fit};
 use elbo::statistic::p_value::PValue;
+use elbo::statistic::tables::{THIN, order_warnings};
 use elbo::statistic::{Bandwidth, Null, Outcome, Sample};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -94,39 +95,13 @@ struct AggregateFits<'a> {
     models: &'a [Outcome<AggregateFit>],
 }
 
-/// A model of the command line.
-struct NamedModel {
-    name: String,
-    model: Distribution,
-    /// K, if it was fitted.
-    components: Option<usize>,
-    /// A warning if it was fitted and collapsed.
-    collapsed: Option<String>,
-}
-
-impl NamedModel {
-    /// How it was fitted, if it was.
-    fn refit(&self) -> Option<Box<Refit<'static>>> {
-        let components = self.components?;
-        Some(Box::new(move |sample: Sample<'_>, seed: u64| -> Result<Box<dyn Density>> {
-            Ok(Box::new(fitted(sample, components, seed)?.mixture))
-        }))
-    }
-}
-
-/// A mixture fitted to a sample.
-fn fitted(sample: Sample<'_>, components: usize, seed: u64) -> Result<mixtures::Fitted> {
-    let settings = mixtures::MixtureSettings { components, seed, ..mixtures::MixtureSettings::default() };
-    mixtures::gaussian_mixture(sample, &settings)
-}
-
 impl FitArgs {
     pub(super) fn run(&self) -> Result<ExitCode> {
         let settings = self.settings()?;
-        let components = self.fit.iter().map(|text| components(text)).collect::<Result<Vec<_>>>()?;
+        self.fit.iter().try_for_each(|text| components(text).map(drop))?;
         let [table] = self.common.read([&self.x])?;
-        let x = sample(&table);
-        let models = self.models(x, &components)?;
+        let x = table.sample();
+        let models = self.models(x)?;
         let device = self.common.open()?;
         match self.aggregate {
             None => self.one_kernel(&device, &table, &models, &settings),
@@ -174,8 +149,8 @@ impl FitArgs {
         models: &[NamedModel],
         settings: &FitSettings,
     ) -> Result<ExitCode> {
-        let (name, x) = (&table.name[..], sample(table));
-        let test = |candidate: Candidate<'_>, progress: &mut dyn FnMut(f64)| {
+        let (name, x) = (&table.name[..], table.sample());
+        let test = |candidate: Candidate<'_>, progress: &mut dyn FnMut(f64) -> Result<()>| {
             fit(device, x, candidate, settings, progress)
         };
         let report = Report::new(device, self.common.json, &self.verdict);
@@ -195,8 +170,8 @@ impl FitArgs {
         models: &[NamedModel],
         settings: &FitSettings,
     ) -> Result<ExitCode> {
-        let (name, x) = (&table.name[..], sample(table));
-        let test = |candidate: Candidate<'_>, progress: &mut dyn FnMut(f64)| {
+        let (name, x) = (&table.name[..], table.sample());
+        let test = |candidate: Candidate<'_>, progress: &mut dyn FnMut(f64) -> Result<()>| {
             aggregate::fit::aggregate(device, x, candidate, settings, progress)
         };
         let report = Report::new(device, self.common.json, &self.verdict);
@@ -225,7 +200,7 @@ impl FitArgs {
         table: &Table,
         statistic: &str,
         models: &[NamedModel],
-        test: impl Fn(Candidate<'_>, &mut dyn FnMut(f64)) -> Result<Outcome<T>>,
+        test: impl Fn(Candidate<'_>, &mut dyn FnMut(f64) -> Result<()>) -> Result<Outcome<T>>,
     ) -> Result<Vec<Outcome<T>>> {
         let (mut tests, name) = (Vec::new(), &table.name);
         let mut order = Vec::new();
@@ -234,13 +209,12 @@ impl FitArgs {
         }
         for model in models {
             let refit = model.refit();
-            let candidate =
-                Candidate { name: &model.name, density: model.model.density(), refit: refit.as_deref() };
+            let candidate = model.candidate(refit.as_deref());
             let mut test = watch("fit", |progress| test(candidate, progress))?;
             test.warnings.extend(model.collapsed.clone());
             // The rows are the same for the second model.
             report.warn(&mut test, &std::mem::take(&mut order))?;
-            if model.components.is_some() && self.draws.null == Null::Wild {
+            if refit.is_some() && self.draws.null == Null::Wild {
                 note(format_args!(
                     "note: {} was fitted to this sample, so its p-value is too large; --null parametric mends that",
                     model.name
@@ -255,37 +229,19 @@ impl FitArgs {
     }
 
     /// The models, read or fitted.
-    fn models(&self, x: Sample<'_>, components: &[usize]) -> Result<Vec<NamedModel>> {
+    fn models(&self, x: Sample<'_>) -> Result<Vec<NamedModel>> {
         let mut models = Vec::new();
         for path in &self.model {
             let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-            models.push(NamedModel {
-                name,
-                model: Distribution::read(path)?,
-                components: None,
-                collapsed: None,
-            });
+            models.push(NamedModel::new(name, Distribution::read(path)?.into_density()));
         }
-        for (&components, text) in components.iter().zip(&self.fit) {
-            let fitted = fitted(x, components, self.common.seed)?;
-            note(format_args!(
-                "{text}: ln likelihood {:.3} after {} steps",
-                fitted.ln_likelihood, fitted.iterations
-            ));
-            let collapsed = fitted.warning().map(|warning| format!("{text}: {warning}"));
-            let model = Distribution::GaussianMixture(fitted.mixture);
-            models.push(NamedModel { name: text.clone(), model, components: Some(components), collapsed });
+        for text in &self.fit {
+            let (model, fitted) = NamedModel::fitted(text, x, self.common.seed)?;
+            note(fitted);
+            models.push(model);
         }
         Ok(models)
     }
-}
-
-/// K of `gaussian:K`.
-fn components(text: &str) -> Result<usize> {
-    let wrong =
-        || Error::usage(format!("--fit {text}: write gaussian:K with a number K of components, such as 2"));
-    let count = text.strip_prefix("gaussian:").ok_or_else(wrong)?;
-    count.parse().ok().filter(|&k: &usize| k > 0).ok_or_else(wrong)
 }
 
 fn decided(p: &PValue, model: &NamedModel) -> String {

@@ -3,10 +3,10 @@
 use super::bar::watch;
 use super::output::{note, result};
 use super::report::{
-    DrawOptions, Report, SMALLEST, USE_SERIES, VerdictOptions, Words, check_order, decision, kernel_line,
-    nats, nulls, order_warnings, p_text, permutations_of, print_p_value, print_rows,
+    DrawOptions, Report, SMALLEST, VerdictOptions, Words, check_order, decision, kernel_line, nats, nulls,
+    p_text, permutations_of, print_p_value, print_rows,
 };
-use super::sample::{CommonOptions, Rescaled, SAMPLES, sample};
+use super::sample::{CommonOptions, SAMPLES};
 use clap::Args;
 use elbo::data::table::Table;
 use elbo::engine::Device;
@@ -18,6 +18,7 @@ use elbo::statistic::columns::ColumnScale;
 use elbo::statistic::independence::{Independence, IndependenceSettings, NULLS, Variable, independence};
 use elbo::statistic::neighbours::{self, Information, NeighbourSettings};
 use elbo::statistic::p_value::PValue;
+use elbo::statistic::tables::{Rescaled, USE_SERIES, order_warnings};
 use elbo::statistic::{Bandwidth, Null, Outcome};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -123,15 +124,9 @@ impl IndependenceArgs {
     fn settings(&self) -> Result<IndependenceSettings> {
         let families = [self.kernel, self.kernel_y.unwrap_or(self.kernel)];
         let own = [None, self.bandwidth_y.clone()];
-        let given = self.bandwidth != Bandwidth::default();
-        let bandwidths = [0, 1].map(|which| match (&own[which], families[which]) {
-            (Some(own), _) => own.clone(),
-            // A kernel without a bandwidth ignores the default.
-            (None, family) if family.without_bandwidth() => Bandwidth::default(),
-            (None, family) if self.aggregate.is_some() && !given => {
-                aggregate::independence::bandwidths(family)
-            }
-            (None, _) => self.bandwidth.clone(),
+        let bandwidths = [0, 1].map(|which| {
+            let own = own[which].as_ref();
+            aggregate::independence::chosen(families[which], own, &self.bandwidth, self.aggregate.is_some())
         });
         let common = self.draws.common(self.common.seed, &self.verdict)?;
         Ok(IndependenceSettings { families, bandwidths, block_length: self.block_length, common })
@@ -160,7 +155,7 @@ impl IndependenceArgs {
         settings: &IndependenceSettings,
         scale: ColumnScale,
     ) -> Result<ExitCode> {
-        let samples = [sample(x), sample(y)];
+        let samples = [x.sample(), y.sample()];
         let mut test = watch("permuting", |progress| independence(device, samples, settings, progress))?;
         let report = Report::new(device, self.common.json, &self.verdict).scaled(scale);
         report.warn(&mut test, &self.order([x, y], settings))?;
@@ -182,7 +177,7 @@ impl IndependenceArgs {
         settings: &IndependenceSettings,
         scale: ColumnScale,
     ) -> Result<ExitCode> {
-        let samples = [sample(x), sample(y)];
+        let samples = [x.sample(), y.sample()];
         let aggregate = aggregate::independence::aggregate;
         let mut test = watch("permuting", |progress| aggregate(device, samples, settings, progress))?;
         let report = Report::new(device, self.common.json, &self.verdict).scaled(scale);
@@ -214,12 +209,12 @@ impl IndependenceArgs {
         let estimate = match families {
             [Family::Delta, Family::Delta] => return None,
             [_, Family::Delta] => {
-                neighbours::mutual_information_with_labels(sample(x), &labels(y), &settings)
+                neighbours::mutual_information_with_labels(x.sample(), &labels(y), &settings)
             }
             [Family::Delta, _] => {
-                neighbours::mutual_information_with_labels(sample(y), &labels(x), &settings)
+                neighbours::mutual_information_with_labels(y.sample(), &labels(x), &settings)
             }
-            _ => neighbours::mutual_information([sample(x), sample(y)], &settings),
+            _ => neighbours::mutual_information([x.sample(), y.sample()], &settings),
         };
         estimate.map_err(|error| note(format_args!("no mutual information: {error}"))).ok()
     }

@@ -35,7 +35,7 @@ impl KidOptions {
         &self,
         seed: u64,
         warnings: &mut Vec<String>,
-        of: impl FnOnce(&KidSettings, &mut dyn FnMut(f64)) -> Result<T>,
+        of: impl FnOnce(&KidSettings, &mut dyn FnMut(f64) -> Result<()>) -> Result<T>,
     ) -> Option<Option<T>> {
         let settings = KidSettings { seed, ..KidSettings::default() };
         let kid = self.kid.then(|| watch("KID", |progress| of(&settings, progress)))?;
@@ -78,17 +78,9 @@ impl KidOptions {
                     "has the pixel {pixel}; --encoder takes images of bytes, or of numbers from 0, black, to 1, white"
                 )));
             }
-            let images: Vec<f32> = match table.layout {
-                Some(layout) if layout.is_planar => table
-                    .values
-                    .chunks(dimension)
-                    .flat_map(|image| layout.interleaved(image))
-                    .collect::<Vec<_>>(),
-                _ => table.values,
-            }
-            .into_iter()
-            .map(|value| value as f32)
-            .collect();
+            let layout = table.layout.unwrap_or(Layout::grey(1, dimension));
+            let rows = table.values.chunks(dimension).flat_map(|image| layout.interleaved(image));
+            let images: Vec<f32> = rows.map(|value| value as f32).collect();
             let values = session.encode_images(&images)?.means.iter().map(|&v| f64::from(v)).collect();
             codes.push(Table { columns: latent, values, layout: None, header: None, ..table });
         }

@@ -174,24 +174,8 @@ impl PowerArgs {
     /// The test and the points of Y, if they are possible together with the problem.
     fn check(&self) -> Result<(&'static TestKind, usize)> {
         self.device.check()?;
-        let kind = self.test.unwrap_or_else(|| TestKind::of(self.problem));
+        let (kind, [_, m]) = TestKind::for_problem(self.problem, self.test, self.n, self.m)?;
         let problem = self.problem.name();
-        if !self.problem.questions().contains(&kind.question) {
-            let suits = |other: &&TestKind| self.problem.questions().contains(&other.question);
-            let others: Vec<&str> = TESTS.iter().filter(suits).map(|other| other.name).collect();
-            return Err(Error::usage(format!(
-                "the test `{}` does not suit the problem `{problem}`; use --test {}",
-                kind.name,
-                others.join(" or ")
-            )));
-        }
-        let m = self.m.unwrap_or(self.n);
-        if kind.question != Question::TwoSample && m != self.n {
-            return Err(Error::usage(format!(
-                "the test `{}` has one sample of {} points, not of {m} too; leave out --m",
-                kind.name, self.n
-            )));
-        }
         match (&self.data, self.problem.needs_digits()) {
             (None, true) => Err(Error::usage(format!(
                 "the problem `{problem}` is made of images of digits; give --data a directory with MNIST's files"

@@ -3,18 +3,16 @@
 use super::output::{json, note, result, table, warn};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use elbo::data::table::Table;
 use elbo::engine::{Device, Info};
 use elbo::error::{Error, Kind, Result};
 use elbo::kernel::pairs::Family;
 use elbo::numeric::grouped;
 use elbo::picture;
-use elbo::statistic::Sample;
 use elbo::statistic::aggregate::KernelRow;
 use elbo::statistic::columns::{ColumnScale, ColumnShift};
 use elbo::statistic::neighbours::Information;
 use elbo::statistic::p_value::{PValue, too_few_draws};
-use elbo::statistic::series::{self, Blocks};
+use elbo::statistic::series::Blocks;
 use elbo::statistic::test::{Common, NamedKernel, Null, Nulls, Outcome};
 use serde::Serialize;
 use std::fmt::Display;
@@ -80,26 +78,6 @@ pub(super) fn nulls(arg: clap::Arg, nulls: &'static Nulls) -> clap::Arg {
     arg.required(false)
         .default_value(nulls[0].0.name())
         .value_parser(parser.try_map(|name| name.parse::<Null>()))
-}
-
-/// What tests of independent rows can be told to do about others, if they have the series null.
-pub(super) const USE_SERIES: &str = "use --null series";
-
-/// The same for other tests.
-pub(super) const THIN: &str = "leave rows out until those that are left are nearly independent";
-
-/// Warnings of tables whose rows, in the order of their file, look as if they depended on each other. Images are not
-/// looked at: they are often in an order that means nothing.
-pub(super) fn order_warnings(tables: &[&Table], advice: &str) -> Vec<String> {
-    let of = |table: &&Table| {
-        let column = |index: usize| {
-            let name = table.header.as_ref().and_then(|names| names.get(index));
-            name.map_or_else(|| format!("column {index} (counted from 0)"), |name| format!("column `{name}`"))
-        };
-        let sample = Sample::new(table.columns, &table.values);
-        series::order_warning(&table.name, sample, column, advice)
-    };
-    tables.iter().filter(|table| table.layout.is_none()).filter_map(of).collect()
 }
 
 /// The draws of the series null.

@@ -3,7 +3,7 @@
 use super::bar::watch;
 use super::output::{json, result, table, warn};
 use super::report::{kernel_line, print_samples};
-use super::sample::{KernelOptions, Rescaled, SAMPLES, sample};
+use super::sample::{KernelOptions, SAMPLES};
 use clap::Args;
 use elbo::data::layout::Layout;
 use elbo::data::table::Table;
@@ -11,6 +11,7 @@ use elbo::engine::Device;
 use elbo::error::{Error, Result};
 use elbo::picture::{Curve, ImageShape, Plane, Sheet, SheetRow};
 use elbo::statistic::columns::ColumnScale;
+use elbo::statistic::tables::Rescaled;
 use elbo::statistic::test::NamedKernel;
 use elbo::statistic::witness::{self, Witness};
 use elbo::statistic::{KernelFunction, Sample};
@@ -95,7 +96,7 @@ impl WitnessArgs {
         let rescaled = self.kernel.common.rescaled(&read, Some(&self.kernel.bandwidth))?;
         let Rescaled { tables: [x, y], scale, .. } = &rescaled;
         let device = self.kernel.common.open()?;
-        let samples = [sample(x), sample(y)];
+        let samples = [x.sample(), y.sample()];
         let resolved = self.kernel.resolve(&device, samples)?;
         let Witness { values: [at_x, at_y], warnings } =
             watch("witness", |progress| witness::at_samples(&device, samples, &resolved.kernel, progress))?;
@@ -191,12 +192,12 @@ fn draw(
     path: &Path,
 ) -> Result<bool> {
     let Rescaled { tables, units, .. } = rescaled;
-    let samples = tables.each_ref().map(sample);
+    let samples = tables.each_ref().map(Table::sample);
     let [x, y] = tables.each_ref().map(|table| in_units(table, units));
     let title = format!("Where {} and {} differ", x.name, y.name);
     let at = |points: &[f64]| {
         let points: Vec<f64> = points.iter().zip(units.iter().cycle()).map(|(v, unit)| v / unit).collect();
-        witness::at(device, samples, kernel, Sample::new(x.columns, &points), &mut |_| {})
+        witness::at(device, samples, kernel, Sample::new(x.columns, &points), &mut |_| Ok(()))
     };
     match (x.layout, x.columns) {
         (Some(layout), _) => {

@@ -111,11 +111,16 @@ pub(super) struct Array<'a> {
     pub(super) reader: Box<dyn Read + 'a>,
 }
 
+/// A shape in words, such as `(2, 3)`.
+pub(super) fn shape_text(shape: &[usize]) -> String {
+    let sizes: Vec<_> = shape.iter().map(usize::to_string).collect();
+    format!("({}{})", sizes.join(", "), if sizes.len() == 1 { "," } else { "" })
+}
+
 impl Array<'_> {
-    /// The shape in words, such as `(2, 3)`.
+    /// The shape in words.
     pub(super) fn shape_text(&self) -> String {
-        let sizes: Vec<_> = self.shape.iter().map(usize::to_string).collect();
-        format!("({}{})", sizes.join(", "), if sizes.len() == 1 { "," } else { "" })
+        shape_text(&self.shape)
     }
 
     pub(super) fn error(&self, problem: impl Into<String>) -> Error {

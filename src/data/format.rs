@@ -296,7 +296,7 @@ fn directory_labels(path: &Path, part: Part<'_>, options: &ReadOptions, _: Optio
         Error::data(path, problem)
     })?;
     let values = labels.into_iter().map(f64::from).collect::<Vec<_>>();
-    Ok(Table { rows: values.len(), columns: 1, values, notes, ..Table::default() })
+    Ok(Table { rows: values.len(), columns: 1, values: values.into(), notes, ..Table::default() })
 }
 
 fn directory_dataset(path: &Path, part: Part<'_>, seed: u64, range: Option<Range>) -> Result<Dataset> {
@@ -440,7 +440,7 @@ mod tests {
     #[test]
     fn one_dimension_is_one_column() {
         let table = read(&bytes(&Array1::from_vec(vec![3i32, 4, 5]))).unwrap();
-        assert_eq!((table.rows, table.columns, table.values), (3, 1, vec![3.0, 4.0, 5.0]));
+        assert_eq!((table.rows, table.columns, &*table.values), (3, 1, &[3.0, 4.0, 5.0][..]));
         assert_eq!(table.layout, None);
     }
 

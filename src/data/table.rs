@@ -1,11 +1,16 @@
 //! Samples for the tests: tables of numbers from the files people have.
 
+mod cells;
 pub(super) mod csv;
+
+pub use cells::Cells;
 
 use super::array::Array;
 use super::layout::Layout;
 use super::scale::{is_byte, white_of_bytes};
 use crate::error::{Error, Result};
+use crate::sample::Sample;
+use serde::Deserialize;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -32,7 +37,7 @@ pub struct Table {
     /// d, at least 1.
     pub columns: usize,
     /// `(n, d)`, row-major; all finite.
-    pub values: Vec<f64>,
+    pub values: Cells,
     /// That of an image, when each row is one.
     pub layout: Option<Layout>,
     /// `(d)`: the names of the columns, if the file has them.
@@ -57,7 +62,8 @@ pub struct ReadOptions {
 }
 
 /// What becomes of rows with missing values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum Missing {
     /// The file is refused.
     #[default]
@@ -70,6 +76,11 @@ impl Table {
     /// Point `i`: `(d)`.
     pub fn row(&self, i: usize) -> &[f64] {
         &self.values[i * self.columns..][..self.columns]
+    }
+
+    /// Its rows as points.
+    pub fn sample(&self) -> Sample<'_> {
+        Sample::new(self.columns, &self.values)
     }
 
     /// Some of the rows, under another name.
@@ -93,7 +104,7 @@ impl Table {
             name: name.clone(),
             rows: *rows,
             columns: *columns,
-            values: Vec::new(),
+            values: Cells::default(),
             layout: *layout,
             header: header.clone(),
             white: *white,
@@ -131,33 +142,52 @@ impl Table {
 
 /// Reads an array, its rows being points.
 pub(super) fn of_array(array: Array<'_>, options: &ReadOptions) -> Result<Table> {
-    let layout = Layout::of(&array.shape);
-    let rows = match (layout, &array.shape[..]) {
-        (_, &([n] | [n, _])) | (Some(_), &[n, ..]) => n,
-        _ => {
-            let shape = array.shape_text();
-            let problem = format!(
-                "the array has shape {shape}, but one row per point is expected; give it with `a.reshape(n, -1)`"
-            );
-            return Err(array.error(problem));
-        }
-    };
-    if array.shape.contains(&0) {
-        let shape = array.shape_text();
-        let problem = format!("the array has shape {shape}, which is no sample; give at least one number");
+    let (place, shape, white) = (array.place.clone(), array.shape.clone(), array.element.white());
+    if let Some(problem) = no_sample(&shape) {
         return Err(array.error(problem));
     }
-    let (place, element) = (array.place.clone(), array.element);
-    let values = array.values()?;
+    of_values(&place, &shape, array.values()?.into(), white, None, options)
+}
+
+/// The table of an array `(n, ...)` of numbers, row-major; `white` is that of images of whole numbers, `header` the names of
+/// the columns.
+///
+/// # Errors
+/// If it is no sample, or lacks values.
+pub fn of_values(
+    place: &Path,
+    shape: &[usize],
+    values: Cells,
+    white: Option<f64>,
+    header: Option<Vec<String>>,
+    options: &ReadOptions,
+) -> Result<Table> {
+    if let Some(problem) = no_sample(shape) {
+        return Err(Error::data(place, problem));
+    }
+    let layout = Layout::of(shape);
     let of_bytes = || {
         let are_bytes = layout.is_some() && values.iter().copied().all(is_byte);
         are_bytes.then(|| values.iter().copied().fold(0.0, f64::max)).and_then(white_of_bytes)
     };
-    let white = element.white().or_else(of_bytes);
-    let columns = values.len() / rows;
-    let table = Table { rows, columns, values, layout, white, ..Table::default() };
-    let table = selected(&place, table, options)?;
-    complete(&place, table, options, |row| format!("row {row} (counted from 0)"))
+    let white = white.or_else(of_bytes);
+    let (rows, columns) = (shape[0], values.len() / shape[0]);
+    let table = Table { rows, columns, values, layout, header, white, ..Table::default() };
+    let table = selected(place, table, options)?;
+    complete(place, table, options, |row| format!("row {row} (counted from 0)"))
+}
+
+/// Why an array of a shape is no sample, if it is none.
+fn no_sample(shape: &[usize]) -> Option<String> {
+    let text = super::array::shape_text(shape);
+    if !matches!(shape, [_] | [_, _]) && Layout::of(shape).is_none() {
+        return Some(format!(
+            "the array has shape {text}, but one row per point is expected; give it with `a.reshape(n, -1)`"
+        ));
+    }
+    shape
+        .contains(&0)
+        .then(|| format!("the array has shape {text}, which is no sample; give at least one number"))
 }
 
 /// The columns that are asked for.
@@ -455,7 +485,7 @@ mod tests {
         let name = directory.path().file_name().unwrap().to_str().unwrap();
         for (part, values) in [("", vec![0.0, 255.0]), (":train", vec![0.0, 255.0]), (":test", vec![51.0])] {
             let table = read(&format!("{path}{part}")).unwrap();
-            assert_eq!((table.name, table.values), (format!("{name}{part}"), values));
+            assert_eq!((table.name, &*table.values), (format!("{name}{part}"), &values[..]));
             assert_eq!(table.layout, Some(Layout::grey(1, 1)));
         }
         let problem = "the part `:valid` was asked for, but there are only `:train` and `:test`, and `:colour` and `:grey` of \

@@ -67,7 +67,7 @@ pub fn measure(
         // A difference and its square, or one product, per coordinate.
         let each = if pass.form() == Form::Differences { 2 } else { 1 };
         let limit = ceiling.pairs(d, each, kernel.bandwidths.len());
-        let time = repeat(what, || Ok(pass.run(&mut |_| {})?.evaluations))?;
+        let time = repeat(what, || Ok(pass.run(&mut |_| Ok(()))?.evaluations))?;
         add(what, time, Some(limit), Some(pass.bytes()));
     }
     if device.info().engine == "cpu" {
@@ -82,7 +82,7 @@ pub fn measure(
         };
         let mut bytes = 0;
         let time = repeat("test", || {
-            let test = two_sample(device, samples, &settings, &mut |_| {})?;
+            let test = two_sample(device, samples, &settings, &mut |_| Ok(()))?;
             bytes = test.found.bytes;
             Ok(test.pairs)
         })?;

@@ -88,7 +88,7 @@ pub struct Aggregate {
 
 /// Whether two samples come from one distribution, by many kernels at once.
 ///
-/// `progress` is called with the fraction that is done.
+/// `progress` is called with the fraction that is done; its error ends the work, and is given back.
 ///
 /// # Errors
 /// If the samples or settings do not fit together, or the device fails.
@@ -96,7 +96,7 @@ pub fn aggregate(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
     settings: &AggregateSettings,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Outcome<Aggregate>> {
     let start = Instant::now();
     settings.check()?;
@@ -260,7 +260,7 @@ fn draws(
     kernels: &[KernelFunction],
     labels: &Labels,
     common: &Common,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Vec<KernelDraws>> {
     let mut all = Vec::with_capacity(kernels.len());
     let alike =
@@ -279,7 +279,7 @@ fn draws_of_family(
     kernels: &[KernelFunction],
     labels: &Labels,
     common: &Common,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Vec<KernelDraws>> {
     let all: Vec<&KernelFunction> = kernels.iter().collect();
     // One item for (x_i, y_i): a draw swaps some of them, which turns the signs of their rows around.
@@ -335,7 +335,7 @@ impl Test for AggregateSettings {
 
     fn p_value(&self, device: &Device, trial: &Trial<'_>) -> Result<PValue> {
         let settings = Self { common: Common { seed: trial.seed, ..self.common }, ..self.clone() };
-        Ok(aggregate(device, trial.samples, &settings, &mut |_| {})?.p)
+        Ok(aggregate(device, trial.samples, &settings, &mut |_| Ok(()))?.p)
     }
 }
 

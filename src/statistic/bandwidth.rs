@@ -394,7 +394,7 @@ fn mean_distance(device: &Device, points: Sample<'_>, family: Family) -> Result<
     }
     let none = Sample { values: &[], ..points };
     let kernel = KernelFunction::new(Family::Energy, 1.0);
-    let gram = Gram::new(device, [points, none], &kernel, &Request::None, false, &mut |_| {})?;
+    let gram = Gram::new(device, [points, none], &kernel, &Request::None, false, &mut |_| Ok(()))?;
     Ok(-gram.k.iter().map(|k| k[0]).sum::<f64>() / 2.0 / pairs * gram.unit)
 }
 

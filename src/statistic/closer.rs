@@ -77,7 +77,7 @@ pub struct Closer {
 
 /// Whether A or B is closer to Z.
 ///
-/// `progress` is called with the fraction that is done.
+/// `progress` is called with the fraction that is done; its error ends the work, and is given back.
 ///
 /// # Errors
 /// If the samples or settings do not fit together, or the device fails.
@@ -85,7 +85,7 @@ pub fn closer(
     device: &Device,
     [z, a, b]: [Sample<'_>; 3],
     settings: &CloserSettings,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Outcome<Closer>> {
     let start = Instant::now();
     super::p_value::check(1, settings.alpha)?;
@@ -96,7 +96,7 @@ pub fn closer(
     let kernel = &resolved.kernel;
     let mut pass = |sample, first: f64| {
         Gram::new(device, [z, sample], kernel, &Request::Squares, false, &mut |done| {
-            progress(0.5 * (first + done));
+            progress(0.5 * (first + done))
         })
     };
     let (of_a, of_b) = (pass(a, 0.0)?, pass(b, 1.0)?);

@@ -5,7 +5,7 @@
 //! row belongs to which sample, so that permutations stay exact.
 
 use super::Sample;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Terms of the series of the Kolmogorov distribution: the last one is below 1e-16 from [`SERIES_FROM`] on.
 const TERMS: usize = 100;
@@ -14,7 +14,7 @@ const TERMS: usize = 100;
 const SERIES_FROM: f64 = 0.1;
 
 /// What columns are divided by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ColumnScale {
     /// Each column by its interquartile range, or its standard deviation where that is 0; constant columns are left out

@@ -343,7 +343,7 @@ pub struct Approximate {
 /// Whether two samples come from one distribution, in time linear in the number of points; the device is used for
 /// the bandwidth alone.
 ///
-/// `progress` is called with the fraction that is done.
+/// `progress` is called with the fraction that is done; its error ends the work, and is given back.
 ///
 /// # Errors
 /// If the samples or settings do not fit together, or the device fails.
@@ -351,7 +351,7 @@ pub fn approximate(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
     settings: &FeatureSettings,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Outcome<Approximate>> {
     let start = Instant::now();
     settings.check()?;
@@ -361,7 +361,7 @@ pub fn approximate(
     let kernel = &resolved.kernel;
     let features = Features::new(kernel, x.d, settings.features, seed)?;
     let counts = [x.len(), y.len()];
-    let sums = FeatureSums::new(&features, [x, y], seed, permutations + 1, progress);
+    let sums = FeatureSums::new(&features, [x, y], seed, permutations + 1, progress)?;
     check_finite(&sums.all)?;
     let [a, b] = sums.means(counts, 0);
     let estimate = features.estimate([&a, &b], counts);
@@ -441,8 +441,8 @@ impl FeatureSums {
         [x, y]: [Sample<'_>; 2],
         seed: u64,
         draws: usize,
-        progress: &mut dyn FnMut(f64),
-    ) -> Self {
+        progress: &mut dyn FnMut(f64) -> Result<()>,
+    ) -> Result<Self> {
         let (n, total, width) = (x.len(), x.len() + y.len(), features.width());
         let point = |i: usize| if i < n { x.point(i) } else { y.point(i - n) };
         let centre = centre([x, y]);
@@ -472,9 +472,9 @@ impl FeatureSums {
                     Par::Seq,
                 );
             });
-            progress((first + count) as f64 / total as f64);
+            progress((first + count) as f64 / total as f64)?;
         }
-        Self { chosen, all }
+        Ok(Self { chosen, all })
     }
 
     /// The two mean embeddings of a draw.
@@ -688,7 +688,11 @@ mod tests {
         let features = Features::new(&KernelFunction::new(Family::Laplace, 1.0), d, 7, 10).expect("features");
         let pooled = [&x[..], &y[..]].concat();
         let mut last = 0.0;
-        let sums = FeatureSums::new(&features, samples, 11, draws, &mut |done| last = done);
+        let sums = FeatureSums::new(&features, samples, 11, draws, &mut |done| {
+            last = done;
+            Ok(())
+        })
+        .unwrap();
         assert_eq!(last, 1.0, "progress ends at the end");
         let mut seen = Vec::new();
         for draw in 0..draws {
@@ -728,7 +732,7 @@ mod tests {
                     ..FeatureSettings::default()
                 };
                 let samples = [Sample::new(2, &x), Sample::new(2, &y)];
-                approximate(&device, samples, &settings, &mut |_| {}).expect("a test").p.reject
+                approximate(&device, samples, &settings, &mut |_| Ok(())).expect("a test").p.reject
             };
             (0..repetitions).filter(|seed| rejects(*seed)).count() as f64 / repetitions as f64
         };
@@ -750,7 +754,7 @@ mod tests {
         let results = [1, 2, 5].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             let samples = [Sample::new(3, &x), Sample::new(3, &y)];
-            let test = pool.install(|| approximate(&cpu(), samples, &settings, &mut |_| {}));
+            let test = pool.install(|| approximate(&cpu(), samples, &settings, &mut |_| Ok(())));
             test.expect("a test")
         });
         for result in &results[1..] {
@@ -798,7 +802,7 @@ mod tests {
                 "between 0 and 1",
             ),
         ] {
-            let error = approximate(&cpu(), samples, &settings, &mut |_| {}).expect_err(expected);
+            let error = approximate(&cpu(), samples, &settings, &mut |_| Ok(())).expect_err(expected);
             assert!(error.to_string().contains(expected), "{error}");
             assert_eq!(error.exit_code(), code, "{error}");
         }
@@ -815,13 +819,14 @@ mod tests {
     fn equal_points_tie_and_a_blind_kernel_warns() {
         let same = [1.0; 8];
         let samples = [Sample::new(2, &same), Sample::new(2, &same)];
-        let test = approximate(&cpu(), samples, &FeatureSettings::default(), &mut |_| {}).expect("a test");
+        let test =
+            approximate(&cpu(), samples, &FeatureSettings::default(), &mut |_| Ok(())).expect("a test");
         assert_eq!(test.p.p_value, 1.0, "{test:?}");
         let (x, y) = (normal(50, 2, 0.0, 1), normal(50, 2, 0.0, 2));
         let settings =
             FeatureSettings { bandwidth: Bandwidth::Values(vec![1e-4]), ..FeatureSettings::default() };
         let samples = [Sample::new(2, &x), Sample::new(2, &y)];
-        let test = approximate(&cpu(), samples, &settings, &mut |_| {}).expect("a test");
+        let test = approximate(&cpu(), samples, &settings, &mut |_| Ok(())).expect("a test");
         assert!(test.warnings.iter().any(|warning| warning.contains("nearly 0")), "{:?}", test.warnings);
     }
 }

@@ -26,6 +26,7 @@ use super::split;
 use super::test::{Common, KernelChoice, NamedKernel, Null, Outcome, Test, Trial};
 use super::two_sample::mixed;
 use super::{Bandwidth, KernelFunction, Sample};
+use crate::density::fit::{Fitted, MixtureSettings, gaussian_mixture};
 use crate::density::{Density, Scored};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
@@ -76,6 +77,68 @@ pub struct Candidate<'a> {
     pub density: &'a dyn Density,
     /// How it was fitted to the sample, if it was.
     pub refit: Option<&'a Refit<'a>>,
+}
+
+/// A model that a user names: given, or fitted to the sample.
+#[derive(Debug)]
+pub struct NamedModel {
+    /// Its name in results.
+    pub name: String,
+    /// A warning if it was fitted and collapsed.
+    pub collapsed: Option<String>,
+    density: Box<dyn Density>,
+    /// K, if it was fitted.
+    components: Option<usize>,
+}
+
+impl NamedModel {
+    /// A model that is given.
+    pub fn new(name: String, density: Box<dyn Density>) -> Self {
+        Self { name, density, components: None, collapsed: None }
+    }
+
+    /// `gaussian:K`, a mixture fitted to the sample; and a sentence about the fit.
+    ///
+    /// # Errors
+    /// If it has another name, or cannot be fitted.
+    pub fn fitted(text: &str, sample: Sample<'_>, seed: u64) -> Result<(Self, String)> {
+        let components = components(text)?;
+        let fitted = mixture(sample, components, seed)?;
+        let sentence =
+            format!("{text}: ln likelihood {:.3} after {} steps", fitted.ln_likelihood, fitted.iterations);
+        let collapsed = fitted.warning().map(|warning| format!("{text}: {warning}"));
+        let density = Box::new(fitted.mixture);
+        Ok((Self { name: text.into(), density, components: Some(components), collapsed }, sentence))
+    }
+
+    /// How it was fitted, if it was.
+    pub fn refit(&self) -> Option<Box<Refit<'static>>> {
+        let components = self.components?;
+        Some(Box::new(move |sample: Sample<'_>, seed: u64| -> Result<Box<dyn Density>> {
+            Ok(Box::new(mixture(sample, components, seed)?.mixture))
+        }))
+    }
+
+    /// As tests take it, with its [`NamedModel::refit`].
+    pub fn candidate<'a>(&'a self, refit: Option<&'a Refit<'a>>) -> Candidate<'a> {
+        Candidate { name: &self.name, density: &*self.density, refit }
+    }
+}
+
+/// K of `gaussian:K`.
+///
+/// # Errors
+/// If it is none.
+pub fn components(text: &str) -> Result<usize> {
+    let wrong =
+        || Error::usage(format!("--fit {text}: write gaussian:K with a number K of components, such as 2"));
+    let count = text.strip_prefix("gaussian:").ok_or_else(wrong)?;
+    count.parse().ok().filter(|&k: &usize| k > 0).ok_or_else(wrong)
+}
+
+/// A mixture fitted to a sample.
+fn mixture(sample: Sample<'_>, components: usize, seed: u64) -> Result<Fitted> {
+    gaussian_mixture(sample, &MixtureSettings { components, seed, ..MixtureSettings::default() })
 }
 
 /// The result of a goodness-of-fit test; its statistic is the unbiased estimate.
@@ -136,7 +199,7 @@ impl FitSettings {
 
 /// Whether a sample comes from a model.
 ///
-/// `progress` is called with the fraction that is done.
+/// `progress` is called with the fraction that is done; its error ends the work, and is given back.
 ///
 /// # Errors
 /// If sample, model and settings do not fit together, or the device fails.
@@ -145,7 +208,7 @@ pub fn fit(
     sample: Sample<'_>,
     candidate: Candidate<'_>,
     settings: &FitSettings,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Outcome<Fit>> {
     let start = Instant::now();
     settings.check()?;
@@ -199,7 +262,7 @@ fn with_chosen_bandwidth(
     sample: Sample<'_>,
     candidate: Candidate<'_>,
     settings: &FitSettings,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Outcome<Fit>> {
     let start = Instant::now();
     if candidate.refit.is_some() {
@@ -215,7 +278,7 @@ fn with_chosen_bandwidth(
     let points = Sample::new(scored.d, &scored.points);
     let criterion = |kernel: &KernelFunction| {
         let stein = Points::stein(points, &scored.scores, &[kernel])?;
-        let gram = Gram::of(device, &stein, kernel, &Request::None, false, &mut |_| {})?;
+        let gram = Gram::of(device, &stein, kernel, &Request::None, false, &mut |_| Ok(()))?;
         Ok(split::of_rows(&rows(&gram)))
     };
     let samples = [points, points.first(0)];
@@ -299,7 +362,7 @@ impl Stein {
         candidate: Candidate<'_>,
         kernels: &[KernelFunction],
         settings: &FitSettings,
-        progress: &mut dyn FnMut(f64),
+        progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Vec<KsdDraws>> {
         let common = &settings.common;
         let mut drawn = match common.null {
@@ -319,7 +382,7 @@ impl Stein {
         device: &Device,
         kernels: &[KernelFunction],
         common: &Common,
-        progress: &mut dyn FnMut(f64),
+        progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Vec<KsdDraws>> {
         let labels = null::rademacher(self.n(), common.seed, common.permutations + 1);
         let [points, scores] =
@@ -349,7 +412,7 @@ impl Stein {
         candidate: Candidate<'_>,
         kernels: &[KernelFunction],
         common: &Common,
-        progress: &mut dyn FnMut(f64),
+        progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Vec<KsdDraws>> {
         // A pass of many kernels computes forms; they are ignored here.
         let none = Labels { draws: 1, words: vec![0; self.n().div_ceil(BITS)] };
@@ -358,9 +421,9 @@ impl Stein {
             let points = Points::stein(Sample::new(scored.d, &scored.points), &scored.scores, &all)?;
             let grams = match kernels {
                 [kernel] => {
-                    vec![Gram::of(device, &points, kernel, &Request::None, false, &mut |_| {})?]
+                    vec![Gram::of(device, &points, kernel, &Request::None, false, &mut |_| Ok(()))?]
                 }
-                _ => grams(device, &points, &all, &[], &none, &mut |_| {})?,
+                _ => grams(device, &points, &all, &[], &none, &mut |_| Ok(()))?,
             };
             let drawn = |gram: Gram| {
                 let gram = self.in_own_unit(gram, &points);
@@ -384,7 +447,7 @@ impl Stein {
                 all.evaluations += drawn.evaluations;
                 all.values.extend(drawn.values);
             }
-            progress(draw as f64 / common.permutations as f64);
+            progress(draw as f64 / common.permutations as f64)?;
         }
         Ok(all_drawn)
     }
@@ -509,6 +572,6 @@ impl Test for FitSettings {
 
     fn p_value(&self, device: &Device, trial: &Trial<'_>) -> Result<PValue> {
         let settings = Self { common: Common { seed: trial.seed, ..self.common }, ..self.clone() };
-        Ok(fit(device, trial.samples[1], trial.into(), &settings, &mut |_| {})?.p)
+        Ok(fit(device, trial.samples[1], trial.into(), &settings, &mut |_| Ok(()))?.p)
     }
 }

@@ -165,7 +165,7 @@ const PRECISE: &str = "some points are so far from the others, beside the bandwi
 impl Gram {
     /// Works through all pairs of two samples, or only those of a point of each.
     ///
-    /// `progress` is called with the fraction that is done.
+    /// `progress` is called with the fraction that is done; its error ends the work, and is given back.
     ///
     /// # Errors
     /// If the kernel or the device cannot do it.
@@ -175,7 +175,7 @@ impl Gram {
         kernel: &KernelFunction,
         request: &Request<'_>,
         cross: bool,
-        progress: &mut dyn FnMut(f64),
+        progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Self> {
         let points = Points::new(x, y, &[kernel])?;
         Self::of(device, &points, kernel, request, cross, progress)
@@ -191,11 +191,11 @@ impl Gram {
         kernel: &KernelFunction,
         request: &Request<'_>,
         cross: bool,
-        progress: &mut dyn FnMut(f64),
+        progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Self> {
         if is_precise(points, request) {
             check(points, &[kernel])?;
-            return Ok(precise::grams(points, &[kernel], &[], request, cross, progress).swap_remove(0));
+            return Ok(precise::grams(points, &[kernel], &[], request, cross, progress)?.swap_remove(0));
         }
         Pass::new(device, points, kernel, request, cross)?.run(progress)
     }
@@ -219,7 +219,7 @@ impl Gram {
     }
 
     /// A warning if the pass was slow.
-    pub(super) fn warning(&self) -> Option<String> {
+    pub fn warning(&self) -> Option<String> {
         (self.precise && self.counts.iter().sum::<usize>() > MANY).then(|| PRECISE.to_owned())
     }
 }
@@ -233,7 +233,7 @@ fn is_precise(points: &Points, request: &Request<'_>) -> bool {
 /// The sums of many kernels, with the forms of the same labels: kernels share passes, and in a pass all distances,
 /// as far as they are of one family. For [`Value::Dependence`] there are as many `seconds`, each kernel's partner.
 ///
-/// `progress` is called with the fraction that is done.
+/// `progress` is called with the fraction that is done; its error ends the work, and is given back.
 ///
 /// # Errors
 /// If a kernel or the device cannot do it.
@@ -243,12 +243,12 @@ pub fn grams(
     kernels: &[&KernelFunction],
     seconds: &[&KernelFunction],
     labels: &Labels,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Vec<Gram>> {
     let request = Request::Forms(labels);
     if is_precise(points, &request) {
         check(points, kernels)?;
-        return Ok(precise::grams(points, kernels, seconds, &request, false, progress));
+        return precise::grams(points, kernels, seconds, &request, false, progress);
     }
     let forms: Vec<Form> = kernels.iter().map(|kernel| points.form(kernel)).collect();
     let alike = |a: usize, b: usize| {
@@ -530,15 +530,15 @@ impl<'a> Pass<'a> {
         self.bytes
     }
 
-    /// Works through all pairs; `progress` is called with the fraction that is done.
+    /// Works through all pairs; `progress` is called with the fraction that is done; its error ends the work, and is given back.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn run(&mut self, progress: &mut dyn FnMut(f64)) -> Result<Gram> {
+    pub fn run(&mut self, progress: &mut dyn FnMut(f64) -> Result<()>) -> Result<Gram> {
         Ok(self.run_each(progress)?.swap_remove(0))
     }
 
-    fn run_each(&mut self, progress: &mut dyn FnMut(f64)) -> Result<Vec<Gram>> {
+    fn run_each(&mut self, progress: &mut dyn FnMut(f64) -> Result<()>) -> Result<Vec<Gram>> {
         for (buffer, bytes) in &self.zeros {
             self.engine.write(*buffer, &vec![0; *bytes])?;
         }
@@ -562,7 +562,7 @@ impl<'a> Pass<'a> {
                 let first = flight.pop_front().expect("two are in flight");
                 self.engine.wait(first)?;
             }
-            progress((done + 1) as f64 / batches.len() as f64);
+            progress((done + 1) as f64 / batches.len() as f64)?;
         }
         for ticket in flight {
             self.engine.wait(ticket)?;

@@ -112,7 +112,7 @@ pub struct Independence {
 
 /// Whether two variables, row by row observed together, are independent.
 ///
-/// `progress` is called with the fraction that is done.
+/// `progress` is called with the fraction that is done; its error ends the work, and is given back.
 ///
 /// # Errors
 /// If the variables or settings do not fit together, or the device fails.
@@ -120,7 +120,7 @@ pub fn independence(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
     settings: &IndependenceSettings,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Outcome<Independence>> {
     let start = Instant::now();
     settings.check()?;
@@ -326,7 +326,7 @@ pub(super) fn wild_draws(
     samples: [Sample<'_>; 2],
     kernels: &[[&KernelFunction; 2]],
     settings: &IndependenceSettings,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Vec<WildDraws>> {
     // Files are often in some order; pairs must be a random choice.
     let Common { permutations, budget, seed, .. } = settings.common;
@@ -362,7 +362,7 @@ fn normalised(both: f64, x: f64, y: f64) -> f64 {
 fn distance_correlation(device: &Device, samples: [Sample<'_>; 2]) -> Result<f64> {
     let energy = KernelFunction::new(Family::Energy, 1.0);
     let as_observed = |draw| null::order(samples[0].len(), 0, draw);
-    let sums = HsicSums::new(device, samples, [&energy; 2], &as_observed, 1, &mut |_| {})?;
+    let sums = HsicSums::new(device, samples, [&energy; 2], &as_observed, 1, &mut |_| Ok(()))?;
     Ok(normalised(sums.biased()[0], sums.own(0), sums.own(1)).sqrt())
 }
 
@@ -395,12 +395,12 @@ impl HsicSums {
         kernels: [&KernelFunction; 2],
         draw_order: &(impl Fn(usize) -> Vec<u32> + Sync),
         draws: usize,
-        progress: &mut dyn FnMut(f64),
+        progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Self> {
         let n = samples[0].len();
         let points = Points::both(samples, kernels)?;
         let gram = |which: usize| {
-            Gram::of(device, &points[which], kernels[which], &Request::Squares, false, &mut |_| {})
+            Gram::of(device, &points[which], kernels[which], &Request::Squares, false, &mut |_| Ok(()))
         };
         let grams = [gram(0)?, gram(1)?];
         let rows = [0, 1].map(|which| grams[which].k.iter().map(|k| k[0]).collect::<Vec<f64>>());
@@ -563,6 +563,6 @@ impl Test for IndependenceSettings {
 
     fn p_value(&self, device: &Device, trial: &Trial<'_>) -> Result<PValue> {
         let settings = Self { common: Common { seed: trial.seed, ..self.common }, ..self.clone() };
-        Ok(independence(device, trial.samples, &settings, &mut |_| {})?.p)
+        Ok(independence(device, trial.samples, &settings, &mut |_| Ok(()))?.p)
     }
 }

@@ -69,11 +69,15 @@ pub struct RelativeKid {
 
 /// KID of features `(n, d)` and `(m, d)`.
 ///
-/// `progress` is called with the fraction that is done.
+/// `progress` is called with the fraction that is done; its error ends the work, and is given back.
 ///
 /// # Errors
 /// If the columns differ, a sample has fewer than four points, or values are so large that the kernel is not finite.
-pub fn kid(samples: [Sample<'_>; 2], settings: &KidSettings, progress: &mut dyn FnMut(f64)) -> Result<Kid> {
+pub fn kid(
+    samples: [Sample<'_>; 2],
+    settings: &KidSettings,
+    progress: &mut dyn FnMut(f64) -> Result<()>,
+) -> Result<Kid> {
     let points = points_of_subset(&samples, settings)?;
     Ok(summary(&of_subsets(samples, [0, 1], points, settings, progress)?, points))
 }
@@ -85,7 +89,7 @@ pub fn kid(samples: [Sample<'_>; 2], settings: &KidSettings, progress: &mut dyn 
 pub fn relative_kid(
     [z, a, b]: [Sample<'_>; 3],
     settings: &KidSettings,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<RelativeKid> {
     let points = points_of_subset(&[z, a, b], settings)?;
     let of_a = of_subsets([z, a], [0, 1], points, settings, &mut |done| progress(done / 2.0))?;
@@ -123,7 +127,7 @@ fn of_subsets(
     streams: [u32; 2],
     points: usize,
     settings: &KidSettings,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Vec<f64>> {
     let mut random = streams.map(|stream| Sequence::new(settings.seed, Stream::Subsets, stream));
     let mut values = Vec::with_capacity(settings.subsets);
@@ -142,7 +146,7 @@ fn of_subsets(
             );
         }
         values.push(value);
-        progress((subset + 1) as f64 / settings.subsets as f64);
+        progress((subset + 1) as f64 / settings.subsets as f64)?;
     }
     Ok(values)
 }
@@ -194,7 +198,7 @@ mod tests {
     }
 
     fn of(x: &[f64], y: &[f64], settings: &KidSettings) -> Kid {
-        kid([Sample::new(2, x), Sample::new(2, y)], settings, &mut |_| {}).expect("a value")
+        kid([Sample::new(2, x), Sample::new(2, y)], settings, &mut |_| Ok(())).expect("a value")
     }
 
     #[test]
@@ -255,11 +259,11 @@ mod tests {
         assert!(found.standard_deviation > 0.0);
         let [few, wide] = [Sample::new(2, &x[..6]), Sample::new(4, &y)];
         for samples in [[few, few], [Sample::new(2, &x), wide]] {
-            assert!(kid(samples, &KidSettings::default(), &mut |_| {}).is_err());
+            assert!(kid(samples, &KidSettings::default(), &mut |_| Ok(())).is_err());
         }
         let large: Vec<f64> = x.iter().map(|v| v * 1e120).collect();
         let samples = [Sample::new(2, &large), Sample::new(2, &y)];
-        assert!(kid(samples, &KidSettings::default(), &mut |_| {}).is_err());
+        assert!(kid(samples, &KidSettings::default(), &mut |_| Ok(())).is_err());
     }
 
     #[test]
@@ -267,14 +271,15 @@ mod tests {
         let [z, a, b] = [(0.0, 1), (0.3, 2), (0.9, 3)].map(|(mean, seed)| normal(400, mean, seed));
         let samples = [&z, &a, &b].map(|values| Sample::new(2, values));
         let settings = KidSettings { points: 100, ..KidSettings::default() };
-        let found = relative_kid(samples, &settings, &mut |_| {}).expect("values");
-        assert_eq!(found.a, kid([samples[0], samples[1]], &settings, &mut |_| {}).expect("a value"));
+        let found = relative_kid(samples, &settings, &mut |_| Ok(())).expect("values");
+        assert_eq!(found.a, kid([samples[0], samples[1]], &settings, &mut |_| Ok(())).expect("a value"));
         assert!((found.difference.kid - (found.a.kid - found.b.kid)).abs() < 1e-12);
         // Nearly constant A and B leave the points of Z as all that scatters, and these are the same.
         let near = |mean: f64| normal(400, 0.0, 4).iter().map(|v| mean + 1e-3 * v).collect::<Vec<f64>>();
         let (a, b) = (near(0.5), near(0.52));
         let samples = [&z, &a, &b].map(|values| Sample::new(2, values));
-        let RelativeKid { a, b, difference } = relative_kid(samples, &settings, &mut |_| {}).expect("values");
+        let RelativeKid { a, b, difference } =
+            relative_kid(samples, &settings, &mut |_| Ok(())).expect("values");
         let apart = a.standard_deviation.hypot(b.standard_deviation);
         assert!(difference.standard_deviation < 0.2 * apart, "{difference:?}, {apart}");
     }

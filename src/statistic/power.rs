@@ -26,7 +26,9 @@ use crate::data::table::Table;
 use crate::engine::Device;
 use crate::error::{Error, Result};
 use crate::problem::{Digits, Problem, Question};
-use serde::{Serialize, Serializer};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize, Serializer};
+use std::time::Instant;
 
 /// A kind of test that can be repeated.
 #[derive(Debug)]
@@ -112,6 +114,38 @@ impl TestKind {
         Self::named(name).unwrap_or(&TESTS[0])
     }
 
+    /// A test for a problem, the given one or one that suits it, and the points of X and of Y; Y has as many if nothing is
+    /// said.
+    ///
+    /// # Errors
+    /// If they do not go together.
+    pub fn for_problem(
+        problem: Problem,
+        test: Option<&'static Self>,
+        n: usize,
+        m: Option<usize>,
+    ) -> Result<(&'static Self, [usize; 2])> {
+        let kind = test.unwrap_or_else(|| Self::of(problem));
+        if !problem.questions().contains(&kind.question) {
+            let suits = |other: &&Self| problem.questions().contains(&other.question);
+            let others: Vec<&str> = TESTS.iter().filter(suits).map(|other| other.name).collect();
+            return Err(Error::usage(format!(
+                "the test `{}` does not suit the problem `{}`; use --test {}",
+                kind.name,
+                problem.name(),
+                others.join(" or ")
+            )));
+        }
+        let m = m.unwrap_or(n);
+        if kind.question != Question::TwoSample && m != n {
+            return Err(Error::usage(format!(
+                "the test `{}` has one sample of {n} points, not of {m} too; leave out --m",
+                kind.name
+            )));
+        }
+        Ok((kind, [n, m]))
+    }
+
     /// A test of this kind, checked.
     ///
     /// # Errors
@@ -179,6 +213,52 @@ impl Experiment {
         let seed = self.seed.rotate_left(32) ^ u64::from(repetition);
         p_value(&*self.test, device, self.problem, &tables, seed)
     }
+
+    /// Some repetitions, by parameter and number, in their order; `progress` is called with the number of those that are
+    /// done, and `each` with every outcome.
+    ///
+    /// # Errors
+    /// If a repetition, `progress` or `each` fails.
+    pub fn repeat_all(
+        &self,
+        device: &Device,
+        repetitions: &[(f64, u32)],
+        progress: &mut dyn FnMut(usize) -> Result<()>,
+        each: &mut dyn FnMut(Repetition) -> Result<()>,
+    ) -> Result<()> {
+        // Small samples have too little work for all threads in one repetition; a GPU works on one at a time.
+        let together = if matches!(device, Device::Cpu(_)) { rayon::current_num_threads() } else { 1 };
+        let mut done = 0;
+        for chunk in repetitions.chunks(together) {
+            progress(done)?;
+            let start = Instant::now();
+            let ps = chunk
+                .par_iter()
+                .map(|&(parameter, repetition)| self.repeat(device, parameter, repetition))
+                .collect::<Result<Vec<_>>>()?;
+            let seconds = start.elapsed().as_secs_f64() / chunk.len() as f64;
+            for (&(parameter, repetition), p) in chunk.iter().zip(ps) {
+                each(Repetition { parameter, repetition, p_value: p.p_value, reject: p.reject, seconds })?;
+            }
+            done += chunk.len();
+        }
+        Ok(())
+    }
+}
+
+/// The outcome of one repetition: a line of the log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Repetition {
+    /// The problem's parameter.
+    pub parameter: f64,
+    /// Which repetition, from 0.
+    pub repetition: u32,
+    /// The test's.
+    pub p_value: f64,
+    /// Whether it rejected.
+    pub reject: bool,
+    /// What it took.
+    pub seconds: f64,
 }
 
 /// A point of a power curve.
@@ -199,6 +279,33 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// The points of some parameters, without a log.
+    ///
+    /// # Errors
+    /// If a repetition fails.
+    pub fn of(
+        experiment: &Experiment,
+        device: &Device,
+        parameters: &[f64],
+        repetitions: u32,
+        progress: &mut dyn FnMut(f64) -> Result<()>,
+    ) -> Result<Vec<Self>> {
+        let all: Vec<(f64, u32)> =
+            parameters.iter().flat_map(|&parameter| (0..repetitions).map(move |i| (parameter, i))).collect();
+        let mut done = Vec::with_capacity(all.len());
+        experiment.repeat_all(
+            device,
+            &all,
+            &mut |count| progress(count as f64 / all.len() as f64),
+            &mut |repetition| {
+                done.push((repetition.reject, repetition.seconds));
+                Ok(())
+            },
+        )?;
+        let each = parameters.iter().zip(done.chunks(repetitions as usize));
+        Ok(each.map(|(&parameter, done)| Self::new(parameter, done)).collect())
+    }
+
     /// The point of a parameter, from the decision and the seconds of each repetition; there is at least one.
     pub fn new(parameter: f64, repetitions: &[(bool, f64)]) -> Self {
         let rejections = repetitions.iter().filter(|(reject, _)| *reject).count();

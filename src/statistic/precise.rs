@@ -6,6 +6,7 @@
 use super::KernelFunction;
 use super::gram::{Gram, Labels, Orders, Request, near_pairs};
 use super::points::{Points, Precise};
+use crate::error::Result;
 use crate::kernel::pair_forms::BITS;
 use crate::kernel::pairs::{Family, Form, Value};
 use faer::linalg::matmul::matmul;
@@ -129,8 +130,8 @@ pub(super) fn grams(
     seconds: &[&KernelFunction],
     request: &Request<'_>,
     cross: bool,
-    progress: &mut dyn FnMut(f64),
-) -> Vec<Gram> {
+    progress: &mut dyn FnMut(f64) -> Result<()>,
+) -> Result<Vec<Gram>> {
     let total = kernels.len() as f64;
     let mut each = |(index, kernel): (usize, &&KernelFunction)| {
         let own = points.second.as_ref().map(|second| &second.kernel);
@@ -145,8 +146,8 @@ fn gram(
     kernel: &KernelFunction,
     request: &Request<'_>,
     cross: bool,
-    progress: &mut dyn FnMut(f64),
-) -> Gram {
+    progress: &mut dyn FnMut(f64) -> Result<()>,
+) -> Result<Gram> {
     let count = items.count();
     let weight = kernel.weight();
     let (counts, reach) = (items.points.counts, items.points.reach);
@@ -187,14 +188,14 @@ fn gram(
                 }
             }
         }
-        progress((index * CHUNKS * ROWS + group.len() * ROWS).min(count) as f64 / count as f64);
+        progress((index * CHUNKS * ROWS + group.len() * ROWS).min(count) as f64 / count as f64)?;
     }
     if product.is_some() {
         (result.k, result.k2) = (Vec::new(), Vec::new());
     } else if matches!(request, Request::None) {
         result.k2.clear();
     }
-    result
+    Ok(result)
 }
 
 /// The sums of up to [`ROWS`] rows from `first` on.

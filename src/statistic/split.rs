@@ -95,7 +95,7 @@ pub(super) fn of_two_samples(
     samples: [Sample<'_>; 2],
     kernel: &KernelFunction,
 ) -> Result<[f64; 2]> {
-    Ok(first_order(&Gram::new(device, samples, kernel, &Request::None, false, &mut |_| {})?))
+    Ok(first_order(&Gram::new(device, samples, kernel, &Request::None, false, &mut |_| Ok(()))?))
 }
 
 /// D and V from the sums of each point.

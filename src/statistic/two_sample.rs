@@ -130,7 +130,7 @@ pub struct TwoSample {
 
 /// Whether two samples come from one distribution.
 ///
-/// `progress` is called with the fraction that is done.
+/// `progress` is called with the fraction that is done; its error ends the work, and is given back.
 ///
 /// # Errors
 /// If the samples or settings do not fit together, or the device fails.
@@ -138,7 +138,7 @@ pub fn two_sample(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
     settings: &TwoSampleSettings,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Outcome<TwoSample>> {
     let start = Instant::now();
     settings.check()?;
@@ -236,7 +236,7 @@ fn with_chosen_bandwidth(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
     settings: &TwoSampleSettings,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Outcome<TwoSample>> {
     let start = Instant::now();
     let (family, seed) = (settings.family, settings.common.seed);
@@ -301,7 +301,10 @@ pub(super) fn check_sizes([x, y]: [Sample<'_>; 2]) -> Result<()> {
 }
 
 /// Whether two samples can be compared.
-pub(super) fn check_samples([x, y]: [Sample<'_>; 2]) -> Result<()> {
+///
+/// # Errors
+/// If they have other columns, or too few points.
+pub fn check_samples([x, y]: [Sample<'_>; 2]) -> Result<()> {
     let message = if x.d != y.d {
         format!("X has {} columns and Y has {}; both samples must have the same ones", x.d, y.d)
     } else if x.len() < 2 || y.len() < 2 {
@@ -442,7 +445,7 @@ fn label_draws(
     [x, y]: [Sample<'_>; 2],
     kernel: &KernelFunction,
     settings: &TwoSampleSettings,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Draws> {
     let Common { permutations, null, seed, .. } = settings.common;
     let counts = [x.len(), y.len()];
@@ -513,7 +516,7 @@ fn binned_draws(
     kernel: &KernelFunction,
     settings: &TwoSampleSettings,
     (bin, blocks): (usize, Option<Blocks>),
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Draws> {
     let Common { permutations, seed, .. } = settings.common;
     let gram = Gram::new(device, [x, y], kernel, &Request::Bins(bin), false, progress)?;
@@ -668,7 +671,7 @@ impl Test for TwoSampleSettings {
 
     fn p_value(&self, device: &Device, trial: &Trial<'_>) -> Result<PValue> {
         let settings = Self { common: Common { seed: trial.seed, ..self.common }, ..self.clone() };
-        Ok(two_sample(device, trial.samples, &settings, &mut |_| {})?.p)
+        Ok(two_sample(device, trial.samples, &settings, &mut |_| Ok(()))?.p)
     }
 }
 

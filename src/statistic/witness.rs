@@ -29,7 +29,7 @@ pub fn at_samples(
     device: &Device,
     [x, y]: [Sample<'_>; 2],
     kernel: &KernelFunction,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Witness> {
     if x.len() < 2 || y.len() < 2 {
         let message = format!("X has {} points and Y {}; a witness needs two of each", x.len(), y.len());
@@ -54,7 +54,7 @@ pub fn at(
     [x, y]: [Sample<'_>; 2],
     kernel: &KernelFunction,
     points: Sample<'_>,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Vec<f64>> {
     let mut mean = |sample: Sample<'_>, first: f64| -> Result<Vec<f64>> {
         let mut part = |done: f64| progress(first + 0.5 * done);

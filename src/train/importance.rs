@@ -130,7 +130,7 @@ impl ImportanceWeights {
 pub fn log_likelihood(
     session: &mut Session,
     samples: usize,
-    progress: &mut dyn FnMut(usize),
+    progress: &mut dyn FnMut(usize) -> Result<()>,
 ) -> Result<ImportanceEstimate> {
     let batches = BATCHES.min(samples);
     // Where each batch begins, and where the last ends.
@@ -150,7 +150,7 @@ pub fn log_likelihood(
             for (weights, &log) in images.iter_mut().chain(&mut batch).zip(logs.iter().cycle()) {
                 weights.add(log);
             }
-            progress(k + 1);
+            progress(k + 1)?;
         }
         means.resize(batch.len(), Vec::new());
         if parts.contains(&bounds[1]) {

@@ -329,7 +329,7 @@ pub(in crate::data) fn file(path: &Path, options: &ReadOptions) -> Result<Table>
     notes.extend(perhaps_decimals(path, dialect, &text.start, header.is_some()));
     let header = header.map(|names| wanted.iter().map(|&j| names[j].clone()).collect());
     let (rows, columns) = (lines.len(), wanted.len());
-    let table = Table { rows, columns, values, header, notes, ..Table::default() };
+    let table = Table { rows, columns, values: values.into(), header, notes, ..Table::default() };
     complete(path, table, options, |row| format!("line {}", lines[row]))
 }
 
@@ -421,7 +421,7 @@ pub(in crate::data) fn labels(path: &Path, options: &ReadOptions, expected: Opti
         let next = numbers.len();
         values.push(*numbers.entry(label).or_insert(next) as f64);
     }
-    Ok(Table { rows: values.len(), columns: 1, values, notes, ..Table::default() })
+    Ok(Table { rows: values.len(), columns: 1, values: values.into(), notes, ..Table::default() })
 }
 
 /// A label in one way of writing: `1` for `1.0`.
@@ -454,8 +454,12 @@ mod tests {
 
     #[test]
     fn numbers_without_a_header_are_read() {
-        let want =
-            Table { rows: 2, columns: 3, values: vec![1.0, -2.5, 3e-3, 4.0, 5.0, 6.0], ..Table::default() };
+        let want = Table {
+            rows: 2,
+            columns: 3,
+            values: [1.0, -2.5, 3e-3, 4.0, 5.0, 6.0].into(),
+            ..Table::default()
+        };
         for text in [
             "1,-2.5,3e-3\n4,5,6\n",
             "1,-2.5,3e-3\r\n4,5,6\r\n",
@@ -471,7 +475,7 @@ mod tests {
         let want = Table {
             rows: 1,
             columns: 2,
-            values: vec![1.0, 2.0],
+            values: [1.0, 2.0].into(),
             header: Some(["year", "height, in m"].map(String::from).into()),
             ..Table::default()
         };
@@ -555,7 +559,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.csv");
         fs::write(&path, text).unwrap();
-        labels(&path, &ReadOptions::default(), expected).map(|table| table.values)
+        labels(&path, &ReadOptions::default(), expected).map(|table| table.values.to_vec())
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub fn check_settings(settings: &FitSettings) -> Result<()> {
 
 /// Whether a sample comes from a model: each bandwidth of the settings is a kernel of its own.
 ///
-/// `progress` is called with the fraction that is done.
+/// `progress` is called with the fraction that is done; its error ends the work, and is given back.
 ///
 /// # Errors
 /// If sample, model and settings do not fit together, or the device fails.
@@ -59,7 +59,7 @@ pub fn aggregate(
     sample: Sample<'_>,
     candidate: Candidate<'_>,
     settings: &FitSettings,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Outcome<AggregateFit>> {
     let start = Instant::now();
     check_settings(settings)?;
@@ -116,6 +116,6 @@ impl Test for ManyFits {
     fn p_value(&self, device: &Device, trial: &Trial<'_>) -> Result<PValue> {
         let common = Common { seed: trial.seed, ..self.0.common };
         let settings = FitSettings { common, ..self.0.clone() };
-        Ok(aggregate(device, trial.samples[1], trial.into(), &settings, &mut |_| {})?.p)
+        Ok(aggregate(device, trial.samples[1], trial.into(), &settings, &mut |_| Ok(()))?.p)
     }
 }

@@ -33,6 +33,18 @@ pub fn bandwidths(family: Family) -> Bandwidth {
     }
 }
 
+/// The bandwidths of a variable: its `own`, or those of `both`, or where these are the default and the test is aggregated,
+/// five of them.
+pub fn chosen(family: Family, own: Option<&Bandwidth>, both: &Bandwidth, aggregated: bool) -> Bandwidth {
+    match own {
+        Some(own) => own.clone(),
+        // A kernel without a bandwidth ignores the default.
+        None if family.without_bandwidth() => Bandwidth::default(),
+        None if aggregated && *both == Bandwidth::default() => bandwidths(family),
+        None => both.clone(),
+    }
+}
+
 /// The result of an aggregated independence test; its statistic is minus the smallest p-value of a pair of kernels.
 #[derive(Clone, Debug, Serialize)]
 pub struct AggregateIndependence {
@@ -65,7 +77,7 @@ pub fn check_settings(settings: &IndependenceSettings) -> Result<()> {
 /// Whether two variables, row by row observed together, are independent: each bandwidth of the settings is a kernel of
 /// its own.
 ///
-/// `progress` is called with the fraction that is done.
+/// `progress` is called with the fraction that is done; its error ends the work, and is given back.
 ///
 /// # Errors
 /// If the variables or settings do not fit together, or the device fails.
@@ -73,7 +85,7 @@ pub fn aggregate(
     device: &Device,
     samples: [Sample<'_>; 2],
     settings: &IndependenceSettings,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Outcome<AggregateIndependence>> {
     let start = Instant::now();
     check_settings(settings)?;
@@ -134,7 +146,7 @@ fn means(
 
 /// The mean of a kernel over all pairs of different points.
 fn mean(device: &Device, sample: Sample<'_>, kernel: &KernelFunction) -> Result<f64> {
-    let gram = Gram::new(device, [sample, sample.first(0)], kernel, &Request::None, false, &mut |_| {})?;
+    let gram = Gram::new(device, [sample, sample.first(0)], kernel, &Request::None, false, &mut |_| Ok(()))?;
     let n = sample.len() as f64;
     Ok(gram.k.iter().map(|k| k[0]).sum::<f64>() / (n * (n - 1.0)))
 }
@@ -170,6 +182,6 @@ impl Test for ManyPairs {
     fn p_value(&self, device: &Device, trial: &Trial<'_>) -> Result<PValue> {
         let common = Common { seed: trial.seed, ..self.0.common };
         let settings = IndependenceSettings { common, ..self.0.clone() };
-        Ok(aggregate(device, trial.samples, &settings, &mut |_| {})?.p)
+        Ok(aggregate(device, trial.samples, &settings, &mut |_| Ok(()))?.p)
     }
 }

@@ -1,26 +1,14 @@
 //! The finished repetitions of an experiment, in a file with a line for each after that of the settings.
 
-use super::{Experiment, Rate};
+use super::{Experiment, Rate, Repetition};
 use crate::engine::Device;
 use crate::error::{Error, Result};
 use crate::files::whole_lines;
-use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
-
-/// One repetition: a line of the log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Repetition {
-    parameter: f64,
-    repetition: u32,
-    p_value: f64,
-    reject: bool,
-    seconds: f64,
-}
 
 /// The repetitions of an experiment, which a later call goes on with.
 #[derive(Debug)]
@@ -81,26 +69,9 @@ impl PowerLog {
         experiment: &Experiment,
         device: &Device,
         missing: &[(f64, u32)],
-        progress: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<()> {
-        // Small samples have too little work for all threads in one repetition; a GPU works on one at a time.
-        let together = if matches!(device, Device::Cpu(_)) { rayon::current_num_threads() } else { 1 };
-        let mut done = 0;
-        for chunk in missing.chunks(together) {
-            progress(done);
-            let start = Instant::now();
-            let ps = chunk
-                .par_iter()
-                .map(|&(parameter, repetition)| experiment.repeat(device, parameter, repetition))
-                .collect::<Result<Vec<_>>>()?;
-            let seconds = start.elapsed().as_secs_f64() / chunk.len() as f64;
-            for (&(parameter, repetition), p) in chunk.iter().zip(ps) {
-                let (p_value, reject) = (p.p_value, p.reject);
-                self.add(Repetition { parameter, repetition, p_value, reject, seconds })?;
-            }
-            done += chunk.len();
-        }
-        Ok(())
+        experiment.repeat_all(device, missing, progress, &mut |repetition| self.add(repetition))
     }
 
     /// The rate of a parameter over the repetitions below a number.
