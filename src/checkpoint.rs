@@ -8,6 +8,7 @@ mod weights;
 
 pub use fingerprint::Fingerprint;
 
+use crate::data::standard::Columns;
 use crate::error::{Error, Result};
 use crate::grid::Grid;
 use crate::model::{Architecture, Hidden, Layer, Layers, LikelihoodName, Parameters};
@@ -60,6 +61,9 @@ pub struct About {
     /// Numbers of a pixel: 1 grey, 3 colour.
     #[serde(default = "grey")]
     pub channels: usize,
+    /// How the columns of a table are standardised, where it learned from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Columns>,
     /// Rows of an image.
     pub height: usize,
     /// p(x | z).
@@ -169,6 +173,11 @@ impl State {
         })
     }
 
+    /// Names, shapes and values of all weights and biases, as PyTorch has them.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>, &[f32])> {
+        tensors(&self.architecture.layers(), &self.theta)
+    }
+
     /// Writes checkpoint `checkpoints/STEP` of a run directory and removes all but the last two and the best.
     pub fn write(&self, run: &Path) -> Result<()> {
         let checkpoints = run.join("checkpoints");
@@ -226,6 +235,18 @@ pub fn last(run: &Path) -> Result<PathBuf> {
 }
 
 /// Weight and bias of each layer, row-major, under PyTorch's names.
+/// Names, shapes and values of all weights and biases, as PyTorch has them.
+fn tensors<'a>(layers: &[Layer], parameters: &'a Parameters) -> Vec<(String, Vec<usize>, &'a [f32])> {
+    let of = |(layer, values): (&Layer, &'a Vec<f32>)| {
+        let (weight, bias) = values.split_at(layer.weights());
+        [
+            (format!("{}.weight", layer.name), layer.weight_shape(), weight),
+            (format!("{}.bias", layer.name), vec![layer.biases()], bias),
+        ]
+    };
+    layers.iter().zip(&parameters.0).flat_map(of).collect()
+}
+
 fn write_tensors(
     path: &Path,
     groups: &[(&str, &Parameters)],
@@ -235,14 +256,10 @@ fn write_tensors(
     let failed = |e: &dyn std::fmt::Display| Error::run(path, format!("cannot be written: {e}"));
     let mut views = Vec::new();
     for (prefix, parameters) in groups {
-        for (layer, values) in layers.iter().zip(&parameters.0) {
-            let (weight, bias) = values.split_at(layer.weights());
-            let shapes = [layer.weight_shape(), vec![layer.biases()]];
-            for ((part, values), shape) in [("weight", weight), ("bias", bias)].into_iter().zip(shapes) {
-                let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values))
-                    .map_err(|e| failed(&e))?;
-                views.push((format!("{prefix}{}.{part}", layer.name), view));
-            }
+        for (name, shape, values) in tensors(layers, parameters) {
+            let view =
+                TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values)).map_err(|e| failed(&e))?;
+            views.push((format!("{prefix}{name}"), view));
         }
     }
     let metadata = metadata

@@ -4,6 +4,7 @@ mod array;
 pub mod digits;
 mod folder;
 pub mod format;
+mod gzip;
 mod idx;
 pub mod images;
 pub mod layout;
@@ -11,6 +12,7 @@ mod npy;
 pub mod save;
 pub mod scale;
 pub mod sprites;
+pub mod standard;
 pub mod table;
 
 pub use format::load;
@@ -45,6 +47,8 @@ pub enum Pixels {
     Bytes(Vec<u8>),
     /// `(N)`: numbers of sprites ([`sprites::Sprite::number`]), drawn where they are needed.
     Sprites(Vec<u32>),
+    /// `(N, D)`: rows of a table, [standardised](standard).
+    Numbers(Vec<f32>),
 }
 
 /// The factors that images were made from, each on a grid of its own.
@@ -89,7 +93,15 @@ impl Images {
         self.height * self.width * self.channels
     }
 
-    /// Image `i`: `(D)`.
+    /// Image `i` as a model sees it: `(D)`; 0 is black and 1 white, or a row of a table.
+    pub fn values(&self, i: usize) -> Vec<f32> {
+        match &self.pixels {
+            Pixels::Numbers(values) => values[i * self.dimension()..][..self.dimension()].to_vec(),
+            _ => self.image(i).iter().map(|&pixel| f32::from(pixel) / 255.0).collect(),
+        }
+    }
+
+    /// Image `i`: `(D)`; of a row of a table, its numbers from -3, black, to 3, white.
     pub fn image(&self, i: usize) -> Cow<'_, [u8]> {
         let dimension = self.dimension();
         match &self.pixels {
@@ -99,6 +111,9 @@ impl Images {
                 let sprite = sprites::Sprite::of(numbers[i]);
                 sprites::draw(sprite, sprites::geometry(), sprites::LEVELS, &mut pixels);
                 pixels.into()
+            }
+            Pixels::Numbers(_) => {
+                self.values(i).iter().map(|x| (127.5 + 42.5 * x).round() as u8).collect::<Vec<_>>().into()
             }
         }
     }
@@ -115,6 +130,8 @@ pub struct Dataset {
     pub test: Images,
     /// The name of each class.
     pub classes: Vec<String>,
+    /// How the numbers of a table were made: none for images.
+    pub columns: Option<standard::Columns>,
     /// What the user must know of how it was read.
     pub notes: Vec<String>,
 }
@@ -139,7 +156,7 @@ impl Dataset {
         for (images, offset) in [(&mut self.train, 0), (&mut self.test, TEST_OFFSET)] {
             let dimension = images.dimension();
             let Pixels::Bytes(bytes) = &mut images.pixels else {
-                let problem = "sprites are black and white, or have colours; leave out --binarise";
+                let problem = "--binarise is for grey images, not for sprites or tables; leave it out";
                 return Err(Error::usage(problem));
             };
             bytes.par_chunks_exact_mut(dimension).enumerate().for_each(|(index, image)| {
@@ -165,6 +182,7 @@ mod tests {
             train: images(),
             test: images(),
             classes: vec!["bar".into()],
+            columns: None,
             notes: Vec::new(),
         };
         dataset.binarise(1).expect("bytes");

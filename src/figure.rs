@@ -105,6 +105,7 @@ pub fn draw(
     log: Option<RunLog<'_>>,
 ) -> Result<Vec<PathBuf>> {
     let latent = session.model().config.architecture.latent;
+    let is_table = dataset.columns.is_some();
     let mut files = Vec::new();
     for &(one, file, drawing) in FIGURES.iter().filter(|row| [row.0, Figure::All].contains(&figure)) {
         let path = directory.join(file);
@@ -116,6 +117,15 @@ pub fn draw(
                 continue;
             }
             (Drawing::Log(draw), Some(log)) => draw(&path, session, dataset, log)?,
+            (Drawing::Model(_) | Drawing::Pairs(_), _) | (Drawing::Plane(_), _)
+                if is_table && one != Figure::Scatter =>
+            {
+                if figure == Figure::All {
+                    continue;
+                }
+                let problem = "this picture is of images, but the model learned from a table; draw scatter, losses or kl";
+                return Err(Error::run(directory, problem));
+            }
             (Drawing::Model(draw), _) => draw(&path, session, dataset)?,
             (Drawing::Pairs(draw), _) if dataset.test.len() > 1 => draw(&path, session, dataset)?,
             (Drawing::Known(draw), _) if dataset.test.factors.is_some() && latent > 1 => {

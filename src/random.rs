@@ -164,6 +164,17 @@ impl Sequence {
         Self { key: key(seed), stream, index, block: 0, words: [0; 4 * LANES], used: 4 * LANES }
     }
 
+    /// The same sequence after `count` of its words.
+    #[must_use]
+    pub fn after(self, count: u64) -> Self {
+        let lanes = 4 * LANES as u64;
+        let mut sequence = Self { block: (count / lanes * LANES as u64) as u32, used: 4 * LANES, ..self };
+        for _ in 0..count % lanes {
+            sequence.word();
+        }
+        sequence
+    }
+
     /// 32 random bits.
     pub fn word(&mut self) -> u32 {
         if self.used == self.words.len() {
@@ -276,6 +287,17 @@ mod tests {
             (pi, [0xA409_3822, 0x299F_31D0], [0xD16C_FE09, 0x94FD_CCEB, 0x5001_E420, 0x2412_6EA1]),
         ] {
             assert_eq!(philox(counter, key), answer);
+        }
+    }
+
+    #[test]
+    fn a_sequence_goes_on_after_any_word() {
+        let mut all = Sequence::new(7, Stream::Permutation, 3);
+        let words: Vec<u32> = (0..300).map(|_| all.word()).collect();
+        for count in [0, 1, 31, 32, 33, 64, 127, 257] {
+            let mut after = Sequence::new(7, Stream::Permutation, 3).after(count);
+            let rest: Vec<u32> = (count..300).map(|_| after.word()).collect();
+            assert_eq!(rest, words[count as usize..], "after {count}");
         }
     }
 

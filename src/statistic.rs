@@ -50,9 +50,10 @@ pub use two_sample::{TwoSample, TwoSampleSettings, two_sample};
 
 use crate::error::{Error, Result};
 use crate::kernel::pairs::Family;
+use serde::{Deserialize, Serialize};
 
 /// A kernel function with its bandwidths: the sum of one family's kernels, or their mean.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KernelFunction {
     /// The family.
     pub family: Family,

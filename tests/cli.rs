@@ -244,7 +244,60 @@ fn data_that_is_no_images() {
     let notes = String::from_utf8_lossy(&output.stderr);
     assert!(notes.contains("whole numbers from 0 to 200 as int64: they are taken as bytes"), "{notes}");
     place.write("table.csv", "1,2\n");
-    place.fails(1, &train("table.csv"), &["table.csv: this is a table and not images"]);
+    place.fails(1, &train("table.csv"), &["table.csv: there is only one row"]);
+}
+
+#[test]
+fn tables_are_learned_from_and_given_back_in_their_units() {
+    let place = Place::new();
+    let row = |i: i32| format!("{},{},{}\n", i % 7, 1000 + 3 * (i % 7), 5.5 + f64::from(i % 5) * 1e-3);
+    let text = "a,b,c\n".to_owned() + &(0..120).map(row).collect::<String>();
+    place.write("table.csv", &text);
+    let train = "train --hidden 8 --latent 1 --batch 12 --engine cpu --data";
+    place.succeeds(&format!("{train} table.csv --sigma 0.3 --epochs 40 --out run"));
+    for picture in ["losses.png", "kl.png"] {
+        assert!(place.path("run/pictures").join(picture).is_file(), "{picture}");
+    }
+    assert!(!place.path("run/pictures/samples.png").exists(), "rows of a table are no images");
+    place.succeeds("sample run --count 200 --out rows.csv");
+    let text = String::from_utf8(place.read("rows.csv")).expect("text");
+    let rows: Vec<Vec<f64>> =
+        text.lines().map(|line| line.split(',').map(|v| v.parse().expect("a number")).collect()).collect();
+    assert_eq!((rows.len(), rows[0].len()), (200, 3));
+    let mean = |j: usize| rows.iter().map(|row| row[j]).sum::<f64>() / 200.0;
+    assert!((0.5..5.5).contains(&mean(0)) && (1001.0..1017.0).contains(&mean(1)), "{} {}", mean(0), mean(1));
+    assert!((mean(2) - 5.502).abs() < 1e-3, "{}", mean(2));
+
+    // The run's rows have the names and units of the file.
+    let compared: Value = place.json("compare table.csv run:run --engine cpu --permutations 19 --json");
+    assert_eq!((&compared["d"], &compared["m"]), (&3.into(), &120.into()));
+    assert_eq!(compared["columns"].as_array().map(Vec::len), Some(3));
+    place.succeeds("encode run --out codes.npy");
+    place.succeeds("resume run --epochs 41");
+    // Another table is scaled as the first.
+    place.write("shifted.csv", text.lines().map(|line| format!("9{line}\n")).collect::<String>());
+    let elbo = |data: &str| {
+        let found = place.json(&format!("evaluate run --json{data}"));
+        found["test"]["elbo"].as_f64().expect("a number")
+    };
+    assert!(elbo(" --data shifted.csv") < 10.0 * elbo(""), "far rows are far");
+
+    place.misused(&format!("{train} table.csv --binarise --out other"), &["not for sprites or tables"]);
+    place.fails(1, &format!("{train} table.csv --scale 0,9 --out other"), &["is a table", "--scale"]);
+    for (option, problem) in
+        [("--likelihood bernoulli", "a Bernoulli is for pixels"), ("--fresh", "is stored")]
+    {
+        let output =
+            place.elbo(&format!("{train} table.csv {option} --out other")).output().expect("a process");
+        let problems = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && problems.contains(problem), "{problems}");
+    }
+    place.fails(1, "draw samples run", &["this picture is of images, but the model learned from a table"]);
+    place.fails(1, "page run", &["learned from a table; a page shows images"]);
+    place.fails(1, "sample run --out pictures", &["a folder for images, but the model learned from a table"]);
+    write_npy(place.path("rows.npy"), &Array2::<f64>::from_shape_fn([40, 3], |(i, j)| (i * j) as f64))
+        .expect("an array");
+    place.succeeds(&format!("{train} table:rows.npy --steps 1 --out of-array"));
 }
 
 #[test]

@@ -137,6 +137,7 @@ fn the_architecture_lists_the_calls_of_a_step() {
         train: blank(config.batch),
         test: blank(1),
         classes: vec!["blank".into()],
+        columns: None,
         notes: Vec::new(),
     };
     let model =

@@ -64,6 +64,7 @@ fn small_digits() -> Dataset {
         train: part(0, 300),
         test: part(1000, 37),
         classes: (0..10).map(|c| c.to_string()).collect(),
+        columns: None,
         notes: Vec::new(),
     }
 }

@@ -37,7 +37,7 @@ def rows(name: str, samples: Samples) -> Rows:
     if array.ndim == 0:
         raise TypeError(f"{name} is a single number, but a sample is an array with a row per point")
     white = float(np.iinfo(array.dtype).max) if array.dtype in (np.uint8, np.uint16) else None
-    return Rows(name, np.ascontiguousarray(array, dtype=np.float64), columns, white)
+    return Rows(name, np.require(array, np.float64, ["C", "A"]), columns, white)
 
 
 def _array(samples: Samples) -> NDArray[Any]:

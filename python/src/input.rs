@@ -42,19 +42,19 @@ impl AsRef<[f64]> for Lent {
 
 /// A sample whose table is not made yet.
 pub(crate) struct Source {
-    name: String,
-    shape: Vec<usize>,
-    numbers: Cells,
-    header: Option<Vec<String>>,
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) numbers: Cells,
+    pub(crate) header: Option<Vec<String>>,
     pub(crate) white: Option<f64>,
 }
 
 impl Rows<'_> {
     pub(crate) fn source(self) -> PyResult<Source> {
         let Self(name, array, header, white) = self;
-        if !array.is_c_contiguous() {
+        if !array.is_c_contiguous() || !array.data().is_aligned() {
             return Err(PyValueError::new_err(format!(
-                "{name} is no C-ordered array; use numpy.ascontiguousarray"
+                "{name} is no C-ordered and aligned array; use numpy.require"
             )));
         }
         let shape = array.shape().to_vec();
@@ -88,6 +88,13 @@ pub(crate) struct Reading {
     #[serde(default)]
     pub(crate) points: Option<usize>,
     pub(crate) seed: u64,
+}
+
+impl Reading {
+    /// All of it as it is.
+    pub(crate) fn plain(seed: u64) -> Self {
+        Self { columns: Vec::new(), missing: Missing::Refuse, scale: None, points: None, seed }
+    }
 }
 
 /// Which device.

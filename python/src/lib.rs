@@ -6,7 +6,9 @@
 
 mod call;
 mod input;
+mod parts;
 mod tests;
+mod vae;
 
 use pyo3::prelude::*;
 
@@ -16,7 +18,11 @@ mod _elbo {
     #[pymodule_export]
     use crate::call::devices;
     #[pymodule_export]
+    use crate::parts::{feature_plan, feature_result, feature_sums, rows_of_rules, still_to_choose};
+    #[pymodule_export]
     use crate::tests::{closer_test, hsic_test, ksd_test, median_bandwidth, mmd_test, mmd2, power, witness};
+    #[pymodule_export]
+    use crate::vae::{Model, fit, load};
     use pyo3::prelude::*;
 
     #[pymodule_init]

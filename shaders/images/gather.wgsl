@@ -1,4 +1,5 @@
 // x[b, d] = data[row(b), d] / (2^BITS - 1)        data: (N, D) numbers of BITS bits in whole words a row    x: (B, D)
+// With NUMBERS data are f32, taken as they are.
 //
 // The rows are in up to four slices of params.rows each, as no binding may be larger than a device allows.
 //
@@ -15,12 +16,13 @@ struct Params {
 
 override THREADS: u32;
 override SHUFFLE: bool;
-// 8, or 1 for black and white.
+// 8, 1 for black and white, 32 with NUMBERS.
 override BITS: u32;
+override NUMBERS: bool;
 // 1 / (2^BITS - 1)
 override SCALE: f32;
 
-override MOST = (1u << BITS) - 1u;
+override MOST = 0xffffffffu >> (32u - BITS);
 override PER_WORD = 32u / BITS;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -43,10 +45,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if SHUFFLE {
         row = shuffled(position, params.images, step.seed, step.epoch);
     }
-    var pixels = stored(row / params.rows, row % params.rows * words + first / PER_WORD) >> (first % PER_WORD * BITS);
+    let slice = row / params.rows;
+    let place = row % params.rows * words;
+    if NUMBERS {
+        for (var d = first; d < min(first + 4u, params.dimension); d++) {
+            x[group.y * params.dimension + d] = bitcast<f32>(stored(slice, place + d));
+        }
+        return;
+    }
+    var pixels = stored(slice, place + first / PER_WORD) >> (first % PER_WORD * BITS);
     for (var d = first; d < min(first + 4u, params.dimension); d++) {
         x[group.y * params.dimension + d] = f32(pixels & MOST) * SCALE;
-        pixels >>= BITS;
+        pixels = pixels >> (BITS % 32u);
     }
 }
 

@@ -28,6 +28,7 @@ impl Fingerprint {
             hash.bytes(&images.labels);
             match &images.pixels {
                 Pixels::Bytes(bytes) => hash.bytes(bytes),
+                Pixels::Numbers(values) => values.iter().for_each(|value| hash.word(value.to_bits().into())),
                 Pixels::Sprites(numbers) => numbers.iter().for_each(|&number| hash.word(number.into())),
             }
         }
@@ -93,6 +94,7 @@ mod tests {
                 train,
                 test,
                 classes: Vec::new(),
+                columns: None,
                 notes: Vec::new(),
             })
         };

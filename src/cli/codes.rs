@@ -95,6 +95,19 @@ impl ImagesOut {
     fn write(&self, dataset: &Dataset, images: &[Vec<f32>]) -> Result<()> {
         let grid = dataset.train.grid();
         let values: Vec<f32> = images.concat();
+        let count = grouped(images.len() as f64);
+        if let Some(columns) = &dataset.columns {
+            if self.out.extension().is_none() && self.out != Path::new(STANDARD_OUTPUT) {
+                let problem =
+                    "is a folder for images, but the model learned from a table; write .csv, .npy or .npz";
+                return Err(Error::data(&self.out, problem));
+            }
+            let rows: Vec<f32> = columns.restored(&values).iter().map(|&value| value as f32).collect();
+            let shape = vec![images.len(), columns.len()];
+            save::arrays(&self.out, &[NamedArray { name: "rows", shape, values: Values::Floats(&rows) }])?;
+            told(&self.out, format_args!("{count} rows of {} columns", columns.len()));
+            return Ok(());
+        }
         let size = [grid.height, grid.width, grid.channels];
         if self.out.extension().is_none() && self.out != Path::new(STANDARD_OUTPUT) {
             save::pictures(&self.out, size, &values)?;
@@ -105,7 +118,6 @@ impl ImagesOut {
             }
             save::arrays(&self.out, &[NamedArray { name: "imgs", shape, values: Values::Floats(&values) }])?;
         }
-        let count = grouped(images.len() as f64);
         told(&self.out, format_args!("{count} images of {} x {} pixels", grid.height, grid.width));
         Ok(())
     }

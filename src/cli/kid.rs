@@ -49,7 +49,7 @@ impl KidOptions {
         common: &CommonOptions,
     ) -> Result<[Table; N]> {
         let Some(path) = &self.encoder else { return Ok(tables) };
-        let Opened { mut session, .. } = common.run(path).open()?;
+        let Opened { mut session, dataset, .. } = common.run(path).open()?;
         let architecture = &session.model().config.architecture;
         let (dimension, latent, grid) = (architecture.dimension(), architecture.latent, architecture.image);
         let mut codes = Vec::with_capacity(N);
@@ -73,14 +73,20 @@ impl KidOptions {
                     grid.channels
                 )));
             }
-            if let Some(pixel) = table.values.iter().find(|value| !PIXELS.contains(*value)) {
+            let columns = dataset.columns.as_ref();
+            if let Some(pixel) =
+                table.values.iter().find(|value| columns.is_none() && !PIXELS.contains(*value))
+            {
                 return Err(wrong(format!(
                     "has the pixel {pixel}; --encoder takes images of bytes, or of numbers from 0, black, to 1, white"
                 )));
             }
             let layout = table.layout.unwrap_or(Layout::grey(1, dimension));
             let rows = table.values.chunks(dimension).flat_map(|image| layout.interleaved(image));
-            let images: Vec<f32> = rows.map(|value| value as f32).collect();
+            let images: Vec<f32> = match columns {
+                Some(columns) => columns.standardised(&table.values),
+                None => rows.map(|value| value as f32).collect(),
+            };
             let values = session.encode_images(&images)?.means.iter().map(|&v| f64::from(v)).collect();
             codes.push(Table { columns: latent, values, layout: None, header: None, ..table });
         }

@@ -46,6 +46,9 @@ impl PageArgs {
             return Err(Error::usage("a page shows what a run logged; a .safetensors file has no log"));
         };
         let Opened { mut session, device, dataset, step, .. } = source.open()?;
+        if dataset.columns.is_some() {
+            return Err(Error::run(run, "learned from a table; a page shows images"));
+        }
         note(engine_line(device.info()));
         let (config, lines) = (Run::config(run)?.complete(), Run::lines(run)?);
         let path = self.out.clone().unwrap_or_else(|| run.join("page.html"));

@@ -173,6 +173,16 @@ impl CommonOptions {
         let mut opened = self.run(path).open()?;
         let images = opened.session.sample(count)?;
         let Images { height, width, channels, .. } = opened.dataset.train;
+        if let Some(columns) = &opened.dataset.columns {
+            return Ok(Table {
+                name: name.into(),
+                rows: count,
+                columns: columns.len(),
+                values: columns.restored(&images.concat()).into(),
+                header: (!columns.names.is_empty()).then(|| columns.names.clone()),
+                ..Table::default()
+            });
+        }
         Ok(Table {
             name: name.into(),
             rows: count,

@@ -64,9 +64,12 @@ impl Source {
     pub(super) fn open(&self) -> Result<Opened> {
         self.device.check()?;
         let read = if self.is_file() { Self::read_file } else { Self::read_run };
-        let (state, mut config, dataset) = read(self)?;
+        let (state, mut config, mut dataset) = read(self)?;
         if let Some(likelihood) = self.likelihood {
             config.likelihood = likelihood;
+        }
+        if let Some(columns) = state.about.as_ref().and_then(|about| about.columns.as_ref()) {
+            dataset.standardise_as(columns);
         }
         dataset.notes.iter().for_each(note);
         // No training step will be taken, so the batch may be whatever fits, and no new images are drawn.

@@ -39,6 +39,7 @@ pub fn some(seed: u64, train: u32, test: u32) -> Dataset {
         train: images(seed, 0..train),
         test: images(seed, TEST_START..TEST_START + test),
         classes: (0..DIGITS.len()).map(|digit| digit.to_string()).collect(),
+        columns: None,
         notes: Vec::new(),
     }
 }

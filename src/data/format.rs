@@ -6,7 +6,7 @@ use super::images::{self, BOTH_PARTS, Parts, title};
 use super::npy::{self, Archive};
 use super::scale::Range;
 use super::table::{self, ReadOptions, Table, csv};
-use super::{Dataset, digits, idx, sprites};
+use super::{Dataset, digits, idx, sprites, standard};
 use crate::error::{Error, Kind, Result};
 use std::fs;
 use std::io::{self, Read};
@@ -69,7 +69,10 @@ const FORMATS: &[Format] = &[
         )
     },
     Format {
-        matches: |_, name| [".csv", ".tsv", ".txt"].iter().any(|end| name.ends_with(end)),
+        matches: |_, name| {
+            let name = name.trim_end_matches(".gz");
+            [".csv", ".tsv", ".txt"].iter().any(|end| name.ends_with(end))
+        },
         has_parts: false,
         dataset: None,
         table: |path, _, options| csv::file(path, options),
@@ -83,16 +86,20 @@ const FORMATS: &[Format] = &[
     ),
 ];
 
+/// Before a file whose rows are taken as a table, not as images.
+const TABLE: &str = "table:";
+
 /// All that `--data` reads, for messages.
 pub(super) const DATASETS: &str = "`digits`, `sprites`, `sprites:colour`, a .npz, .npy or IDX file of images, a \
-                                   directory with the four files of MNIST, or a folder of PNG or JPEG images";
+                                   directory with the four files of MNIST, a folder of PNG or JPEG images, a table as \
+                                   .csv, .tsv or .txt, or table:FILE for rows of numbers in another file";
 
 /// All samples, for messages.
 pub(super) const TABLES: &str = "a .npy, .npz, .csv, .tsv or .txt file, an IDX file (with `idx` or `-ubyte` in its \
                                  name), a directory with the files of MNIST, or a folder of PNG or JPEG images";
 
 /// All samples, for help texts; the command line adds runs, which draw images.
-pub const SAMPLES: &str = "A sample is a .npy, .npz (or file.npz:key), .csv, .tsv or .txt file, an IDX file, a \
+pub const SAMPLES: &str = "A sample is a .npy, .npz (or file.npz:key), .csv, .tsv or .txt file, gzipped or not, an IDX file, a \
 directory with MNIST's files (DIR, DIR:train or DIR:test), a folder of PNG or JPEG images (DIR, DIR:colour), \
 run:DIR[:N], images drawn from a trained model, or - for .npy, .npz (stdin:key) or text on the standard input. \
 Rows are points. Bytes are divided by 255, words of 16 bits by 65535.";
@@ -119,10 +126,21 @@ pub fn load(name: &str, seed: u64, range: Option<Range>) -> Result<Dataset> {
         let problem = format!("--data {name}: `{data}` has no option `{option}`; give {DATASETS}");
         return Err(Error::usage(problem));
     }
-    let (path, part) = split(name, DATASETS)?;
-    match known(path, part)?.dataset {
-        Some(dataset) => dataset(path, part, seed, range),
-        None => Err(Error::data(path, format!("this is a table and not images; give {DATASETS}"))),
+    let table = name.strip_prefix(TABLE).filter(|_| !Path::new(name).exists());
+    let format = match table {
+        Some(_) => None,
+        None => split(name, DATASETS)
+            .and_then(|(path, part)| Ok((path, part, known(path, part)?.dataset)))
+            .map(Some)?,
+    };
+    match (format, range) {
+        (Some((path, part, Some(dataset))), _) => dataset(path, part, seed, range),
+        (_, Some(_)) => {
+            let problem =
+                "is a table, whose columns are standardised; leave out --scale, which is for images";
+            Err(Error::data(name, problem))
+        }
+        _ => standard::dataset(&read(table.unwrap_or(name), &ReadOptions::default())?, seed),
     }
 }
 
@@ -132,7 +150,7 @@ pub fn load(name: &str, seed: u64, range: Option<Range>) -> Result<Dataset> {
 /// |---|---|
 /// | `x.npy` | an array `(n)`, `(n, d)`, or of images, `(n, h, w)`, `(n, h, w, 3)` or `(n, 3, h, w)` |
 /// | `x.npz`, `x.npz:key` | the only array of an archive, or the one of this name; of known layouts also `:train`, `:test` |
-/// | `x.csv`, `.tsv`, `.txt` | lines of numbers with commas, semicolons, tabs, bars or spaces between them |
+/// | `x.csv`, `.tsv`, `.txt` | lines of numbers with commas, semicolons, tabs, bars or spaces between them; gzipped or not |
 /// | an IDX file | its images; `idx` in its name or `-ubyte` at the end, gzipped or not |
 /// | `DIR`, `DIR:train`, `DIR:test` | the training or test images of MNIST's files, or of a folder with such subfolders |
 /// | `DIR`, `DIR:colour`, `DIR:grey` | PNG and JPEG images of one size, sorted by name, in subfolders or not |
@@ -406,6 +424,25 @@ mod tests {
         let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
         bytes
+    }
+
+    #[test]
+    fn gzipped_text_is_read_as_plain_text() {
+        use flate2::{Compression, write::GzEncoder};
+        use std::io::Write;
+        let directory = tempfile::tempdir().unwrap();
+        let (plain, packed) = (directory.path().join("x.csv"), directory.path().join("x.csv.gz"));
+        fs::write(&plain, "a,b\n1,2\n3,4\n").unwrap();
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(&fs::read(&plain).unwrap()).unwrap();
+        let bytes = encoder.finish().unwrap();
+        fs::write(&packed, &bytes).unwrap();
+        let read = |path: &Path| super::read(&path.display().to_string(), &ReadOptions::default());
+        let table = read(&packed).unwrap();
+        assert_eq!(Table { name: "x.csv".into(), ..table }, read(&plain).unwrap());
+        fs::write(&packed, &bytes[..bytes.len() - 9]).unwrap();
+        let problem = read(&packed).unwrap_err().to_string();
+        assert!(problem.contains("x.csv.gz: cannot read"), "{problem}");
     }
 
     #[test]

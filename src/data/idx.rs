@@ -10,17 +10,13 @@
 //! ```
 
 use super::array::{Array, Element, Order};
+use super::gzip;
 use crate::error::{Error, Result};
-use flate2::read::MultiGzDecoder;
-use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// Bytes of a word of the header.
 const WORD: usize = 4;
-
-/// The first bytes of a gzipped file.
-const GZIP: [u8; 2] = [0x1F, 0x8B];
 
 /// The path of one of MNIST's files under any of its names, gzipped or not; a plain file goes before a gzipped one.
 pub(super) fn find(directory: &Path, stem: &str, dimensions: u32) -> Result<PathBuf> {
@@ -38,10 +34,7 @@ pub(super) fn find(directory: &Path, stem: &str, dimensions: u32) -> Result<Path
 
 /// Opens a file of images, labels or points; gzipped if its bytes say so.
 pub(super) fn open(path: &Path) -> Result<Array<'static>> {
-    let file = File::open(path).map_err(Error::io(path, "read"))?;
-    let mut file = BufReader::new(file);
-    let packed = file.fill_buf().map_err(Error::io(path, "read"))?.starts_with(&GZIP);
-    let mut reader: Box<dyn Read> = if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let mut reader = gzip::open(path)?;
     let magic = word(path, &mut reader)?;
     let [0, 0, element, dimensions @ 1..=4] = magic else {
         let problem = format!(

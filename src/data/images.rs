@@ -194,13 +194,13 @@ fn both_parts(
 
 /// The choice of images for tests.
 #[derive(Clone, Copy)]
-struct TestChoice {
-    seed: u64,
+pub(super) struct TestChoice {
+    pub(super) seed: u64,
 }
 
 impl TestChoice {
     /// 1 when image `i` of `n` is for tests, otherwise 0.
-    fn part(self, i: usize, n: usize) -> usize {
+    pub(super) fn part(self, i: usize, n: usize) -> usize {
         let place = shuffled(i as u32, n as u32, key(self.seed), TEST_EPOCH);
         usize::from((place as usize) < self.counts(n)[1])
     }
@@ -512,7 +512,7 @@ fn dataset(path: &Path, contents: Contents) -> Result<Dataset> {
         factors: values.next().map(|values| Factors { names: names.clone(), values }),
     };
     let (train, test) = (part((train_pixels, train_labels)), part((test_pixels, test_labels)));
-    Ok(Dataset { name: title(path), train, test, classes, notes })
+    Ok(Dataset { name: title(path), train, test, classes, columns: None, notes })
 }
 
 /// Writes images, labels and factors as a compressed `.npz` archive, over what is at `path`.

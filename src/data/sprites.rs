@@ -87,6 +87,7 @@ pub fn dataset(seed: u64, coloured: bool) -> Dataset {
         train: images(seed, 0..TRAIN, coloured),
         test: images(seed, TEST_START..TEST_START + TEST, coloured),
         classes: SHAPES.map(String::from).to_vec(),
+        columns: None,
         notes: Vec::new(),
     }
 }

@@ -577,7 +577,7 @@ mod tests {
     #[test]
     fn an_unknown_format_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["x.parquet", "x.csv.gz", "x"] {
+        for name in ["x.parquet", "x.xml.gz", "x"] {
             let file = put(&directory, name, b"1,2\n");
             fails(&file, &file, &format!("the format of this file is unknown; give {TABLES}"));
         }

@@ -214,5 +214,5 @@ pub(super) fn shape(dataset: &Dataset) -> ImageShape {
 
 /// A test image as numbers in 0..1.
 pub(super) fn original(dataset: &Dataset, image: usize) -> Vec<f32> {
-    dataset.test.image(image).iter().map(|&pixel| f32::from(pixel) / 255.0).collect()
+    dataset.test.values(image)
 }

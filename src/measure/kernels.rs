@@ -116,6 +116,7 @@ fn step(config: &Config, dimension: usize) -> Result<Work> {
         train: blank(config.batch),
         test: blank(1),
         classes: vec!["blank".into()],
+        columns: None,
         notes: Vec::new(),
     };
     let model = Model::new(model_config(config, &dataset)?)?;

@@ -194,16 +194,23 @@ impl Bandwidth {
     }
 }
 
-/// All points of both samples, or a seeded subsample of [`MOST`] of them.
-fn pool([x, y]: [Sample<'_>; 2], seed: u64) -> Vec<f64> {
-    let total = x.len() + y.len();
-    let point = |i: usize| if i < x.len() { x.point(i) } else { y.point(i - x.len()) };
-    let order = if total > MOST {
+/// The points that a rule looks at, of `total` of both samples, those of X first: all of them, or a seeded subsample of
+/// [`MOST`].
+pub fn rows_of_rules(total: usize, seed: u64) -> Vec<u32> {
+    if total > MOST {
         Sequence::new(seed, Stream::Subsample, 0).choice(MOST, total)
     } else {
         (0..total as u32).collect()
-    };
-    order.into_iter().flat_map(|i| point(i as usize).iter().copied()).collect()
+    }
+}
+
+/// All points of both samples, or a seeded subsample of [`MOST`] of them.
+fn pool([x, y]: [Sample<'_>; 2], seed: u64) -> Vec<f64> {
+    let point = |i: usize| if i < x.len() { x.point(i) } else { y.point(i - x.len()) };
+    rows_of_rules(x.len() + y.len(), seed)
+        .into_iter()
+        .flat_map(|i| point(i as usize).iter().copied())
+        .collect()
 }
 
 /// The median distance over all pairs of different points, by radix selection on an engine: three counts of one

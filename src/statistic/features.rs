@@ -24,6 +24,7 @@
 //! two shared cores of an Intel Xeon, the bandwidth included. The level of the test is exact whatever the features
 //! are, as they do not depend on which point is in which sample; what an approximation may cost is power.
 
+use super::bandwidth::{Resolved, rows_of_rules};
 use super::p_value::Distinct;
 use super::resolution::{close_distance, medians, resolves_most};
 use super::test::{Common, NamedKernel, Null, Outcome};
@@ -38,7 +39,8 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use multiversion::multiversion;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::time::Instant;
 
 /// Points whose features exist at one time.
@@ -49,6 +51,9 @@ const ROWS: usize = 64;
 
 /// Draws whose labels one thread multiplies with a block.
 const DRAWS: usize = 64;
+
+/// Most points: a draw chooses among those left by a 32-bit number, and more would not be equally likely.
+const MOST_ROWS: usize = 1 << 30;
 
 /// Draws count as ties if they differ by less than this, in units of k(x, x): sums in f64 round far less. That of
 /// the tests that sum in f32 would be as large as the statistic itself for millions of points.
@@ -356,38 +361,237 @@ pub fn approximate(
     let start = Instant::now();
     settings.check()?;
     check_samples([x, y])?;
-    let Common { permutations, seed, .. } = settings.common;
-    let resolved = settings.bandwidth.resolve(device, [x, y], settings.family, !settings.sum, seed)?;
-    let kernel = &resolved.kernel;
-    let features = Features::new(kernel, x.d, settings.features, seed)?;
-    let counts = [x.len(), y.len()];
-    let sums = FeatureSums::new(&features, [x, y], seed, permutations + 1, progress)?;
-    check_finite(&sums.all)?;
-    let [a, b] = sums.means(counts, 0);
-    let estimate = features.estimate([&a, &b], counts);
-    let values: Vec<f64> = (0..=permutations)
-        .into_par_iter()
-        .map(|draw| {
-            let [a, b] = sums.means(counts, draw);
-            unbiased([&a, &b], counts, features.at_zero)
-        })
-        .collect();
-    let p = settings.common.p_value(&values, TIE * features.at_zero, Distinct::choices(counts));
-    let found = Approximate {
-        n: x.len(),
-        m: y.len(),
-        d: x.d,
-        kernel: NamedKernel::from(&resolved),
-        features: features.count(),
-        kernel_standard_error: features.standard_error(),
-        mmd2_unbiased: estimate.unbiased,
-        mmd2_biased: estimate.biased,
-        mmd2_standard_error: estimate.standard_error,
-    };
-    let collapse = collapse(kernel, mean_of_some([x, y], kernel));
-    let mut warnings = resolved.warnings;
-    warnings.extend(collapse);
-    Ok(Outcome { warnings, ..Outcome::new(start, p, values, 0.0, found) })
+    let resolved =
+        settings.bandwidth.resolve(device, [x, y], settings.family, !settings.sum, settings.common.seed)?;
+    let collapse = collapse(&resolved.kernel, mean_of_some([x, y], &resolved.kernel));
+    let plan = FeaturePlan::with(resolved, collapse, centre([x, y]), [x.len(), y.len()], settings);
+    let n = x.len();
+    let point = |i: usize| if i < n { x.point(i) } else { y.point(i - n) };
+    let walks = (0..plan.draws()).map(|draw| Walk::new(n, plan.seed, draw)).collect();
+    let sums = plan.add_up(&plan.of_kernel()?, &point, 0..n + y.len(), walks, progress)?;
+    plan.result(&sums, start)
+}
+
+/// A test with random features whose points may be in many places: what follows from the settings and a few points. The
+/// [sums](FeaturePlan::sums) of its parts add up to those of all points.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FeaturePlan {
+    /// The kernel, with its bandwidths.
+    pub kernel: KernelFunction,
+    /// Where these come from.
+    pub rule: String,
+    /// Warnings for the user.
+    pub warnings: Vec<String>,
+    /// `(d)`: what points are taken less of. MMD^2 does not depend on it.
+    pub centre: Vec<f64>,
+    /// n and m, of all points.
+    pub counts: [usize; 2],
+    /// D.
+    pub features: usize,
+    /// Draws under the null.
+    pub permutations: usize,
+    /// Level.
+    pub alpha: f64,
+    /// Seed of frequencies and draws.
+    pub seed: u64,
+}
+
+impl FeaturePlan {
+    /// From the points that [`rows_of_rules`] names, in its order; n and m are `counts`.
+    ///
+    /// # Errors
+    /// If the settings are not possible, or the device fails.
+    pub fn new(
+        device: &Device,
+        points: Sample<'_>,
+        counts: [usize; 2],
+        settings: &FeatureSettings,
+    ) -> Result<Self> {
+        settings.check()?;
+        let total: usize = counts.iter().sum();
+        if total > MOST_ROWS {
+            return Err(Error::usage(format!(
+                "{total} points are more than the {MOST_ROWS} that draws are made of"
+            )));
+        }
+        let FeatureSettings { family, sum, common, .. } = settings;
+        let rows = rows_of_rules(total, common.seed);
+        if rows.len() != points.len() {
+            let message = format!("{} points were given, but a plan is made of {}", points.len(), rows.len());
+            return Err(Kind::Samples(message).into());
+        }
+        let of = |is_x: bool| -> Vec<usize> {
+            (0..rows.len()).filter(|&i| ((rows[i] as usize) < counts[0]) == is_x).collect()
+        };
+        let [x, y] = [true, false].map(|is_x| points.choice(&of(is_x)));
+        let (x, y) = (Sample::new(points.d, &x), Sample::new(points.d, &y));
+        let mut resolved =
+            settings.bandwidth.resolve(device, [points, points.first(0)], *family, !sum, common.seed)?;
+        if points.len() < total && matches!(settings.bandwidth, Bandwidth::Rule(..)) {
+            resolved.rule += &format!(" of {} of {total} points", points.len());
+        }
+        let collapse = collapse(&resolved.kernel, mean_of_some([x, y], &resolved.kernel));
+        Ok(Self::with(resolved, collapse, centre([x, y]), counts, settings))
+    }
+
+    fn with(
+        resolved: Resolved,
+        collapse: Option<String>,
+        centre: Vec<f64>,
+        counts: [usize; 2],
+        settings: &FeatureSettings,
+    ) -> Self {
+        let Resolved { kernel, rule, mut warnings } = resolved;
+        warnings.extend(collapse);
+        let Common { permutations, alpha, seed, .. } = settings.common;
+        Self {
+            kernel,
+            rule,
+            warnings,
+            centre,
+            counts,
+            features: settings.features,
+            permutations,
+            alpha,
+            seed,
+        }
+    }
+
+    /// The draws, with what was observed.
+    pub fn draws(&self) -> usize {
+        self.permutations + 1
+    }
+
+    fn of_kernel(&self) -> Result<Features> {
+        Features::new(&self.kernel, self.centre.len(), self.features, self.seed)
+    }
+
+    /// How many points each of some draws has still to call X where parts begin, at `edges` of all points in order, those of
+    /// X first: `(edges, draws)`.
+    pub fn still_to_choose(&self, edges: &[usize], draws: Range<usize>) -> Vec<usize> {
+        let [n, m] = self.counts;
+        let columns: Vec<Vec<usize>> = draws
+            .clone()
+            .into_par_iter()
+            .map(|draw| {
+                let (mut walk, mut place) = (Walk::new(n, self.seed, draw), 0);
+                let at_edge = |&edge: &usize| {
+                    for i in place..edge {
+                        walk.next(n + m - i);
+                    }
+                    place = edge;
+                    walk.needed
+                };
+                edges.iter().map(at_edge).collect()
+            })
+            .collect();
+        (0..edges.len()).flat_map(|edge| columns.iter().map(move |column| column[edge])).collect()
+    }
+
+    /// The sums over some of the points, from number `first` on; `still` is [their row](FeaturePlan::still_to_choose) of all
+    /// draws.
+    ///
+    /// # Errors
+    /// If the points have other columns, or more rows than there are.
+    ///
+    /// # Panics
+    /// If `still` has not a number for each draw.
+    pub fn sums(&self, points: Sample<'_>, first: usize, still: &[usize]) -> Result<FeatureSums> {
+        assert_eq!(still.len(), self.draws(), "one number for each draw");
+        let total: usize = self.counts.iter().sum();
+        if points.d != self.centre.len() || first + points.len() > total {
+            let message = format!(
+                "a part has {} columns and ends at point {}, but there are {} columns and {total} points",
+                points.d,
+                first + points.len(),
+                self.centre.len()
+            );
+            return Err(Kind::Samples(message).into());
+        }
+        let walks = still.iter().enumerate().map(|(draw, &needed)| Walk::at(self.seed, draw, first, needed));
+        let range = first..first + points.len();
+        self.add_up(&self.of_kernel()?, &|i| points.point(i - first), range, walks.collect(), &mut |_| Ok(()))
+    }
+
+    fn add_up<'a>(
+        &self,
+        features: &Features,
+        point: &(impl Fn(usize) -> &'a [f64] + Sync),
+        range: Range<usize>,
+        mut walks: Vec<Walk>,
+        progress: &mut dyn FnMut(f64) -> Result<()>,
+    ) -> Result<FeatureSums> {
+        let (total, width) = (self.counts.iter().sum::<usize>(), features.width());
+        let (mut chosen, mut all) = (vec![0.0; walks.len() * width], vec![0.0; width]);
+        let mut block = vec![0.0; BLOCK.min(range.len()) * width];
+        for first in range.clone().step_by(BLOCK) {
+            let count = BLOCK.min(range.end - first);
+            let block = &mut block[..count * width];
+            features.write(point, first, &self.centre, block);
+            block.chunks_exact(width).for_each(|phi| add(&mut all, phi));
+            // Groups of a fixed size: the same bits on any number of threads.
+            let groups = chosen.par_chunks_mut(DRAWS * width).zip(walks.par_chunks_mut(DRAWS));
+            groups.for_each(|(chosen, walks)| {
+                let mut labels = vec![0.0; walks.len() * count];
+                for (walk, labels) in walks.iter_mut().zip(labels.chunks_exact_mut(count)) {
+                    for (i, label) in labels.iter_mut().enumerate() {
+                        *label = f64::from(u8::from(walk.next(total - first - i)));
+                    }
+                }
+                matmul(
+                    MatMut::from_row_major_slice_mut(chosen, walks.len(), width),
+                    Accum::Add,
+                    MatRef::from_row_major_slice(&labels, walks.len(), count),
+                    MatRef::from_row_major_slice(block, count, width),
+                    1.0,
+                    Par::Seq,
+                );
+            });
+            progress((first + count - range.start) as f64 / range.len() as f64)?;
+        }
+        Ok(FeatureSums { chosen, all })
+    }
+
+    /// The test's result from the sums of all points; it took from `start` on.
+    ///
+    /// # Errors
+    /// If a value was too large, or the sums are of another plan.
+    pub fn result(&self, sums: &FeatureSums, start: Instant) -> Result<Outcome<Approximate>> {
+        let (features, counts) = (self.of_kernel()?, self.counts);
+        if sums.all.len() != features.width() || sums.chosen.len() != self.draws() * features.width() {
+            return Err(Error::usage("these sums are of another plan"));
+        }
+        check_finite(&sums.all)?;
+        let [a, b] = sums.means(counts, 0);
+        let estimate = features.estimate([&a, &b], counts);
+        let values: Vec<f64> = (0..self.draws())
+            .into_par_iter()
+            .map(|draw| {
+                let [a, b] = sums.means(counts, draw);
+                unbiased([&a, &b], counts, features.at_zero)
+            })
+            .collect();
+        let Self { permutations, alpha, seed, .. } = *self;
+        let common = Common { permutations, alpha, seed, ..Common::default() };
+        let p = common.p_value(&values, TIE * features.at_zero, Distinct::choices(counts));
+        let resolved = Resolved {
+            kernel: self.kernel.clone(),
+            rule: self.rule.clone(),
+            warnings: self.warnings.clone(),
+        };
+        let found = Approximate {
+            n: counts[0],
+            m: counts[1],
+            d: self.centre.len(),
+            kernel: NamedKernel::from(&resolved),
+            features: features.count(),
+            kernel_standard_error: features.standard_error(),
+            mmd2_unbiased: estimate.unbiased,
+            mmd2_biased: estimate.biased,
+            mmd2_standard_error: estimate.standard_error,
+        };
+        Ok(Outcome { warnings: resolved.warnings, ..Outcome::new(start, p, values, 0.0, found) })
+    }
 }
 
 /// Mean of k itself over pairs in and between the samples, one or two a point: features cannot tell 0 from 1 / N.
@@ -418,6 +622,13 @@ impl Walk {
         Self { random, needed: n }
     }
 
+    /// At point `place`, with `needed` points still to be chosen.
+    fn at(seed: u64, draw: usize, place: usize, needed: usize) -> Self {
+        let walk = Self::new(needed, seed, draw);
+        // A point takes a word.
+        Self { random: walk.random.map(|random| random.after(place as u64)), needed }
+    }
+
     /// Whether the next point is called X, with `left` points left, this one included.
     fn next(&mut self, left: usize) -> bool {
         let at = self.random.as_mut().map_or(0, |random| random.below(left as u32) as usize);
@@ -427,56 +638,16 @@ impl Walk {
     }
 }
 
-/// FeatureSums of phi under all draws.
-struct FeatureSums {
+/// Sums of phi under all draws: those of parts add up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeatureSums {
     /// Over the points that a draw calls X: `(draws, 2 D)`; draw 0 is what was observed.
-    chosen: Vec<f64>,
+    pub chosen: Vec<f64>,
     /// Over all points: `(2 D)`.
-    all: Vec<f64>,
+    pub all: Vec<f64>,
 }
 
 impl FeatureSums {
-    fn new(
-        features: &Features,
-        [x, y]: [Sample<'_>; 2],
-        seed: u64,
-        draws: usize,
-        progress: &mut dyn FnMut(f64) -> Result<()>,
-    ) -> Result<Self> {
-        let (n, total, width) = (x.len(), x.len() + y.len(), features.width());
-        let point = |i: usize| if i < n { x.point(i) } else { y.point(i - n) };
-        let centre = centre([x, y]);
-        let mut walks: Vec<Walk> = (0..draws).map(|draw| Walk::new(n, seed, draw)).collect();
-        let (mut chosen, mut all) = (vec![0.0; draws * width], vec![0.0; width]);
-        let mut block = vec![0.0; BLOCK.min(total) * width];
-        for first in (0..total).step_by(BLOCK) {
-            let count = BLOCK.min(total - first);
-            let block = &mut block[..count * width];
-            features.write(&point, first, &centre, block);
-            block.chunks_exact(width).for_each(|phi| add(&mut all, phi));
-            // Groups of a fixed size: the same bits on any number of threads.
-            let groups = chosen.par_chunks_mut(DRAWS * width).zip(walks.par_chunks_mut(DRAWS));
-            groups.for_each(|(chosen, walks)| {
-                let mut labels = vec![0.0; walks.len() * count];
-                for (walk, labels) in walks.iter_mut().zip(labels.chunks_exact_mut(count)) {
-                    for (i, label) in labels.iter_mut().enumerate() {
-                        *label = f64::from(u8::from(walk.next(total - first - i)));
-                    }
-                }
-                matmul(
-                    MatMut::from_row_major_slice_mut(chosen, walks.len(), width),
-                    Accum::Add,
-                    MatRef::from_row_major_slice(&labels, walks.len(), count),
-                    MatRef::from_row_major_slice(block, count, width),
-                    1.0,
-                    Par::Seq,
-                );
-            });
-            progress((first + count) as f64 / total as f64)?;
-        }
-        Ok(Self { chosen, all })
-    }
-
     /// The two mean embeddings of a draw.
     fn means(&self, [n, m]: [usize; 2], draw: usize) -> [Vec<f64>; 2] {
         let width = self.all.len();
@@ -685,15 +856,47 @@ mod tests {
         let (n, m, d, draws) = (100, BLOCK + 76, 2, DRAWS + 6);
         let (x, y) = (normal(n, d, 0.0, 8), normal(m, d, 1.0, 9));
         let samples = [Sample::new(d, &x), Sample::new(d, &y)];
-        let features = Features::new(&KernelFunction::new(Family::Laplace, 1.0), d, 7, 10).expect("features");
+        let kernel = KernelFunction::new(Family::Laplace, 1.0);
+        let plan = FeaturePlan {
+            kernel,
+            rule: "given".into(),
+            warnings: Vec::new(),
+            centre: centre(samples),
+            counts: [n, m],
+            features: 7,
+            permutations: draws - 1,
+            alpha: 0.05,
+            seed: 11,
+        };
+        let features = plan.of_kernel().expect("features");
         let pooled = [&x[..], &y[..]].concat();
+        let point = |i: usize| &pooled[i * d..][..d];
+        let walks = (0..draws).map(|draw| Walk::new(n, 11, draw)).collect();
         let mut last = 0.0;
-        let sums = FeatureSums::new(&features, samples, 11, draws, &mut |done| {
+        let progress = &mut |done| {
             last = done;
             Ok(())
-        })
-        .unwrap();
+        };
+        let sums = plan.add_up(&features, &point, 0..n + m, walks, progress).unwrap();
         assert_eq!(last, 1.0, "progress ends at the end");
+        // The sums of parts add up; one part has points of both samples.
+        let edges = [0, 37, n + 5, n + m];
+        let still = plan.still_to_choose(&edges, 0..draws);
+        let mut added = FeatureSums { chosen: vec![0.0; sums.chosen.len()], all: vec![0.0; sums.all.len()] };
+        for (part, edge) in edges.windows(2).enumerate() {
+            let points = Sample::new(d, &pooled[edge[0] * d..edge[1] * d]);
+            let part = plan.sums(points, edge[0], &still[part * draws..][..draws]).expect("sums");
+            add(&mut added.chosen, &part.chosen);
+            add(&mut added.all, &part.all);
+        }
+        assert_eq!(still[3 * draws..], vec![0; draws], "all are chosen in the end");
+        for (a, b) in added.chosen.iter().zip(&sums.chosen).chain(added.all.iter().zip(&sums.all)) {
+            assert!((a - b).abs() < 1e-12 * 1200.0, "{a} {b}");
+        }
+        assert!(
+            plan.sums(Sample::new(d, &pooled), 1, &still[..draws]).is_err(),
+            "more points than there are"
+        );
         let mut seen = Vec::new();
         for draw in 0..draws {
             let labels = labels(n, n + m, 11, draw);

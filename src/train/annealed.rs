@@ -210,8 +210,7 @@ pub fn log_likelihood(
         .chunks(settings.block())
         .enumerate()
         .map(|(index, images)| {
-            let pixels = images.iter().flat_map(|&i| dataset.test.image(i).into_owned());
-            let pixels = pixels.map(|byte| f32::from(byte) / 255.0).collect();
+            let pixels = images.iter().flat_map(|&i| dataset.test.values(i)).collect();
             Block { model, settings, pixels, first: index * settings.block(), offset: 0 }
         })
         .collect();

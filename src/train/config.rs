@@ -19,7 +19,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 /// The values of `--data`, in help texts.
-pub const DATA: &str = "digits|sprites|sprites:colour|PATH";
+pub const DATA: &str = "digits|sprites|sprites:colour|PATH|table:PATH";
 
 /// Settings of the literature, by name: files of `presets`.
 pub const PRESETS: [(&str, &str); 6] = [
@@ -53,12 +53,13 @@ const GAMMA: f64 = 100.0;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// Built-in data, a .npz, .npy or IDX file of images, a directory of MNIST's files, or a folder of PNG or JPEG images
-    /// [default: digits]
+    /// Built-in data, a .npz, .npy or IDX file of images, a directory of MNIST's files, a folder of PNG or JPEG images, or a
+    /// table [default: digits]
     ///
     /// Images in a .npz file are its `imgs`, of shape (N, H, W), (N, H, W, 3), (N, 3, H, W) or flat, in bytes, words of
     /// 16 bits or numbers in 0..1; the names and shapes of dSprites' file are understood, and those of Keras' mnist.npz
-    /// and of MedMNIST. In folders, subfolders are classes; DIR:colour keeps colours. Where there is no part for tests, a
+    /// and of MedMNIST. In folders, subfolders are classes; DIR:colour keeps colours. Tables are .csv,
+    /// .tsv or .txt files, or rows of numbers in another file, table:FILE.npy: each column is standardised. Where there is no part for tests, a
     /// tenth of the images, chosen by --seed, is kept for them.
     #[arg(long, value_name = DATA)]
     pub data: String,

@@ -210,7 +210,7 @@ impl<'a> World<'a> {
                 let colours = if dataset.train.channels == 1 { 1 } else { colours };
                 [&[colours][..], &grid].concat()
             }
-            Pixels::Bytes(_) => {
+            Pixels::Bytes(_) | Pixels::Numbers(_) => {
                 let values = [&train.values[..], &test.values].concat();
                 let size = |k: usize| {
                     values.iter().skip(k).step_by(names.len()).max().map_or(1, |&v| usize::from(v) + 1)

@@ -12,7 +12,8 @@ use crate::kernel::backward_weights::Adam;
 use crate::kernel::gather::Packing;
 use crate::kernel::reconstruction::Likelihood;
 use crate::model::{
-    Architecture, Evaluation, ImageBuffers, Importance, Model, ModelConfig, Origin, Parameters, Pass, Term,
+    Architecture, Evaluation, ImageBuffers, Importance, LikelihoodName, Model, ModelConfig, Origin,
+    Parameters, Pass, Term,
 };
 use crate::numeric::sigmoid;
 use crate::program::{BufferId, Step};
@@ -145,6 +146,11 @@ impl Session {
                     (Pixels::Bytes(bytes), Origin::Stored(packing)) => {
                         let d = images.dimension();
                         engine.write(buffer, &packing.pack(&bytes[slice.start * d..slice.end * d], d))?;
+                    }
+                    (Pixels::Numbers(values), Origin::Stored(Packing::Numbers)) => {
+                        let d = images.dimension();
+                        engine
+                            .write(buffer, bytemuck::cast_slice(&values[slice.start * d..slice.end * d]))?;
                     }
                     (Pixels::Sprites(numbers), Origin::Sprites) => {
                         engine.write(buffer, bytemuck::cast_slice(&numbers[slice]))?;
@@ -498,6 +504,7 @@ fn about(config: &Config, dataset: &Dataset) -> About {
     About {
         architecture: layers.widths().is_none().then(|| layers.to_string()),
         channels: dataset.train.channels,
+        columns: dataset.columns.clone(),
         height: dataset.train.height,
         width: dataset.train.width,
         likelihood: config.likelihood,
@@ -524,6 +531,11 @@ pub fn model_config(config: &Config, dataset: &Dataset) -> Result<ModelConfig> {
     }
     let architecture = architecture(config, dataset);
     architecture.check()?;
+    if dataset.columns.is_some() && config.likelihood == LikelihoodName::Bernoulli {
+        let problem =
+            "is a table of numbers, but a Bernoulli is for pixels from 0 to 1; use --likelihood gaussian";
+        return Err(Error::data(&config.data, problem));
+    }
     let drawn = matches!(dataset.train.pixels, Pixels::Sprites(_));
     if config.fresh && !drawn {
         let problem = "is stored, not drawn: there are no new images for --fresh; use it with --data sprites";
@@ -547,6 +559,7 @@ pub fn model_config(config: &Config, dataset: &Dataset) -> Result<ModelConfig> {
                 let both = [train, test].map(|pixels| Packing::of(pixels));
                 Origin::Stored(if both == [Packing::Bits; 2] { Packing::Bits } else { Packing::Bytes })
             }
+            (Pixels::Numbers(_), _) => Origin::Stored(Packing::Numbers),
             _ => Origin::Sprites,
         },
         adam: Adam::default(),

@@ -1,10 +1,10 @@
 //! Lines of numbers or labels in text: separated by commas, semicolons, tabs, bars or spaces.
 
 use super::{ReadOptions, Table, column_place, complete, positions, shown};
+use crate::data::gzip;
 use crate::error::{Error, Result};
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, Terminator, Trim};
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
@@ -161,7 +161,7 @@ struct Text {
 
 impl Text {
     fn open(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).map_err(Error::io(path, "read"))?;
+        let mut file = gzip::open(path)?;
         let mut start = Vec::new();
         file.by_ref().take(SAMPLE as u64).read_to_end(&mut start).map_err(Error::io(path, "read"))?;
         let (start, rest): (Vec<u8>, Box<dyn Read>) = match start[..] {
@@ -188,7 +188,7 @@ impl Text {
 }
 
 /// The text of a file of 16-bit units (UTF-16) in UTF-8.
-fn wide(path: &Path, mut bytes: Vec<u8>, mut file: File, unit: fn([u8; 2]) -> u16) -> Result<Vec<u8>> {
+fn wide(path: &Path, mut bytes: Vec<u8>, mut file: impl Read, unit: fn([u8; 2]) -> u16) -> Result<Vec<u8>> {
     file.read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
     let units: Vec<u16> = bytes[2..].as_chunks().0.iter().map(|&bytes| unit(bytes)).collect();
     let text = String::from_utf16(&units).map_err(|_| {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! `data: (N, D)` bytes, or bits where all pixels are black or white, each row padded to whole 32-bit words, in up to four
-//! slices of as many rows; `x: (B, D)`.
+//! slices of as many rows; `x: (B, D)`. Rows of a table are numbers, and are taken as they are.
 //! The shuffled order is a keyed bijection of 0..N ([`crate::random::shuffled`]), so no list of indices exists anywhere.
 
 use crate::kernel::words::words;
@@ -68,6 +68,8 @@ pub enum Packing {
     Bytes,
     /// A bit each: 1 is 255.
     Bits,
+    /// 32 bits each, numbers as they are: rows of a table.
+    Numbers,
 }
 
 impl Packing {
@@ -87,6 +89,7 @@ impl Packing {
         match self {
             Self::Bytes => 8,
             Self::Bits => 1,
+            Self::Numbers => 32,
         }
     }
 
@@ -94,7 +97,7 @@ impl Packing {
     fn scale(self) -> f32 {
         match self {
             Self::Bytes => 1.0 / 255.0,
-            Self::Bits => 1.0,
+            Self::Bits | Self::Numbers => 1.0,
         }
     }
 
@@ -113,6 +116,7 @@ impl Packing {
         packed.par_chunks_exact_mut(stride).zip(pixels.par_chunks_exact(dimension)).for_each(|(to, from)| {
             match self {
                 Self::Bytes => to[..dimension].copy_from_slice(from),
+                Self::Numbers => unreachable!("numbers are no bytes"),
                 Self::Bits => {
                     for (to, from) in to.iter_mut().zip(from.chunks(8)) {
                         *to = from.iter().rev().fold(0, |byte, pixel| byte << 1 | pixel >> 7);
@@ -163,6 +167,7 @@ impl Kernel for Gather {
         Overrides::of("THREADS", THREADS)
             .set("SHUFFLE", self.shuffle)
             .set("BITS", self.packing.bits())
+            .set("NUMBERS", self.packing == Packing::Numbers)
             .set("SCALE", self.packing.scale())
     }
 
@@ -173,14 +178,17 @@ impl Kernel for Gather {
     fn reference(&self, step: &Step, buffers: Buffers<'_, f64>) {
         let (data, [x]) = buffers.split::<{ DATA.len() }, 1>();
         let bits = self.packing.bits();
-        let (per_word, most) = (32 / bits, (1 << bits) - 1);
+        let (per_word, most) = (32 / bits, u32::MAX >> (32 - bits));
         for b in 0..self.batch {
             let row = row(step, b, self.images, self.shuffle);
             let data = data[row / self.rows];
             let first = row % self.rows * self.packing.words_per_image(self.dimension);
             for d in 0..self.dimension {
-                let pixel = (data[first + d / per_word] as u32) >> (d % per_word * bits) & most;
-                x[b * self.dimension + d] = f64::from(pixel) / f64::from(most);
+                let word = data[first + d / per_word] as u32;
+                x[b * self.dimension + d] = match self.packing {
+                    Packing::Numbers => f64::from(f32::from_bits(word)),
+                    _ => f64::from(word >> (d % per_word * bits) & most) / f64::from(most),
+                };
             }
         }
     }
@@ -203,6 +211,7 @@ impl Kernel for Gather {
                     match self.packing {
                         Packing::Bytes => unpack_bytes(stored, x),
                         Packing::Bits => unpack_bits(stored, x),
+                        Packing::Numbers => x.copy_from_slice(bytemuck::cast_slice(stored)),
                     }
                 }
             }
@@ -240,14 +249,17 @@ fn cases() -> Vec<Case> {
     ];
     sizes
         .into_iter()
-        .flat_map(|sizes| [Packing::Bytes, Packing::Bits].map(|packing| (sizes, packing)))
+        .flat_map(|sizes| [Packing::Bytes, Packing::Bits, Packing::Numbers].map(|packing| (sizes, packing)))
         .map(|((batch, images, rows, dimension, shuffle), packing)| {
             let gather = Gather { batch, images, dimension, packing, rows, shuffle };
             let batch_fits = !shuffle || batch < images;
             assert!(batch_fits, "a shuffled batch has distinct images");
             // Any bits do, but others in each slice; as packed words they are no numbers, so they are made from the index.
-            let word = |i: usize, slice: u32| {
-                f32::from_bits((i as u32).wrapping_mul(0x9E37_79B9) ^ slice.wrapping_mul(0x85EB_CA6B) ^ 0x5A)
+            let word = move |i: usize, slice: u32| {
+                let bits = (i as u32).wrapping_mul(0x9E37_79B9) ^ slice.wrapping_mul(0x85EB_CA6B) ^ 0x5A;
+                // As numbers, of both signs and from 1/2 to 2.
+                let numbers = bits & 0x807F_FFFF | 0x3F00_0000 | bits & 0x0080_0000;
+                f32::from_bits(if packing == Packing::Numbers { numbers } else { bits })
             };
             (0..)
                 .zip(DATA)

@@ -1,0 +1,197 @@
+//! Tables to learn from: rows of numbers of any scale, standardised column by column.
+//!
+//! ```text
+//! x = (value - mean) / std     mean and std of the training rows; std = 1 where a column is constant
+//! ```
+
+use super::images::TestChoice;
+use super::table::Table;
+use super::{Dataset, Images, Pixels};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// How the columns of a table are standardised.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Columns {
+    /// `(D)`: means.
+    pub means: Vec<f64>,
+    /// `(D)`: names; none where the table has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// `(D)`: standard deviations.
+    pub stds: Vec<f64>,
+}
+
+impl Columns {
+    /// Those of `count` rows `(count, D)`.
+    fn of<'a>(
+        rows: impl Iterator<Item = &'a [f64]> + Clone,
+        count: usize,
+        names: Vec<String>,
+        d: usize,
+    ) -> Self {
+        let mean = |of: &dyn Fn(usize, f64) -> f64| {
+            let mut sums = vec![0.0; d];
+            for row in rows.clone() {
+                sums.iter_mut().zip(row).enumerate().for_each(|(j, (sum, &value))| *sum += of(j, value));
+            }
+            sums.into_iter().map(|sum| sum / count as f64).collect::<Vec<f64>>()
+        };
+        let means = mean(&|_, value| value);
+        let variances = mean(&|j, value| (value - means[j]).powi(2));
+        let stds = variances.iter().map(|v| v.sqrt()).map(|s| if s > 0.0 && s.is_finite() { s } else { 1.0 });
+        Self { stds: stds.collect(), means, names }
+    }
+
+    /// D.
+    pub fn len(&self) -> usize {
+        self.means.len()
+    }
+
+    /// Never.
+    pub fn is_empty(&self) -> bool {
+        self.means.is_empty()
+    }
+
+    /// Rows `(N, D)` of a table's values, as a model sees them.
+    pub fn standardised(&self, rows: &[f64]) -> Vec<f32> {
+        let d = self.len();
+        rows.iter().enumerate().map(|(k, &v)| ((v - self.means[k % d]) / self.stds[k % d]) as f32).collect()
+    }
+
+    /// Rows `(N, D)` of a model in the units of the table.
+    pub fn restored(&self, rows: &[f32]) -> Vec<f64> {
+        let d = self.len();
+        rows.iter().enumerate().map(|(k, &x)| f64::from(x) * self.stds[k % d] + self.means[k % d]).collect()
+    }
+}
+
+/// A table as a data set: a tenth of the rows, chosen by the seed, is for tests.
+///
+/// # Errors
+/// If there are fewer than two rows, or numbers too large to be standardised.
+pub fn dataset(table: &Table, seed: u64) -> Result<Dataset> {
+    let choice = TestChoice { seed };
+    let parts = [0, 1].map(|part| (0..table.rows).filter(|&i| choice.part(i, table.rows) == part).collect());
+    split(table, parts)
+}
+
+/// A table as a data set: these rows to learn from, and those for tests.
+///
+/// # Errors
+/// If a part has no row, or numbers are too large to be standardised.
+pub fn split(table: &Table, [train, test]: [Vec<usize>; 2]) -> Result<Dataset> {
+    let place = Path::new(&table.name);
+    if train.is_empty() || test.is_empty() {
+        let problem = "there is only one row; expected at least two, one to learn from and one for tests";
+        return Err(Error::data(place, problem));
+    }
+    let names = table.header.clone().unwrap_or_default();
+    let columns = Columns::of(train.iter().map(|&i| table.row(i)), train.len(), names, table.columns);
+    let part = |rows: Vec<usize>| {
+        let values = rows.iter().flat_map(|&i| columns.standardised(table.row(i))).collect::<Vec<f32>>();
+        Images {
+            height: 1,
+            width: table.columns,
+            channels: 1,
+            pixels: Pixels::Numbers(values),
+            labels: vec![0; rows.len()],
+            factors: None,
+        }
+    };
+    let (train, test) = (part(train), part(test));
+    for images in [&train, &test] {
+        let Pixels::Numbers(values) = &images.pixels else { continue };
+        if let Some(k) = values.iter().position(|value| !value.is_finite()) {
+            let problem = format!(
+                "{} has numbers too far apart to be standardised; rescale it first",
+                table.column_text(k % table.columns)
+            );
+            return Err(Error::data(place, problem));
+        }
+    }
+    let mut notes = table.notes.clone();
+    notes.push(format!(
+        "{}: each column less its mean, divided by its standard deviation; losses are in these units",
+        table.name
+    ));
+    let constant =
+        (0..columns.len()).filter(|&j| (1..table.rows).all(|i| table.row(i)[j] == table.row(0)[j]));
+    notes.extend(constant.map(|j| {
+        format!("{}: {} has the value {} in all rows", table.name, table.column_text(j), table.row(0)[j])
+    }));
+    let (name, classes) = (table.name.clone(), vec![table.name.clone()]);
+    Ok(Dataset { name, train, test, classes, columns: Some(columns), notes })
+}
+
+impl Dataset {
+    /// Standardised as another table was: what a model of that one sees.
+    pub fn standardise_as(&mut self, other: &Columns) {
+        let Some(own) = &self.columns else { return };
+        if own == other || own.len() != other.len() {
+            return;
+        }
+        for images in [&mut self.train, &mut self.test] {
+            if let Pixels::Numbers(values) = &mut images.pixels {
+                *values = other.standardised(&own.restored(values));
+            }
+        }
+        self.columns = Some(other.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let values = (0..40).flat_map(|i| [f64::from(i), 1e6 + 1e3 * f64::from(i % 3), 7.0]).collect();
+        let header = Some(["a", "b", "constant"].map(String::from).to_vec());
+        Table { name: "t.csv".into(), rows: 40, columns: 3, values, header, ..Table::default() }
+    }
+
+    #[test]
+    fn columns_are_standardised_by_the_training_rows_and_back() {
+        let table = table();
+        let dataset = dataset(&table, 3).expect("rows");
+        let columns = dataset.columns.clone().expect("columns");
+        assert_eq!((dataset.train.len(), dataset.test.len(), dataset.train.dimension()), (36, 4, 3));
+        let Pixels::Numbers(values) = &dataset.train.pixels else { panic!("numbers") };
+        for j in 0..2 {
+            let column: Vec<f64> = values.iter().skip(j).step_by(3).map(|&v| f64::from(v)).collect();
+            let mean = column.iter().sum::<f64>() / 36.0;
+            let variance = column.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 36.0;
+            assert!(mean.abs() < 1e-6 && (variance - 1.0).abs() < 1e-5, "{j}: {mean}, {variance}");
+        }
+        assert!(values.iter().skip(2).step_by(3).all(|&v| v == 0.0), "constants are 0");
+        for (row, restored) in [dataset.train, dataset.test].iter().flat_map(|part| {
+            let Pixels::Numbers(values) = &part.pixels else { panic!("numbers") };
+            columns.restored(values).chunks(3).map(|row| (row[0].round(), row.to_vec())).collect::<Vec<_>>()
+        }) {
+            let expected = table.row(row as usize);
+            assert!(restored.iter().zip(expected).all(|(a, b)| (a - b).abs() <= 1e-6 * b.abs().max(1.0)));
+        }
+        assert!(dataset.notes.iter().any(|note| note.contains("`constant`, has the value 7 in all rows")));
+    }
+
+    #[test]
+    fn other_tables_are_standardised_as_the_first() {
+        let first = dataset(&table(), 0).expect("rows").columns.expect("columns");
+        let mut shifted = table();
+        shifted.values.iter_mut().step_by(3).for_each(|value| *value += 100.0);
+        let mut other = dataset(&shifted, 0).expect("rows");
+        let Pixels::Numbers(own) = other.test.pixels.clone() else { panic!("numbers") };
+        other.standardise_as(&first);
+        let Pixels::Numbers(values) = &other.test.pixels else { panic!("numbers") };
+        let step = (100.0 / first.stds[0]) as f32;
+        assert!((values[0] - own[0] - step).abs() < 1e-4, "{} {} {step}", values[0], own[0]);
+        assert_eq!(other.columns.expect("columns"), first);
+    }
+
+    #[test]
+    fn one_row_is_refused() {
+        let one = Table { rows: 1, columns: 3, values: [1.0, 2.0, 3.0].into(), ..Table::default() };
+        assert!(dataset(&one, 0).expect_err("one row").to_string().contains("only one row"));
+    }
+}
