@@ -234,8 +234,7 @@ pub fn last(run: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Weight and bias of each layer, row-major, under PyTorch's names.
-/// Names, shapes and values of all weights and biases, as PyTorch has them.
+/// Names, shapes and values, row-major, of all weights and biases, as PyTorch has them.
 fn tensors<'a>(layers: &[Layer], parameters: &'a Parameters) -> Vec<(String, Vec<usize>, &'a [f32])> {
     let of = |(layer, values): (&Layer, &'a Vec<f32>)| {
         let (weight, bias) = values.split_at(layer.weights());

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,9 +27,9 @@ class Rows(NamedTuple):
 def rows(name: str, samples: Samples) -> Rows:
     """``samples`` as an array: not copied if it is a C-ordered array of float64."""
     columns = _column_names(samples)
-    if columns is not None and hasattr(samples, "to_numpy"):
-        samples = _numbers(name, samples, columns)
-    array = _array(samples)
+    if isinstance(samples, np.ma.MaskedArray):
+        samples = np.ma.filled(samples.astype(np.float64), np.nan)
+    array = _array(samples) if columns is None else _numbers(name, samples, columns)
     if array.dtype.kind not in "buif":
         raise TypeError(
             f"{name} is an array of {array.dtype}, but numbers are expected; leave out columns of texts, "
@@ -36,8 +37,10 @@ def rows(name: str, samples: Samples) -> Rows:
         )
     if array.ndim == 0:
         raise TypeError(f"{name} is a single number, but a sample is an array with a row per point")
-    white = float(np.iinfo(array.dtype).max) if array.dtype in (np.uint8, np.uint16) else None
-    return Rows(name, np.require(array, np.float64, ["C", "A"]), columns, white)
+    brightness = array.dtype.kind == "u" and array.dtype.itemsize <= 2
+    white = float(np.iinfo(array.dtype).max) if brightness else None
+    named = None if columns is None or _counted(samples) else columns
+    return Rows(name, np.require(array, np.float64, ["C", "A"]), named, white)
 
 
 def _array(samples: Samples) -> NDArray[Any]:
@@ -49,24 +52,29 @@ def _array(samples: Samples) -> NDArray[Any]:
 
 
 def _column_names(samples: Samples) -> list[str] | None:
+    if not hasattr(samples, "to_numpy"):
+        return None
     names = getattr(samples, "columns", None)
     return None if names is None or callable(names) else [str(name) for name in names]
 
 
+def _counted(table: Samples) -> bool:
+    """Whether columns have numbers instead of names, as pandas gives them by itself."""
+    return all(isinstance(name, (int, np.integer)) for name in table.columns)
+
+
 def _numbers(name: str, table: Samples, columns: list[str]) -> NDArray[Any]:
     """The values of a table of pandas or polars; missing ones are NaN."""
-    try:
-        array = np.asarray(table.to_numpy())
-        return array if array.dtype.kind in "buif" else array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        # A column of texts, dates or the like: say which.
-        for column in columns:
-            values = table[column].to_numpy()
-            try:
-                np.asarray(values).astype(np.float64)
-            except (TypeError, ValueError):
-                raise TypeError(
-                    f"column {column!r} of {name} is not numbers ({values.dtype}); leave it out, or give its "
-                    f"classes numbers"
-                ) from error
-        raise
+    values = []
+    for column, label in zip(columns, table.columns):
+        series = table[label]
+        array = np.asarray(series.to_numpy())
+        if array.dtype == object and hasattr(series, "isna"):  # Numbers of pandas that may be missing.
+            with contextlib.suppress(TypeError, ValueError):
+                array = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        if array.dtype.kind not in "buif":
+            raise TypeError(
+                f"column {column!r} of {name} is not numbers ({series.dtype}); leave it out, or give its classes numbers"
+            )
+        values.append(array.astype(np.float64))
+    return np.stack(values, axis=1) if values else np.empty((len(table), 0))

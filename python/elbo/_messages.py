@@ -15,6 +15,10 @@ _VALUES = (
 _OPTION = re.compile(rf"--([a-z]+(?:-[a-z]+)*)(?: ({_VALUES})\b)?")
 
 
+#: Options whose parameters have other names.
+_PARAMETERS = {"lambda": "lambda_", "out": "directory", "force": "overwrite", "fit": "model"}
+
+
 class ElboWarning(UserWarning):
     """Something about data or a result that its reader should know."""
 
@@ -23,7 +27,7 @@ def in_python(sentence: str) -> str:
     """``use --null exact`` becomes ``use null="exact"``."""
 
     def option(match: re.Match[str]) -> str:
-        name = match[1].replace("-", "_")
+        name = _PARAMETERS.get(match[1], match[1].replace("-", "_"))
         return f'{name}="{match[2]}"' if match[2] else f"`{name}`"
 
     return _OPTION.sub(option, sentence)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class TestResult:
-    """The result of a test. Its fields are those of the command line's ``--json``.
+    """The result of a test. Its fields are those of the test itself in the command line's ``--json``.
 
     It unpacks as the results of ``scipy.stats`` do: ``statistic, p_value = elbo.mmd_test(x, y)``.
     """
@@ -153,22 +153,22 @@ class MmdResult(TestResult):
     m: int
     d: int
     #: Unbiased estimate of MMD², which scatters around 0 if there is no difference. Not in aggregated tests.
-    mmd2_unbiased: float
+    mmd2_unbiased: float | None = None
     #: Biased estimate, the mean over all pairs: never negative.
-    mmd2_biased: float
+    mmd2_biased: float | None = None
     #: Confidence interval of MMD² at level ``1 - alpha``.
-    confidence_interval: list[float] | None
+    confidence_interval: list[float] | None = None
     #: Family of the kernel, or the kernels of an aggregated test, each with its own p-value.
-    kernel: str
-    bandwidths: list[float]
+    kernel: str | None = None
+    bandwidths: list[float] | None = None
     bandwidth_rule: str
-    kernels: list[dict[str, Any]]
+    kernels: list[dict[str, Any]] | None = None
     #: Each named column by itself, the clearest shift first (Kolmogorov-Smirnov).
-    columns: list[dict[str, Any]]
+    columns: list[dict[str, Any]] | None = None
 
     def _lines(self) -> list[tuple[str, str]]:
         lines = [("samples", f"{self.n} and {self.m} points, d = {self.d}")]
-        if "kernels" in self._fields:
+        if self.kernels is not None:
             return [*lines, _table(self.kernels)]
         interval = self._fields.get("confidence_interval")
         text = f" ({100 * (1 - self.alpha):g} % interval {interval[0]:.3e} to {interval[1]:.3e})" if interval else ""
@@ -190,17 +190,17 @@ class HsicResult(TestResult):
     x: dict[str, Any]
     y: dict[str, Any]
     #: Estimates of HSIC; ``None`` with a budget.
-    hsic_biased: float | None
-    hsic_unbiased: float | None
+    hsic_biased: float | None = None
+    hsic_unbiased: float | None = None
     #: HSIC as a number from 0 to 1.
-    cka: float | None
+    cka: float | None = None
     #: From 0 to 1; ``None`` for labels.
-    distance_correlation: float | None
-    kernels: list[dict[str, Any]]
+    distance_correlation: float | None = None
+    kernels: list[dict[str, Any]] | None = None
 
     def _lines(self) -> list[tuple[str, str]]:
         lines = [("rows", str(self.n))]
-        if "kernels" in self._fields:
+        if self.kernels is not None:
             return [*lines, _table(self.kernels)]
         lines += [("kernel", f"{_kernel(self.x)} of x; {_kernel(self.y)} of y")]
         if self.hsic_biased is not None:
@@ -225,13 +225,13 @@ class KsdResult(TestResult):
     fitted: str | None = None
     n: int
     d: int
-    ksd2_unbiased: float
+    ksd2_unbiased: float | None = None
     #: ``None`` with a budget.
-    ksd2_biased: float | None
-    kernel: str
-    bandwidths: list[float]
+    ksd2_biased: float | None = None
+    kernel: str | None = None
+    bandwidths: list[float] | None = None
     bandwidth_rule: str
-    kernels: list[dict[str, Any]]
+    kernels: list[dict[str, Any]] | None = None
     #: The result of the other model, where two were given.
     against: KsdResult | None = None
     #: Which of the two models fits better: ``difference``, ``standard_error``, ``p_value``, ``better``.
@@ -240,7 +240,7 @@ class KsdResult(TestResult):
     def _lines(self) -> list[tuple[str, str]]:
         fitted = [] if self.fitted is None else [("fitted", self.fitted)]
         lines = [("sample", f"{self.n} points, d = {self.d}"), ("model", self.name), *fitted]
-        if "kernels" in self._fields:
+        if self.kernels is not None:
             return [*lines, _table(self.kernels)]
         lines += [("kernel", _kernel(self)), ("KSD²", f"{self.ksd2_unbiased:.4e} unbiased")]
         if self.relative is not None:

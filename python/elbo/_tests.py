@@ -105,7 +105,7 @@ def mmd_test(
         "null": null,
         "alpha": alpha,
         "aggregate": aggregate,
-        "kernels": list(kernels),
+        "kernels": _listed(kernels),
         "split": split,
         "features": features,
         "budget": budget,
@@ -181,7 +181,8 @@ def hsic_test(
         **_reading(columns, missing, scale),
         **_device(engine, adapter),
     }
-    x_rows, y_rows = rows("x", x), _labels(y) if (kernel_y or kernel) == "delta" else rows("y", y)
+    x_rows = _labels("x", x) if kernel == "delta" else rows("x", x)
+    y_rows = _labels("y", y) if (kernel_y or kernel) == "delta" else rows("y", y)
     return _result(HsicResult, _call(_elbo.hsic_test, x_rows, y_rows, options, progress))
 
 
@@ -257,6 +258,7 @@ def ksd_test(
     first, *others = [_with_warnings(KsdResult, fields, draws, said, stacklevel=3) for fields, draws in found]
     if against is not None:
         first.against, first.relative = others[0], relative
+        first._fields.update(against=others[0].to_dict(), relative=relative)
     return first
 
 
@@ -309,6 +311,10 @@ def witness(
     kernel: Kernel = "gaussian",
     bandwidth: Bandwidth = "median",
     sum: bool = False,
+    points: int | None = None,
+    columns: Sequence[str | int] | None = None,
+    missing: Literal["refuse", "drop"] = "refuse",
+    scale: Literal["robust", "none"] | None = None,
     seed: int = 0,
     engine: Engine = "auto",
     adapter: str | None = None,
@@ -328,6 +334,8 @@ def witness(
         "bandwidth": _bandwidth(bandwidth),
         "sum": sum,
         "seed": seed,
+        "points": points,
+        **_reading(columns, missing, scale),
         **_device(engine, adapter),
     }
     places = None if at is None else rows("at", at)
@@ -344,6 +352,10 @@ def mmd2(
     bandwidth: Bandwidth = "median",
     sum: bool = False,
     unbiased: bool = True,
+    points: int | None = None,
+    columns: Sequence[str | int] | None = None,
+    missing: Literal["refuse", "drop"] = "refuse",
+    scale: Literal["robust", "none"] | None = None,
     seed: int = 0,
     engine: Engine = "auto",
     adapter: str | None = None,
@@ -361,6 +373,8 @@ def mmd2(
         "bandwidth": _bandwidth(bandwidth),
         "sum": sum,
         "seed": seed,
+        "points": points,
+        **_reading(columns, missing, scale),
         **_device(engine, adapter),
     }
     estimates, notes = _call(_elbo.mmd2, rows("x", x), rows("y", y), options)
@@ -373,6 +387,10 @@ def median_bandwidth(
     y: Samples | None = None,
     *,
     kernel: Kernel = "gaussian",
+    points: int | None = None,
+    columns: Sequence[str | int] | None = None,
+    missing: Literal["refuse", "drop"] = "refuse",
+    scale: Literal["robust", "none"] | None = None,
     seed: int = 0,
     engine: Engine = "auto",
     adapter: str | None = None,
@@ -386,7 +404,15 @@ def median_bandwidth(
 
     The others are those of :func:`mmd_test`.
     """
-    options = {"kernel": kernel, "bandwidth": "median", "sum": False, "seed": seed, **_device(engine, adapter)}
+    options = {
+        "kernel": kernel,
+        "bandwidth": "median",
+        "sum": False,
+        "points": points,
+        "seed": seed,
+        **_reading(columns, missing, scale),
+        **_device(engine, adapter),
+    }
     second = None if y is None else rows("y", y)
     value, notes = _call(_elbo.median_bandwidth, rows("x", x), second, options)
     warn(notes, stacklevel=2)
@@ -437,7 +463,7 @@ def power(
         "repetitions": repetitions,
         "permutations": permutations,
         "alpha": alpha,
-        "kernels": [kernel] if isinstance(kernel, str) else list(kernel or []),
+        "kernels": _listed(kernel),
         "bandwidth": None if bandwidth is None else _bandwidth(bandwidth),
         "data": data,
         "seed": seed,
@@ -461,22 +487,32 @@ def _reading(
     columns: Sequence[str | int] | None, missing: str, scale: str | None
 ) -> dict[str, list[str] | str | None]:
     return {
-        "columns": [str(column) for column in columns or []],
+        "columns": [str(column) for column in _listed(columns)],
         "missing": missing,
         "scale": scale,
     }
+
+
+def _listed(values: Any) -> list[Any]:
+    """Several values, or one, or none."""
+    if values is None:
+        return []
+    return [values] if isinstance(values, (str, int, np.integer)) else list(values)
 
 
 def _device(engine: Engine, adapter: str | None) -> dict[str, str | None]:
     return {"engine": engine, "adapter": adapter}
 
 
-def _labels(labels: Samples) -> Rows:
+def _labels(name: str, labels: Samples) -> Rows:
     """Labels of any kind, as numbers: the same for the same label."""
     array = np.asarray(labels)
     if array.dtype.kind in "buif":
-        return rows("y", labels)
-    return rows("y", np.unique(array.astype(str), return_inverse=True)[1])
+        return rows(name, labels)
+    missing = np.array([label is None or label != label for label in array.ravel().tolist()])
+    if missing.any():
+        raise ValueError(f"{name} has {missing.sum()} missing labels; give them a class, or leave out their rows")
+    return rows(name, np.unique(array.astype(str), return_inverse=True)[1])
 
 
 def _model(model: Model) -> tuple[str, Any]:

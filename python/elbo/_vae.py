@@ -34,7 +34,7 @@ except ImportError:  # scikit-learn is not needed.
 
         def get_params(self, deep: bool = True) -> dict[str, Any]:
             """The parameters."""
-            return {name: getattr(self, name) for name in _PARAMETERS}
+            return {name: getattr(self, name) for name in (*_PARAMETERS, "settings", "verbose", "callback")}
 
         def set_params(self, **parameters: Any) -> Any:
             """Sets parameters."""
@@ -153,7 +153,10 @@ class VAE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self._train(X, None, self.epochs)
 
     def partial_fit(self, X: Samples, y: object = None) -> VAE:
-        """Trains for one epoch on X, from the weights that there are; a table keeps the scale of the first call."""
+        """Trains for one epoch on X, from the weights that there are; a table keeps the scale of the first call.
+
+        Schedules are those of a run of known length: use :meth:`fit` for them.
+        """
         return self._train(X, getattr(self, "_model", None), 1)
 
     def transform(self, X: Samples) -> NDArray[np.floating[Any]]:
@@ -168,17 +171,18 @@ class VAE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         mean, log_std, z = _call(model.encode, self._rows(X))
         return mean, log_std, z
 
-    def decode(self, Z: Samples) -> NDArray[np.float32]:
-        """The means of p(x|z) of codes ``(n, latent)``, in the units and the shape of the data."""
+    def decode(self, Z: Samples) -> NDArray[np.float64]:
+        """The means of p(x|z) of codes ``(n, latent)``: rows in the units of the data, or images from 0, black, to 1, with
+        their channels last."""
         model = self._fitted()
         codes = np.atleast_2d(np.asarray(Z, dtype=np.float32))
         return self._shaped(_call(model.decode, codes))
 
-    def inverse_transform(self, Z: Samples) -> NDArray[np.float32]:
+    def inverse_transform(self, Z: Samples) -> NDArray[np.float64]:
         """As :meth:`decode`."""
         return self.decode(Z)
 
-    def sample(self, n: int = 1) -> NDArray[np.float32]:
+    def sample(self, n: int = 1) -> NDArray[np.float64]:
         """The means of p(x|z) for n draws of z from the prior; the same ones in each call."""
         return self._shaped(_call(self._fitted().sample, n))
 
@@ -214,7 +218,9 @@ class VAE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             for name, key in ((name, _key(name)) for name in _PARAMETERS)
             if config.get(key) is not None and name not in ("engine", "adapter")
         }
-        vae = cls(**known, engine=engine, adapter=adapter)
+        named = {_key(name) for name in _PARAMETERS} | {"data", "steps", "log-every"}
+        others = {key: value for key, value in config.items() if key not in named and value not in (None, False)}
+        vae = cls(**known, settings=others or None, engine=engine, adapter=adapter)
         vae._model = model
         vae.n_features_in_ = model.dimension
         return vae
@@ -223,17 +229,19 @@ class VAE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         data = self._rows(X, reset=start is None)
         config = {_key(name): getattr(self, name) for name in _PARAMETERS}
         config = {key: value for key, value in config.items() if value is not None}
-        config.update(epochs=epochs, hidden=[int(width) for width in self.hidden], **(self.settings or {}))
+        config.update(epochs=epochs, hidden=[int(width) for width in self.hidden])
         if self.architecture is not None:
             del config["hidden"]
+        config.update(self.settings or {})
         config = {key: value.item() if isinstance(value, np.generic) else value for key, value in config.items()}
-        images = data.values.ndim > 2 or data.white is not None or self.likelihood == "bernoulli"
-        with _Progress(self, len(data.values)) as progress, tempfile.TemporaryDirectory() as directory:
+        images = data.values.ndim > 2 or self.likelihood == "bernoulli"
+        with _Progress(self) as progress, tempfile.TemporaryDirectory() as directory:
             model, summary, history, sentences = _call(
                 _elbo.fit, data, images, config, directory, start, progress.hear
             )
         # What was said after the first epoch is no news if the codes tell something in the end.
-        warn(sentences if not (summary["test"]["mutual_information"] or 0) >= _TELLING else [], stacklevel=3)
+        telling = (summary["test"]["mutual_information"] or 0) >= _TELLING
+        warn([each for each in sentences if not (telling and each.startswith("after epoch"))], stacklevel=3)
         self._model = model
         self.summary_ = summary
         self.history_ = [*(getattr(self, "history_", []) if start else []), *history]
@@ -262,7 +270,7 @@ class VAE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             self.n_features_in_ = int(np.prod(data.values.shape[1:]))
         return data
 
-    def _shaped(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _shaped(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         image = self._fitted().image
         if image is None or image[0] == 1:
             return values
@@ -326,7 +334,7 @@ def _key(name: str) -> str:
 class _Progress:
     """Tells a callback and a progress bar of a training."""
 
-    def __init__(self, vae: VAE, count: int) -> None:
+    def __init__(self, vae: VAE) -> None:
         self._callback = vae.callback
         self._bar: Any = None
         if vae.verbose:

@@ -47,23 +47,23 @@ def mmd_test(
     sum: bool = False,
     permutations: int = 199,
     alpha: float = 0.05,
-    scale: Any = None,
+    divisors: Any = None,
     seed: int = 0,
     engine: Engine = "auto",
     adapter: str | None = None,
 ) -> MmdResult:
     """Do two samples come from one distribution? The two-sample test with random features, in time linear in the rows.
 
-    The result is that of ``elbo.mmd_test(x, y, features=...)``: the same rows find the bandwidth, the same draws are made,
-    and sums differ by their rounding in float64. A worker that dies takes nothing with it: Dask makes its parts again.
+    The result is that of ``elbo.mmd_test(x, y, features=..., permutations=...)`` of the same arrays: the same rows find the
+    bandwidth, the same draws are made, and sums differ by their rounding in float64. A worker that dies takes nothing with it: Dask makes its parts again.
 
     Args:
         x: The first sample: a ``dask.array`` ``(n, ...)``, or a ``dask.dataframe`` of numbers.
         y: The second; columns of tables are matched by name.
         client: A ``dask.distributed.Client``; the current one if none is given.
         features: Random Fourier features; each kernel value has a standard error of at most about ``0.7 / sqrt(features)``.
-        scale: What columns are divided by, one number or one for each; a rule that needs all rows, such as an
-            interquartile range, is the caller's, who knows them.
+        divisors: What columns are divided by, one number or one for each, such as their interquartile ranges: a rule that
+            needs all rows is the caller's.
 
     The others are those of :func:`elbo.mmd_test`.
     """
@@ -72,7 +72,12 @@ def mmd_test(
     parts = [_parts(sample, name, client) for sample, name in ((x, "x"), (y, "y"))]
     names = [_columns(sample) for sample in (x, y)]
     order = _order(names)
-    divisors = None if scale is None else np.asarray(scale, dtype=np.float64)
+    if divisors is None and names[0] is not None and len(names[0]) > 1:
+        warn(
+            ["columns are compared as they are, where elbo.mmd_test divides each by its interquartile range; give `divisors`"],
+            stacklevel=2,
+        )
+    divisors = None if divisors is None else np.asarray(divisors, dtype=np.float64)
     prepared = [
         [client.submit(_prepared, part, name, None if i == 0 else order, divisors, pure=False) for part in of_sample]
         for i, (of_sample, name) in enumerate(zip(parts, ("x", "y")))
@@ -122,7 +127,7 @@ def mmd_test(
 
 
 def sweep(grid: dict[str, Iterable[Any]], X: Any, client: Any = None, *, validation: Any = None) -> list[dict[str, Any]]:
-    """Trains a :class:`elbo.VAE` for each combination of parameters, one on a worker at a time, and gives one table.
+    """Trains a :class:`elbo.VAE` for each combination of parameters, side by side on the workers, and gives one table.
 
     Args:
         grid: Values of parameters of :class:`elbo.VAE`, such as ``{"beta": [1, 4], "objective": ["beta-vae"], "seed": [0, 1]}``.
@@ -182,10 +187,13 @@ def _prepared(
     part: Any, name: str, order: list[str] | None, divisors: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
     """A chunk as rows of float64."""
-    values = rows(name, part if order is None else part[order]).values
+    found = rows(name, part if order is None else part[order])
+    if found.white is not None:
+        raise TypeError(f"{name} holds whole numbers as brightness; divide it by {found.white:g} first")
+    values = found.values
     if not np.isfinite(values).all():
         raise ValueError(f"{name} has missing or infinite values; drop those rows first")
-    flat = values.reshape(len(values), -1)
+    flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
     return flat if divisors is None else flat / divisors
 
 
@@ -218,11 +226,11 @@ def _trained(parameters: dict[str, Any], X: Any, held_out: Any) -> dict[str, Any
     row: dict[str, Any] = dict(parameters)
     try:
         vae = VAE(**parameters).fit(X)
+        if held_out is not None:
+            row["validation_elbo"] = vae.score(held_out)
     except (ValueError, TypeError, ArithmeticError) as error:
         return {**row, "error": str(error)}
     found = vae.summary_["test"]
     row.update({name: found[name] for name in ("elbo", "sse", "kl")})
     row["active_units"] = int(np.sum(np.asarray(found["kl_by_dimension"]) > 0.01))
-    if held_out is not None:
-        row["validation_elbo"] = vae.score(held_out)
     return {**row, "seconds": time.perf_counter() - start}

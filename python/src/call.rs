@@ -23,8 +23,8 @@ static DEVICES: LazyLock<Mutex<Devices>> = LazyLock::new(Mutex::default);
 /// The process in which threads and devices were started.
 static PROCESS: OnceLock<u32> = OnceLock::new();
 
-/// The device that is asked for.
-pub(crate) fn device(wanted: &Where) -> Result<Arc<Device>> {
+/// Refuses to work in a process that lost its threads.
+pub(crate) fn check_process() -> Result<()> {
     if *PROCESS.get_or_init(std::process::id) != std::process::id() {
         return Err(Kind::Device(
             "this process was forked from one that had used elbo, and has none of its threads; start processes by \
@@ -33,6 +33,11 @@ pub(crate) fn device(wanted: &Where) -> Result<Arc<Device>> {
         )
         .into());
     }
+    Ok(())
+}
+
+/// The device that is asked for.
+pub(crate) fn device(wanted: &Where) -> Result<Arc<Device>> {
     if let (Choice::Cpu, Some(adapter)) = (wanted.engine, &wanted.adapter) {
         return Err(Error::usage(format!("the CPU has no adapter {adapter}; leave out --adapter")));
     }
@@ -78,6 +83,7 @@ pub(crate) fn work<T: Send>(
     progress: Option<Py<PyAny>>,
     work: impl FnOnce(Progress<'_>) -> Result<T> + Send,
 ) -> PyResult<T> {
+    check_process().map_err(raised)?;
     let mut of_caller = None;
     let result = py.detach(|| {
         work(&mut |done| {
@@ -91,7 +97,11 @@ pub(crate) fn work<T: Send>(
             })
         })
     });
-    result.map_err(|error| of_caller.unwrap_or_else(|| raised(error)))
+    // Work may go on without a part that was ended, but the caller wants an end.
+    match of_caller {
+        Some(error) => Err(error),
+        None => result.map_err(raised),
+    }
 }
 
 /// An error as Python has it.

@@ -118,6 +118,16 @@ fn estimate_kid<K>(
     Some(kid.map_err(|error| warnings.push(format!("no KID: {error}"))).ok())
 }
 
+/// Refuses options of which two are given that exclude each other, as the command line does.
+fn exclusive(given: &[(&str, bool, &str, bool)]) -> Result<()> {
+    match given.iter().find(|(_, first, _, second)| *first && *second) {
+        Some((first, _, second, _)) => {
+            Err(Error::usage(format!("--{first} and --{second} do not go together; leave out one")))
+        }
+        None => Ok(()),
+    }
+}
+
 #[derive(Deserialize)]
 struct MmdOptions {
     #[serde(flatten)]
@@ -141,18 +151,20 @@ struct MmdOptions {
 impl MmdOptions {
     /// Parameters that exclude each other.
     fn check(&self) -> Result<()> {
+        let (aggregate, features) = (self.aggregate.is_some(), self.features.is_some());
         let given = [
-            ("aggregate", self.aggregate.is_some()),
-            ("features", self.features.is_some()),
-            ("split", self.split),
+            ("aggregate", aggregate, "features", features),
+            ("aggregate", aggregate, "split", self.split),
+            ("aggregate", aggregate, "kid", self.kid),
+            ("aggregate", aggregate, "block-length", self.block_length.is_some()),
+            ("features", features, "split", self.split),
+            ("features", features, "bin", self.bin.is_some()),
+            ("features", features, "block-length", self.block_length.is_some()),
+            ("features", features, "sequential", self.sequential),
+            ("features", features, "kid", self.kid),
+            ("split", self.split, "sum", self.kernel.sum),
         ];
-        let mut given = given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
-        if let (Some(first), Some(second)) = (given.next(), given.next()) {
-            return Err(Error::usage(format!("--{first} and --{second} do not go together; leave out one")));
-        }
-        if self.split && self.kernel.sum {
-            return Err(Error::usage("--split and --sum do not go together; leave out one"));
-        }
+        exclusive(&given)?;
         check_order(self.draws.null, &self.reading)
     }
 }
@@ -246,6 +258,7 @@ pub(crate) fn hsic_test<'py>(
 
 fn relate(mut sources: [Source; 2], wanted: &HsicOptions, progress: Progress<'_>) -> Result<Answer> {
     let HsicOptions { draws, reading, aggregate, .. } = wanted;
+    exclusive(&[("aggregate", aggregate.is_some(), "block-length", wanted.block_length.is_some())])?;
     check_order(draws.null, reading)?;
     let families = [wanted.kernel, wanted.kernel_y.unwrap_or(wanted.kernel)];
     let own = [None, wanted.bandwidth_y.as_ref()];
@@ -453,6 +466,7 @@ fn fits(
     progress: Progress<'_>,
 ) -> Result<(Vec<Answer>, Option<serde_json::Value>)> {
     let KsdOptions { kernel, draws, reading, aggregate, split, .. } = wanted;
+    exclusive(&[("aggregate", aggregate.is_some(), "split", *split)])?;
     if models.len() > 1 && *split {
         return Err(Error::usage(
             "--split would choose another bandwidth for each model, and they could not be compared; give one model",
@@ -716,7 +730,10 @@ fn repeat(wanted: &PowerOptions, progress: Progress<'_>) -> Result<(Vec<Rate>, V
             ));
         }
         (None, false) => None,
-        (Some(name), _) => {
+        (Some(_), false) => {
+            return Err(Error::usage("this problem is not made of images; leave out `data`"));
+        }
+        (Some(name), true) => {
             let data = data::load(name, 0, None)?;
             Some(Digits::new(&[&data.train, &data.test])?)
         }

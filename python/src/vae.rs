@@ -3,7 +3,7 @@
 use crate::call::{device, json, options, raised, work};
 use crate::input::{Rows, Source, Where};
 use elbo::checkpoint::State;
-use elbo::data::standard::{self, Columns};
+use elbo::data::standard::{self, Columns, IN_MEMORY};
 use elbo::data::table::{Missing, ReadOptions, Table, of_values};
 use elbo::data::{Dataset, Images, Pixels};
 use elbo::engine::Device;
@@ -14,6 +14,7 @@ use elbo::random::{Sequence, Stream};
 use elbo::train::config::Config;
 use elbo::train::importance;
 use elbo::train::metrics::{Metrics, Terms};
+use elbo::train::objective::ObjectiveName;
 use elbo::train::run::Run;
 use elbo::train::session::{Codes, Session, Split, initial_state};
 use elbo::train::{self, Observer};
@@ -24,9 +25,6 @@ use pyo3::types::PyDict;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// What `config.toml` names data that Python gave.
-const IN_MEMORY: &str = "array";
 
 /// Most training rows that the ELBO is told of after each epoch, where nothing is held out.
 const JUDGED: usize = 1000;
@@ -48,15 +46,15 @@ struct Trained {
 enum DataKind {
     /// Rows of a table.
     Table(Columns),
-    /// Images with pixels from 0 to 1, or bytes.
-    Images(Grid),
+    /// Images with pixels from 0 to 1, or whole numbers up to this white.
+    Images(Grid, f64),
 }
 
 impl DataKind {
     fn dimension(&self) -> usize {
         match self {
             Self::Table(columns) => columns.len(),
-            Self::Images(grid) => grid.channels * grid.height * grid.width,
+            Self::Images(grid, _) => grid.channels * grid.height * grid.width,
         }
     }
 
@@ -72,8 +70,10 @@ impl DataKind {
             return Err(Kind::Samples(problem).into());
         }
         match self {
-            Self::Table(columns) => Ok(columns.standardised(&table.values)),
-            Self::Images(_) => Ok(bytes(table)?.into_iter().map(|byte| f32::from(byte) / 255.0).collect()),
+            Self::Table(columns) => Ok(columns.standardised(&columns.matched(table)?.values)),
+            Self::Images(_, white) => {
+                Ok(bytes(table, *white)?.into_iter().map(|byte| f32::from(byte) / 255.0).collect())
+            }
         }
     }
 
@@ -81,13 +81,13 @@ impl DataKind {
     fn part(&self, table: &Table) -> Result<Images> {
         let grid = match self {
             Self::Table(_) => Grid { channels: 1, height: 1, width: table.columns },
-            Self::Images(grid) => *grid,
+            Self::Images(grid, _) => *grid,
         };
         let pixels = match self {
             Self::Table(_) => Pixels::Numbers(self.seen(table)?),
-            Self::Images(_) => {
+            Self::Images(_, white) => {
                 self.seen(table)?;
-                Pixels::Bytes(bytes(table)?)
+                Pixels::Bytes(bytes(table, *white)?)
             }
         };
         let Grid { channels, height, width } = grid;
@@ -98,16 +98,23 @@ impl DataKind {
     fn dataset(&self, [train, test]: [Images; 2]) -> Dataset {
         let columns = match self {
             Self::Table(columns) => Some(columns.clone()),
-            Self::Images(_) => None,
+            Self::Images(..) => None,
         };
         let (name, classes) = (IN_MEMORY.to_owned(), vec![IN_MEMORY.to_owned()]);
         Dataset { name, train, test, classes, columns, notes: Vec::new() }
     }
 }
 
-/// Pixels as bytes, `(N, height, width, channels)`.
-fn bytes(table: &Table) -> Result<Vec<u8>> {
-    let white = table.white.unwrap_or(1.0);
+/// The white of images: 1, or that of whole numbers of which some are above 1.
+fn white_of(table: &Table) -> f64 {
+    let above = table.values.iter().any(|&value| value > 1.0);
+    table.white.filter(|_| above).unwrap_or(1.0)
+}
+
+/// Pixels as bytes, `(N, height, width, channels)`; `white` is that of the images that a model learned from, for whole
+/// numbers.
+fn bytes(table: &Table, white: f64) -> Result<Vec<u8>> {
+    let white = if table.white.is_some() || white_of(table) > 1.0 { white } else { 1.0 };
     let layout = table.layout;
     let mut bytes = Vec::with_capacity(table.values.len());
     for row in table.values.chunks_exact(table.columns) {
@@ -244,7 +251,7 @@ fn learn(
                 }
                 None => Grid { channels: 1, height: 1, width: table.columns },
             };
-            let kind = DataKind::Images(grid);
+            let kind = DataKind::Images(grid, white_of(&table));
             let parts = [kind.part(&table)?, kind.part(&table.choice(table.name.clone(), &judged))?];
             (kind.clone(), kind.dataset(parts))
         }
@@ -260,15 +267,27 @@ fn learn(
     }
     let device = device(&Where { engine: config.engine, adapter: config.adapter.clone() })?;
     let mut state = initial_state(&config, &dataset);
+    let mut settings = config.clone();
     if let Some((known, _)) = from {
+        if known.architecture.layers() != state.architecture.layers() {
+            return Err(Error::usage(format!(
+                "the model is {}, but the parameters ask for {}; `fit` begins anew",
+                known.architecture, state.architecture
+            )));
+        }
+        // Random numbers and Adam go on where they were.
+        let step = known.progress.step;
+        settings.steps = Some(step + config.steps_per_epoch(table.rows) * config.epochs);
         (state.theta, state.m, state.v) = (known.theta, known.m, known.v);
-        state.progress.sigma = known.progress.sigma;
+        (state.progress.sigma, state.progress.step) = (known.progress.sigma, step);
         state.about = known.about;
     }
-    let mut run = Run::create(Some(directory), true, &config, &state)?;
+    let mut run = Run::create(Some(directory), true, &settings, &state)?;
     let stop = caller.stop;
-    let (mut session, summary) = train::train(&mut run, &device, &dataset, caller, stop)?;
-    let state = session.state(summary.steps)?;
+    let (session, summary) = train::train(&mut run, &device, &dataset, caller, stop)?;
+    let mut state = State::read_best(&run.path)?;
+    state.progress.best = None;
+    caller.warnings.extend(dataset.notes.into_iter().filter(|note| note.contains(" in all rows")));
     let summary = json(&summary)?;
     Ok((Trained { session, state, config, device, kind }, summary))
 }
@@ -281,10 +300,15 @@ pub(crate) fn load(py: Python<'_>, directory: PathBuf, settings: &Bound<'_, PyDi
         let mut config = Run::config(&directory)?;
         let state = State::read_best(&directory)?;
         (config.engine, config.adapter) = (wanted.engine, wanted.adapter.clone());
-        let grid = state.architecture.image;
-        let kind = match state.about.as_ref().and_then(|about| about.columns.clone()) {
+        let about = state.about.as_ref();
+        let grid = about.map_or(state.architecture.image, |about| Grid {
+            channels: about.channels,
+            height: about.height,
+            width: about.width,
+        });
+        let kind = match about.and_then(|about| about.columns.clone()) {
             Some(columns) => DataKind::Table(columns),
-            None => DataKind::Images(grid),
+            None => DataKind::Images(grid, 255.0),
         };
         let device = device(&wanted)?;
         let session = without_data(&device, &config, &kind, &state)?;
@@ -293,21 +317,33 @@ pub(crate) fn load(py: Python<'_>, directory: PathBuf, settings: &Bound<'_, PyDi
     Ok(Model(Mutex::new(trained)))
 }
 
-/// A session for codes alone: its data are two rows of zeros.
+/// A session for codes alone.
 fn without_data(device: &Device, config: &Config, kind: &DataKind, state: &State) -> Result<Session> {
-    let zeros = Table {
-        rows: 2,
-        columns: kind.dimension(),
-        values: vec![0.0; 2 * kind.dimension()].into(),
-        ..Table::default()
+    let dataset = match kind {
+        DataKind::Table(columns) => Dataset::placeholder([1, columns.len(), 1], Some(columns.clone())),
+        DataKind::Images(grid, _) => Dataset::placeholder([grid.height, grid.width, grid.channels], None),
     };
-    let dataset = kind.dataset([kind.part(&zeros)?, kind.part(&zeros)?]);
     Session::new(device, &used(config), &dataset, state)
 }
 
 /// Settings for a model that is not trained any more: nothing depends on the size of a batch.
 fn used(config: &Config) -> Config {
-    Config { batch: 1, fresh: false, validation: None, early_stopping: None, ..config.clone() }
+    Config {
+        objective: ObjectiveName::Vae,
+        beta: None,
+        lambda: None,
+        alpha: None,
+        capacity: None,
+        gamma: None,
+        mmd: None,
+        mmd_bandwidth: None,
+        tc: None,
+        batch: 1,
+        fresh: false,
+        validation: None,
+        early_stopping: None,
+        ..config.clone()
+    }
 }
 
 impl Model {
@@ -344,7 +380,7 @@ impl Model {
     }
 
     /// Means of p(x|z): `(N, D)`, in the units of the data.
-    fn decode<'py>(&self, py: Python<'py>, z: Vec<Vec<f32>>) -> PyResult<Bound<'py, PyArray2<f32>>> {
+    fn decode<'py>(&self, py: Python<'py>, z: Vec<Vec<f32>>) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let latent = self.latent();
         if let Some(row) = z.iter().find(|row| row.len() != latent) {
             let problem = format!(
@@ -362,7 +398,7 @@ impl Model {
     }
 
     /// Means of p(x|z) for draws of z from the prior: `(n, D)`.
-    fn sample<'py>(&self, py: Python<'py>, n: usize) -> PyResult<Bound<'py, PyArray2<f32>>> {
+    fn sample<'py>(&self, py: Python<'py>, n: usize) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let rows = work(py, None, |_| {
             let mut trained = self.lock();
             let drawn = trained.session.sample(n)?;
@@ -446,7 +482,7 @@ impl Model {
     #[getter]
     fn image(&self) -> Option<[usize; 3]> {
         match self.lock().kind {
-            DataKind::Images(Grid { channels, height, width }) => Some([height, width, channels]),
+            DataKind::Images(Grid { channels, height, width }, _) => Some([height, width, channels]),
             DataKind::Table(_) => None,
         }
     }
@@ -460,19 +496,17 @@ impl Model {
 }
 
 impl Trained {
-    fn restored(&self, rows: &[Vec<f32>]) -> Vec<f32> {
+    fn restored(&self, rows: &[Vec<f32>]) -> Vec<f64> {
         let values = rows.concat();
         match &self.kind {
-            DataKind::Table(columns) => {
-                columns.restored(&values).into_iter().map(|value| value as f32).collect()
-            }
-            DataKind::Images(_) => values,
+            DataKind::Table(columns) => columns.restored(&values),
+            DataKind::Images(..) => values.into_iter().map(f64::from).collect(),
         }
     }
 }
 
 impl Model {
-    fn array<'py>(&self, py: Python<'py>, values: Vec<f32>) -> PyResult<Bound<'py, PyArray2<f32>>> {
+    fn array<'py>(&self, py: Python<'py>, values: Vec<f64>) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let dimension = self.dimension();
         let rows = values.len() / dimension;
         PyArray1::from_vec(py, values).reshape([rows, dimension])

@@ -43,9 +43,13 @@ def test_tables_are_matched_by_name(client):
     frames = pytest.importorskip("dask.dataframe")
     x = frames.from_pandas(pandas.DataFrame(X, columns=["u", "v", "w"]), npartitions=3)
     y = frames.from_pandas(pandas.DataFrame(Y, columns=["u", "v", "w"]), npartitions=2)[["w", "u", "v"]]
-    found = elbo.distributed.mmd_test(x, y, client, features=20, permutations=39)
     expected = elbo.mmd_test(X, Y, features=20, permutations=39)
+    with pytest.warns(elbo.ElboWarning, match="give `divisors`"):
+        found = elbo.distributed.mmd_test(x, y, client, features=20, permutations=39)
     assert found.statistic == pytest.approx(expected.statistic, abs=1e-12)
+    divided = elbo.distributed.mmd_test(x, y, client, features=20, permutations=39, divisors=[1, 2, 3])
+    expected = elbo.mmd_test(X / [1, 2, 3], Y / [1, 2, 3], features=20, permutations=39)
+    assert divided.statistic == pytest.approx(expected.statistic, abs=1e-12)
     with pytest.raises(ValueError, match="'t' is in one alone"):
         elbo.distributed.mmd_test(x, y.assign(t=1.0), client)
     with pytest.raises(TypeError, match="no array or table of Dask"):

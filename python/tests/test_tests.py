@@ -275,3 +275,69 @@ def test_calls_leak_nothing():
     for _ in range(1000):
         elbo.mmd_test(x, y, permutations=19, engine="cpu")
     assert peak() - before < 4_000 and sys.getrefcount(x) == references
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"aggregate": "agg", "kid": True},
+        {"aggregate": "agg", "block_length": 4},
+        {"features": 9, "sequential": True},
+        {"features": 9, "bin": 4},
+        {"split": True, "sum": True},
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(options):
+    with pytest.raises(ValueError, match="do not go together"):
+        elbo.mmd_test(X, Y, **options)
+
+
+def test_arrays_of_any_memory_are_samples():
+    expected = elbo.mmd_test(X, Y, engine="cpu").statistic
+    buffer = bytearray(4 + X.nbytes)
+    misaligned = np.frombuffer(buffer, np.float64, offset=4, count=X.size).reshape(X.shape)
+    misaligned[:] = X
+    wide = np.zeros((150, 6))
+    wide[:, ::2] = X
+    for same in (misaligned, X.astype(">f8"), wide[:, ::2], X[::-1][::-1]):
+        assert elbo.mmd_test(same, Y, engine="cpu").statistic == expected
+    images = RNG.integers(0, 256, size=(40, 2, 2))
+    dark, options = images // 2, {"bandwidth": 1.0, "engine": "cpu"}
+    with pytest.warns(elbo.ElboWarning, match="divided by 255"):
+        of_bytes = elbo.mmd2(images.astype(np.uint8), dark.astype(np.uint8), **options)
+    assert of_bytes == pytest.approx(elbo.mmd2(images / 255, dark / 255, **options), rel=1e-5)
+    masked = np.ma.masked_greater(X, 2.0)
+    with pytest.raises(ValueError, match="values are missing"):
+        elbo.mmd_test(masked, Y)
+
+
+def test_columns_are_chosen_in_any_way():
+    pandas = pytest.importorskip("pandas")
+    a, b = pandas.DataFrame(X, columns=["u", "v", "w"]), pandas.DataFrame(Y, columns=["u", "v", "w"])
+    expected = elbo.mmd_test(a, b, columns=["u"], engine="cpu").statistic
+    for columns in ("u", 0, a.columns[:1], np.array(["u"])):
+        assert elbo.mmd_test(a, b, columns=columns, engine="cpu").statistic == expected
+    unnamed = elbo.mmd_test(pandas.DataFrame(X), pandas.DataFrame(Y), engine="cpu")
+    assert unnamed.statistic == elbo.mmd_test(X, Y, engine="cpu").statistic and unnamed.columns is None
+    scaled = elbo.median_bandwidth(a * 100, b * 100, engine="cpu")
+    assert elbo.median_bandwidth(a * 100, b * 100, scale="none", engine="cpu") != scaled
+    holes = pandas.DataFrame({"u": pandas.array([1, None, 3, 4, 5], dtype="Int64"), "v": range(5)})
+    with pytest.warns(elbo.ElboWarning, match="1 row with missing values left out"):
+        assert elbo.mmd_test(holes, holes.dropna(), missing="drop", permutations=19, engine="cpu").n == 4
+
+
+def test_missing_labels_are_told_and_both_variables_may_be_labels():
+    words = np.where(X[:, 0] > 0, "high", "low").astype(object)
+    assert elbo.hsic_test(words, words, kernel="delta", engine="cpu").reject
+    words[3] = None
+    with pytest.raises(ValueError, match="y has 1 missing labels"):
+        elbo.hsic_test(X, words, kernel_y="delta")
+
+
+def test_an_error_of_progress_is_not_lost_on_the_way():
+    def stop(done):
+        if done > 0.9:
+            raise LookupError("enough")
+
+    with pytest.raises(LookupError, match="enough"):
+        elbo.mmd_test(X, Y, kid=True, permutations=19, engine="cpu", progress=stop)

@@ -126,3 +126,54 @@ def test_scikit_learns_checks():
     failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}
     assert not failed, failed
     assert sum(result["status"] == "passed" for result in results) >= 40
+
+
+def test_epochs_in_parts_are_the_same_as_at_once():
+    two = elbo.VAE(latent=2, **{**FAST, "epochs": 2}).fit(X)
+    parts = elbo.VAE(latent=2, **{**FAST, "epochs": 1}).fit(X).partial_fit(X)
+    np.testing.assert_array_equal(parts.transform(X), two.transform(X))
+    with pytest.raises(ValueError, match="`fit` begins anew"):
+        parts.set_params(latent=3).partial_fit(X)
+
+
+@pytest.mark.parametrize("objective", ["beta-vae", "mmd-vae", "info-vae", "tc-vae", "capacity"])
+def test_all_objectives_can_be_judged_saved_and_loaded(objective, tmp_path):
+    options = {"epochs": 3, "hidden": (8,), "engine": "cpu", "validation": 0.25, "settings": {"kl": "sampled"}}
+    vae = elbo.VAE(objective=objective, learning_rate=0.05, **options).fit(X)
+    assert np.isfinite(vae.score(X)) and np.isfinite(vae.log_likelihood(X[:9], samples=3)["log_likelihood"])
+    vae.save(tmp_path / "run")
+    loaded = elbo.VAE.load(tmp_path / "run", engine="cpu")
+    np.testing.assert_array_equal(loaded.transform(X), vae.transform(X))
+    assert loaded.settings["kl"] == "sampled"
+
+
+def test_whole_numbers_are_parameters():
+    assert elbo.VAE(objective="beta-vae", beta=4, sigma=1, epochs=1, hidden=(8,), engine="cpu").fit(X).elbo_ < 0
+
+
+def test_black_and_white_is_white_in_any_type():
+    images = RNG.integers(0, 2, size=(90, 3, 4)).astype(np.uint8)
+    vae = elbo.VAE(likelihood="bernoulli", epochs=2, hidden=(16,), engine="cpu").fit(images)
+    np.testing.assert_array_equal(vae.transform(images), vae.transform(images.astype(float)))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(vae)).sample(2), vae.sample(2))
+    assert vae.sample(200).mean() == pytest.approx(0.5, abs=0.2)
+    dark = elbo.VAE(epochs=1, hidden=(8,), engine="cpu").fit(images * np.uint8(255))
+    np.testing.assert_allclose(dark.transform(images * np.uint8(255)), dark.transform(images.astype(float)))
+
+
+def test_constant_and_far_columns_keep_their_values():
+    table = np.column_stack([X[:, 0], np.full(len(X), 0.1), 1e9 + RNG.normal(size=len(X))])
+    with pytest.warns(elbo.ElboWarning, match="has the value 0.1 in all rows"):
+        vae = elbo.VAE(epochs=1, hidden=(8,), engine="cpu").fit(table)
+    decoded = vae.decode(vae.transform(table))
+    assert decoded.dtype == np.float64 and np.abs(decoded[:, 2] - 1e9).max() > 1e-6
+    assert np.abs(vae.transform(table * [1, 2, 1])).max() < 1e3
+
+
+def test_columns_are_found_by_their_names():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=list("abcdef"))
+    vae = elbo.VAE(epochs=1, hidden=(8,), engine="cpu").fit(table)
+    np.testing.assert_allclose(vae.transform(table), vae.transform(table.copy()))
+    with pytest.raises(ValueError, match="feature names"):
+        vae.transform(table[list("fedcba")])

@@ -102,9 +102,10 @@ impl ImagesOut {
                     "is a folder for images, but the model learned from a table; write .csv, .npy or .npz";
                 return Err(Error::data(&self.out, problem));
             }
-            let rows: Vec<f32> = columns.restored(&values).iter().map(|&value| value as f32).collect();
+            let rows = columns.restored(&values);
             let shape = vec![images.len(), columns.len()];
-            save::arrays(&self.out, &[NamedArray { name: "rows", shape, values: Values::Floats(&rows) }])?;
+            let rows = NamedArray { name: "rows", shape, values: Values::Doubles(&rows) };
+            save::rows(&self.out, &columns.names, &rows)?;
             told(&self.out, format_args!("{count} rows of {} columns", columns.len()));
             return Ok(());
         }
@@ -172,7 +173,7 @@ impl DecodeArgs {
         self.images.check()?;
         let codes = format::read(&self.codes, &ReadOptions::default())?;
         codes.notes.iter().for_each(note);
-        let Opened { mut session, device, dataset, .. } = self.source.open()?;
+        let Opened { mut session, device, dataset, .. } = self.source.open_model()?;
         note(engine_line(device.info()));
         let latent = session.model().config.architecture.latent;
         if codes.columns != latent {
@@ -188,7 +189,7 @@ impl DecodeArgs {
 impl SampleArgs {
     pub(super) fn run(&self) -> Result<()> {
         self.images.check()?;
-        let Opened { mut session, device, dataset, .. } = self.source.open()?;
+        let Opened { mut session, device, dataset, .. } = self.source.open_model()?;
         note(engine_line(device.info()));
         let images = session.sample(self.count)?;
         self.images.write(&dataset, &images)

@@ -49,7 +49,7 @@ impl KidOptions {
         common: &CommonOptions,
     ) -> Result<[Table; N]> {
         let Some(path) = &self.encoder else { return Ok(tables) };
-        let Opened { mut session, dataset, .. } = common.run(path).open()?;
+        let Opened { mut session, dataset, .. } = common.run(path).open_model()?;
         let architecture = &session.model().config.architecture;
         let (dimension, latent, grid) = (architecture.dimension(), architecture.latent, architecture.image);
         let mut codes = Vec::with_capacity(N);
@@ -84,7 +84,7 @@ impl KidOptions {
             let layout = table.layout.unwrap_or(Layout::grey(1, dimension));
             let rows = table.values.chunks(dimension).flat_map(|image| layout.interleaved(image));
             let images: Vec<f32> = match columns {
-                Some(columns) => columns.standardised(&table.values),
+                Some(columns) => columns.standardised(&columns.matched(&table)?.values),
                 None => rows.map(|value| value as f32).collect(),
             };
             let values = session.encode_images(&images)?.means.iter().map(|&v| f64::from(v)).collect();

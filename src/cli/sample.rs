@@ -170,7 +170,7 @@ impl CommonOptions {
 
     /// Decoder means of prior draws of a run.
     fn draw(&self, name: &str, path: &Path, count: usize) -> Result<Table> {
-        let mut opened = self.run(path).open()?;
+        let mut opened = self.run(path).open_model()?;
         let images = opened.session.sample(count)?;
         let Images { height, width, channels, .. } = opened.dataset.train;
         if let Some(columns) = &opened.dataset.columns {

@@ -5,6 +5,7 @@ use super::output::note;
 use clap::Args;
 use elbo::checkpoint::{self, State};
 use elbo::data::Dataset;
+use elbo::data::standard::IN_MEMORY;
 use elbo::engine::{Choice, Device};
 use elbo::error::{Error, Result};
 use elbo::model::{Architecture, LikelihoodName};
@@ -62,15 +63,22 @@ impl Source {
 
     /// Loads model and data onto the device.
     pub(super) fn open(&self) -> Result<Opened> {
+        self.open_with(true)
+    }
+
+    /// The same where no image of the data is looked at, so that data which another program had in its memory are not missed.
+    pub(super) fn open_model(&self) -> Result<Opened> {
+        self.open_with(false)
+    }
+
+    fn open_with(&self, data: bool) -> Result<Opened> {
         self.device.check()?;
-        let read = if self.is_file() { Self::read_file } else { Self::read_run };
-        let (state, mut config, mut dataset) = read(self)?;
+        let (state, mut config, mut dataset) =
+            if self.is_file() { self.read_file()? } else { self.read_run(data)? };
         if let Some(likelihood) = self.likelihood {
             config.likelihood = likelihood;
         }
-        if let Some(columns) = state.about.as_ref().and_then(|about| about.columns.as_ref()) {
-            dataset.standardise_as(columns);
-        }
+        dataset.standardise_as(state.about.as_ref().and_then(|about| about.columns.as_ref()))?;
         dataset.notes.iter().for_each(note);
         // No training step will be taken, so the batch may be whatever fits, and no new images are drawn.
         config.batch = config.batch.min(dataset.train.len());
@@ -80,12 +88,22 @@ impl Source {
         Ok(Opened { session, device, config, dataset, step: state.progress.step })
     }
 
-    fn read_run(&self) -> Result<(State, Config, Dataset)> {
+    fn read_run(&self, data: bool) -> Result<(State, Config, Dataset)> {
         checkpoint::last(&self.path)?;
         let mut config = Run::config(&self.path)?;
         let state = State::read_best(&self.path)?;
         if let Some(data) = &self.data {
             config.data.clone_from(data);
+        }
+        if let (IN_MEMORY, Some(about)) = (&config.data[..], &state.about) {
+            if data {
+                let problem =
+                    "learned from an array in the memory of another program; give a file with --data";
+                return Err(Error::run(&self.path, problem));
+            }
+            let size = [about.height, about.width, about.channels];
+            let dataset = Dataset::placeholder(size, about.columns.clone());
+            return Ok((state, config, dataset));
         }
         let dataset = config.dataset()?;
         Ok((state, config, dataset))

@@ -252,6 +252,7 @@ pub(super) fn write_array(to: &mut impl Write, array: &NamedArray<'_>) -> io::Re
     let descriptor = match array.values {
         Values::Bytes(_) => "|u1",
         Values::Floats(_) => "<f4",
+        Values::Doubles(_) => "<f8",
     };
     let sizes = sizes.trim_end();
     let dictionary = format!("{{'descr': '{descriptor}', 'fortran_order': False, 'shape': ({sizes}), }}");

@@ -35,6 +35,8 @@ pub enum Values<'a> {
     Bytes(&'a [u8]),
     /// f32.
     Floats(&'a [f32]),
+    /// f64.
+    Doubles(&'a [f64]),
 }
 
 impl Values<'_> {
@@ -43,6 +45,7 @@ impl Values<'_> {
         match self {
             Self::Bytes(bytes) => bytes,
             Self::Floats(floats) => bytemuck::cast_slice(floats),
+            Self::Doubles(doubles) => bytemuck::cast_slice(doubles),
         }
     }
 }
@@ -68,7 +71,11 @@ pub fn arrays<'a>(path: &Path, arrays: &[NamedArray<'a>]) -> Result<Vec<&'a str>
         Some("npz") => npy::write(path, arrays).map(|()| Vec::new()),
         Some("safetensors") => {
             let views = arrays.iter().map(|array| {
-                let dtype = if matches!(array.values, Values::Bytes(_)) { Dtype::U8 } else { Dtype::F32 };
+                let dtype = match array.values {
+                    Values::Bytes(_) => Dtype::U8,
+                    Values::Floats(_) => Dtype::F32,
+                    Values::Doubles(_) => Dtype::F64,
+                };
                 Ok((array.name, TensorView::new(dtype, array.shape.clone(), array.values.bytes())?))
             });
             let views = views.collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
@@ -94,6 +101,22 @@ pub fn arrays<'a>(path: &Path, arrays: &[NamedArray<'a>]) -> Result<Vec<&'a str>
         }
         _ => Err(Error::usage(format!("{} has no known ending; use {FORMATS}", path.display()))),
     }
+}
+
+/// Writes rows of a table over what is at `path`, in text with the names of the columns, if there are any.
+///
+/// # Errors
+/// As of [`arrays`].
+pub fn rows(path: &Path, columns: &[String], rows: &NamedArray<'_>) -> Result<()> {
+    let is_text = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+    if !is_text || columns.is_empty() {
+        return arrays(path, std::slice::from_ref(rows)).map(drop);
+    }
+    let failed = |source: &dyn std::fmt::Display| Error::data(path, format!("cannot be written: {source}"));
+    let mut header = csv::Writer::from_writer(Vec::new());
+    header.write_record(columns).map_err(|e| failed(&e))?;
+    let header = header.into_inner().map_err(|e| failed(&e))?;
+    fs::write(path, [&header[..], text(rows).as_bytes()].concat()).map_err(Error::io(path, "write"))
 }
 
 /// Refuses a path that nothing can be written to, before there is anything to write; a folder is for images only.
@@ -139,6 +162,7 @@ fn text(array: &NamedArray<'_>) -> String {
     match array.values {
         Values::Bytes(bytes) => bytes.iter().enumerate().for_each(|(i, byte)| write(i, byte)),
         Values::Floats(floats) => floats.iter().enumerate().for_each(|(i, float)| write(i, float)),
+        Values::Doubles(doubles) => doubles.iter().enumerate().for_each(|(i, double)| write(i, double)),
     }
     text
 }

@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
+/// The name of data that another program had in its memory.
+pub const IN_MEMORY: &str = "array";
+
 /// How the columns of a table are standardised.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Columns {
@@ -38,10 +41,48 @@ impl Columns {
             }
             sums.into_iter().map(|sum| sum / count as f64).collect::<Vec<f64>>()
         };
-        let means = mean(&|_, value| value);
-        let variances = mean(&|j, value| (value - means[j]).powi(2));
-        let stds = variances.iter().map(|v| v.sqrt()).map(|s| if s > 0.0 && s.is_finite() { s } else { 1.0 });
-        Self { stds: stds.collect(), means, names }
+        let mut means = mean(&|_, value| value);
+        let mut stds = mean(&|j, value| (value - means[j]).powi(2));
+        for j in 0..d {
+            let first = rows.clone().next().map_or(0.0, |row| row[j]);
+            // The mean of equal numbers is not quite that number, and their scatter not quite 0.
+            if rows.clone().all(|row| row[j] == first) {
+                (means[j], stds[j]) = (first, 1.0);
+            } else {
+                stds[j] = stds[j].sqrt();
+            }
+        }
+        Self { means, names, stds }
+    }
+
+    /// A table's columns in the order of these, by their names if both have names.
+    ///
+    /// # Errors
+    /// If it has others.
+    pub fn matched(&self, table: &Table) -> Result<Table> {
+        let wrong = |problem: String| Err(Error::data(Path::new(&table.name), problem));
+        if table.columns != self.len() {
+            return wrong(format!(
+                "has {} columns, but the model learned from {}",
+                table.columns,
+                self.len()
+            ));
+        }
+        let Some(header) = table.header.as_ref().filter(|_| !self.names.is_empty()) else {
+            return Ok(table.clone());
+        };
+        if *header == self.names {
+            return Ok(table.clone());
+        }
+        let place = |name: &String| header.iter().position(|other| other == name);
+        match self.names.iter().map(place).collect::<Option<Vec<usize>>>() {
+            Some(order) => Ok(table.select(&order)),
+            None => wrong(format!(
+                "has the columns {}, but the model learned from {}",
+                header.join(", "),
+                self.names.join(", ")
+            )),
+        }
     }
 
     /// D.
@@ -126,18 +167,57 @@ pub fn split(table: &Table, [train, test]: [Vec<usize>; 2]) -> Result<Dataset> {
 }
 
 impl Dataset {
-    /// Standardised as another table was: what a model of that one sees.
-    pub fn standardise_as(&mut self, other: &Columns) {
-        let Some(own) = &self.columns else { return };
-        if own == other || own.len() != other.len() {
-            return;
-        }
+    /// Standardised as the table that a model learned from: what the model sees. None are those of a model of images.
+    ///
+    /// # Errors
+    /// If it is a table and the model of images, or the other way around, or it has other columns.
+    pub fn standardise_as(&mut self, other: Option<&Columns>) -> Result<()> {
+        let (own, other) = match (&self.columns, other) {
+            (None, None) => return Ok(()),
+            (Some(own), Some(other)) if own == other => return Ok(()),
+            (Some(own), Some(other)) => (own, other),
+            (None, Some(_)) => {
+                return Err(Error::data(&self.name, "is of images, but the model learned from a table"));
+            }
+            (Some(_), None) => {
+                return Err(Error::data(&self.name, "is a table, but the model learned from images"));
+            }
+        };
         for images in [&mut self.train, &mut self.test] {
             if let Pixels::Numbers(values) = &mut images.pixels {
-                *values = other.standardised(&own.restored(values));
+                let table = Table {
+                    name: self.name.clone(),
+                    rows: images.labels.len(),
+                    columns: own.len(),
+                    values: own.restored(values).into(),
+                    header: (!own.names.is_empty()).then(|| own.names.clone()),
+                    ..Table::default()
+                };
+                *values = other.standardised(&other.matched(&table)?.values);
             }
         }
         self.columns = Some(other.clone());
+        Ok(())
+    }
+
+    /// Two rows of zeros in each part, in the place of data that a model does not need for decoding, or for codes of data that
+    /// are given.
+    pub fn placeholder([height, width, channels]: [usize; 3], columns: Option<Columns>) -> Self {
+        let count = 2 * height * width * channels;
+        let pixels = match &columns {
+            Some(_) => Pixels::Numbers(vec![0.0; count]),
+            None => Pixels::Bytes(vec![0; count]),
+        };
+        let part = Images { height, width, channels, pixels, labels: vec![0; 2], factors: None };
+        let name = IN_MEMORY.to_owned();
+        Self {
+            classes: vec![name.clone()],
+            name,
+            train: part.clone(),
+            test: part,
+            columns,
+            notes: Vec::new(),
+        }
     }
 }
 
@@ -146,7 +226,7 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        let values = (0..40).flat_map(|i| [f64::from(i), 1e6 + 1e3 * f64::from(i % 3), 7.0]).collect();
+        let values = (0..40).flat_map(|i| [f64::from(i), 1e6 + 1e3 * f64::from(i % 3), 0.1]).collect();
         let header = Some(["a", "b", "constant"].map(String::from).to_vec());
         Table { name: "t.csv".into(), rows: 40, columns: 3, values, header, ..Table::default() }
     }
@@ -172,7 +252,7 @@ mod tests {
             let expected = table.row(row as usize);
             assert!(restored.iter().zip(expected).all(|(a, b)| (a - b).abs() <= 1e-6 * b.abs().max(1.0)));
         }
-        assert!(dataset.notes.iter().any(|note| note.contains("`constant`, has the value 7 in all rows")));
+        assert!(dataset.notes.iter().any(|note| note.contains("`constant`, has the value 0.1 in all rows")));
     }
 
     #[test]
@@ -182,11 +262,21 @@ mod tests {
         shifted.values.iter_mut().step_by(3).for_each(|value| *value += 100.0);
         let mut other = dataset(&shifted, 0).expect("rows");
         let Pixels::Numbers(own) = other.test.pixels.clone() else { panic!("numbers") };
-        other.standardise_as(&first);
+        other.standardise_as(Some(&first)).expect("the same columns");
         let Pixels::Numbers(values) = &other.test.pixels else { panic!("numbers") };
         let step = (100.0 / first.stds[0]) as f32;
         assert!((values[0] - own[0] - step).abs() < 1e-4, "{} {} {step}", values[0], own[0]);
-        assert_eq!(other.columns.expect("columns"), first);
+        assert_eq!(other.columns.as_ref(), Some(&first));
+        // Columns in another order are found by their names.
+        let turned = dataset(&table().select(&[2, 0, 1]), 0).expect("rows");
+        let (mut turned, straight) = (turned, dataset(&table(), 0).expect("rows"));
+        turned.standardise_as(Some(&first)).expect("the same names");
+        assert_eq!((turned.train, turned.test), (straight.train, straight.test));
+        let mut renamed = table();
+        renamed.header = Some(["a", "b", "c"].map(String::from).to_vec());
+        let problem = dataset(&renamed, 0).expect("rows").standardise_as(Some(&first)).expect_err("a name");
+        assert!(problem.to_string().contains("learned from a, b, constant"), "{problem}");
+        assert!(other.standardise_as(None).is_err(), "a table is no image");
     }
 
     #[test]

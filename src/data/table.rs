@@ -172,7 +172,8 @@ pub fn of_values(
     };
     let white = white.or_else(of_bytes);
     let (rows, columns) = (shape[0], values.len() / shape[0]);
-    let table = Table { rows, columns, values, layout, header, white, ..Table::default() };
+    let name = place.display().to_string();
+    let table = Table { name, rows, columns, values, layout, header, white, ..Table::default() };
     let table = selected(place, table, options)?;
     complete(place, table, options, |row| format!("row {row} (counted from 0)"))
 }
@@ -289,7 +290,7 @@ fn complete(
         return Err(Error::data(place, problem));
     }
     let kept: Vec<usize> = (0..table.rows).filter(|i| rows.binary_search(i).is_err()).collect();
-    let mut table = table.choice(String::new(), &kept);
+    let mut table = table.choice(table.name.clone(), &kept);
     table.notes.push(format!("{}: {} with missing values left out", place.display(), rows_text(rows.len())));
     table.left_out = rows;
     table.note_counting();

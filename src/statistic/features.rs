@@ -409,6 +409,11 @@ impl FeaturePlan {
     ) -> Result<Self> {
         settings.check()?;
         let total: usize = counts.iter().sum();
+        if counts.iter().any(|&count| count < 2) {
+            let [n, m] = counts;
+            let message = format!("X has {n} points and Y has {m}; the test needs at least two of each");
+            return Err(Kind::Samples(message).into());
+        }
         if total > MOST_ROWS {
             return Err(Error::usage(format!(
                 "{total} points are more than the {MOST_ROWS} that draws are made of"

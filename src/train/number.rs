@@ -31,6 +31,10 @@ where
             Ok((value as f64).into())
         }
 
+        fn visit_u64<E>(self, value: u64) -> Result<T, E> {
+            Ok((value as f64).into())
+        }
+
         fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
             text.parse().map_err(E::custom)
         }
