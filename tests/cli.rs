@@ -288,17 +288,19 @@ fn tables_are_learned_from_and_given_back_in_their_units() {
 
     place.misused(&format!("{train} table.csv --binarise --out other"), &["not for sprites or tables"]);
     place.fails(1, &format!("{train} table.csv --scale 0,9 --out other"), &["is a table", "--scale"]);
-    for (option, problem) in
-        [("--likelihood bernoulli", "a Bernoulli is for pixels"), ("--fresh", "is stored")]
-    {
-        let output =
-            place.elbo(&format!("{train} table.csv {option} --out other")).output().expect("a process");
+    // After what is said of the data and of the engine.
+    for (arguments, problem) in [
+        (&*format!("{train} table.csv --likelihood bernoulli --out other"), "a Bernoulli is for pixels"),
+        (&format!("{train} table.csv --fresh --out other"), "is stored, not drawn"),
+        ("draw samples run", "this picture is of images, but the model learned from a table"),
+        ("page run", "learned from a table; a page shows images"),
+        ("sample run --out pictures", "a folder for images, but the model learned from a table"),
+        ("evaluate run --data digits", "digits: is of images, but the model learned from a table"),
+    ] {
+        let output = place.elbo(arguments).output().expect("a process");
         let problems = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(1) && problems.contains(problem), "{problems}");
+        assert!(output.status.code() == Some(1) && problems.contains(problem), "{arguments}: {problems}");
     }
-    place.fails(1, "draw samples run", &["this picture is of images, but the model learned from a table"]);
-    place.fails(1, "page run", &["learned from a table; a page shows images"]);
-    place.fails(1, "sample run --out pictures", &["a folder for images, but the model learned from a table"]);
     write_npy(place.path("rows.npy"), &Array2::<f64>::from_shape_fn([40, 3], |(i, j)| (i * j) as f64))
         .expect("an array");
     place.succeeds(&format!("{train} table:rows.npy --steps 1 --out of-array"));
