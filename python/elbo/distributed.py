@@ -1,7 +1,8 @@
 """Tests of samples that are larger than a machine, and many models at once, on a cluster of Dask.
 
 Samples are ``dask.array`` or ``dask.dataframe`` objects, whose chunks of rows stay on the workers; what travels is a few
-thousand rows that the bandwidth is found with, and sums.
+thousand rows that the bandwidth is found with, and sums. Chunks are made three times (to be counted, for these rows, for the
+sums) and kept by nobody: ``persist()`` those that take long to make.
 
 >>> import dask.array, dask.distributed
 >>> client = dask.distributed.Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
@@ -67,9 +68,11 @@ def mmd_test(
 
     The others are those of :func:`elbo.mmd_test`.
     """
+    from dask.delayed import delayed
+
     start = time.perf_counter()
     client = _client(client)
-    parts = [_parts(sample, name, client) for sample, name in ((x, "x"), (y, "y"))]
+    parts = [_parts(sample, name) for sample, name in ((x, "x"), (y, "y"))]
     names = [_columns(sample) for sample in (x, y)]
     order = _order(names)
     if divisors is None and names[0] is not None and len(names[0]) > 1:
@@ -78,19 +81,20 @@ def mmd_test(
             stacklevel=2,
         )
     divisors = None if divisors is None else np.asarray(divisors, dtype=np.float64)
-    prepared = [
-        [client.submit(_prepared, part, name, None if i == 0 else order, divisors, pure=False) for part in of_sample]
-        for i, (of_sample, name) in enumerate(zip(parts, ("x", "y")))
+    flat = [
+        delayed(_prepared)(part, name, None if name == "x" else order, divisors)
+        for of_sample, name in zip(parts, ("x", "y"))
+        for part in of_sample
     ]
-    lengths: list[list[int]] = client.gather([[client.submit(len, part) for part in each] for each in prepared])
-    counts = [int(np.sum(each)) for each in lengths]
-    flat = [part for each in prepared for part in each]
-    edges = np.concatenate([[0], np.cumsum([length for each in lengths for length in each])]).astype(int)
+    lengths = client.gather(client.compute([delayed(len)(part) for part in flat]))
+    of_x = len(parts[0])
+    counts = [int(np.sum(lengths[:of_x])), int(np.sum(lengths[of_x:]))]
+    edges = np.concatenate([[0], np.cumsum(lengths)]).astype(int)
 
     wanted = _elbo.rows_of_rules(int(edges[-1]), seed)
     places = np.searchsorted(edges, wanted, side="right") - 1
     taken = client.gather(
-        [client.submit(_taken, part, wanted[places == i] - edges[i], pure=False) for i, part in enumerate(flat)]
+        client.compute([delayed(_taken)(part, wanted[places == i] - edges[i]) for i, part in enumerate(flat)])
     )
     few = np.empty((len(wanted), *taken[0].shape[1:]))
     for i, values in enumerate(taken):
@@ -112,13 +116,10 @@ def mmd_test(
     groups = [(first, min(first + _DRAWS, draws)) for first in range(0, draws, _DRAWS)]
     walks = [client.submit(_elbo.still_to_choose, plan, begins, group, pure=False) for group in groups]
     still = np.concatenate(client.gather(walks), axis=1)
-    sums = [
-        client.submit(_sums, plan, part, begin, still[i], pure=False)
-        for i, (part, begin) in enumerate(zip(flat, begins))
-    ]
+    sums = [delayed(_sums)(plan, part, begin, still[i]) for i, (part, begin) in enumerate(zip(flat, begins))]
     while len(sums) > 1:
-        sums = [client.submit(_added, sums[i : i + _TOGETHER], pure=False) for i in range(0, len(sums), _TOGETHER)]
-    chosen, everything = sums[0].result()
+        sums = [delayed(_added)(sums[i : i + _TOGETHER]) for i in range(0, len(sums), _TOGETHER)]
+    chosen, everything = client.compute(sums[0]).result()
     chosen, everything = (np.require(each, requirements=["C", "A"]) for each in (chosen, everything))
     fields, null, notes = _call(_elbo.feature_result, plan, chosen, everything)
     fields.update(seconds=time.perf_counter() - start, engine="dask", adapter=_workers(client))
@@ -155,8 +156,8 @@ def _client(client: Any) -> Any:
     return get_client()
 
 
-def _parts(sample: Any, name: str, client: Any) -> list[Any]:
-    """Chunks of rows, on the workers."""
+def _parts(sample: Any, name: str) -> list[Any]:
+    """Chunks of rows, to be made on the workers."""
     if not hasattr(sample, "to_delayed") or not hasattr(sample, "npartitions"):
         raise TypeError(f"{name} is no array or table of Dask; use elbo.mmd_test, or dask.array.from_array")
     delayed = sample.to_delayed()
@@ -164,7 +165,7 @@ def _parts(sample: Any, name: str, client: Any) -> list[Any]:
         if int(np.prod(delayed.shape[1:])) > 1:
             raise ValueError(f"{name} has chunks of columns; make chunks of rows with rechunk({{1: -1}})")
         delayed = delayed.ravel().tolist()
-    return list(client.compute(list(delayed)))
+    return list(delayed)
 
 
 def _columns(sample: Any) -> list[str] | None:
