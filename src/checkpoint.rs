@@ -8,7 +8,7 @@ mod weights;
 
 pub use fingerprint::Fingerprint;
 
-use crate::data::standard::Columns;
+use crate::data::standard::ColumnMoments;
 use crate::error::{Error, Result};
 use crate::grid::Grid;
 use crate::model::{Architecture, Hidden, Layer, Layers, LikelihoodName, Parameters};
@@ -63,14 +63,14 @@ pub struct About {
     pub channels: usize,
     /// How the columns of a table are standardised, where it learned from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub columns: Option<Columns>,
+    pub columns: Option<ColumnMoments>,
     /// Rows of an image.
     pub height: usize,
     /// p(x | z).
     pub likelihood: LikelihoodName,
     /// The standard deviation of a pixel, for the Gaussian.
     pub sigma: f32,
-    /// Columns of an image.
+    /// ColumnMoments of an image.
     pub width: usize,
 }
 

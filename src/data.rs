@@ -28,7 +28,7 @@ use std::borrow::Cow;
 pub struct Images {
     /// Rows of an image.
     pub height: usize,
-    /// Columns of an image.
+    /// ColumnMoments of an image.
     pub width: usize,
     /// 1: grey, 3: red, green and blue of each pixel in turn.
     pub channels: usize,
@@ -131,7 +131,7 @@ pub struct Dataset {
     /// The name of each class.
     pub classes: Vec<String>,
     /// How the numbers of a table were made: none for images.
-    pub columns: Option<standard::Columns>,
+    pub columns: Option<standard::ColumnMoments>,
     /// What the user must know of how it was read.
     pub notes: Vec<String>,
 }

@@ -117,7 +117,7 @@ pub fn draw(
                 continue;
             }
             (Drawing::Log(draw), Some(log)) => draw(&path, session, dataset, log)?,
-            (Drawing::Model(_) | Drawing::Pairs(_), _) | (Drawing::Plane(_), _)
+            (Drawing::Model(_) | Drawing::Pairs(_) | Drawing::Plane(_), _)
                 if is_table && one != Figure::Scatter =>
             {
                 if figure == Figure::All {

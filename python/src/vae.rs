@@ -3,7 +3,7 @@
 use crate::call::{device, json, options, raised, work};
 use crate::input::{Rows, Source, Where};
 use elbo::checkpoint::State;
-use elbo::data::standard::{self, Columns, IN_MEMORY};
+use elbo::data::standard::{self, ColumnMoments, IN_MEMORY};
 use elbo::data::table::{Missing, ReadOptions, Table, of_values};
 use elbo::data::{Dataset, Images, Pixels};
 use elbo::engine::Device;
@@ -45,7 +45,7 @@ struct Trained {
 #[derive(Clone)]
 enum DataKind {
     /// Rows of a table.
-    Table(Columns),
+    Table(ColumnMoments),
     /// Images with pixels from 0 to 1, or whole numbers up to this white.
     Images(Grid, f64),
 }
@@ -58,8 +58,8 @@ impl DataKind {
         }
     }
 
-    /// Rows `(N, D)` as the model sees them.
-    fn seen(&self, table: &Table) -> Result<Vec<f32>> {
+    /// Refuses rows of other lengths.
+    fn check(&self, table: &Table) -> Result<()> {
         if table.columns != self.dimension() {
             // As scikit-learn says it.
             let problem = format!(
@@ -69,6 +69,12 @@ impl DataKind {
             );
             return Err(Kind::Samples(problem).into());
         }
+        Ok(())
+    }
+
+    /// Rows `(N, D)` as the model sees them.
+    fn seen(&self, table: &Table) -> Result<Vec<f32>> {
+        self.check(table)?;
         match self {
             Self::Table(columns) => Ok(columns.standardised(&columns.matched(table)?.values)),
             Self::Images(_, white) => {
@@ -86,7 +92,7 @@ impl DataKind {
         let pixels = match self {
             Self::Table(_) => Pixels::Numbers(self.seen(table)?),
             Self::Images(_, white) => {
-                self.seen(table)?;
+                self.check(table)?;
                 Pixels::Bytes(bytes(table, *white)?)
             }
         };

@@ -14,9 +14,9 @@ use std::path::Path;
 /// The name of data that another program had in its memory.
 pub const IN_MEMORY: &str = "array";
 
-/// How the columns of a table are standardised.
+/// What the columns of a table are standardised by.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Columns {
+pub struct ColumnMoments {
     /// `(D)`: means.
     pub means: Vec<f64>,
     /// `(D)`: names; none where the table has none.
@@ -26,7 +26,7 @@ pub struct Columns {
     pub stds: Vec<f64>,
 }
 
-impl Columns {
+impl ColumnMoments {
     /// Those of `count` rows `(count, D)`.
     fn of<'a>(
         rows: impl Iterator<Item = &'a [f64]> + Clone,
@@ -129,7 +129,7 @@ pub fn split(table: &Table, [train, test]: [Vec<usize>; 2]) -> Result<Dataset> {
         return Err(Error::data(place, problem));
     }
     let names = table.header.clone().unwrap_or_default();
-    let columns = Columns::of(train.iter().map(|&i| table.row(i)), train.len(), names, table.columns);
+    let columns = ColumnMoments::of(train.iter().map(|&i| table.row(i)), train.len(), names, table.columns);
     let part = |rows: Vec<usize>| {
         let values = rows.iter().flat_map(|&i| columns.standardised(table.row(i))).collect::<Vec<f32>>();
         Images {
@@ -171,7 +171,7 @@ impl Dataset {
     ///
     /// # Errors
     /// If it is a table and the model of images, or the other way around, or it has other columns.
-    pub fn standardise_as(&mut self, other: Option<&Columns>) -> Result<()> {
+    pub fn standardise_as(&mut self, other: Option<&ColumnMoments>) -> Result<()> {
         let (own, other) = match (&self.columns, other) {
             (None, None) => return Ok(()),
             (Some(own), Some(other)) if own == other => return Ok(()),
@@ -202,7 +202,7 @@ impl Dataset {
 
     /// Two rows of zeros in each part, in the place of data that a model does not need for decoding, or for codes of data that
     /// are given.
-    pub fn placeholder([height, width, channels]: [usize; 3], columns: Option<Columns>) -> Self {
+    pub fn placeholder([height, width, channels]: [usize; 3], columns: Option<ColumnMoments>) -> Self {
         let count = 2 * height * width * channels;
         let pixels = match &columns {
             Some(_) => Pixels::Numbers(vec![0.0; count]),
@@ -267,7 +267,7 @@ mod tests {
         let step = (100.0 / first.stds[0]) as f32;
         assert!((values[0] - own[0] - step).abs() < 1e-4, "{} {} {step}", values[0], own[0]);
         assert_eq!(other.columns.as_ref(), Some(&first));
-        // Columns in another order are found by their names.
+        // ColumnMoments in another order are found by their names.
         let turned = dataset(&table().select(&[2, 0, 1]), 0).expect("rows");
         let (mut turned, straight) = (turned, dataset(&table(), 0).expect("rows"));
         turned.standardise_as(Some(&first)).expect("the same names");

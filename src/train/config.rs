@@ -59,8 +59,8 @@ pub struct Config {
     /// Images in a .npz file are its `imgs`, of shape (N, H, W), (N, H, W, 3), (N, 3, H, W) or flat, in bytes, words of
     /// 16 bits or numbers in 0..1; the names and shapes of dSprites' file are understood, and those of Keras' mnist.npz
     /// and of MedMNIST. In folders, subfolders are classes; DIR:colour keeps colours. Tables are .csv,
-    /// .tsv or .txt files, or rows of numbers in another file, table:FILE.npy: each column is standardised. Where there is no part for tests, a
-    /// tenth of the images, chosen by --seed, is kept for them.
+    /// .tsv or .txt files, or rows of numbers in another file, table:FILE.npy: each column is standardised. Where there
+    /// is no part for tests, a tenth of the images, chosen by --seed, is kept for them.
     #[arg(long, value_name = DATA)]
     pub data: String,
     /// Values of black and white, for images of numbers that are neither bytes nor within 0..1, such as 0,4095
