@@ -15,6 +15,7 @@
 //!
 //! [`power`] repeats any of the tests on samples of a standard problem.
 //!
+//! [`tiles`] and [`features`] have tests of points that are in many places.
 //! [`features`] puts random features in the place of the kernel: an approximation in linear time.
 //! [`kid`] is the kernel inception distance of features, by a polynomial kernel.
 //! [`neighbours`] needs no kernel: KL divergence and mutual information from distances to nearest points.
@@ -40,6 +41,7 @@ pub mod series;
 mod split;
 pub mod tables;
 pub mod test;
+pub mod tiles;
 pub mod two_sample;
 pub mod witness;
 

@@ -1,8 +1,8 @@
 """Tests of samples that are larger than a machine, and many models at once, on a cluster of Dask.
 
-Samples are ``dask.array`` or ``dask.dataframe`` objects, whose chunks of rows stay on the workers; what travels is a few
-thousand rows that the bandwidth is found with, and sums. Chunks are made three times (to be counted, for these rows, for the
-sums) and kept by nobody: ``persist()`` those that take long to make.
+Samples are ``dask.array`` or ``dask.dataframe`` objects. Their rows stay on the workers; what comes here is a few thousand of
+them, which the bandwidth is found with, and sums. Chunks are made three times (to be counted, for these rows, for the sums);
+``persist()`` those that take long to make.
 
 >>> import dask.array, dask.distributed
 >>> client = dask.distributed.Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,95 +37,219 @@ _TOGETHER = 8
 #: Draws whose way through all rows one task follows.
 _DRAWS = 16
 
+#: Most rows of a part, of which all pairs with another one's are a task.
+_PART = 32_768
+
+#: Tasks on their way at a time, for each thread of a worker.
+_IN_FLIGHT = 3
+
+#: Seconds of work that is not done unless that is asked for.
+_LONGEST = 3600.0
+
+#: Rows whose pairs take long enough to be timed.
+_FEW = 4_000
+
 
 def mmd_test(
     x: Any,
     y: Any,
     client: Any = None,
     *,
-    features: int = 100,
+    features: int | None = 100,
     kernel: Kernel = "gaussian",
     bandwidth: Bandwidth = "median",
     sum: bool = False,
     permutations: int = 199,
+    null: Literal["exact", "binned"] = "exact",
+    bin: int | None = None,
     alpha: float = 0.05,
     divisors: Any = None,
     seed: int = 0,
     engine: Engine = "auto",
     adapter: str | None = None,
+    force: bool = False,
+    progress: Callable[[float], object] | None = None,
 ) -> MmdResult:
-    """Do two samples come from one distribution? The two-sample test with random features, in time linear in the rows.
+    """Do two samples come from one distribution? The two-sample test, with random features or over all pairs.
 
     The result is that of ``elbo.mmd_test(x, y, features=..., permutations=...)`` of the same arrays: the same rows find the
-    bandwidth, the same draws are made, and sums differ by their rounding in float64. A worker that dies takes nothing with it: Dask makes its parts again.
+    bandwidth, the same draws are made, and sums differ by their rounding, with features in float64 and over pairs in float32.
+    A worker that dies takes nothing with it: Dask makes its parts again.
+
+    With random features the work grows with the rows, and each chunk is seen once. Over all pairs (``features=None``) it grows
+    with their square: rows are dealt into parts, every two parts are a task on some worker's engine, and in the course of the
+    test a worker holds about all rows once. Linear-time estimates are then missing.
 
     Args:
         x: The first sample: a ``dask.array`` ``(n, ...)``, or a ``dask.dataframe`` of numbers.
         y: The second; columns of tables are matched by name.
         client: A ``dask.distributed.Client``; the current one if none is given.
         features: Random Fourier features; each kernel value has a standard error of at most about ``0.7 / sqrt(features)``.
+            ``None``: the kernel itself, of all pairs.
+        null: Of all pairs: permutations of points (``"exact"``), or of bins of points (``"binned"``), which cost nothing beside
+            the pairs.
+        bin: Points of a bin, instead of a number that makes about 512 bins.
         divisors: What columns are divided by, one number or one for each, such as their interquartile ranges: a rule that
             needs all rows is the caller's.
+        force: Take all pairs even if that takes more than an hour, by a measurement on one worker.
+        progress: Called with the fraction of all pairs that is done.
 
     The others are those of :func:`elbo.mmd_test`.
     """
-    from dask.delayed import delayed
-
     start = time.perf_counter()
-    client = _client(client)
-    parts = [_parts(sample, name) for sample, name in ((x, "x"), (y, "y"))]
-    names = [_columns(sample) for sample in (x, y)]
-    order = _order(names)
-    if divisors is None and names[0] is not None and len(names[0]) > 1:
-        warn(
-            ["columns are compared as they are, where elbo.mmd_test divides each by its interquartile range; give `divisors`"],
-            stacklevel=2,
-        )
-    divisors = None if divisors is None else np.asarray(divisors, dtype=np.float64)
-    flat = [
-        delayed(_prepared)(part, name, None if name == "x" else order, divisors)
-        for of_sample, name in zip(parts, ("x", "y"))
-        for part in of_sample
-    ]
-    lengths = client.gather(client.compute([delayed(len)(part) for part in flat]))
-    of_x = len(parts[0])
-    counts = [int(np.sum(lengths[:of_x])), int(np.sum(lengths[of_x:]))]
-    edges = np.concatenate([[0], np.cumsum(lengths)]).astype(int)
-
-    wanted = _elbo.rows_of_rules(int(edges[-1]), seed)
-    places = np.searchsorted(edges, wanted, side="right") - 1
-    taken = client.gather(
-        client.compute([delayed(_taken)(part, wanted[places == i] - edges[i]) for i, part in enumerate(flat)])
-    )
-    few = np.empty((len(wanted), *taken[0].shape[1:]))
-    for i, values in enumerate(taken):
-        few[places == i] = values
+    samples = _Samples(_client(client), x, y, divisors)
     options = {
         "kernel": kernel,
         "bandwidth": _bandwidth(bandwidth),
         "sum": sum,
-        "features": features,
         "permutations": permutations,
+        "null": null,
+        "bin": bin,
         "alpha": alpha,
         "seed": seed,
         **_device(engine, adapter),
     }
-    plan = _call(_elbo.feature_plan, rows("x and y", few), counts, options)
+    if features is None:
+        fields, distribution, notes = _of_pairs(samples, options, force, progress)
+    elif null != "exact" or bin is not None:
+        raise ValueError("random features have no bins; leave out `null` and `bin`, or take all pairs by features=None")
+    else:
+        fields, distribution, notes = _of_features(samples, {**options, "features": features})
+    fields.update(seconds=time.perf_counter() - start, engine="dask", adapter=_workers(samples.client))
+    warn([*notes, *fields["warnings"]], stacklevel=2)
+    return MmdResult(fields, distribution)
 
-    draws = permutations + 1
+
+class _Samples:
+    """Rows of x and then of y in chunks on the workers."""
+
+    def __init__(self, client: Any, x: Any, y: Any, divisors: Any) -> None:
+        from dask.delayed import delayed
+
+        self.client = client
+        parts = [_parts(sample, name) for sample, name in ((x, "x"), (y, "y"))]
+        names = [_columns(sample) for sample in (x, y)]
+        order = _order(names)
+        if divisors is None and names[0] is not None and len(names[0]) > 1:
+            warn(
+                [
+                    "columns are compared as they are, where elbo.mmd_test divides each by its interquartile range; "
+                    "give `divisors`"
+                ],
+                stacklevel=4,
+            )
+        divisors = None if divisors is None else np.asarray(divisors, dtype=np.float64)
+        self.chunks = [
+            delayed(_prepared)(part, name, None if name == "x" else order, divisors)
+            for of_sample, name in zip(parts, ("x", "y"))
+            for part in of_sample
+        ]
+        lengths = client.gather(client.compute([delayed(len)(chunk) for chunk in self.chunks]))
+        of_x = len(parts[0])
+        #: Rows of x and of y.
+        self.counts = [int(np.sum(lengths[:of_x])), int(np.sum(lengths[of_x:]))]
+        #: Where chunks begin, and where the last one ends.
+        self.edges = np.concatenate([[0], np.cumsum(lengths)]).astype(int)
+
+    def some(self, wanted: NDArray[Any]) -> NDArray[np.float64]:
+        """Some rows, in their order, brought here."""
+        from dask.delayed import delayed
+
+        pieces = [(delayed(_taken)(self.chunks[i], rows), places) for i, rows, places in self.pieces(wanted)]
+        return _joined([places for _, places in pieces], *self.client.gather(self.client.compute([p for p, _ in pieces])))
+
+    def pieces(self, wanted: NDArray[Any]) -> list[tuple[int, NDArray[Any], NDArray[Any]]]:
+        """The chunks that hold some rows: their number, which of their rows, and where these are among the wanted ones."""
+        chunk = np.searchsorted(self.edges, wanted, side="right") - 1
+        found = [(int(i), np.flatnonzero(chunk == i)) for i in np.unique(chunk)]
+        return [(i, wanted[places] - self.edges[i], places) for i, places in found]
+
+
+def _of_features(samples: _Samples, options: dict[str, Any]) -> tuple[dict[str, Any], Any, list[str]]:
+    from dask.delayed import delayed
+
+    client, edges = samples.client, samples.edges
+    few = samples.some(_elbo.rows_of_rules(int(edges[-1]), options["seed"]))
+    plan = _call(_elbo.feature_plan, rows("x and y", few), samples.counts, options)
+    draws = options["permutations"] + 1
     begins = [int(edge) for edge in edges[:-1]]
     groups = [(first, min(first + _DRAWS, draws)) for first in range(0, draws, _DRAWS)]
     walks = [client.submit(_elbo.still_to_choose, plan, begins, group, pure=False) for group in groups]
     still = np.concatenate(client.gather(walks), axis=1)
-    sums = [delayed(_sums)(plan, part, begin, still[i]) for i, (part, begin) in enumerate(zip(flat, begins))]
+    sums = [delayed(_sums)(plan, chunk, begin, still[i]) for i, (chunk, begin) in enumerate(zip(samples.chunks, begins))]
     while len(sums) > 1:
         sums = [delayed(_added)(sums[i : i + _TOGETHER]) for i in range(0, len(sums), _TOGETHER)]
     chosen, everything = client.compute(sums[0]).result()
     chosen, everything = (np.require(each, requirements=["C", "A"]) for each in (chosen, everything))
     fields, null, notes = _call(_elbo.feature_result, plan, chosen, everything)
-    fields.update(seconds=time.perf_counter() - start, engine="dask", adapter=_workers(client))
-    warn([*notes, *fields["warnings"]], stacklevel=2)
-    return MmdResult(fields, null)
+    return fields, null, notes
+
+
+def _of_pairs(
+    samples: _Samples, options: dict[str, Any], force: bool, progress: Callable[[float], object] | None
+) -> tuple[dict[str, Any], Any, list[str]]:
+    from dask.delayed import delayed
+
+    client = samples.client
+    bin, *orders, notes = _call(_elbo.tile_order, samples.counts, options)
+    counts = [len(order) for order in orders]
+    # Rows of y are counted after those of x.
+    wanted = np.concatenate([orders[0], orders[1] + samples.counts[0]]).astype(np.int64)
+    few = samples.some(wanted[_elbo.rows_of_rules(len(wanted), options["seed"])])
+    plan = _call(_elbo.tile_plan, rows("x and y", few), counts, bin, options)
+    place = {"engine": options["engine"], "adapter": options["adapter"]}
+    if not force:
+        _check_time(client, plan, few, place)
+    sums = _elbo.TileSums(plan)
+    size = max(_PART // (bin or 1), 1) * (bin or 1)
+    chunks = client.compute(samples.chunks)
+    places, parts = [], []
+    for which, (order, before) in enumerate(zip(orders, (0, samples.counts[0]))):
+        for first in range(0, len(order), size):
+            last = min(first + size, len(order))
+            pieces = samples.pieces(order[first:last].astype(np.int64) + before)
+            taken = [delayed(_taken)(chunks[i], which_rows) for i, which_rows, _ in pieces]
+            labels = sums.labels(which, first, last)
+            parts.append(delayed(_part)([where for _, _, where in pieces], labels, *taken))
+            places.append((which, first))
+    parts = client.compute(parts)
+    del chunks
+    tiles = [(i, j) for i in range(len(parts)) for j in range(i, len(parts))]
+    total, done = len(tiles), 0
+    waiting: deque[tuple[int, int, Any]] = deque()
+    window = _IN_FLIGHT * _threads(client)
+    # Added up in one order, whichever ends first: the same numbers again.
+    while tiles or waiting:
+        while tiles and len(waiting) < window:
+            i, j = tiles.pop(0)
+            other = None if i == j else parts[j]
+            future = client.submit(_tile, plan, parts[i], places[i], other, places[j], place, pure=False)
+            waiting.append((i, j, future))
+        i, j, future = waiting.popleft()
+        counts, *arrays, totals = future.result()
+        # What comes over the network may lie anywhere.
+        arrays = [np.require(array, requirements=["C", "A"]) for array in arrays]
+        _call(sums.add, places[i], None if i == j else places[j], (counts, *arrays, totals))
+        done += 1
+        if progress is not None:
+            progress(done / total)
+    fields, null, more = sums.result()
+    return fields, null, [*notes, *more]
+
+
+def _check_time(client: Any, plan: dict[str, Any], few: NDArray[np.float64], place: dict[str, Any]) -> None:
+    """Refuses work of hours, by that of a few rows on one worker, which may use all cores of its machine."""
+    if len(few) < _FEW:
+        return
+    seconds = client.submit(_timed, plan, few, place, pure=False).result()
+    total = float(np.sum(plan["counts"]))
+    machines = len({worker["host"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()})
+    expected = seconds * (total / len(few)) ** 2 / machines
+    if expected > _LONGEST:
+        raise ValueError(
+            f"all pairs of {total:.3g} rows take about {expected / 3600:.1f} hours on {_workers(client)}; use features=100 or "
+            f"null=\"binned\", or force=True"
+        )
 
 
 def sweep(grid: dict[str, Iterable[Any]], X: Any, client: Any = None, *, validation: Any = None) -> list[dict[str, Any]]:
@@ -198,6 +323,49 @@ def _prepared(
     return flat if divisors is None else flat / divisors
 
 
+def _joined(places: list[NDArray[Any]], *pieces: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows that were taken from several chunks, in the order in which they are wanted."""
+    result = np.empty((int(np.sum([len(each) for each in places])), pieces[0].shape[1]))
+    for each, piece in zip(places, pieces):
+        result[each] = piece
+    return result
+
+
+def _part(
+    places: list[NDArray[Any]], labels: NDArray[np.uint32], *pieces: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.uint32]]:
+    return _joined(places, *pieces), labels
+
+
+def _tile(
+    plan: dict[str, Any],
+    part: tuple[NDArray[np.float64], NDArray[np.uint32]],
+    at: tuple[int, int],
+    other: tuple[NDArray[np.float64], NDArray[np.uint32]] | None,
+    other_at: tuple[int, int],
+    place: dict[str, Any],
+) -> Any:
+    def placed(part: tuple[NDArray[np.float64], NDArray[np.uint32]], at: tuple[int, int]) -> Any:
+        values, labels = part
+        return rows("a part", values), *at, np.require(labels, requirements=["C", "A"])
+
+    return _elbo.tile(plan, placed(part, at), None if other is None else placed(other, other_at), place)
+
+
+def _timed(plan: dict[str, Any], few: NDArray[np.float64], place: dict[str, Any]) -> float:
+    """Seconds of all pairs of a few rows, the better of two."""
+    bin = plan["bin"] or 1
+    values = few[: len(few) // bin * bin]
+    words = 0 if plan["bin"] else -(-len(values) // 32) * (plan["permutations"] + 1)
+    part = values, np.zeros(words, np.uint32)
+    times = []
+    for _ in range(2):
+        start = time.perf_counter()
+        _tile(plan, part, (0, 0), None, (0, 0), place)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
 def _taken(part: NDArray[np.float64], which: NDArray[np.int64]) -> NDArray[np.float64]:
     return part[which]
 
@@ -215,6 +383,10 @@ def _added(
     sums: list[tuple[NDArray[np.float64], NDArray[np.float64]]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.add.reduce([chosen for chosen, _ in sums]), np.add.reduce([everything for _, everything in sums])
+
+
+def _threads(client: Any) -> int:
+    return int(np.sum([worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]))
 
 
 def _workers(client: Any) -> str:

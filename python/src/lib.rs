@@ -18,7 +18,10 @@ mod _elbo {
     #[pymodule_export]
     use crate::call::devices;
     #[pymodule_export]
-    use crate::parts::{feature_plan, feature_result, feature_sums, rows_of_rules, still_to_choose};
+    use crate::parts::{
+        AddedTiles, feature_plan, feature_result, feature_sums, rows_of_rules, still_to_choose, tile,
+        tile_order, tile_plan,
+    };
     #[pymodule_export]
     use crate::tests::{closer_test, hsic_test, ksd_test, median_bandwidth, mmd_test, mmd2, power, witness};
     #[pymodule_export]

@@ -1,11 +1,15 @@
 //! Tests whose points are in many places: plans, sums of parts, results.
 
 use crate::call::{Answer, Found, device, json, options, raised, work};
-use crate::input::{Reading, Rows, Where, bandwidth};
+use crate::input::{Reading, Rows, Where, bandwidth, null};
 use elbo::kernel::pairs::Family;
+use elbo::kernel::pairs::Form;
 use elbo::statistic::Bandwidth;
+use elbo::statistic::TwoSampleSettings;
 use elbo::statistic::features::{FeaturePlan, FeatureSettings, FeatureSums};
+use elbo::statistic::gram::Gram;
 use elbo::statistic::test::{Common, Null};
+use elbo::statistic::tiles::{Order, Part, TilePlan, TileSums};
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -114,4 +118,179 @@ pub(crate) fn feature_result<'py>(
     let cpu = elbo::engine::Device::open(elbo::engine::Choice::Cpu, None).map_err(raised)?;
     let draws = test.draws.clone();
     Answer::new(&test, &cpu, draws, Vec::new(), (None, &[])).map_err(raised)?.found(py)
+}
+
+#[derive(Deserialize)]
+struct TileOptions {
+    kernel: Family,
+    #[serde(deserialize_with = "bandwidth")]
+    bandwidth: Bandwidth,
+    sum: bool,
+    #[serde(deserialize_with = "null")]
+    null: Null,
+    bin: Option<usize>,
+    permutations: usize,
+    alpha: f64,
+    seed: u64,
+    #[serde(flatten)]
+    device: Where,
+}
+
+impl TileOptions {
+    fn settings(&self) -> TwoSampleSettings {
+        let &Self { kernel: family, sum, null, bin, permutations, alpha, seed, .. } = self;
+        let common = Common { permutations, null, budget: None, alpha, seed };
+        TwoSampleSettings {
+            family,
+            bandwidth: self.bandwidth.clone(),
+            sum,
+            bin,
+            common,
+            ..Default::default()
+        }
+    }
+}
+
+/// Points of a bin, the rows of x and of y in the order in which parts take them, and warnings.
+type Ordered<'py> = (Option<usize>, Bound<'py, PyArray1<usize>>, Bound<'py, PyArray1<usize>>, Vec<String>);
+
+/// Which rows a test over all pairs takes, in which order.
+#[pyfunction]
+pub(crate) fn tile_order<'py>(
+    py: Python<'py>,
+    counts: [usize; 2],
+    settings: &Bound<'py, PyDict>,
+) -> PyResult<Ordered<'py>> {
+    let wanted: TileOptions = options(settings)?;
+    let Order { bin, rows: [x, y], warnings } = Order::new(counts, &wanted.settings()).map_err(raised)?;
+    Ok((bin, PyArray1::from_vec(py, x), PyArray1::from_vec(py, y), warnings))
+}
+
+/// The plan of a test over all pairs, from the rows of [`rows_of_rules`] of those of [`tile_order`].
+#[pyfunction]
+pub(crate) fn tile_plan<'py>(
+    py: Python<'py>,
+    x: Rows<'py>,
+    counts: [usize; 2],
+    bin: Option<usize>,
+    settings: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let wanted: TileOptions = options(settings)?;
+    let source = x.source()?;
+    let plan = work(py, None, |_| {
+        let table = source.table(&Reading::plain(wanted.seed))?;
+        let device = device(&wanted.device)?;
+        json(&TilePlan::new(&device, table.sample(), counts, bin, &wanted.settings())?)
+    })?;
+    Ok(pythonize::pythonize(py, &plan)?)
+}
+
+/// A part of a sample: its rows, 0 for x or 1 for y, the number of its first row, and its labels.
+type PlacedPart<'py> = (Rows<'py>, usize, usize, PyReadonlyArray1<'py, u32>);
+
+/// The sums of a tile: points of both parts, sums of k and of k^2 of each, forms, bins; pairs, the unit, whether in f64.
+type Tile<'py> = (
+    [usize; 2],
+    Bound<'py, PyArray2<f64>>,
+    Bound<'py, PyArray2<f64>>,
+    Bound<'py, PyArray1<f64>>,
+    Bound<'py, PyArray1<f64>>,
+    (f64, f64, bool),
+);
+
+/// The sums of the pairs of points of two parts, or of one.
+#[pyfunction]
+pub(crate) fn tile<'py>(
+    py: Python<'py>,
+    plan: &Bound<'py, PyDict>,
+    rows: PlacedPart<'py>,
+    columns: Option<PlacedPart<'py>>,
+    place: &Bound<'py, PyDict>,
+) -> PyResult<Tile<'py>> {
+    let plan: TilePlan = options(plan)?;
+    let place: Where = options(place)?;
+    let mut parts = Vec::new();
+    for (rows, which, first, labels) in [Some(rows), columns].into_iter().flatten() {
+        parts.push((rows.source()?, which, first, labels.as_slice()?.to_vec()));
+    }
+    let gram = work(py, None, |progress| {
+        let mut tables = Vec::new();
+        for (source, which, first, labels) in parts {
+            tables.push((source.table(&Reading::plain(plan.seed))?, which, first, labels));
+        }
+        let mut parts = tables.iter().map(|(table, which, first, labels)| Part {
+            which: *which,
+            first: *first,
+            points: table.sample(),
+            labels,
+        });
+        let rows = parts.next().ok_or_else(|| elbo::error::Error::usage("a tile has a part"))?;
+        plan.tile(&*device(&place)?, rows, parts.next(), progress)
+    })?;
+    let pairs = |sums: Vec<[f64; 2]>| {
+        let count = sums.len();
+        PyArray1::from_vec(py, sums.into_flattened()).reshape([count, 2])
+    };
+    let Gram { counts, k, k2, forms, bins, evaluations, unit, precise, .. } = gram;
+    let [forms, bins] = [forms, bins].map(|sums| PyArray1::from_vec(py, sums));
+    Ok((counts, pairs(k)?, pairs(k2)?, forms, bins, (evaluations, unit, precise)))
+}
+
+/// The sums of tiles, added up.
+#[pyclass(name = "TileSums")]
+pub(crate) struct AddedTiles(TileSums);
+
+/// A tile as it comes back.
+type Returned<'py> = (
+    [usize; 2],
+    PyReadonlyArray2<'py, f64>,
+    PyReadonlyArray2<'py, f64>,
+    PyReadonlyArray1<'py, f64>,
+    PyReadonlyArray1<'py, f64>,
+    (f64, f64, bool),
+);
+
+#[pymethods]
+impl AddedTiles {
+    #[new]
+    fn new(py: Python<'_>, plan: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let plan: TilePlan = options(plan)?;
+        Ok(Self(work(py, None, |_| Ok(TileSums::new(plan)))?))
+    }
+
+    /// The labels of rows of a sample.
+    fn labels<'py>(
+        &self,
+        py: Python<'py>,
+        which: usize,
+        first: usize,
+        last: usize,
+    ) -> Bound<'py, PyArray1<u32>> {
+        PyArray1::from_vec(py, self.0.labels(which, first..last))
+    }
+
+    /// Adds a tile of parts of a sample, 0 for x and 1 for y, from a row on.
+    fn add(
+        &mut self,
+        rows: (usize, usize),
+        columns: Option<(usize, usize)>,
+        tile: Returned<'_>,
+    ) -> PyResult<()> {
+        let (counts, k, k2, forms, bins, (evaluations, unit, precise)) = tile;
+        let pairs = |sums: PyReadonlyArray2<'_, f64>| -> PyResult<Vec<[f64; 2]>> {
+            Ok(sums.as_slice()?.chunks_exact(2).map(|sums| [sums[0], sums[1]]).collect())
+        };
+        let (forms, bins) = (forms.as_slice()?.to_vec(), bins.as_slice()?.to_vec());
+        let (k, k2, form, bytes) = (pairs(k)?, pairs(k2)?, Form::Differences, 0);
+        let gram = Gram { counts, k, k2, forms, bins, evaluations, form, bytes, unit, precise };
+        self.0.add(rows, columns, gram).map_err(raised)
+    }
+
+    /// The result of all tiles.
+    fn result<'py>(&self, py: Python<'py>) -> PyResult<Found<'py>> {
+        let test = work(py, None, |_| self.0.outcome(Instant::now()))?;
+        let cpu = elbo::engine::Device::open(elbo::engine::Choice::Cpu, None).map_err(raised)?;
+        let draws = test.draws.clone();
+        Answer::new(&test, &cpu, draws, Vec::new(), (None, &[])).map_err(raised)?.found(py)
+    }
 }

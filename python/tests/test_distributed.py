@@ -1,5 +1,7 @@
 """Tests on a cluster are those on one machine."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,43 @@ def test_a_test_is_that_of_one_machine(client, options):
     assert (many.exceedances, many.n, many.m) == (one.exceedances, 7_000, 6_500)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"null": "binned"},
+        {"null": "binned", "bin": 4, "kernel": "energy"},
+        {"kernel": "laplace", "seed": 4, "bandwidth": [0.5, 2.0], "permutations": 99},
+    ],
+)
+def test_all_pairs_are_those_of_one_machine(client, options, monkeypatch):
+    monkeypatch.setattr(elbo.distributed, "_PART", 500)
+    options = {"permutations": 199, "engine": "cpu", **options}
+    x, y = X[:2_104], Y[:1_560]
+    one = elbo.mmd_test(x, y, **options)
+    seen = []
+    many = elbo.distributed.mmd_test(
+        of_dask(x, 333), of_dask(y, 1_560), client, features=None, progress=seen.append, **options
+    )
+    assert many.bandwidths == pytest.approx(one.bandwidths, rel=1e-6) and many.bandwidth_rule == one.bandwidth_rule
+    # Draws that differ by less than this are ties.
+    np.testing.assert_allclose(many.null_distribution, one.null_distribution, atol=1e-6 * abs(one.mean_kernel))
+    assert many.statistic == pytest.approx(one.statistic, abs=2e-8 * max(1.0, abs(one.mean_kernel)))
+    assert (many.exceedances, many.n, many.m, many.bin) == (one.exceedances, one.n, one.m, one.bin)
+    assert many.variance == pytest.approx(one.variance, rel=1e-4)
+    assert many.confidence_interval == pytest.approx(one.confidence_interval, rel=1e-3)
+    assert many.mmd2_linear is None and "nan" not in repr(many)
+    assert seen[-1] == 1.0 and seen == sorted(seen) and len(seen) == 45
+
+
+def test_work_of_hours_is_refused(client, monkeypatch):
+    monkeypatch.setattr(elbo.distributed, "_LONGEST", 1e-3)
+    with pytest.raises(ValueError, match="all pairs of 1.35e.04 rows take about .* force=True"):
+        elbo.distributed.mmd_test(of_dask(X, 5_000), of_dask(Y, 5_000), client, features=None)
+    with pytest.raises(ValueError, match="have no bins"):
+        elbo.distributed.mmd_test(of_dask(X, 5_000), of_dask(Y, 5_000), client, null="binned")
+
+
 def test_tables_are_matched_by_name(client):
     pandas = pytest.importorskip("pandas")
     frames = pytest.importorskip("dask.dataframe")
@@ -58,26 +97,25 @@ def test_tables_are_matched_by_name(client):
         elbo.distributed.mmd_test(of_dask(np.where(X > 3, np.nan, X), 999), of_dask(Y, 999), client)
 
 
-def test_a_worker_that_dies_changes_nothing(client):
-    expected = elbo.mmd_test(X, Y, features=40, permutations=99)
-    x, y = of_dask(X, 500), of_dask(Y, 500)
+@pytest.mark.parametrize("features", [40, None])
+def test_a_worker_that_dies_changes_nothing(client, features, tmp_path):
+    x, y = X[:3_000], Y[:3_000]
+    expected = elbo.mmd_test(x, y, features=features, permutations=99)
+
     # The first two chunks each end the worker that takes them, once.
-    import os
-    import pathlib
-    import tempfile
+    def deadly(block, block_info=None):
+        number = block_info[0]["chunk-location"][0]
+        mark = tmp_path / str(number)
+        if number < 2 and not mark.exists():
+            mark.touch()
+            os._exit(1)
+        return block
 
-    with tempfile.TemporaryDirectory() as directory:
-
-        def deadly(block, block_info=None):
-            mark = pathlib.Path(directory) / str(block_info[0]["chunk-location"][0])
-            if block_info[0]["chunk-location"][0] < 2 and not mark.exists():
-                mark.touch()
-                os._exit(1)
-            return block
-
-        found = elbo.distributed.mmd_test(x.map_blocks(deadly, dtype=float, meta=np.empty((0, 3))), y, client, features=40, permutations=99)
+    doomed = of_dask(x, 500).map_blocks(deadly, dtype=float, meta=np.empty((0, 3)))
+    found = elbo.distributed.mmd_test(doomed, of_dask(y, 500), client, features=features, permutations=99)
+    assert len(list(tmp_path.iterdir())) == 2
     assert found.exceedances == expected.exceedances
-    assert found.statistic == pytest.approx(expected.statistic, abs=1e-12)
+    assert found.statistic == pytest.approx(expected.statistic, abs=1e-12 if features else 1e-7)
 
 
 def test_a_sweep_is_a_table(client):

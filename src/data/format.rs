@@ -78,6 +78,13 @@ const FORMATS: &[Format] = &[
         table: |path, _, options| csv::file(path, options),
         labels: |path, _, options, expected| csv::labels(path, options, expected),
     },
+    Format {
+        matches: |_, name| name.ends_with(".parquet"),
+        has_parts: false,
+        dataset: None,
+        table: |path, _, options| parquet::file(path, options),
+        labels: |path, _, options, _| parquet::labels(path, options),
+    },
     Format::of_arrays(
         |_, name| name.contains("idx") || name.trim_end_matches(".gz").ends_with("-ubyte"),
         |path, _, seed, range| images::of_array(path, idx::open(path)?, None, seed, range),
@@ -86,20 +93,37 @@ const FORMATS: &[Format] = &[
     ),
 ];
 
+#[cfg(feature = "parquet")]
+use super::table::parquet;
+
+/// Without the feature `parquet`.
+#[cfg(not(feature = "parquet"))]
+mod parquet {
+    use super::{Error, Path, ReadOptions, Result, Table};
+
+    pub(super) fn file(path: &Path, _: &ReadOptions) -> Result<Table> {
+        let problem = "this program was built without Parquet; build it with `--features parquet`, or give a .csv \
+                       or .npy file";
+        Err(Error::data(path, problem))
+    }
+
+    pub(super) use file as labels;
+}
+
 /// Before a file whose rows are taken as a table, not as images.
 const TABLE: &str = "table:";
 
 /// All that `--data` reads, for messages.
 pub(super) const DATASETS: &str = "`digits`, `sprites`, `sprites:colour`, a .npz, .npy or IDX file of images, a \
                                    directory with the four files of MNIST, a folder of PNG or JPEG images, a table as \
-                                   .csv, .tsv or .txt, or table:FILE for rows of numbers in another file";
+                                   .csv, .tsv, .txt or .parquet, or table:FILE for rows of numbers in another file";
 
 /// All samples, for messages.
-pub(super) const TABLES: &str = "a .npy, .npz, .csv, .tsv or .txt file, an IDX file (with `idx` or `-ubyte` in its \
+pub(super) const TABLES: &str = "a .npy, .npz, .csv, .tsv, .txt or .parquet file, an IDX file (with `idx` or `-ubyte` in its \
                                  name), a directory with the files of MNIST, or a folder of PNG or JPEG images";
 
 /// All samples, for help texts; the command line adds runs, which draw images.
-pub const SAMPLES: &str = "A sample is a .npy, .npz (or file.npz:key), .csv, .tsv or .txt file, gzipped or not, an IDX file, a \
+pub const SAMPLES: &str = "A sample is a .npy, .npz (or file.npz:key), .csv, .tsv or .txt file, gzipped or not, a .parquet file, an IDX file, a \
 directory with MNIST's files (DIR, DIR:train or DIR:test), a folder of PNG or JPEG images (DIR, DIR:colour), \
 run:DIR[:N], images drawn from a trained model, or - for .npy, .npz (stdin:key) or text on the standard input. \
 Rows are points. Bytes are divided by 255, words of 16 bits by 65535.";
@@ -151,6 +175,7 @@ pub fn load(name: &str, seed: u64, range: Option<Range>) -> Result<Dataset> {
 /// | `x.npy` | an array `(n)`, `(n, d)`, or of images, `(n, h, w)`, `(n, h, w, 3)` or `(n, 3, h, w)` |
 /// | `x.npz`, `x.npz:key` | the only array of an archive, or the one of this name; of known layouts also `:train`, `:test` |
 /// | `x.csv`, `.tsv`, `.txt` | lines of numbers with commas, semicolons, tabs, bars or spaces between them; gzipped or not |
+/// | `x.parquet` | its columns of numbers, with the feature `parquet` |
 /// | an IDX file | its images; `idx` in its name or `-ubyte` at the end, gzipped or not |
 /// | `DIR`, `DIR:train`, `DIR:test` | the training or test images of MNIST's files, or of a folder with such subfolders |
 /// | `DIR`, `DIR:colour`, `DIR:grey` | PNG and JPEG images of one size, sorted by name, in subfolders or not |

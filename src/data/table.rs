@@ -2,6 +2,8 @@
 
 mod cells;
 pub(super) mod csv;
+#[cfg(feature = "parquet")]
+pub(super) mod parquet;
 
 pub use cells::Cells;
 

@@ -11,6 +11,7 @@ use crate::kernel::pairs::{Family, Function, Layout, MOST_POINTS, Pairs, norm};
 use crate::program::{BufferId, Plan, ProgramId, Step};
 use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
@@ -120,7 +121,7 @@ impl fmt::Display for Bandwidth {
 }
 
 /// A kernel with the bandwidths that were asked for, and where they come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Resolved {
     /// The kernel.
     pub kernel: KernelFunction,
@@ -191,6 +192,31 @@ impl Bandwidth {
             warnings.push("all points coincide: there is nothing to compare".to_owned());
         }
         Ok(Resolved { kernel: kernel(scaled(value), None), rule: said, warnings })
+    }
+
+    /// The same from those of `total` points alone that [`rows_of_rules`] names, in its order.
+    ///
+    /// # Errors
+    /// If they are not as many, or the device fails.
+    pub(super) fn resolve_of_rows(
+        &self,
+        device: &Device,
+        points: Sample<'_>,
+        total: usize,
+        family: Family,
+        mean: bool,
+        seed: u64,
+    ) -> Result<Resolved> {
+        let wanted = total.min(MOST);
+        if points.len() != wanted {
+            let message = format!("{} points were given, but a plan is made of {wanted}", points.len());
+            return Err(Kind::Samples(message).into());
+        }
+        let mut resolved = self.resolve(device, [points, points.first(0)], family, mean, seed)?;
+        if wanted < total && matches!(self, Self::Rule(..)) && !family.without_bandwidth() {
+            resolved.rule += &format!(" of {wanted} of {total} points");
+        }
+        Ok(resolved)
     }
 }
 
@@ -343,7 +369,8 @@ impl Counted {
             programs.push(program);
         }
         let mut engine = device.load(Arc::new(plan))?;
-        engine.write(rows, bytemuck::cast_slice(&Points::plain(points, &placed.values).blocks(&pairs)))?;
+        let of_points = Points::plain(points, &placed.values).blocks(&pairs, 0..pairs.layout.blocks());
+        engine.write(rows, bytemuck::cast_slice(&of_points))?;
         let steps = (0..blocks as u32).map(|first| Step { first, ..Step::default() }).collect();
         let (known, unit) = (HashMap::new(), placed.unit);
         Ok(Self { engine, programs, prefix, counts, steps, known, family, unit })

@@ -419,22 +419,14 @@ impl FeaturePlan {
                 "{total} points are more than the {MOST_ROWS} that draws are made of"
             )));
         }
-        let FeatureSettings { family, sum, common, .. } = settings;
+        let FeatureSettings { family, sum, common, bandwidth, .. } = settings;
+        let resolved = bandwidth.resolve_of_rows(device, points, total, *family, !sum, common.seed)?;
         let rows = rows_of_rules(total, common.seed);
-        if rows.len() != points.len() {
-            let message = format!("{} points were given, but a plan is made of {}", points.len(), rows.len());
-            return Err(Kind::Samples(message).into());
-        }
         let of = |is_x: bool| -> Vec<usize> {
             (0..rows.len()).filter(|&i| ((rows[i] as usize) < counts[0]) == is_x).collect()
         };
         let [x, y] = [true, false].map(|is_x| points.choice(&of(is_x)));
         let (x, y) = (Sample::new(points.d, &x), Sample::new(points.d, &y));
-        let mut resolved =
-            settings.bandwidth.resolve(device, [points, points.first(0)], *family, !sum, common.seed)?;
-        if points.len() < total && matches!(settings.bandwidth, Bandwidth::Rule(..)) {
-            resolved.rule += &format!(" of {} of {total} points", points.len());
-        }
         let collapse = collapse(&resolved.kernel, mean_of_some([x, y], &resolved.kernel));
         Ok(Self::with(resolved, collapse, centre([x, y]), counts, settings))
     }

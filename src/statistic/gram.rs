@@ -438,8 +438,7 @@ pub struct Pass<'a> {
     /// See [`Gram::unit`].
     unit: f64,
     request: Request<'a>,
-    /// All points, in blocks.
-    blocks: Vec<f32>,
+    points: &'a Points,
     program: ProgramId,
     rows: BufferId,
     columns: BufferId,
@@ -456,7 +455,7 @@ impl<'a> Pass<'a> {
     /// If the kernel or the device cannot do it.
     pub fn new(
         device: &Device,
-        points: &Points,
+        points: &'a Points,
         kernel: &KernelFunction,
         request: &Request<'a>,
         cross: bool,
@@ -468,7 +467,7 @@ impl<'a> Pass<'a> {
     /// not that of the points.
     fn with_kernels(
         device: &Device,
-        points: &Points,
+        points: &'a Points,
         kernels: &[&KernelFunction],
         seconds: &[&KernelFunction],
         request: &Request<'a>,
@@ -500,9 +499,8 @@ impl<'a> Pass<'a> {
         let bytes = plan.bytes();
         let mut engine = device.load(Arc::new(plan))?;
         contents.iter().try_for_each(|(buffer, bytes)| engine.write(*buffer, bytes))?;
-        let blocks = points.blocks(&pairs);
         if whole {
-            engine.write(rows, bytemuck::cast_slice(&blocks))?;
+            engine.write(rows, bytemuck::cast_slice(&points.blocks(&pairs, 0..pairs.layout.blocks())))?;
         }
         Ok(Self {
             engine,
@@ -510,7 +508,7 @@ impl<'a> Pass<'a> {
             unit: points.unit_of_values(kernels[0]),
             kernels: kernels.iter().map(|&kernel| kernel.clone()).collect(),
             request: request.clone(),
-            blocks,
+            points,
             program,
             rows,
             columns,
@@ -551,7 +549,7 @@ impl<'a> Pass<'a> {
                 for (buffer, at, wanted) in [(self.rows, at[0], wanted[0]), (self.columns, at[1], wanted[1])]
                 {
                     if at != wanted {
-                        let slice = self.slice(wanted);
+                        let slice = self.points.blocks(&self.pairs, wanted..wanted + self.pairs.layout.slice);
                         self.engine.write(buffer, bytemuck::cast_slice(&slice))?;
                     }
                 }
@@ -568,16 +566,6 @@ impl<'a> Pass<'a> {
             self.engine.wait(ticket)?;
         }
         self.result()
-    }
-
-    /// The blocks of one slice, the last one padded.
-    fn slice(&self, at: usize) -> Vec<f32> {
-        let block = self.pairs.layout.pitch() * self.pairs.function.stride();
-        let rest = &self.blocks[at * block..];
-        let len = self.pairs.layout.slice * block;
-        let mut slice = rest[..len.min(rest.len())].to_vec();
-        slice.resize(len, 0.0);
-        slice
     }
 
     /// All steps, as they are submitted.
@@ -626,7 +614,7 @@ impl<'a> Pass<'a> {
             }
             let own = forms_of_all.get(index * draws..(index + 1) * draws).unwrap_or_default();
             let forms = match request {
-                Request::Forms(labels) => forms(own, labels, kernel, pairs.function.centre()),
+                Request::Forms(labels) => forms(own, labels, kernel, pairs),
                 _ => own.to_vec(),
             };
             let of_bins = results.totals.as_ref();
@@ -701,13 +689,16 @@ fn block_sums(values: &[f32], draws: usize) -> Vec<f64> {
 }
 
 /// Quadratic forms from those of weightless k less its centre.
-fn forms(sums: &[f64], labels: &Labels, kernel: &KernelFunction, centre: f64) -> Vec<f64> {
-    let mut counts = vec![0; labels.draws];
-    for words in labels.words.chunks_exact(labels.draws) {
-        counts.iter_mut().zip(words).for_each(|(count, word)| *count += word.count_ones());
+fn forms(sums: &[f64], labels: &Labels, kernel: &KernelFunction, pairs: &Pairs) -> Vec<f64> {
+    let words_of_x = pairs.layout.n.div_ceil(BITS);
+    let mut counts = vec![[0.0; 2]; labels.draws];
+    for (place, words) in labels.words.chunks_exact(labels.draws).enumerate() {
+        let class = usize::from(place >= words_of_x);
+        counts.iter_mut().zip(words).for_each(|(count, word)| count[class] += f64::from(word.count_ones()));
     }
-    let pairs = counts.into_iter().map(|count| f64::from(count) * (f64::from(count) - 1.0));
-    sums.iter().zip(pairs).map(|(sum, pairs)| kernel.weight() * (sum + centre * pairs)).collect()
+    let summands = |[x, y]: [f64; 2]| if pairs.layout.cross { 2.0 * x * y } else { (x + y) * (x + y - 1.0) };
+    let centres = counts.into_iter().map(|counts| pairs.function.centre() * summands(counts));
+    sums.iter().zip(centres).map(|(sum, centres)| kernel.weight() * (sum + centres)).collect()
 }
 
 /// The symmetric table of bins from the upper triangle of (blocks, bins) and the sums of the points.
@@ -715,9 +706,10 @@ fn bin_table(totals: &[f32], of: &Fold, kernel: &KernelFunction, k: &[[f64; 2]])
     let (bins, pairs) = (of.bins(), &of.pairs);
     let size = of.blocks_per_bin() * pairs.layout.block;
     let mut table = vec![0.0; bins * bins];
+    let is_x = |bin: usize| bin < of.bins_of_x();
     for (i, row) in totals.chunks_exact(bins).enumerate() {
         let u = of.bin(i);
-        for v in u + 1..bins {
+        for v in (u + 1..bins).filter(|&v| !pairs.layout.cross || is_x(u) != is_x(v)) {
             let centred = f64::from(row[v]) + pairs.function.centre() * (pairs.layout.block * size) as f64;
             table[u * bins + v] += kernel.weight() * centred;
             table[v * bins + u] = table[u * bins + v];
@@ -726,7 +718,7 @@ fn bin_table(totals: &[f32], of: &Fold, kernel: &KernelFunction, k: &[[f64; 2]])
     // Of the pairs within a bin, some were taken once and some both ways: they are what is left of its points'
     // sums with their own sample.
     for (u, points) in k.chunks_exact(size).enumerate() {
-        let class = usize::from(u >= of.bins_of_x());
+        let class = usize::from(!is_x(u));
         let own = if class == 0 { 0..of.bins_of_x() } else { of.bins_of_x()..bins };
         let others: f64 = own.filter(|&v| v != u).map(|v| table[u * bins + v]).sum();
         table[u * bins + u] = points.iter().map(|k| k[class]).sum::<f64>() - others;

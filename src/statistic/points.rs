@@ -6,7 +6,9 @@ use super::resolution::{
 };
 use super::{KernelFunction, Sample};
 use crate::error::{Error, Kind, Result};
-use crate::kernel::pairs::{Family, Form, Pairs, UNLIMITED, Value, norm};
+use crate::kernel::pairs::{Family, Form, Layout, Pairs, UNLIMITED, Value, norm};
+use rayon::prelude::*;
+use std::ops::Range;
 
 /// The expanded form of distances is used from this many coordinates on: below, differences are as fast.
 pub(crate) const LEAST_COORDINATES: usize = 8;
@@ -258,29 +260,33 @@ impl Points {
         }
     }
 
-    /// Points in the blocks of `pairs`, padded with zeros; in the expanded form each with half its negative squared
-    /// norm behind its coordinates.
-    pub fn blocks(&self, pairs: &Pairs) -> Vec<f32> {
-        let mut result = vec![0.0; pairs.layout.blocks() * pairs.layout.pitch() * pairs.function.stride()];
-        for (at, point) in self.values.chunks_exact(self.d).enumerate() {
-            let (before, i) = match at.checked_sub(pairs.layout.n) {
-                None => (0, at),
-                Some(i) => (pairs.layout.blocks_of_x(), i),
+    /// Some blocks of `pairs`, padded with zeros; in the expanded form points have half their negative squared norm behind
+    /// their coordinates. Blocks beyond the last one are zeros.
+    pub fn blocks(&self, pairs: &Pairs, range: Range<usize>) -> Vec<f32> {
+        let Layout { n, m, block, .. } = pairs.layout;
+        let blocks_of_x = pairs.layout.blocks_of_x();
+        let each = pairs.layout.pitch() * pairs.function.stride();
+        let others = pairs.function.stride().saturating_sub(self.d) * usize::from(!self.others.is_empty());
+        let mut result = vec![0.0; range.len() * each];
+        result.par_chunks_exact_mut(each).zip(range).for_each(|(words, number)| {
+            let (sample, first) = match number.checked_sub(blocks_of_x) {
+                None => (0..n, number * block),
+                Some(of_y) => (n..n + m, n + of_y * block),
             };
-            let place = (before + i / pairs.layout.block) * pairs.layout.pitch() + i % pairs.layout.block;
-            for (k, value) in point.iter().enumerate() {
-                result[pairs.word(place, k)] = *value;
+            for (place, at) in (first..sample.end.min(first + block)).enumerate() {
+                let point = &self.values[at * self.d..][..self.d];
+                for (k, value) in point.iter().enumerate() {
+                    words[pairs.word(place, k)] = *value;
+                }
+                for (k, value) in self.others.iter().skip(at * others).take(others).enumerate() {
+                    words[pairs.word(place, self.d + k)] = *value;
+                }
+                if pairs.function.form == Form::Expanded {
+                    let squares = point.iter().map(|&v| f64::from(v) * f64::from(v));
+                    words[pairs.word(place, self.d)] = (-0.5 * squares.sum::<f64>()) as f32;
+                }
             }
-            let others =
-                pairs.function.stride().saturating_sub(self.d) * usize::from(!self.others.is_empty());
-            for (k, value) in self.others.iter().skip(at * others).take(others).enumerate() {
-                result[pairs.word(place, self.d + k)] = *value;
-            }
-            if pairs.function.form == Form::Expanded {
-                let squares = point.iter().map(|&v| f64::from(v) * f64::from(v));
-                result[pairs.word(place, self.d)] = (-0.5 * squares.sum::<f64>()) as f32;
-            }
-        }
+        });
         result
     }
 }

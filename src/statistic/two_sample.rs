@@ -11,6 +11,7 @@
 //!
 //! Gretton, Borgwardt, Rasch, Schölkopf, Smola, "A kernel two-sample test", JMLR 2012.
 
+use super::bandwidth::Resolved;
 use super::gram::{Gram, Labels, Request};
 use super::interval;
 use super::null;
@@ -149,58 +150,39 @@ pub fn two_sample(
     if settings.split {
         return with_chosen_bandwidth(device, [x, y], settings, progress);
     }
-    let Common { permutations, null, alpha, seed, .. } = settings.common;
     let Parts { size, blocks, values: parts, mut warnings } = Parts::new([x, y], settings)?;
     let [x, y] = match &parts {
         Some(values) => [0, 1].map(|which| Sample::new(x.d, &values[which])),
         None => [x, y],
     };
-    let resolved = settings.bandwidth.resolve(device, [x, y], settings.family, !settings.sum, seed)?;
-    let kernel = &resolved.kernel;
+    let resolved =
+        settings.bandwidth.resolve(device, [x, y], settings.family, !settings.sum, settings.common.seed)?;
     let drawn = match size {
-        Some(size) => binned_draws(device, [x, y], kernel, settings, (size, blocks), progress)?,
-        None => label_draws(device, [x, y], kernel, settings, progress)?,
+        Some(size) => {
+            let gram = Gram::new(device, [x, y], &resolved.kernel, &Request::Bins(size), false, progress)?;
+            Draws::of_bins(gram, &resolved.kernel, (size, blocks), &settings.common)
+        }
+        None => label_draws(device, [x, y], &resolved.kernel, settings, progress)?,
     };
-    let estimates = estimates(&drawn.gram, kernel);
-    warnings.extend(resolved.warnings.iter().cloned());
-    let draws = drawn.values.len() - 1;
-    if draws < permutations {
-        warnings.push(format!(
-            "stopped after {draws} of {permutations} permutations: the decision at level {alpha} is certain"
-        ));
-    }
-    warnings.extend(collapse(kernel, estimates.mean_kernel));
-    warnings.extend(drawn.gram.warning());
-    let counts = [x.len(), y.len()];
-    let distinct = match null {
-        Null::Wild => Distinct::signs(x.len()),
-        _ => Distinct::choices(counts.map(|count| count / size.unwrap_or(1))),
-    };
-    let tie = drawn.gram.tie() * estimates.mean_kernel.abs();
-    let p = settings.common.p_value(&drawn.values, tie, distinct);
-    let confidence_interval = if null == Null::Series { None } else { drawn.interval(&p) };
-    let named = NamedKernel::from(&resolved);
-    let found = TwoSample::new([x, y], kernel, named, &estimates, &drawn.gram);
-    let bin = if blocks.is_none() { size } else { None };
-    let found = TwoSample { bin, blocks, confidence_interval, ..found }.times(drawn.gram.unit);
-    let values = drawn.values.into_iter().map(|value| value * drawn.gram.unit).collect();
-    Ok(Outcome { warnings, ..Outcome::new(start, p, values, drawn.gram.evaluations, found) })
+    let linear = linear([x, y], &resolved.kernel, drawn.gram.unit);
+    let outcome = drawn.outcome(start, x.d, &resolved, linear, &settings.common, (size, blocks));
+    warnings.extend(outcome.warnings);
+    Ok(Outcome { warnings, ..outcome })
 }
 
 impl TwoSample {
     fn new(
-        samples: [Sample<'_>; 2],
-        kernel: &KernelFunction,
+        d: usize,
         named: NamedKernel,
         estimates: &Estimates,
+        (mmd2_linear, linear_standard_error): (f64, f64),
         gram: &Gram,
     ) -> Self {
-        let [n, m] = samples.map(|sample| sample.len());
-        let (mmd2_linear, linear_standard_error) = linear(samples, kernel, gram.unit);
+        let [n, m] = gram.counts;
         Self {
             n,
             m,
-            d: samples[0].d,
+            d,
             kernel: named,
             mmd2_unbiased: estimates.unbiased,
             mmd2_biased: estimates.biased,
@@ -315,9 +297,14 @@ pub fn check_samples([x, y]: [Sample<'_>; 2]) -> Result<()> {
     Err(Kind::Samples(message).into())
 }
 
+/// A random order of the rows of a sample.
+fn random_order(count: usize, seed: u64, which: u32) -> Vec<usize> {
+    Sequence::new(seed, Stream::Bins, which).order(count)
+}
+
 /// The points of a sample in random order.
 pub(super) fn mixed(sample: Sample<'_>, seed: u64, which: u32) -> Vec<f64> {
-    sample.choice(&Sequence::new(seed, Stream::Bins, which).order(sample.len()))
+    sample.choice(&random_order(sample.len(), seed, which))
 }
 
 /// What is permuted as a whole.
@@ -334,20 +321,10 @@ struct Parts {
 impl Parts {
     fn new(samples: [Sample<'_>; 2], settings: &TwoSampleSettings) -> Result<Self> {
         let counts = samples.map(|sample| sample.len());
-        let total: usize = counts.iter().sum();
-        let left_out = |size: usize| total - counts.iter().map(|count| count / size * size).sum::<usize>();
         match settings.common.null {
             Null::Binned => {
-                let size = bin_size(counts, settings.bin)?;
-                let left_out = left_out(size);
-                let warning = format!("{left_out} points that fill no whole bin are left out");
-                let warnings = if left_out > 0 { vec![warning] } else { Vec::new() };
-                // Files are often in some order.
-                let values = [0, 1].map(|which| {
-                    let mut values = mixed(samples[which], settings.common.seed, which as u32);
-                    values.truncate(counts[which] / size * size * samples[which].d);
-                    values
-                });
+                let Bins { size, rows, warnings } = Bins::new(counts, settings.bin, settings.common.seed)?;
+                let values = [0, 1].map(|which| samples[which].choice(&rows[which]));
                 Ok(Self { size: Some(size), blocks: None, values: Some(values), warnings })
             }
             Null::Series => {
@@ -355,11 +332,36 @@ impl Parts {
                 let blocks = Blocks::new(counts, phi, settings.block_length)?;
                 let size = blocks.length;
                 let values = samples.map(|sample| series::whole_blocks(sample, size).values.to_vec());
-                let warnings = series::warnings(counts[0].min(counts[1]), left_out(size), phi);
+                let left_out = counts.iter().map(|count| count % size).sum();
+                let warnings = series::warnings(counts[0].min(counts[1]), left_out, phi);
                 Ok(Self { size: Some(size), blocks: Some(blocks), values: Some(values), warnings })
             }
             _ => Ok(Self { size: None, blocks: None, values: None, warnings: Vec::new() }),
         }
+    }
+}
+
+/// What the binned null permutes.
+pub(super) struct Bins {
+    /// Points of a bin.
+    pub(super) size: usize,
+    /// The rows of each sample, bin after bin: in random order, as files are often in some order.
+    pub(super) rows: [Vec<usize>; 2],
+    pub(super) warnings: Vec<String>,
+}
+
+impl Bins {
+    pub(super) fn new(counts: [usize; 2], wanted: Option<usize>, seed: u64) -> Result<Self> {
+        let size = bin_size(counts, wanted)?;
+        let left_out: usize = counts.iter().map(|count| count % size).sum();
+        let warning = format!("{left_out} points that fill no whole bin are left out");
+        let warnings = if left_out > 0 { vec![warning] } else { Vec::new() };
+        let rows = [0, 1].map(|which| {
+            let mut rows = random_order(counts[which], seed, which as u32);
+            rows.truncate(counts[which] / size * size);
+            rows
+        });
+        Ok(Self { size, rows, warnings })
     }
 }
 
@@ -405,15 +407,92 @@ pub(super) fn collapse(kernel: &KernelFunction, mean: f64) -> Option<String> {
 }
 
 /// What a pass over the pairs gave.
-struct Draws {
+pub(super) struct Draws {
     gram: Gram,
     /// The statistic, and then its draws.
     values: Vec<f64>,
     /// The observed difference of the mean embeddings times that of each draw; first itself, the biased estimate.
     along: Vec<f64>,
+    /// Values that differ by less are equal.
+    tie: f64,
 }
 
 impl Draws {
+    fn new(gram: Gram, kernel: &KernelFunction, values: Vec<f64>, along: Vec<f64>) -> Self {
+        let tie = tie(&gram, kernel);
+        Self { gram, values, along, tie }
+    }
+
+    /// Of permutations, all at once.
+    pub(super) fn of_labels(gram: Gram, kernel: &KernelFunction, labels: &Labels) -> Self {
+        let (values, along) = (statistics(&gram, labels, None), along(&gram, kernel, labels));
+        Self::new(gram, kernel, values, along)
+    }
+
+    /// With what sums rounded that were made in another way.
+    pub(super) fn with_tie(self, tie: f64) -> Self {
+        Self { tie, ..self }
+    }
+
+    /// Of bins, or blocks.
+    pub(super) fn of_bins(
+        gram: Gram,
+        kernel: &KernelFunction,
+        (bin, blocks): (usize, Option<Blocks>),
+        common: &Common,
+    ) -> Self {
+        let total: f64 = gram.k.iter().map(|k| k[0] + k[1]).sum();
+        let witness = witness(&gram, kernel);
+        let of_bins: Vec<f64> = witness.chunks_exact(bin).map(|points| points.iter().sum()).collect();
+        let all: f64 = of_bins.iter().sum();
+        let counts_of_bins = gram.counts.map(|count| count / bin);
+        let drawn = null::binned(counts_of_bins, &gram.bins, &of_bins, common.seed, common.permutations + 1);
+        let sizes = gram.counts.map(|count| count as f64);
+        let mut values: Vec<f64> = drawn.iter().map(|&[q, l, _]| split(sizes, q, l, total)).collect();
+        if let Some(blocks) = blocks {
+            let top = kernel.at_zero();
+            values = drawn.iter().map(|&[q, l, _]| biased(sizes, q, l, total, top)).collect();
+            blocks.correct(&mut values);
+        }
+        let along = drawn.iter().map(|&[_, _, chosen]| project(sizes, chosen, all)).collect();
+        Self::new(gram, kernel, values, along)
+    }
+
+    /// The test's result, which took from `start` on; `linear` are that estimate and its standard error.
+    pub(super) fn outcome(
+        self,
+        start: Instant,
+        d: usize,
+        resolved: &Resolved,
+        linear: (f64, f64),
+        common: &Common,
+        (size, blocks): (Option<usize>, Option<Blocks>),
+    ) -> Outcome<TwoSample> {
+        let Common { permutations, null, alpha, .. } = *common;
+        let (kernel, gram) = (&resolved.kernel, &self.gram);
+        let estimates = estimates(gram, kernel);
+        let mut warnings = resolved.warnings.clone();
+        let draws = self.values.len() - 1;
+        if draws < permutations {
+            warnings.push(format!(
+                "stopped after {draws} of {permutations} permutations: the decision at level {alpha} is certain"
+            ));
+        }
+        warnings.extend(collapse(kernel, estimates.mean_kernel));
+        warnings.extend(gram.warning());
+        let distinct = match null {
+            Null::Wild => Distinct::signs(gram.counts[0]),
+            _ => Distinct::choices(gram.counts.map(|count| count / size.unwrap_or(1))),
+        };
+        let p = common.p_value(&self.values, self.tie, distinct);
+        let confidence_interval = if null == Null::Series { None } else { self.interval(&p) };
+        let found = TwoSample::new(d, NamedKernel::from(resolved), &estimates, linear, gram);
+        let bin = if blocks.is_none() { size } else { None };
+        let found = TwoSample { bin, blocks, confidence_interval, ..found }.times(gram.unit);
+        let values = self.values.iter().map(|value| value * gram.unit).collect();
+        Outcome { warnings, ..Outcome::new(start, p, values, gram.evaluations, found) }
+    }
+
     /// The confidence interval of MMD^2, where one is honest.
     fn interval(&self, p: &PValue) -> Option<[f64; 2]> {
         if self.gram.counts.iter().any(|&count| count < interval::LEAST_POINTS) {
@@ -439,6 +518,21 @@ fn project([n, m]: [f64; 2], chosen: f64, all: f64) -> f64 {
     chosen / n - (all - chosen) / m
 }
 
+/// Statistics that differ by less are equal, but for the rounding of their sums.
+fn tie(gram: &Gram, kernel: &KernelFunction) -> f64 {
+    gram.tie() * estimates(gram, kernel).mean_kernel.abs()
+}
+
+/// What [`Draws::along`] holds, of label vectors, which mark the smaller sample.
+fn along(gram: &Gram, kernel: &KernelFunction, labels: &Labels) -> Vec<f64> {
+    let [n, m] = gram.counts.map(|count| count as f64);
+    let (sizes, sign) = if n <= m { ([n, m], 1.0) } else { ([m, n], -1.0) };
+    let witness = witness(gram, kernel);
+    let all: f64 = witness.iter().sum();
+    let chosen = null::dot(labels, gram.counts[0], &witness).into_iter();
+    chosen.map(|chosen| sign * project(sizes, chosen, all)).collect()
+}
+
 /// The statistics of label vectors: exact permutations or wild signs.
 fn label_draws(
     device: &Device,
@@ -450,10 +544,7 @@ fn label_draws(
     let Common { permutations, null, seed, .. } = settings.common;
     let counts = [x.len(), y.len()];
     let total = permutations + 1;
-    let (mut values, mut along): (Vec<f64>, Vec<f64>) = (Vec::with_capacity(total), Vec::new());
-    // Labels mark the smaller sample.
-    let [n, m] = counts.map(|count| count as f64);
-    let (sizes, sign) = if n <= m { ([n, m], 1.0) } else { ([m, n], -1.0) };
+    let (mut values, mut products): (Vec<f64>, Vec<f64>) = (Vec::with_capacity(total), Vec::new());
     loop {
         let first = values.len();
         let draws = if settings.sequential { LOOK.min(total - first) } else { total };
@@ -466,14 +557,11 @@ fn label_draws(
         let gram = Gram::new(device, [x, y], kernel, &Request::Forms(&labels), false, &mut part)?;
         let trace = (null == Null::Wild).then(|| cross_trace([x, y], kernel) / gram.unit);
         values.extend(statistics(&gram, &labels, trace));
-        let tie = gram.tie() * estimates(&gram, kernel).mean_kernel.abs();
-        let witness = witness(&gram, kernel);
-        let all: f64 = witness.iter().sum();
-        let chosen = null::dot(&labels, counts[0], &witness).into_iter();
-        along.extend(chosen.map(|chosen| sign * project(sizes, chosen, all)));
+        let tie = tie(&gram, kernel);
+        products.extend(along(&gram, kernel, &labels));
         let exceedances = values[1..].iter().filter(|v| **v >= values[0] - tie).count();
         if values.len() == total || certain(exceedances, values.len() - 1, &settings.common) {
-            return Ok(Draws { gram, values, along });
+            return Ok(Draws::new(gram, kernel, values, products));
         }
     }
 }
@@ -507,35 +595,6 @@ fn split([n, m]: [f64; 2], q: f64, l: f64, total: f64) -> f64 {
 /// The biased MMD^2 of a labelling: as [`split`], with k(x, x) of each point.
 fn biased([n, m]: [f64; 2], q: f64, l: f64, total: f64, top: f64) -> f64 {
     (q + n * top) / (n * n) + (total - 2.0 * l + q + m * top) / (m * m) - 2.0 * (l - q) / (n * m)
-}
-
-/// The statistics of permuted bins, or blocks.
-fn binned_draws(
-    device: &Device,
-    [x, y]: [Sample<'_>; 2],
-    kernel: &KernelFunction,
-    settings: &TwoSampleSettings,
-    (bin, blocks): (usize, Option<Blocks>),
-    progress: &mut dyn FnMut(f64) -> Result<()>,
-) -> Result<Draws> {
-    let Common { permutations, seed, .. } = settings.common;
-    let gram = Gram::new(device, [x, y], kernel, &Request::Bins(bin), false, progress)?;
-    let total: f64 = gram.k.iter().map(|k| k[0] + k[1]).sum();
-    let counts = [x.len(), y.len()];
-    let witness = witness(&gram, kernel);
-    let of_bins: Vec<f64> = witness.chunks_exact(bin).map(|points| points.iter().sum()).collect();
-    let all: f64 = of_bins.iter().sum();
-    let counts_of_bins = counts.map(|count| count / bin);
-    let drawn = null::binned(counts_of_bins, &gram.bins, &of_bins, seed, permutations + 1);
-    let sizes = counts.map(|count| count as f64);
-    let mut values: Vec<f64> = drawn.iter().map(|&[q, l, _]| split(sizes, q, l, total)).collect();
-    if let Some(blocks) = blocks {
-        let top = kernel.at_zero();
-        values = drawn.iter().map(|&[q, l, _]| biased(sizes, q, l, total, top)).collect();
-        blocks.correct(&mut values);
-    }
-    let along = drawn.iter().map(|&[_, _, chosen]| project(sizes, chosen, all)).collect();
-    Ok(Draws { gram, values, along })
 }
 
 /// Sum of k(`x_i`, `y_i`).
