@@ -10,12 +10,13 @@ pub use fingerprint::Fingerprint;
 
 use crate::data::standard::ColumnMoments;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::grid::Grid;
 use crate::model::{Architecture, Hidden, Layer, Layers, LikelihoodName, Parameters};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use weights::Weights;
@@ -26,11 +27,14 @@ pub const MODEL_FILE: &str = "model.safetensors";
 /// The file of Adam's moments in a checkpoint.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 
+/// Both.
+pub(crate) const FILES: [&str; 2] = [MODEL_FILE, OPTIMIZER_FILE];
+
+/// The folder of a run's checkpoints.
+pub(crate) const FOLDER: &str = "checkpoints";
+
 /// The one metadata key.
 const METADATA_KEY: &str = "elbo";
-
-/// Modules of an encoder that are looked at.
-const MOST_MODULES: usize = 10_000;
 
 /// How many checkpoints a run keeps.
 const KEPT: usize = 2;
@@ -70,7 +74,7 @@ pub struct About {
     pub likelihood: LikelihoodName,
     /// The standard deviation of a pixel, for the Gaussian.
     pub sigma: f32,
-    /// ColumnMoments of an image.
+    /// Columns of an image.
     pub width: usize,
 }
 
@@ -133,7 +137,12 @@ impl State {
         let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
         let (tensors, about) = parse::<About>(path, &bytes)?;
         let mut weights = Weights::new(path, &tensors)?;
+        weights.check_memory()?;
         let architecture = architecture(path, &weights, about.as_ref(), image)?;
+        let columns = about.as_ref().and_then(|about| about.columns.as_ref());
+        if let Some(problem) = columns.and_then(|columns| columns.problem(architecture.dimension())) {
+            return Err(Error::run(path, format!("{problem}; copy it again")));
+        }
         let layers = architecture.layers();
         let theta = read_layers(&layers, "", |name, shape| weights.read_finite(name, shape))?;
         weights.check_complete()?;
@@ -178,25 +187,42 @@ impl State {
         tensors(&self.architecture.layers(), &self.theta)
     }
 
-    /// Writes checkpoint `checkpoints/STEP` of a run directory and removes all but the last two and the best.
+    /// Writes checkpoint `checkpoints/STEP` of a run directory and removes all but the last two, the best, and itself.
+    ///
+    /// # Errors
+    /// If the run is gone, or cannot be written to; what was there before is there still.
     pub fn write(&self, run: &Path) -> Result<()> {
-        let checkpoints = run.join("checkpoints");
+        let checkpoints = files::own(run, FOLDER)?;
+        if !checkpoints.is_dir() {
+            return Err(Error::run(
+                run,
+                "is gone, or has no `checkpoints` any more: nothing can be saved there",
+            ));
+        }
         let step = self.progress.step;
-        let (temporary, target) =
-            (checkpoints.join(format!(".{step}.tmp")), checkpoints.join(step.to_string()));
-        fs::create_dir_all(&temporary).map_err(Error::io(&temporary, "create"))?;
+        let target = files::own(&checkpoints, &step.to_string())?;
+        let temporary = files::new_folder(&target)?;
         let layers = self.architecture.layers();
-        write_tensors(&temporary.join(MODEL_FILE), &[("", &self.theta)], &layers, self.about.as_ref())?;
         let moments = [("m.", &self.m), ("v.", &self.v)];
-        write_tensors(&temporary.join(OPTIMIZER_FILE), &moments, &layers, Some(&self.progress))?;
-        if target.exists() {
-            // Equal runs give equal bytes: what is there already is this checkpoint.
-            fs::remove_dir_all(&temporary).map_err(Error::io(&temporary, "remove"))?;
-        } else {
-            fs::rename(&temporary, &target).map_err(Error::io(&target, "create"))?;
+        let written =
+            write_tensors(&temporary.join(MODEL_FILE), &[("", &self.theta)], &layers, self.about.as_ref())
+                .and_then(|()| {
+                    write_tensors(&temporary.join(OPTIMIZER_FILE), &moments, &layers, Some(&self.progress))
+                })
+                .and_then(|()| match target.exists() {
+                    // What is there is this checkpoint, or half of it, after a crash of the machine.
+                    true => files::exchange(&temporary, &target).and_then(|()| {
+                        fs::remove_dir_all(&temporary).map_err(Error::io(&temporary, "remove"))
+                    }),
+                    false => files::publish(&temporary, &target),
+                });
+        if let Err(error) = written {
+            let _ = fs::remove_dir_all(&temporary);
+            return Err(error);
         }
         let best = self.progress.best.map(|best| best.step);
-        for old in list(run)?.iter().rev().skip(KEPT).filter(|&&old| Some(old) != best) {
+        let kept = |old: u64| old == step || Some(old) == best;
+        for old in list(run)?.into_iter().rev().skip(KEPT).filter(|&old| !kept(old)) {
             let old = checkpoints.join(old.to_string());
             fs::remove_dir_all(&old).map_err(Error::io(&old, "remove"))?;
         }
@@ -204,19 +230,29 @@ impl State {
     }
 }
 
-/// The steps of a run's checkpoints, in order.
+/// The steps of a run's checkpoints, in order: folders, no links, named as numbers are written, with both files.
 pub fn list(run: &Path) -> Result<Vec<u64>> {
-    let checkpoints = run.join("checkpoints");
+    let whole = |folder: &Path| FILES.iter().all(|file| folder.join(file).is_file());
+    let folders = folders(run)?.into_iter();
+    Ok(folders.filter(|(_, folder)| whole(folder)).map(|(step, _)| step).collect())
+}
+
+/// The folders of a run's checkpoints, by step: those that are named as numbers are written, and no links.
+pub(crate) fn folders(run: &Path) -> Result<BTreeMap<u64, PathBuf>> {
+    let checkpoints = run.join(FOLDER);
     let entries = fs::read_dir(&checkpoints).map_err(Error::io(&checkpoints, "read"))?;
-    let mut steps: Vec<u64> =
-        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    steps.sort_unstable();
-    Ok(steps)
+    let folder = |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        let step: u64 = name.to_str()?.parse().ok()?;
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        (is_folder && name == *step.to_string()).then(|| (step, entry.path()))
+    };
+    Ok(entries.flatten().filter_map(folder).collect())
 }
 
 /// The directory of a run's checkpoint of `step`.
 fn checkpoint(run: &Path, step: u64) -> PathBuf {
-    run.join("checkpoints").join(step.to_string())
+    run.join(FOLDER).join(step.to_string())
 }
 
 /// The directory of a run's last checkpoint.
@@ -224,7 +260,7 @@ pub fn last(run: &Path) -> Result<PathBuf> {
     if !run.is_dir() {
         return Err(Error::run(run, "there is no such run directory; `elbo train` makes one"));
     }
-    if !run.join("checkpoints").is_dir() {
+    if !run.join(FOLDER).is_dir() {
         let problem = "is no run directory, it has no `checkpoints` in it; give one that `elbo train` made";
         return Err(Error::run(run, problem));
     }
@@ -268,7 +304,7 @@ fn write_tensors(
         .transpose()
         .map_err(|e| failed(&e))?;
     let bytes = safetensors::serialize(views, metadata).map_err(|e| failed(&e))?;
-    fs::write(path, bytes).map_err(Error::io(path, "write"))
+    files::write_new(path, bytes)
 }
 
 /// The tensors of a file and the JSON under our metadata key.
@@ -291,9 +327,9 @@ fn read_layers(
 ) -> Result<Parameters> {
     let layer = |layer: &Layer| -> Result<Vec<f32>> {
         let name = &layer.name;
-        let weight = read(&format!("{prefix}{name}.weight"), &layer.weight_shape())?;
-        let bias = read(&format!("{prefix}{name}.bias"), &[layer.biases()])?;
-        Ok([weight, bias].concat())
+        let mut numbers = read(&format!("{prefix}{name}.weight"), &layer.weight_shape())?;
+        numbers.extend(read(&format!("{prefix}{name}.bias"), &[layer.biases()])?);
+        Ok(numbers)
     };
     Ok(Parameters(layers.iter().map(layer).collect::<Result<_>>()?))
 }
@@ -306,10 +342,7 @@ fn architecture(
     about: Option<&About>,
     image: Option<Grid>,
 ) -> Result<Architecture> {
-    let shapes: Vec<&[usize]> = (0..MOST_MODULES)
-        .filter_map(|number| weights.shape(&format!("encoder.{number}.weight")))
-        .filter(|shape| [2, 4].contains(&shape.len()))
-        .collect();
+    let shapes = weights.shapes_of("encoder.", ".weight");
     let Some((&[statistics, inputs], hidden)) = shapes.split_last() else {
         return Err(Error::run(
             path,
@@ -331,7 +364,7 @@ fn architecture(
     if hidden.iter().all(|shape| shape.len() == 2) {
         let dimension = shapes[0].get(1).copied().unwrap_or(*inputs);
         let widths: Vec<usize> = hidden.iter().map(|shape| shape[0]).collect();
-        return Ok(Architecture::linear(dimension, &widths, latent));
+        return checked(path, Architecture::linear(dimension, &widths, latent));
     }
     let Some(image) = image else {
         let problem = "has convolutions and does not say the size of its images; add --data with such images";

@@ -21,6 +21,7 @@ mod program;
 mod report;
 mod sample;
 mod source;
+mod stop;
 mod sweep;
 mod train;
 mod witness;

@@ -15,7 +15,7 @@ pub mod sprites;
 pub mod standard;
 pub mod table;
 
-pub use format::load;
+pub use format::{is_built_in, load};
 
 use crate::error::{Error, Result};
 use crate::grid::Grid;
@@ -28,7 +28,7 @@ use std::borrow::Cow;
 pub struct Images {
     /// Rows of an image.
     pub height: usize,
-    /// ColumnMoments of an image.
+    /// Columns of an image.
     pub width: usize,
     /// 1: grey, 3: red, green and blue of each pixel in turn.
     pub channels: usize,

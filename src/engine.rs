@@ -202,7 +202,7 @@ impl Device {
     pub fn load(&self, plan: Arc<Plan>) -> Result<Box<dyn Engine>> {
         Ok(match self {
             Self::Gpu(gpu, info) => Box::new(gpu::GpuEngine::new(Arc::clone(gpu), info.clone(), plan)?),
-            Self::Cpu(info) => Box::new(cpu::CpuEngine::new(info.clone(), plan)),
+            Self::Cpu(info) => Box::new(cpu::CpuEngine::new(info.clone(), plan)?),
         })
     }
 }

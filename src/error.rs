@@ -1,15 +1,48 @@
 //! One error type for the whole crate. Each message is one sentence: what, where, what was expected, what
-//! to do.
+//! to do. Texts of files may be in it: control characters are written out, and the middle of a long one is left out.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Anything that can go wrong. Look at [`Error::kind`] to react to one case.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
+#[derive(Debug)]
 pub struct Error(Box<Kind>);
+
+/// Characters of a message that are shown from its start and from its end, where the advice is.
+const SHOWN: [usize; 2] = [700, 300];
+
+/// A text with control characters written out.
+pub(crate) fn escaped(text: &str) -> String {
+    let one = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(one).collect()
+}
+
+/// A text as terminals can show it: without control characters, and without the middle of a long one.
+pub fn readable(text: &str) -> String {
+    let [start, end] = SHOWN;
+    let ends = (text.char_indices().nth(start), text.char_indices().rev().nth(end));
+    match ends {
+        (Some((first, _)), Some((last, _))) if first < last => {
+            format!("{} [...] {}", escaped(&text[..first]), escaped(&text[last..]))
+        }
+        _ => escaped(text),
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&readable(&self.0.to_string()))
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
 
 /// The cause of an error.
 #[derive(Debug, thiserror::Error)]
@@ -121,5 +154,23 @@ impl Error {
 impl From<Kind> for Error {
     fn from(kind: Kind) -> Self {
         Self(Box::new(kind))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_files_are_escaped_and_cut() {
+        let of = |text: &str| Error::usage(text).to_string();
+        assert_eq!(of("a\u{1b}]0;b\u{7} ü"), "a\\u{1b}]0;b\\u{7} ü");
+        let long = format!("the key `{}` is not known; remove it", "é".repeat(100_000));
+        let shown = of(&long);
+        assert_eq!(shown.chars().count(), 700 + 7 + 301);
+        assert!(shown.starts_with("the key `é") && shown.ends_with("é` is not known; remove it"));
+        for count in [999, 1000, 1001, 1002] {
+            assert_eq!(of(&"x".repeat(count)).contains("[...]"), count > 1001, "{count}");
+        }
     }
 }

@@ -20,6 +20,7 @@ use crate::data::digits;
 use crate::engine::binding::{Binding, bindings};
 use crate::engine::{Choice, Device, MOST_STEPS};
 use crate::error::{Error, Kind, Result};
+use crate::files;
 use crate::grid::Grid;
 use crate::kernel::ALL;
 use crate::kernel::backward_weights::Adam;
@@ -415,7 +416,7 @@ fn json(value: &impl Serialize) -> Result<String> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    fs::write(path, bytes).map_err(Error::io(path, "write"))
+    files::save(path, bytes)
 }
 
 fn cases_of(spec: &'static Spec) -> Result<(ExportedCases, Vec<u8>)> {

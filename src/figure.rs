@@ -59,6 +59,9 @@ enum Drawing {
     Log(fn(&Path, &Session, &Dataset, RunLog<'_>) -> Result<()>),
 }
 
+/// Beside the story.
+const ANIMATION: &str = "story.gif";
+
 /// All figures but [`Figure::All`], with their files.
 const FIGURES: &[(Figure, &str, Drawing)] = &[
     (Figure::Losses, "losses.png", Drawing::Log(curves::losses)),
@@ -161,7 +164,7 @@ pub fn draw(
         // The codes that a run logged are those of its own data.
         let own = log.filter(|log| log.config.data == session.settings().data);
         if let (Figure::Story, Some(log)) = (one, own) {
-            let animation = directory.join("story.gif");
+            let animation = directory.join(ANIMATION);
             files.extend(plane::animation(&animation, dataset, log)?.map(|()| animation));
         }
     }
@@ -188,5 +191,7 @@ mod tests {
     fn every_figure_has_a_row() {
         let rows: Vec<Figure> = FIGURES.iter().map(|row| row.0).chain([Figure::All]).collect();
         assert_eq!(rows, Figure::value_variants());
+        let files: Vec<&str> = FIGURES.iter().map(|row| row.1).chain([ANIMATION]).collect();
+        assert_eq!(files, crate::train::run::PICTURES_OF_RUNS, "what --force removes");
     }
 }

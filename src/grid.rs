@@ -17,6 +17,14 @@ impl Grid {
         self.height * self.width
     }
 
+    /// Whether an image has few enough numbers to be counted, and kept for a batch.
+    pub fn is_possible(self) -> bool {
+        const MOST: usize = 1 << 32;
+        let product =
+            [self.channels, self.height, self.width].iter().try_fold(1usize, |n, &size| n.checked_mul(size));
+        product.is_some_and(|numbers| (1..=MOST).contains(&numbers))
+    }
+
     /// Numbers of an image.
     pub fn numbers(self) -> usize {
         self.channels * self.pixels()

@@ -234,7 +234,8 @@ def _of_pairs(
         if progress is not None:
             progress(done / total)
     fields, null, more = sums.result()
-    return fields, null, [*notes, *more]
+    fields["warnings"] = [*notes, *fields["warnings"]]
+    return fields, null, more
 
 
 def _check_time(client: Any, plan: dict[str, Any], few: NDArray[np.float64], place: dict[str, Any]) -> None:
@@ -246,9 +247,10 @@ def _check_time(client: Any, plan: dict[str, Any], few: NDArray[np.float64], pla
     machines = len({worker["host"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()})
     expected = seconds * (total / len(few)) ** 2 / machines
     if expected > _LONGEST:
+        instead = "features=100" if plan["bin"] else 'features=100 or null="binned"'
         raise ValueError(
-            f"all pairs of {total:.3g} rows take about {expected / 3600:.1f} hours on {_workers(client)}; use features=100 or "
-            f"null=\"binned\", or force=True"
+            f"all pairs of {total:.3g} rows take about {expected / 3600:.1f} hours on {_workers(client)}; use {instead}, or "
+            f"force=True"
         )
 
 

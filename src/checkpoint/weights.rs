@@ -5,6 +5,7 @@
 //! no layer, such as a count of steps, are left out.
 
 use crate::error::{Error, Result};
+use crate::memory::has_room;
 use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -48,9 +49,25 @@ impl<'a> Weights<'a> {
         Ok(Self { path, tensors, wrappers, converted: BTreeMap::new(), read: BTreeSet::new() })
     }
 
-    /// The shape of a tensor, if there is one of this name.
-    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.tensors.get(name).map(TensorView::shape)
+    /// The shapes of the matrices and windows whose names are a whole number between two texts, in its order.
+    pub(super) fn shapes_of(&self, start: &str, end: &str) -> Vec<&[usize]> {
+        let number = |name: &String| {
+            let text = name.strip_prefix(start)?.strip_suffix(end)?;
+            text.parse::<usize>().ok().filter(|number| *text == number.to_string())
+        };
+        let found = self.tensors.iter().filter_map(|(name, tensor)| Some((number(name)?, tensor.shape())));
+        let ordered: BTreeMap<usize, &[usize]> = found.collect();
+        ordered.into_values().filter(|shape| [2, 4].contains(&shape.len())).collect()
+    }
+
+    /// Refuses tensors that, as 32-bit numbers with their moments, take more memory than there is.
+    pub(super) fn check_memory(&self) -> Result<()> {
+        let numbers: usize =
+            self.tensors.values().map(|tensor| tensor.shape().iter().product::<usize>()).sum();
+        if has_room(numbers.saturating_mul(5 * size_of::<f32>())) {
+            return Ok(());
+        }
+        Err(Error::run(self.path, format!("its {numbers} numbers take more memory than there is")))
     }
 
     /// The numbers of a tensor.

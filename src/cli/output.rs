@@ -1,6 +1,6 @@
 //! Results go to stdout, everything else to stderr; a reader that went away is no error.
 
-use elbo::error::{Error, Result};
+use elbo::error::{Error, Result, readable};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -19,14 +19,9 @@ pub(super) fn result(line: impl Display) {
 
 /// A line that is not part of the result.
 ///
-/// Names and fields of files may be in it: control characters, which could move a terminal's cursor, are written out.
+/// Names and fields of files may be in it: see [`readable`].
 pub(super) fn note(line: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{}", printable(&line.to_string()));
-}
-
-fn printable(text: &str) -> String {
-    let printable = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(printable).collect()
+    let _ = writeln!(std::io::stderr(), "{}", readable(&line.to_string()));
 }
 
 /// Warnings of a result.
@@ -47,7 +42,7 @@ fn to_json(value: &impl Serialize) -> Result<String> {
 
 /// One JSON object as a file.
 pub(super) fn save(value: &impl Serialize, path: &Path) -> Result<()> {
-    std::fs::write(path, to_json(value)? + "\n").map_err(Error::io(path, "write"))
+    elbo::files::save(path, to_json(value)? + "\n")
 }
 
 /// A table with its columns aligned: text to the left, numbers to the right.
@@ -66,14 +61,4 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) {
     };
     result(line(&header.iter().map(|&h| h.to_owned()).collect::<Vec<_>>()));
     rows.iter().for_each(|row| result(line(row)));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::printable;
-
-    #[test]
-    fn control_characters_are_written_out() {
-        assert_eq!(printable("a\u{1b}]0;b\u{7} ü"), "a\\u{1b}]0;b\\u{7} ü");
-    }
 }

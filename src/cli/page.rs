@@ -7,7 +7,7 @@ use clap::Args;
 use elbo::error::{Error, Result};
 use elbo::figure::RunLog;
 use elbo::page;
-use elbo::train::run::Run;
+use elbo::train::run::{PAGE, Run};
 use std::path::PathBuf;
 
 /// Make a page of a trained model, to explore its latent space in a browser, or a page that learns
@@ -51,7 +51,7 @@ impl PageArgs {
         }
         note(engine_line(device.info()));
         let (config, lines) = (Run::config(run)?.complete(), Run::lines(run)?);
-        let path = self.out.clone().unwrap_or_else(|| run.join("page.html"));
+        let path = self.out.clone().unwrap_or_else(|| run.join(PAGE));
         page::of_run(&path, &mut session, step, &dataset, RunLog { config: &config, lines: &lines })?;
         result(path.display());
         Ok(())

@@ -40,6 +40,13 @@ pub(super) struct Opened {
     pub(super) step: u64,
 }
 
+/// Says which file is read because a run says so, which somebody else may have made.
+pub(super) fn note_of_data(config: &Config) {
+    if !elbo::data::is_built_in(&config.data) {
+        note(format_args!("note: reads {}, as the run's config.toml says", config.data));
+    }
+}
+
 impl Source {
     /// A run directory, with all else as it was trained.
     pub(super) fn of_run(path: &Path, engine: Choice, adapter: Option<String>) -> Self {
@@ -104,6 +111,9 @@ impl Source {
             let size = [about.height, about.width, about.channels];
             let dataset = Dataset::placeholder(size, about.columns.clone());
             return Ok((state, config, dataset));
+        }
+        if self.data.is_none() {
+            note_of_data(&config);
         }
         let dataset = config.dataset()?;
         Ok((state, config, dataset))

@@ -3,9 +3,10 @@
 use super::output::{note, result, table};
 use clap::{Args, ValueEnum};
 use elbo::error::{Error, Result};
+use elbo::files;
 use elbo::picture::{Chart, Panel, Series, Style};
 use elbo::train::config::Config;
-use elbo::train::run::Run;
+use elbo::train::run::{RESULT, Run};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -105,9 +106,6 @@ const OF_OBJECTIVES: [&str; 8] =
 
 /// Measures in the picture, if the runs have them.
 const DRAWN: [&str; 6] = ["test ELBO", "KL", "MIG", "FactorVAE", "SAP", "DCI"];
-
-/// The file in a run's directory that says it is done: what `evaluate` printed.
-const RESULT: &str = "result.json";
 
 impl SweepFile {
     fn read(path: &Path) -> Result<Self> {
@@ -259,7 +257,7 @@ impl Planned {
             elbo(&["resume", &run, "--json"])?;
         } else {
             let file = out.join(directory_name(&self.name, self.seed) + ".toml");
-            fs::write(&file, self.config.to_toml()?).map_err(Error::io(&file, "write"))?;
+            files::replace(&file, self.config.to_toml()?)?;
             elbo(&["train", "--config", &file.to_string_lossy(), "--out", &run, "--json"])?;
         }
         let engine =
@@ -272,7 +270,7 @@ impl Planned {
             arguments.extend(["--adapter", adapter]);
         }
         let text = elbo(&arguments)?;
-        fs::write(&finished, &text).map_err(Error::io(&finished, "write"))?;
+        files::replace(&finished, &text)?;
         serde_json::from_str(&text).map_err(|e| Error::data(&finished, format!("is no JSON: {e}")))
     }
 }
@@ -318,7 +316,7 @@ fn conclude(out: &Path, runs: &[Planned], results: &[Value]) -> Result<()> {
         rows.push(row);
     }
     let path = out.join("table.csv");
-    fs::write(&path, text + "\n").map_err(Error::io(&path, "write"))?;
+    files::replace(&path, text + "\n")?;
     let names = columns.iter().map(|(name, _)| *name);
     table(&["run", "seed"].into_iter().chain(names).collect::<Vec<_>>(), &rows);
     let drawn = draw(out, runs, results, &columns)?;

@@ -3,6 +3,8 @@
 use super::bar::Bar;
 use super::device::{check_adapter, engine_line, open};
 use super::output::{json, note, result};
+use super::source::note_of_data;
+use super::stop;
 use clap::builder::PossibleValuesParser;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
@@ -20,7 +22,6 @@ use elbo::train::{ACTIVE, Evaluated, Observer, Summary, UNINFORMATIVE};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Train a variational auto-encoder and draw what it learned
@@ -196,6 +197,7 @@ impl Train {
         let device = open(config.engine, config.adapter.as_deref(), self.tune)?;
         let state = initial_state(&config, &dataset);
         let mut run = Run::create(self.out.as_deref(), self.force, &config, &state)?;
+        run.notes.iter().for_each(|sentence| note(format_args!("note: {sentence}")));
         train(&mut run, &device, &dataset, self.json)
     }
 }
@@ -235,6 +237,7 @@ impl Resume {
             (config.engine, config.adapter) = (engine, None);
         }
         config.check()?;
+        note_of_data(&config);
         let dataset = config.dataset()?;
         dataset.notes.iter().for_each(note);
         // Before anything of the run changes.
@@ -253,7 +256,7 @@ impl Resume {
 
 /// Trains, draws, prints.
 ///
-/// The exit code is 128 + 2 where Ctrl-C ended it, as that of a program which the signal ends.
+/// The exit code is 128 + n where signal n ended it, as that of a program which knows nothing of signals.
 fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Result<ExitCode> {
     let config = run.config.clone();
     note(engine_line(device.info()));
@@ -268,13 +271,18 @@ fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Re
         ));
     }
     let mut bar = TrainingBar::new(total, &config);
-    let (mut session, summary) = elbo::train::train(run, device, dataset, &mut bar, stop_flag())?;
+    stop::listen();
+    let (mut session, summary) = elbo::train::train(run, device, dataset, &mut bar, &stop::ASKED)?;
     drop(bar);
+    let path = run.path.display();
     if summary.interrupted {
-        let path = run.path.display();
-        note(format_args!("stopped and saved at step {}; go on with: elbo resume {path}", summary.steps));
+        note(format_args!(
+            "stopped and saved at step {}; go on with: elbo resume {path}, or draw its pictures: elbo draw all {path}",
+            summary.steps
+        ));
+        print_or_json(&summary, as_json)?;
+        return Ok(stop::exit_code());
     }
-    let code = if summary.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS };
     if let (true, Some(best)) = (summary.stopped_early, summary.best) {
         note(format_args!(
             "stopped early at step {}: the ELBO on the validation images has not risen since epoch {:.1}",
@@ -282,17 +290,22 @@ fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Re
         ));
     }
     let pictures = figure::draw_run(Figure::All, &run.path, &mut session, dataset)?;
-    if as_json {
-        return json(&summary).map(|()| code);
+    print_or_json(&summary, as_json)?;
+    if !as_json {
+        let names: Vec<_> = pictures.iter().filter_map(|p| p.file_name()?.to_str()).collect();
+        result(format_args!("pictures   {path}/pictures: {}", names.join(", ")));
     }
-    print_summary(&summary);
-    let names: Vec<_> = pictures.iter().filter_map(|p| p.file_name()?.to_str()).collect();
-    result(format_args!("pictures   {}/pictures: {}", run.path.display(), names.join(", ")));
-    Ok(code)
+    // All was done before the signal could end anything, but who sent it waits for its code.
+    Ok(stop::exit_code())
 }
 
-/// The exit code after Ctrl-C: 128 and the number of SIGINT.
-const INTERRUPTED: u8 = 130;
+fn print_or_json(summary: &Summary, as_json: bool) -> Result<()> {
+    if as_json {
+        return json(summary);
+    }
+    print_summary(summary);
+    Ok(())
+}
 
 /// Warns of settings that are allowed but rarely meant.
 fn advise(config: &Config) {
@@ -315,20 +328,6 @@ fn advise(config: &Config) {
 
 /// Mean kernel value above which the kernel is called flat.
 const FLAT: f64 = 0.9;
-
-/// Set by Ctrl-C; a second Ctrl-C ends the process at once.
-fn stop_flag() -> &'static AtomicBool {
-    static STOP: AtomicBool = AtomicBool::new(false);
-    let handler = || {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED.into());
-        }
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        note(format_args!("Ctrl-C will end the run without saving: {error}"));
-    }
-    &STOP
-}
 
 /// The result for people.
 pub(super) fn print_summary(summary: &Summary) {

@@ -180,7 +180,7 @@ fn write_values(path: &Path, [x, y]: [&[f64]; 2]) -> Result<()> {
             let _ = writeln!(text, "{name},{i},{value:e}");
         }
     }
-    std::fs::write(path, text).map_err(Error::io(path, "write"))
+    elbo::files::save(path, text)
 }
 
 /// The picture that fits the points, if one does; its axes have the units of the files.

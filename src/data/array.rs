@@ -1,12 +1,16 @@
 //! Arrays of numbers in files: their shape, the type of their values, and the values in chunks.
 
 use crate::error::{Error, Result};
+use crate::memory::has_room;
 use half::f16;
 use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 
 /// Bytes that are read at a time, so that a large file takes no more memory than what becomes of it.
 const CHUNK: usize = 1 << 20;
+
+/// Bytes that a number takes at most while its chunk is worked on: as f64 in two orders, and as what becomes of it.
+const IN_WORK: usize = 24;
 
 /// A type of values in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +111,8 @@ pub(super) struct Array<'a> {
     pub(super) order: Order,
     /// Whether the first index is the fastest.
     pub(super) is_fortran: bool,
+    /// Bytes of the values as far as the file's own length says.
+    pub(super) available: Option<u64>,
     /// Begins with the values, and ends after them.
     pub(super) reader: Box<dyn Read + 'a>,
 }
@@ -149,6 +155,13 @@ impl Array<'_> {
         let len = self.len()?;
         let row = len.checked_div(self.shape[0]).unwrap_or(0).max(1);
         let rows = (CHUNK / row / self.element.size()).max(1);
+        if let Some(found) = self.available.filter(|&found| found < (len * self.element.size()) as u64) {
+            return Err(self.cut_off(found));
+        }
+        let at_a_time = if self.is_fortran { len } else { (rows * row).min(len) };
+        if !at_a_time.checked_mul(IN_WORK).is_some_and(has_room) {
+            return Err(self.too_large());
+        }
         let mut bytes = vec![0; CHUNK.min(len * self.element.size())];
         let mut numbers = Vec::new();
         let mut done = 0;
@@ -186,16 +199,16 @@ impl Array<'_> {
     /// All values in C order.
     pub(super) fn values(self) -> Result<Vec<f64>> {
         let mut values: Vec<f64> = Vec::new();
-        let too_large = self.too_large();
-        let mut failed = false;
+        let len = self.len()?;
+        // Files that are cut off are better told so, and are not longer than they say.
+        if self.available.is_none_or(|found| found >= (len * self.element.size()) as u64) {
+            values.try_reserve_exact(len).map_err(|_| self.too_large())?;
+        }
         self.chunks(|_, numbers| {
-            failed |= values.try_reserve(numbers.len()).is_err();
-            if !failed {
-                values.extend_from_slice(numbers);
-            }
+            values.extend_from_slice(numbers);
             Ok(())
         })?;
-        if failed { Err(too_large) } else { Ok(values) }
+        Ok(values)
     }
 
     /// Reads the bytes that begin with value `first`.
@@ -203,15 +216,7 @@ impl Array<'_> {
         let mut found = first * self.element.size();
         while !bytes.is_empty() {
             match self.reader.read(bytes) {
-                Ok(0) => {
-                    return Err(self.error(format!(
-                        "the header announces {} values of type {}, so {} bytes, but only {found} follow it; the file \
-                         is damaged, copy it again",
-                        self.shape_text(),
-                        self.element.name(),
-                        self.len()? * self.element.size()
-                    )));
-                }
+                Ok(0) => return Err(self.cut_off(found as u64)),
                 Ok(read) => {
                     bytes = &mut bytes[read..];
                     found += read;
@@ -221,6 +226,17 @@ impl Array<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The header says more than the bytes that were found.
+    fn cut_off(&self, found: u64) -> Error {
+        self.error(format!(
+            "the header announces {} values of type {}, so {} bytes, but only {found} follow it; the file is damaged, \
+             copy it again",
+            self.shape_text(),
+            self.element.name(),
+            self.len().map_or(0, |len| len * self.element.size())
+        ))
     }
 
     fn unreadable(&self, source: &std::io::Error) -> Error {
@@ -237,12 +253,15 @@ impl Array<'_> {
 
 /// C order from Fortran order.
 fn c_order(values: &[f64], shape: &[usize]) -> Vec<f64> {
-    let mut index = vec![0; shape.len()];
+    let Some((&last, others)) = shape.split_last() else { return values.to_vec() };
+    // How far apart neighbours of the last index are, and where a line of them begins.
+    let stride = others.iter().product();
+    let mut index = vec![0; others.len()];
     let mut result = Vec::with_capacity(values.len());
-    for _ in 0..values.len() {
-        let place = index.iter().zip(shape).rev().fold(0, |place, (&i, &size)| place * size + i);
-        result.push(values[place]);
-        for (i, &size) in index.iter_mut().zip(shape).rev() {
+    while result.len() < values.len() {
+        let place = index.iter().zip(others).rev().fold(0, |place, (&i, &size)| place * size + i);
+        result.extend(values[place..].iter().step_by(stride).take(last));
+        for (i, &size) in index.iter_mut().zip(others).rev() {
             *i += 1;
             if *i < size {
                 break;
@@ -264,6 +283,7 @@ mod tests {
             element,
             order: Order::LittleEndian,
             is_fortran: false,
+            available: None,
             reader: Box::new(bytes),
         }
     }
@@ -307,8 +327,13 @@ mod tests {
         };
         let huge = message(&[1 << 40, 1 << 40], &[]);
         assert!(huge.contains("more than any memory holds"), "{huge}");
-        let cut = message(&[1 << 40], &[0; 6]);
+        let large = message(&[1 << 40], &[0; 6]);
+        assert!(large.contains("takes more memory than there is"), "{large}");
+        let of_file = Array { available: Some(6), ..array(&[1 << 40], Element::F32, &[0; 6]) };
+        let cut = of_file.values().unwrap_err().to_string();
         assert!(cut.contains("so 4398046511104 bytes, but only 6 follow it"), "{cut}");
+        let cut = message(&[2], &[0; 6]);
+        assert!(cut.contains("so 8 bytes, but only 6 follow it"), "{cut}");
         let long = message(&[1], &[0; 6]);
         assert!(long.contains("more bytes follow the 4 that the header announces"), "{long}");
     }

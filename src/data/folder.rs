@@ -265,6 +265,7 @@ impl Pictures {
             element,
             order: Order::LittleEndian,
             is_fortran: false,
+            available: None,
             reader: Box::new(Cursor::new(bytes)),
         })
     }

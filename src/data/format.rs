@@ -128,6 +128,16 @@ directory with MNIST's files (DIR, DIR:train or DIR:test), a folder of PNG or JP
 run:DIR[:N], images drawn from a trained model, or - for .npy, .npz (stdin:key) or text on the standard input. \
 Rows are points. Bytes are divided by 255, words of 16 bits by 65535.";
 
+/// The data sets that are drawn.
+const DIGITS: &str = "digits";
+const SPRITES: &str = "sprites";
+const COLOURED_SPRITES: &str = "sprites:colour";
+
+/// Whether a data set is drawn, not read from files.
+pub fn is_built_in(name: &str) -> bool {
+    [DIGITS, SPRITES, COLOURED_SPRITES, standard::IN_MEMORY].contains(&name)
+}
+
 /// Loads the data set that `--data` names: `digits`, `sprites`, `sprites:colour`, or images in files (see
 /// [`images`]): a directory of MNIST's files, a folder of pictures, with subfolders `train` and `test`
 /// or not, an array, or an archive of arrays. `range` is that of black and white, where a number is neither brightness
@@ -139,9 +149,9 @@ Rows are points. Bytes are divided by 255, words of 16 bits by 65535.";
 /// If nothing is there, or it is damaged or no images of one size.
 pub fn load(name: &str, seed: u64, range: Option<Range>) -> Result<Dataset> {
     match name {
-        "digits" => return Ok(digits::dataset(seed)),
-        "sprites" => return Ok(sprites::dataset(seed, false)),
-        "sprites:colour" => return Ok(sprites::dataset(seed, true)),
+        DIGITS => return Ok(digits::dataset(seed)),
+        SPRITES => return Ok(sprites::dataset(seed, false)),
+        COLOURED_SPRITES => return Ok(sprites::dataset(seed, true)),
         _ => {}
     }
     if let (Some((data @ ("digits" | "sprites"), option)), false) =

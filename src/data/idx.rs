@@ -34,7 +34,7 @@ pub(super) fn find(directory: &Path, stem: &str, dimensions: u32) -> Result<Path
 
 /// Opens a file of images, labels or points; gzipped if its bytes say so.
 pub(super) fn open(path: &Path) -> Result<Array<'static>> {
-    let mut reader = gzip::open(path)?;
+    let (mut reader, length) = gzip::open(path)?;
     let magic = word(path, &mut reader)?;
     let [0, 0, element, dimensions @ 1..=4] = magic else {
         let problem = format!(
@@ -62,7 +62,9 @@ pub(super) fn open(path: &Path) -> Result<Array<'static>> {
     };
     let size = |_| Ok(u32::from_be_bytes(word(path, &mut reader)?) as usize);
     let shape = (0..dimensions).map(size).collect::<Result<_>>()?;
-    Ok(Array { place: path.into(), shape, element, order: Order::BigEndian, is_fortran: false, reader })
+    let available = length.map(|length| length.saturating_sub((WORD * (1 + usize::from(dimensions))) as u64));
+    let (place, order, is_fortran) = (path.into(), Order::BigEndian, false);
+    Ok(Array { place, shape, element, order, is_fortran, available, reader })
 }
 
 /// Opens a file that must have so many dimensions: 3 for images, 1 for labels.

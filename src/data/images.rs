@@ -21,8 +21,10 @@ use super::npy::{self, Archive};
 use super::save::{NamedArray, Values};
 use super::scale::{Range, is_byte, white_of_bytes};
 use super::sprites::{FACTORS, SHAPES};
+use super::table::listed;
 use super::{Dataset, Factors, Images, Pixels};
 use crate::error::{Error, Result};
+use crate::memory::has_room;
 use crate::random::{key, shuffled};
 use std::path::Path;
 
@@ -158,8 +160,8 @@ pub(super) fn archive(path: &Path, seed: u64, range: Option<Range>) -> Result<Da
         let array = archive.array(key)?;
         let place = array.place.clone();
         let (columns, values) = small(array, key == CLASSES)?;
-        if values.len() != count * columns {
-            let rows = values.len() / columns.max(1);
+        let rows = values.len() / columns;
+        if rows != count {
             let problem =
                 format!("there are {rows} rows here, but {count} images; expected one row for each image");
             return Err(Error::data(place, problem));
@@ -180,10 +182,9 @@ fn both_parts(
 ) -> Result<Dataset> {
     let mut parts = Parts::new(range);
     let used = |key: &&String| keys.iter().flatten().any(|used| used == key);
-    let others: Vec<String> =
-        archive.keys.iter().filter(|key| !used(key)).map(|key| format!("`{key}`")).collect();
+    let others: Vec<&String> = archive.keys.iter().filter(|key| !used(key)).collect();
     if !others.is_empty() {
-        parts.note([format!("{}: {} are left out", path.display(), others.join(", "))]);
+        parts.note([format!("{}: {} are left out", path.display(), listed(others.into_iter()))]);
     }
     for (part, [images, labels]) in keys.into_iter().enumerate() {
         parts.add(part, archive.array(images)?)?;
@@ -224,7 +225,7 @@ fn small(array: Array<'_>, several: bool) -> Result<(usize, Vec<u8>)> {
     let (place, shape) = (array.place.clone(), array.shape.clone());
     let columns = match shape[..] {
         [_] => 1,
-        [_, columns] if several || columns == 1 => columns,
+        [_, columns] if columns > 0 && several || columns == 1 => columns,
         _ => {
             let problem = format!(
                 "the array has shape {}, but one {} is expected for each image",
@@ -292,7 +293,10 @@ impl Shading {
         self.element = Some(element);
         let too_large =
             || Error::data(&place, format!("{count} images take more memory than there is; use fewer"));
-        let mut bytes = Vec::with_capacity(layout.len());
+        if !layout.len().checked_mul(count).is_some_and(has_room) {
+            return Err(too_large());
+        }
+        let mut bytes = Vec::new();
         let mut result = Ok(());
         array.chunks(|first, numbers| {
             for (i, numbers) in (first..).zip(numbers.chunks_exact(layout.len())) {

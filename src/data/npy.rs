@@ -2,9 +2,11 @@
 
 use super::array::{Array, Element, Order};
 use super::save::{NamedArray, Values};
+use super::table::listed;
 use crate::error::{Error, Result};
+use crate::files;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, Write};
+use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
@@ -22,12 +24,15 @@ const ALIGNMENT: usize = 64;
 /// Opens a `.npy` file.
 pub(super) fn open(path: &Path) -> Result<Array<'static>> {
     let file = File::open(path).map_err(Error::io(path, "read"))?;
-    array(path.into(), BufReader::new(file))
+    let length = files::length(&file);
+    array(path.into(), BufReader::new(file), length)
 }
 
-/// Reads the header of an array.
-fn array<'a>(place: PathBuf, mut reader: impl Read + 'a) -> Result<Array<'a>> {
+/// Reads the header of an array, in a file of some length if that is known.
+fn array<'a>(place: PathBuf, mut reader: impl Read + 'a, of_file: Option<u64>) -> Result<Array<'a>> {
+    let mut taken = 0;
     let mut take = |bytes: &mut [u8]| {
+        taken += bytes.len() as u64;
         reader.read_exact(bytes).map_err(|source| match source.kind() {
             ErrorKind::UnexpectedEof => {
                 Error::data(&place, "the file ends inside its header; it was cut off, copy it again")
@@ -67,7 +72,8 @@ fn array<'a>(place: PathBuf, mut reader: impl Read + 'a) -> Result<Array<'a>> {
     let Header { descriptor, is_fortran, shape } =
         Header::parse(&text).map_err(|problem| foreign(&problem))?;
     let (order, element) = element(&descriptor).map_err(|problem| Error::data(&place, problem))?;
-    Ok(Array { place, shape, element, order, is_fortran, reader: Box::new(reader) })
+    let available = of_file.map(|length| length.saturating_sub(taken));
+    Ok(Array { place, shape, element, order, is_fortran, available, reader: Box::new(reader) })
 }
 
 /// The header of an array: a dictionary in Python's notation.
@@ -211,12 +217,13 @@ impl Archive {
 
     /// The names of its arrays, for messages.
     pub(super) fn listed(&self) -> String {
-        self.keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+        listed(self.keys.iter())
     }
 
     pub(super) fn array(&mut self, key: &str) -> Result<Array<'_>> {
         let entry = self.zip.by_name(&format!("{key}.npy")).map_err(|source| broken(&self.path, &source))?;
-        array(format!("{}:{key}", self.path.display()).into(), entry)
+        // What an archive says of its entries may be wrong.
+        array(format!("{}:{key}", self.path.display()).into(), entry, None)
     }
 }
 
@@ -227,13 +234,13 @@ fn broken(path: &Path, source: &ZipError) -> Error {
 
 /// Writes a compressed `.npz` file over what is at `path`.
 pub(super) fn write(path: &Path, arrays: &[NamedArray<'_>]) -> Result<()> {
-    let file = File::create(path).map_err(Error::io(path, "create"))?;
-    let mut archive = ZipWriter::new(BufWriter::new(file));
-    arrays
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let bytes = arrays
         .iter()
         .try_for_each(|array| add(&mut archive, array))
-        .and_then(|()| Ok(archive.finish()?.flush()?))
-        .map_err(|source| Error::data(path, format!("the archive cannot be written: {source}")))
+        .and_then(|()| archive.finish())
+        .map_err(|source| Error::data(path, format!("the archive cannot be written: {source}")))?;
+    files::save(path, bytes.into_inner())
 }
 
 fn add(

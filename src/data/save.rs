@@ -9,6 +9,7 @@
 
 use super::npy;
 use crate::error::{Error, Result};
+use crate::files::save;
 use image::{ColorType, ImageFormat};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -81,17 +82,17 @@ pub fn arrays<'a>(path: &Path, arrays: &[NamedArray<'a>]) -> Result<Vec<&'a str>
             let views = views.collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
             let bytes =
                 views.and_then(|views| safetensors::serialize(views, None)).map_err(|e| failed(&e))?;
-            fs::write(path, bytes).map_err(Error::io(path, "write"))?;
+            save(path, bytes)?;
             Ok(Vec::new())
         }
         Some("npy") => {
             let mut bytes = Vec::new();
             npy::write_array(&mut bytes, first).map_err(|e| failed(&e))?;
-            fs::write(path, bytes).map_err(Error::io(path, "write"))?;
+            save(path, bytes)?;
             Ok(names(rest))
         }
         Some("csv") => {
-            fs::write(path, text(first)).map_err(Error::io(path, "write"))?;
+            save(path, text(first))?;
             Ok(names(rest))
         }
         _ if path == Path::new(STANDARD_OUTPUT) => {
@@ -116,7 +117,7 @@ pub fn rows(path: &Path, columns: &[String], rows: &NamedArray<'_>) -> Result<()
     let mut header = csv::Writer::from_writer(Vec::new());
     header.write_record(columns).map_err(|e| failed(&e))?;
     let header = header.into_inner().map_err(|e| failed(&e))?;
-    fs::write(path, [&header[..], text(rows).as_bytes()].concat()).map_err(Error::io(path, "write"))
+    save(path, [&header[..], text(rows).as_bytes()].concat())
 }
 
 /// Refuses a path that nothing can be written to, before there is anything to write; a folder is for images only.

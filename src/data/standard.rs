@@ -5,10 +5,11 @@
 //! ```
 
 use super::images::TestChoice;
-use super::table::Table;
+use super::table::{Table, listed};
 use super::{Dataset, Images, Pixels};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// The name of data that another program had in its memory.
@@ -55,6 +56,19 @@ impl ColumnMoments {
         Self { means, names, stds }
     }
 
+    /// Why these cannot be those of rows of `d` numbers, if they cannot: files say what they like.
+    pub fn problem(&self, d: usize) -> Option<&'static str> {
+        let lengths = [self.means.len(), self.stds.len()] == [d; 2] && [0, d].contains(&self.names.len());
+        let finite = self.means.iter().chain(&self.stds).all(|value| value.is_finite());
+        match () {
+            () if !lengths => Some("has not a mean, a standard deviation and a name for each column"),
+            () if !finite || self.stds.iter().any(|&std| std <= 0.0) => {
+                Some("has means or standard deviations of columns that are not possible")
+            }
+            () => None,
+        }
+    }
+
     /// A table's columns in the order of these, by their names if both have names.
     ///
     /// # Errors
@@ -74,13 +88,13 @@ impl ColumnMoments {
         if *header == self.names {
             return Ok(table.clone());
         }
-        let place = |name: &String| header.iter().position(|other| other == name);
-        match self.names.iter().map(place).collect::<Option<Vec<usize>>>() {
+        let places: HashMap<&String, usize> = header.iter().zip(0..).collect();
+        match self.names.iter().map(|name| places.get(name).copied()).collect::<Option<Vec<usize>>>() {
             Some(order) => Ok(table.select(&order)),
             None => wrong(format!(
                 "has the columns {}, but the model learned from {}",
-                header.join(", "),
-                self.names.join(", ")
+                listed(header.iter()),
+                listed(self.names.iter())
             )),
         }
     }
@@ -275,7 +289,7 @@ mod tests {
         let mut renamed = table();
         renamed.header = Some(["a", "b", "c"].map(String::from).to_vec());
         let problem = dataset(&renamed, 0).expect("rows").standardise_as(Some(&first)).expect_err("a name");
-        assert!(problem.to_string().contains("learned from a, b, constant"), "{problem}");
+        assert!(problem.to_string().contains("learned from `a`, `b`, `constant`"), "{problem}");
         assert!(other.standardise_as(None).is_err(), "a table is no image");
     }
 

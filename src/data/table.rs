@@ -10,10 +10,10 @@ pub use cells::Cells;
 use super::array::Array;
 use super::layout::Layout;
 use super::scale::{is_byte, white_of_bytes};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, escaped};
 use crate::sample::Sample;
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -203,17 +203,15 @@ fn selected(place: &Path, table: Table, options: &ReadOptions) -> Result<Table> 
 }
 
 /// A text of a file as messages show it: without control characters, and not all of a long one.
-fn shown(text: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    let mut shown: String = text.chars().take(SHOWN).map(escaped).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown += "...";
+pub(super) fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => escaped(&text[..end]) + "...",
+        None => escaped(text),
     }
-    shown
 }
 
 /// Names of columns as messages list them.
-fn listed<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
+pub(super) fn listed<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
     let more = names.len().saturating_sub(LISTED);
     let names: Vec<_> = names.take(LISTED).map(|name| format!("`{}`", shown(name))).collect();
     match (&names[..], more) {
@@ -366,6 +364,7 @@ fn by_name(x: &Table, y: &Table, of_x: &[String], of_y: &[String]) -> Result<Tab
         }
         None => {
             let only = |names: &[String], others: &[String]| {
+                let others: HashSet<&String> = others.iter().collect();
                 let only: Vec<_> = names.iter().filter(|name| !others.contains(name)).cloned().collect();
                 listed(only.iter())
             };
@@ -580,7 +579,7 @@ mod tests {
     #[test]
     fn an_unknown_format_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["x.parquet", "x.xml.gz", "x"] {
+        for name in ["x.feather", "x.xml.gz", "x"] {
             let file = put(&directory, name, b"1,2\n");
             fails(&file, &file, &format!("the format of this file is unknown; give {TABLES}"));
         }

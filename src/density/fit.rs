@@ -24,6 +24,9 @@ use rayon::prelude::*;
 /// PartSums are made in at most this many parts, the same for any number of threads.
 const PARTS: usize = 64;
 
+/// Most columns: covariances are factorised in d^3 steps each time.
+const MOST_COLUMNS: usize = 2000;
+
 /// Fewest points of a part: smaller ones cost more than they bring.
 const LEAST_PART: usize = 256;
 
@@ -105,6 +108,13 @@ pub fn gaussian_mixture(sample: Sample<'_>, settings: &MixtureSettings) -> Resul
             settings.components.max(2)
         ))
         .into());
+    }
+    if d > MOST_COLUMNS {
+        let message = format!(
+            "a mixture of {d} columns has a covariance matrix of {d} x {d} numbers for each component; fits take at most \
+             {MOST_COLUMNS} columns, so choose some of them, or codes of a model"
+        );
+        return Err(Kind::Samples(message).into());
     }
     let units = Units::of(sample)?;
     let points = units.standardised(sample);

@@ -1,8 +1,8 @@
 //! The engine without a GPU: each kernel's [`cpu`](crate::program::Kernel::cpu) on rayon's threads.
 
 use super::{Counters, Engine, Info, Ticket};
-use crate::error::Result;
-use crate::memory::Memory;
+use crate::error::{Kind, Result};
+use crate::memory::{Memory, has_room};
 use crate::program::{BufferId, Buffers, Plan, ProgramId, Step};
 use std::sync::Arc;
 
@@ -16,9 +16,22 @@ pub struct CpuEngine {
 
 impl CpuEngine {
     /// Allocates the buffers of a plan.
-    pub fn new(info: Info, plan: Arc<Plan>) -> Self {
+    ///
+    /// # Errors
+    /// If there is not enough memory for them.
+    pub fn new(info: Info, plan: Arc<Plan>) -> Result<Self> {
+        let bytes =
+            plan.buffers.iter().try_fold(0usize, |sum, buffer| sum.checked_add(buffer.len.checked_mul(4)?));
+        if !bytes.is_some_and(has_room) {
+            let size =
+                bytes.map_or("more bytes than can be counted".into(), |bytes| format!("{} MB", bytes >> 20));
+            let problem = format!(
+                "this takes {size} of memory, which are not there; use a smaller batch or smaller layers"
+            );
+            return Err(Kind::Device(problem).into());
+        }
         let memory = plan.buffers.iter().map(|buffer| Memory::new(buffer.len)).collect();
-        Self { info, plan, memory, counters: Counters::default() }
+        Ok(Self { info, plan, memory, counters: Counters::default() })
     }
 }
 

@@ -329,7 +329,12 @@ impl Architecture {
     /// # Errors
     /// With the strides and the image.
     pub fn check(&self) -> Result<()> {
-        let (unit, Grid { height, width, .. }) = (self.hidden.unit(), self.image);
+        let (unit, Grid { channels, height, width }) = (self.hidden.unit(), self.image);
+        if !self.image.is_possible() {
+            return Err(Error::usage(format!(
+                "images of {height} x {width} pixels with {channels} numbers each are not possible; give others"
+            )));
+        }
         // Twice the image is the most that zeros around it may make of it.
         if unit == 1 || unit < 2 * height.max(width) {
             return Ok(());

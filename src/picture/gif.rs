@@ -1,6 +1,7 @@
 //! Moving pictures: frames of one size in one palette, written as GIF.
 
 use crate::error::{Error, Result};
+use crate::files::replace;
 use gif::{Encoder, EncodingError, Repeat};
 use image::RgbImage;
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ pub(super) type Timed = (RgbImage, u16);
 /// Writes frames of one size to `path`. Of each but the first only what changes is stored.
 pub(super) fn save(frames: &[Timed], path: &Path) -> Result<()> {
     let file = encode(frames).map_err(io::Error::other).map_err(Error::io(path, "encode"))?;
-    std::fs::write(path, file).map_err(Error::io(path, "write"))
+    replace(path, file)
 }
 
 fn encode(frames: &[Timed]) -> std::result::Result<Vec<u8>, EncodingError> {

@@ -3,6 +3,7 @@
 use super::canvas::{Align, Canvas, paint, text_width};
 use super::theme::{Colour, GAP, INK, LEADING, LINE, LONGEST_SIDE, MARGIN, QUIET, TEXT_SIZE, TITLE_SIZE};
 use crate::error::{Error, Result};
+use crate::files::replace;
 use image::{ImageFormat, RgbImage};
 use std::io::{self, Cursor};
 use std::path::Path;
@@ -47,7 +48,7 @@ impl Page {
         let mut file = Cursor::new(Vec::new());
         let picture = self.paint(draw).write_to(&mut file, ImageFormat::Png);
         picture.map_err(io::Error::other).map_err(Error::io(path, "encode"))?;
-        std::fs::write(path, file.into_inner()).map_err(Error::io(path, "write"))
+        replace(path, file.into_inner())
     }
 
     /// The picture, its body drawn by `draw`.

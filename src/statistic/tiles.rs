@@ -21,6 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::kernel::pair_forms::BITS;
 use crate::kernel::pairs::Form;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -169,13 +170,18 @@ pub struct TileSums {
     gram: Option<Gram>,
     /// The sum over the tiles of what their sums of k may be off by.
     rounding: f64,
+    /// Where the tiles begin.
+    added: HashSet<(Place, Option<Place>)>,
 }
+
+/// A sample, 0 for X and 1 for Y, and the number of a row in its [order](Order).
+pub type Place = (usize, usize);
 
 impl TileSums {
     /// Nothing yet. This makes the labels of all draws, (n + m) / 8 bytes each.
     pub fn new(plan: TilePlan) -> Self {
         let labels = plan.bin.is_none().then(|| null::permutations(plan.counts, plan.seed, 0, plan.draws()));
-        Self { plan, labels, gram: None, rounding: 0.0 }
+        Self { plan, labels, gram: None, rounding: 0.0, added: HashSet::new() }
     }
 
     /// The labels of some rows of a sample: `(words, draws)`, see [`Labels`]; empty for the binned null.
@@ -205,12 +211,19 @@ impl TileSums {
     ///
     /// # Errors
     /// If the tile is of another plan.
-    pub fn add(&mut self, rows: (usize, usize), columns: Option<(usize, usize)>, tile: Gram) -> Result<()> {
+    pub fn add(&mut self, rows: Place, columns: Option<Place>, tile: Gram) -> Result<()> {
         let TilePlan { counts, bin, permutations, .. } = self.plan;
         let places = [Some(rows), columns].into_iter().flatten();
         let outside = places.zip(tile.counts).any(|((which, first), count)| first + count > counts[which]);
-        if outside || (bin.is_none() && tile.forms.len() != permutations + 1) {
+        let cut = bin.is_some_and(|bin| {
+            let firsts = [Some(rows), columns].into_iter().flatten().map(|(_, first)| first);
+            firsts.chain(tile.counts).any(|number| number % bin != 0)
+        });
+        if cut || outside || (bin.is_none() && tile.forms.len() != permutations + 1) {
             return Err(Error::usage("this tile is of another plan"));
+        }
+        if !self.added.insert((rows, columns)) {
+            return Err(Error::usage("this tile was added already"));
         }
         let bins = bin.map_or([0; 2], |bin| counts.map(|count| count / bin));
         let width = bins[0] + bins[1];
@@ -247,7 +260,7 @@ impl TileSums {
         }
         total.forms.iter_mut().zip(&tile.forms).for_each(|(sum, form)| *sum += form);
         if let Some(bin) = bin {
-            let bin_of = |(which, first): (usize, usize)| which * bins[0] + first / bin;
+            let bin_of = |(which, first): Place| which * bins[0] + first / bin;
             let of_tile = tile.counts.map(|count| count / bin);
             let places: Vec<usize> = (0..of_tile[0])
                 .map(|u| bin_of(rows) + u)
@@ -272,8 +285,7 @@ impl TileSums {
         let TilePlan { resolved, counts, d, bin, permutations, alpha, seed } = &self.plan;
         let all = (counts[0] + counts[1]) as f64;
         let gram = self.gram.clone().filter(|gram| gram.evaluations == all * (all - 1.0) / 2.0);
-        let gram =
-            gram.ok_or_else(|| Error::usage("some tiles of this test are missing, or were added twice"))?;
+        let gram = gram.ok_or_else(|| Error::usage("some tiles of this test are missing, or overlap"))?;
         let null = if bin.is_some() { Null::Binned } else { Null::Exact };
         let common = Common { permutations: *permutations, null, budget: None, alpha: *alpha, seed: *seed };
         let kernel = &resolved.kernel;
@@ -350,7 +362,8 @@ mod tests {
                     let b = (i != j).then_some(b);
                     let tile = plan.tile(&device, a, b, &mut |_| Ok(())).expect("a tile");
                     let place = |part: Part<'_>| (part.which, part.first);
-                    sums.add(place(a), b.map(place), tile).expect("sums");
+                    sums.add(place(a), b.map(place), tile.clone()).expect("sums");
+                    assert!(sums.add(place(a), b.map(place), tile).is_err(), "it was added already");
                 }
             }
             let many = sums.outcome(Instant::now()).expect("all tiles");

@@ -5,7 +5,7 @@ use super::schedule::{Ramp, Schedule};
 use crate::data::scale::Range;
 use crate::data::{self, Dataset};
 use crate::engine::{Choice, MOST_STEPS};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, readable};
 use crate::kernel::backward_weights::Adam;
 use crate::kernel::latent::KlEstimate;
 use crate::kernel::sigma::Mode;
@@ -14,7 +14,8 @@ use clap::ValueEnum;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -30,6 +31,12 @@ pub const PRESETS: [(&str, &str); 6] = [
     ("burgess-colour-short", include_str!("../../presets/burgess-colour-short.toml")),
     ("higgins-dsprites", include_str!("../../presets/higgins-dsprites.toml")),
 ];
+
+/// The least and the largest sigma and bandwidth: their squares and the inverses of these are 32-bit numbers.
+const WIDTHS: [f64; 2] = [1e-15, 1e15];
+
+/// Longest file of settings, in bytes.
+const LONGEST: u64 = 1 << 20;
 
 /// Default of --beta with `beta-vae`: Higgins et al. (2017) for dSprites.
 const BETA: f64 = 4.0;
@@ -320,7 +327,14 @@ impl Config {
     /// # Errors
     /// The file cannot be read, is no TOML, has an unknown setting, or one that cannot work.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+        let file = File::open(path).map_err(Error::io(path, "read"))?;
+        let mut text = String::new();
+        let length = file.take(LONGEST + 1).read_to_string(&mut text).map_err(Error::io(path, "read"))?;
+        if length as u64 > LONGEST {
+            let problem =
+                "has more than a megabyte, so it is no file of settings; give one that `elbo train` wrote";
+            return Err(Error::data(path, problem));
+        }
         Self::parse(&text).map_err(|problem| Error::data(path, problem))
     }
 
@@ -406,9 +420,18 @@ impl Config {
 
     /// Refuses settings that cannot work whatever the data.
     pub fn check(&self) -> Result<()> {
-        let positive = |name: &str, value: f32| match value > 0.0 && value.is_finite() {
-            true => Ok(()),
-            false => Err(Error::usage(format!("--{name} is {value}; it must be a number above 0"))),
+        let positive = |name: &str, value: f64| {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(Error::usage(format!("--{name} is {value}; it must be a number above 0")));
+            }
+            let [least, most] = WIDTHS;
+            match (least..=most).contains(&value) {
+                true => Ok(()),
+                false => Err(Error::usage(format!(
+                    "--{name} is {value:e}; it must be from {least:e} to {most:e}, as 32-bit numbers hold its square and \
+                     what is divided by that"
+                ))),
+            }
         };
         let at_most = |name: &str, value: usize| match value > WIDEST {
             true => {
@@ -440,7 +463,7 @@ impl Config {
             at_least_one("hidden", width as u64, "a layer needs at least 1 unit")?;
         }
         match self.sigma {
-            PixelSigma::Fixed(sigma) => positive("sigma", sigma)?,
+            PixelSigma::Fixed(sigma) => positive("sigma", sigma.into())?,
             adaptive if self.likelihood != LikelihoodName::Gaussian => {
                 return Err(Error::usage(format!(
                     "--sigma {adaptive} needs a sigma; use it with --likelihood gaussian, or leave it out"
@@ -455,7 +478,7 @@ impl Config {
             schedule.map_or(Ok(()), |schedule| schedule.check_not_negative(option))?;
         }
         if let Some(sigma) = self.mmd_bandwidth {
-            positive("mmd-bandwidth", sigma as f32)?;
+            positive("mmd-bandwidth", sigma)?;
         }
         if self.alpha.is_some_and(|alpha| !alpha.is_finite()) {
             return Err(Error::usage("--alpha must be a number"));
@@ -475,7 +498,7 @@ impl Config {
 
     fn check_validation(&self) -> Result<()> {
         match self.validation {
-            Some(images) if !(images > 0.0 && (images < 1.0 || images.fract() == 0.0)) => {
+            Some(images) if !(images > 0.0 && (images < 1.0 || images.fract() == 0.0) && images < 1e15) => {
                 Err(Error::usage(format!(
                     "--validation is {images}; it must be a whole number of images, or a share between 0 and 1"
                 )))
@@ -651,7 +674,7 @@ fn problem(text: &str, error: &toml::de::Error) -> String {
     }
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return message };
     let number = before.matches('\n').count();
-    let line = text.lines().nth(number).unwrap_or_default().trim();
+    let line = readable(text.lines().nth(number).unwrap_or_default().trim());
     format!("line {}, `{line}`: {message}; correct the line or remove it", number + 1)
 }
 

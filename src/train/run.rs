@@ -1,6 +1,7 @@
 //! The directory of a run.
 //!
 //! ```text
+//! elbo-run.json     that this is a run, and in which format; locked by the process that trains it
 //! config.toml       everything needed to repeat the run
 //! metrics.jsonl     lines of training averages, and one line per epoch on the test images
 //! checkpoints/STEP/ the last two, and the best on validation images: model.safetensors, optimizer.safetensors
@@ -14,6 +15,7 @@ use super::schedule::Schedule;
 use super::session::Codes;
 use crate::checkpoint::{self, State};
 use crate::error::{Error, Result};
+use crate::files::{self, own};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -23,6 +25,44 @@ use std::path::{Path, PathBuf};
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const PICTURES: &str = "pictures";
+/// What `elbo page` leaves.
+pub const PAGE: &str = "page.html";
+/// What `elbo sweep` leaves, to say that a run is done: what `evaluate` printed.
+pub const RESULT: &str = "result.json";
+
+/// What `elbo draw` leaves in [`PICTURES`].
+pub(crate) const PICTURES_OF_RUNS: [&str; 13] = [
+    "losses.png",
+    "reconstructions.png",
+    "samples.png",
+    "manifold.png",
+    "scatter.png",
+    "story.png",
+    "interpolation.png",
+    "traversal.png",
+    "factors.png",
+    "kl.png",
+    "decomposition.png",
+    "schedule.png",
+    "story.gif",
+];
+
+const MARKER: &str = "elbo-run.json";
+
+/// The format of runs that this version writes; it reads this one and those before it.
+const FORMAT: u32 = 1;
+
+/// What a second process is told.
+const BUSY: &str = "is being trained by another process; wait for its end, or choose another --out";
+
+/// What [`MARKER`] holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Marker {
+    /// Of the run's files.
+    format: u32,
+    /// The version that made it.
+    elbo: String,
+}
 
 /// Where runs go when nothing is said.
 const RUNS: &str = "runs";
@@ -33,7 +73,11 @@ pub struct Run {
     pub path: PathBuf,
     /// Its settings.
     pub config: Config,
+    /// What the user must know: what of an overwritten run was kept.
+    pub notes: Vec<String>,
     metrics: File,
+    /// Held for as long as this process may write to the run.
+    _lock: File,
 }
 
 /// One line of `metrics.jsonl`.
@@ -152,69 +196,100 @@ impl Code {
 impl Run {
     /// Makes the directory of a new run: at `path`, or the next free number under `runs/`.
     ///
-    /// It appears as one, with its settings and the checkpoint of step 0: a kill at any moment leaves a
-    /// loadable run or none.
+    /// It appears as one, with its settings and the checkpoint of step 0, and with `force` in the place of an older run: a
+    /// kill at any moment leaves a loadable run, or none if there was none. Of the older run, what elbo made is removed;
+    /// should other files be in it, they stay in a folder beside the new one.
     ///
     /// # Errors
-    /// The directory exists and `force` is not set; it cannot be written.
+    /// The directory exists and `force` is not set; it is no run, or being trained; it cannot be written.
     pub fn create(path: Option<&Path>, force: bool, config: &Config, state: &State) -> Result<Self> {
         let path = match path {
             Some(path) => path.to_path_buf(),
             None => next_free()?,
         };
         Self::check_free(&path, force)?;
+        let marker = path.join(MARKER);
+        let old = if marker.is_file() { Some(files::lock(&marker, BUSY)?) } else { None };
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(Error::io(parent, "create"))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let temporary = parent.join(format!(".{name}.{}.tmp", std::process::id()));
-        let made = fill(&temporary, config, state).and_then(|()| {
-            let aside = parent.join(format!(".{name}.{}.old", std::process::id()));
-            let replaced = path.exists();
-            if replaced {
-                fs::rename(&path, &aside).map_err(Error::io(&path, "replace"))?;
+        let temporary = files::new_folder(&path)?;
+        let made = fill(&temporary, config, state).and_then(|()| match old {
+            // An open file would keep Windows from moving its folder.
+            Some(lock) if cfg!(windows) => {
+                drop(lock);
+                files::exchange(&temporary, &path)
             }
-            fs::rename(&temporary, &path).map_err(Error::io(&path, "create"))?;
-            if replaced {
-                fs::remove_dir_all(&aside).map_err(Error::io(&aside, "remove"))?;
-            }
-            Ok(())
+            Some(_) => files::exchange(&temporary, &path),
+            // Another process may have been faster.
+            None => files::publish(&temporary, &path).map_err(|error| match path.join(MARKER).is_file() {
+                true => Error::run(&path, "was made by another process meanwhile; choose another --out"),
+                false => error,
+            }),
         });
         if let Err(error) = made {
             // The half-written directory is of no use; that it may be impossible to remove is not news.
             let _ = fs::remove_dir_all(&temporary);
             return Err(error);
         }
-        Self::open(&path)
+        // What is there now, if anything is, is the old run.
+        let note = if temporary.exists() { remove_run(&temporary, &path) } else { None };
+        let mut run = Self::open(&path)?;
+        run.notes.extend(note);
+        Ok(run)
     }
 
     /// Refuses a path at which no run can be made: it exists, or with `force` is neither empty nor a run.
     pub fn check_free(path: &Path, force: bool) -> Result<()> {
-        if !path.exists() {
+        if path.symlink_metadata().is_err() {
             return Ok(());
         }
-        if !force {
-            return Err(Error::run(path, "exists already; choose another --out, or --force to overwrite it"));
+        let is_empty = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+        match path.symlink_metadata() {
+            Ok(found) if found.is_dir() => {}
+            _ => return Err(Error::run(path, "is no folder; choose another --out")),
         }
-        let empty = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-        match path.join(CONFIG).is_file() && path.join("checkpoints").is_dir() || empty() {
-            true => Ok(()),
-            false => {
-                Err(Error::run(path, "is no run, so --force does not overwrite it; choose another --out"))
+        match (force, path.join(MARKER).is_file()) {
+            (false, _) => {
+                Err(Error::run(path, "exists already; choose another --out, or --force to overwrite it"))
+            }
+            (true, true) => check_format(path),
+            (true, false) if is_empty() => Ok(()),
+            (true, false) => {
+                let problem = format!(
+                    "has no {MARKER} in it, so it may not be a run of this program, and --force does not overwrite it; \
+                     choose another --out, or remove it"
+                );
+                Err(Error::run(path, problem))
             }
         }
     }
 
     /// Opens a run to train it further.
+    ///
+    /// # Errors
+    /// If it is none, or another process trains it, or parts of it are links to other places.
     pub fn open(path: &Path) -> Result<Self> {
         checkpoint::last(path)?;
         let config = Self::config(path)?;
+        for name in [CONFIG, METRICS, PICTURES, MARKER, checkpoint::FOLDER] {
+            own(path, name)?;
+        }
+        let marker = path.join(MARKER);
+        if !marker.exists() {
+            // Of a version before there were markers.
+            files::replace(&marker, this_marker()?)?;
+        }
+        let lock = files::lock(&marker, BUSY)?;
+        for folder in [path, &path.join(checkpoint::FOLDER)] {
+            files::remove_temporaries(folder);
+        }
         let metrics = path.join(METRICS);
         let metrics = OpenOptions::new()
             .append(true)
             .create(true)
             .open(&metrics)
             .map_err(Error::io(&metrics, "open"))?;
-        Ok(Self { path: path.into(), config, metrics })
+        Ok(Self { path: path.into(), config, notes: Vec::new(), metrics, _lock: lock })
     }
 
     /// The state after the last checkpointed step, which training goes on from.
@@ -224,9 +299,7 @@ impl Run {
 
     /// Writes new settings, for a run that is to go on for longer.
     pub fn reconfigure(&mut self, config: Config) -> Result<()> {
-        let (path, temporary) = (self.path.join(CONFIG), self.path.join(format!(".{CONFIG}.tmp")));
-        fs::write(&temporary, config.to_toml()?).map_err(Error::io(&temporary, "write"))?;
-        fs::rename(&temporary, &path).map_err(Error::io(&path, "write"))?;
+        files::replace(&self.path.join(CONFIG), config.to_toml()?)?;
         self.config = config;
         Ok(())
     }
@@ -239,9 +312,7 @@ impl Run {
             .filter(|line| line.step <= step)
             .filter_map(|line| serde_json::to_string(line).ok().map(|json| json + "\n"))
             .collect();
-        let temporary = self.path.join(format!(".{METRICS}.tmp"));
-        fs::write(&temporary, kept).map_err(Error::io(&temporary, "write"))?;
-        fs::rename(&temporary, &path).map_err(Error::io(&path, "write"))?;
+        files::replace(&path, kept)?;
         self.metrics = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path, "open"))?;
         Ok(())
     }
@@ -255,13 +326,19 @@ impl Run {
 
     /// The directory of the pictures, made if need be.
     pub fn pictures(path: &Path) -> Result<PathBuf> {
-        let pictures = path.join(PICTURES);
-        fs::create_dir_all(&pictures).map_err(Error::io(&pictures, "create"))?;
-        Ok(pictures)
+        let pictures = own(path, PICTURES)?;
+        match fs::create_dir(&pictures) {
+            Err(error) if !pictures.is_dir() => Err(Error::io(&pictures, "create")(error)),
+            _ => Ok(pictures),
+        }
     }
 
     /// The settings of a run.
+    ///
+    /// # Errors
+    /// If there are none, or a newer version wrote them.
     pub fn config(path: &Path) -> Result<Config> {
+        check_format(path)?;
         Config::read(&path.join(CONFIG))
     }
 
@@ -271,13 +348,72 @@ impl Run {
     }
 }
 
+fn this_marker() -> Result<String> {
+    let marker = Marker { format: FORMAT, elbo: env!("CARGO_PKG_VERSION").into() };
+    Ok(serde_json::to_string(&marker).map_err(|e| Error::usage(e.to_string()))? + "\n")
+}
+
+/// Refuses a run of a newer format. Runs of versions before there were markers have none.
+fn check_format(path: &Path) -> Result<()> {
+    let marker = path.join(MARKER);
+    let Ok(text) = fs::read_to_string(&marker) else { return Ok(()) };
+    let found: Marker = serde_json::from_str(&text)
+        .map_err(|e| Error::run(&marker, format!("is damaged ({e}); copy it again, or remove it")))?;
+    if found.format > FORMAT {
+        let problem = format!(
+            "is of format {}, as elbo {} writes it, and this one reads runs up to format {FORMAT}; use a newer elbo",
+            found.format, found.elbo
+        );
+        return Err(Error::run(path, problem));
+    }
+    Ok(())
+}
+
+/// What is in a new run, on the disk when this returns.
 fn fill(path: &Path, config: &Config, state: &State) -> Result<()> {
-    fs::create_dir_all(path).map_err(Error::io(path, "create"))?;
-    let file = path.join(CONFIG);
-    fs::write(&file, config.to_toml()?).map_err(Error::io(&file, "write"))?;
-    let file = path.join(METRICS);
-    fs::write(&file, "").map_err(Error::io(&file, "write"))?;
+    files::write_new(&path.join(MARKER), this_marker()?)?;
+    files::write_new(&path.join(CONFIG), config.to_toml()?)?;
+    files::write_new(&path.join(METRICS), "")?;
+    let checkpoints = path.join(checkpoint::FOLDER);
+    fs::create_dir(&checkpoints).map_err(Error::io(&checkpoints, "create"))?;
     state.write(path)
+}
+
+/// Removes an old run, in the place of which there is a new one; what elbo did not make, or what cannot be removed, stays in a
+/// folder that the result tells of.
+fn remove_run(old: &Path, place: &Path) -> Option<String> {
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    let kept = (1..)
+        .map(|number| place.with_file_name(format!("{name}.old-{number}")))
+        .find(|kept| kept.symlink_metadata().is_err())?;
+    // From here on it has a name that a user can find, whatever happens.
+    let kept = if fs::rename(old, &kept).is_ok() { kept } else { old.to_path_buf() };
+    let mut made: Vec<PathBuf> = [CONFIG, METRICS, MARKER, PAGE, RESULT].map(|name| kept.join(name)).into();
+    let mut folders = Vec::new();
+    let pictures = kept.join(PICTURES);
+    if !pictures.is_symlink() {
+        made.extend(PICTURES_OF_RUNS.map(|name| pictures.join(name)));
+        files::remove_temporaries(&pictures);
+        folders.push(pictures);
+    }
+    let checkpoints = kept.join(checkpoint::FOLDER);
+    if !checkpoints.is_symlink() {
+        for (_, folder) in checkpoint::folders(&kept).unwrap_or_default() {
+            made.extend(checkpoint::FILES.map(|name| folder.join(name)));
+            folders.push(folder);
+        }
+        files::remove_temporaries(&checkpoints);
+        folders.push(checkpoints);
+    }
+    files::remove_temporaries(&kept);
+    folders.push(kept.clone());
+    made.iter().for_each(|file| drop(fs::remove_file(file)));
+    // Those that hold something else stay.
+    folders.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+    let left = kept.symlink_metadata().is_ok();
+    left.then(|| {
+        format!("what elbo did not make in the old run, or could not remove, is in {}", kept.display())
+    })
 }
 
 /// `runs/001`, or the first number after the largest there is.
@@ -295,16 +431,77 @@ fn next_free() -> Result<PathBuf> {
     Ok(runs.join(format!("{:03}", largest + 1)))
 }
 
-/// Whole lines; a kill may have left half a line at the end.
 fn read_lines(path: &Path) -> Result<Vec<LogLine>> {
-    let text = fs::read_to_string(path).map_err(Error::io(path, "read"))?;
-    let mut lines = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        match serde_json::from_str(line) {
-            Ok(line) => lines.push(line),
-            Err(_) if !text.ends_with('\n') && number + 1 == text.lines().count() => {}
-            Err(e) => return Err(Error::run(path, format!("line {}: {e}", number + 1))),
-        }
+    let text = files::whole_lines(path)?;
+    let line = |(number, line)| {
+        serde_json::from_str(line).map_err(|e| Error::run(path, format!("line {}: {e}", number + 1)))
+    };
+    text.lines().enumerate().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::session::initial_state;
+
+    fn made(path: &Path, force: bool, seed: u64) -> Result<Run> {
+        let config = Config { hidden: vec![2], latent: 1, seed, ..Config::default() };
+        let dataset = crate::data::Dataset::placeholder([2, 2, 1], None);
+        Run::create(Some(path), force, &config, &initial_state(&config, &dataset))
     }
-    Ok(lines)
+
+    fn seed(path: &Path) -> u64 {
+        Run::config(path).expect("settings").seed
+    }
+
+    #[test]
+    fn a_run_that_is_open_is_taken_by_nobody() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run");
+        let first = made(&path, false, 1).unwrap();
+        for (force, said) in [(false, "exists already"), (true, "another process")] {
+            let message = made(&path, force, 2).err().expect("refused").to_string();
+            assert!(message.contains(said), "{message}");
+        }
+        assert!(Run::open(&path).err().expect("locked").to_string().contains("another process"));
+        assert_eq!(seed(&path), 1);
+        drop(first);
+        made(&path, true, 3).unwrap();
+        assert_eq!(seed(&path), 3);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left there");
+    }
+
+    /// Whatever is wrong with the old run.
+    #[test]
+    fn what_others_made_in_an_old_run_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run");
+        drop(made(&path, false, 1).unwrap());
+        fs::remove_dir_all(path.join("checkpoints")).unwrap();
+        fs::write(path.join("notes.txt"), "mine").unwrap();
+        fs::create_dir_all(path.join("pictures/losses.png")).unwrap();
+        let run = made(&path, true, 2).unwrap();
+        let kept = directory.path().join("run.old-1");
+        assert!(run.notes[0].contains("run.old-1"), "{:?}", run.notes);
+        assert_eq!(fs::read_to_string(kept.join("notes.txt")).unwrap(), "mine");
+        assert!(kept.join("pictures/losses.png").is_dir() && !kept.join(CONFIG).exists());
+        assert_eq!(seed(&path), 2);
+    }
+
+    #[test]
+    fn runs_of_newer_versions_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run");
+        drop(made(&path, false, 1).unwrap());
+        for (marker, said) in [("{\"format\":2,\"elbo\":\"9\"}", "use a newer elbo"), ("{", "is damaged")] {
+            fs::write(path.join(MARKER), marker).unwrap();
+            let message = Run::config(&path).unwrap_err().to_string();
+            assert!(message.contains(said), "{message}");
+        }
+        // Those of before there were markers are read, and get one when they go on.
+        fs::remove_file(path.join(MARKER)).unwrap();
+        assert!(made(&path, true, 2).err().expect("refused").to_string().contains("has no elbo-run.json"));
+        drop(Run::open(&path).unwrap());
+        made(&path, true, 2).unwrap();
+    }
 }

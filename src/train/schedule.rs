@@ -136,12 +136,17 @@ impl Schedule {
     /// # Errors
     /// Names the option and the value.
     pub fn check_not_negative(&self, option: &str) -> Result<()> {
-        match self.least() {
-            least if least < 0.0 => {
-                Err(Error::usage(format!("--{option} {self} reaches {least}; it must be 0 or more")))
-            }
-            _ => Ok(()),
+        let largest = f64::from(f32::MAX);
+        for value in self.values() {
+            let problem = match value {
+                value if !value.is_finite() => "is no number; give one, or a schedule of numbers".into(),
+                value if value < 0.0 => format!("reaches {value}; it must be 0 or more"),
+                value if value > largest => format!("reaches {value:e}; 32-bit numbers end at {largest:.1e}"),
+                _ => continue,
+            };
+            return Err(Error::usage(format!("--{option} {self} {problem}")));
         }
+        Ok(())
     }
 
     /// Refuses a schedule that a run of `total` steps would cut short: its last values would never be reached,

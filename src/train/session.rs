@@ -11,8 +11,9 @@ use crate::error::{Error, Kind, Result};
 use crate::kernel::backward_weights::Adam;
 use crate::kernel::gather::Packing;
 use crate::kernel::reconstruction::Likelihood;
+use crate::memory::has_room;
 use crate::model::{
-    Architecture, Evaluation, ImageBuffers, Importance, LikelihoodName, Model, ModelConfig, Origin,
+    Architecture, Evaluation, ImageBuffers, Importance, Layer, LikelihoodName, Model, ModelConfig, Origin,
     Parameters, Pass, Term,
 };
 use crate::numeric::sigmoid;
@@ -531,6 +532,13 @@ pub fn model_config(config: &Config, dataset: &Dataset) -> Result<ModelConfig> {
     }
     let architecture = architecture(config, dataset);
     architecture.check()?;
+    let parameters: usize = architecture.layers().iter().map(Layer::parameters).sum();
+    // The weights and Adam's moments: here, on the engine, and where they are read back.
+    if !has_room(parameters.saturating_mul(9 * size_of::<f32>())) {
+        let problem =
+            format!("a model of {parameters} parameters takes more memory than there is; use smaller layers");
+        return Err(Error::usage(problem));
+    }
     if dataset.columns.is_some() && config.likelihood == LikelihoodName::Bernoulli {
         let problem =
             "is a table of numbers, but a Bernoulli is for pixels from 0 to 1; use --likelihood gaussian";

@@ -3,10 +3,19 @@
 use super::{ReadOptions, Table, column_place, complete, positions, shown};
 use crate::data::gzip;
 use crate::error::{Error, Result};
+use crate::memory::has_room;
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, Terminator, Trim};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::{BufReader, Read};
 use std::path::Path;
+use std::rc::Rc;
+
+/// Longest record of a table, in bytes: millions of numbers.
+const LONGEST_RECORD: usize = 16 << 20;
+
+/// About the bytes that a field of a label takes, three times.
+const IN_WORK: usize = 256;
 
 /// Bytes at the start of a file by which its dialect is told.
 const SAMPLE: usize = 1 << 16;
@@ -161,7 +170,7 @@ struct Text {
 
 impl Text {
     fn open(path: &Path) -> Result<Self> {
-        let mut file = gzip::open(path)?;
+        let (mut file, _) = gzip::open(path)?;
         let mut start = Vec::new();
         file.by_ref().take(SAMPLE as u64).read_to_end(&mut start).map_err(Error::io(path, "read"))?;
         let (start, rest): (Vec<u8>, Box<dyn Read>) = match start[..] {
@@ -190,10 +199,16 @@ impl Text {
 /// The text of a file of 16-bit units (UTF-16) in UTF-8.
 fn wide(path: &Path, mut bytes: Vec<u8>, mut file: impl Read, unit: fn([u8; 2]) -> u16) -> Result<Vec<u8>> {
     file.read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
-    let units: Vec<u16> = bytes[2..].as_chunks().0.iter().map(|&bytes| unit(bytes)).collect();
-    let text = String::from_utf16(&units).map_err(|_| {
-        Error::data(path, "this is no UTF-16 text, though it begins as one; save the file as UTF-8")
+    let mut text = String::new();
+    // Two bytes become three at most.
+    text.try_reserve_exact(bytes.len() / 2 * 3).map_err(|_| {
+        Error::data(path, "it takes more memory than there is; save the file as UTF-8, or split it")
     })?;
+    for c in char::decode_utf16(bytes[2..].as_chunks().0.iter().map(|&bytes| unit(bytes))) {
+        text.push(c.map_err(|_| {
+            Error::data(path, "this is no UTF-16 text, though it begins as one; save the file as UTF-8")
+        })?);
+    }
     Ok(text.into_bytes())
 }
 
@@ -208,12 +223,34 @@ impl<R: Read> Read for Returns<R> {
     }
 }
 
+/// Text whose records end before they take all memory: a quote that nothing closes goes on over all lines.
+struct Bounded<R> {
+    text: R,
+    /// Bytes since the last record.
+    length: Rc<Cell<usize>>,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.text.read(buffer)?;
+        self.length.set(self.length.get() + read);
+        if self.length.get() > LONGEST_RECORD {
+            let most = LONGEST_RECORD >> 20;
+            let problem = format!("a line, or a text in quotes, is longer than {most} MB, so it is no table");
+            return Err(std::io::Error::other(problem));
+        }
+        Ok(read)
+    }
+}
+
 /// The records of a file, each with its line; blank lines are left out.
 struct Records<'a> {
     path: &'a Path,
     reader: Reader<Box<dyn Read>>,
     dialect: Dialect,
     record: StringRecord,
+    /// Bytes that were read since the last record.
+    length: Rc<Cell<usize>>,
     /// The last line of the last record.
     line: u64,
     /// The first line before a record that was left out, and how many there were.
@@ -226,10 +263,11 @@ impl<'a> Records<'a> {
         let mut text = Text::open(path)?;
         let dialect = Dialect::of(&text.start, spaces);
         // With a line feed after every record, the last one included, the line of a record is the one before the reader's.
-        let all: Box<dyn Read> =
-            Box::new(std::mem::replace(&mut text.all, Box::new(std::io::empty())).chain(&b"\n"[..]));
+        let all = std::mem::replace(&mut text.all, Box::new(std::io::empty())).chain(&b"\n"[..]);
+        let length = Rc::new(Cell::new(0));
+        let all: Box<dyn Read> = Box::new(Bounded { text: all, length: Rc::clone(&length) });
         let (reader, record) = (dialect.reader(all), StringRecord::new());
-        Ok((Self { path, reader, dialect, record, line: 0, left_out: None }, text))
+        Ok((Self { path, reader, dialect, record, length, line: 0, left_out: None }, text))
     }
 
     /// The line of the next record and its fields.
@@ -241,6 +279,7 @@ impl<'a> Records<'a> {
                 ErrorKind::Io(source) => Error::io(self.path, "read")(source),
                 _ => Error::data(self.path, format!("line {line} is no UTF-8 text; save the file as UTF-8")),
             })?;
+            self.length.set(0);
             if !more {
                 return Ok(None);
             }
@@ -378,7 +417,11 @@ pub(in crate::data) fn labels(path: &Path, options: &ReadOptions, expected: Opti
     let (mut records, _) = Records::open(path, false)?;
     let mut lines: Vec<(u64, Vec<String>)> = Vec::new();
     while let Some((line, fields)) = records.next()? {
-        lines.push((line, fields.into_iter().map(String::from).collect()));
+        let fields: Vec<String> = fields.into_iter().map(String::from).collect();
+        if lines.len().is_power_of_two() && !has_room(lines.len() * IN_WORK * fields.len().max(1)) {
+            return Err(Error::data(path, "its labels take more memory than there is; use fewer rows"));
+        }
+        lines.push((line, fields));
     }
     let mut notes = records.notes();
     let missing = expected.is_some_and(|expected| lines.len() < expected) && !records.dialect.comments;
@@ -450,6 +493,18 @@ mod tests {
         let message = read(text).unwrap_err().to_string();
         let found = message.split_once("x.csv: ").unwrap().1;
         assert_eq!(found, problem);
+    }
+
+    /// By a line, and by a quote that nothing closes.
+    #[test]
+    fn records_without_an_end_are_refused() {
+        for text in ["1,".repeat(LONGEST_RECORD), format!("1,2\n\"{}", "1\n".repeat(LONGEST_RECORD))] {
+            let message = read(text).unwrap_err().to_string();
+            assert!(message.ends_with("is longer than 16 MB, so it is no table"), "{message}");
+        }
+        // Many short ones are as long.
+        let table = read("1,2\n".repeat(LONGEST_RECORD / 4 + 10)).unwrap();
+        assert_eq!(table.rows, LONGEST_RECORD / 4 + 10);
     }
 
     #[test]

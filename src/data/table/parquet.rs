@@ -2,6 +2,7 @@
 
 use super::{ReadOptions, Table, complete, positions, shown};
 use crate::error::{Error, Result};
+use crate::memory::has_room;
 use half::f16;
 use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -106,7 +107,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Calls `take` with each batch of rows of each column: the number of the column among those wanted, and its values.
-    fn each(&self, take: &mut dyn FnMut(usize, Batch) -> Result<()>) -> Result<()> {
+    fn each(&self, form: As, take: &mut dyn FnMut(usize, Batch) -> Result<()>) -> Result<()> {
         for group in 0..self.reader.num_row_groups() {
             for column in self.reader.metadata().row_group(group).columns() {
                 let offsets = [column.dictionary_page_offset().unwrap_or(0), column.data_page_offset()];
@@ -119,12 +120,12 @@ impl<'a> Columns<'a> {
             for (number, &(column, content)) in self.wanted.iter().enumerate() {
                 let highest = group.metadata().column(column).column_descr().max_def_level();
                 let reader = group.get_column_reader(column).map_err(wrong(self.path))?;
-                batches(reader, (content, highest), &mut |batch| take(number, batch)).map_err(|problem| {
-                    match problem {
+                batches(reader, (content, highest), form, &mut |batch| take(number, batch)).map_err(
+                    |problem| match problem {
                         Problem::Ours(error) => error,
                         Problem::Theirs(error) => wrong(self.path)(error),
-                    }
-                })?;
+                    },
+                )?;
             }
         }
         Ok(())
@@ -137,6 +138,13 @@ enum Batch {
     Texts(Vec<Option<String>>),
 }
 
+/// What becomes of whole numbers: text, so that labels of many digits stay apart.
+#[derive(Clone, Copy, PartialEq)]
+enum As {
+    Numbers,
+    Labels,
+}
+
 enum Problem {
     Ours(Error),
     Theirs(ParquetError),
@@ -146,6 +154,7 @@ enum Problem {
 fn batches(
     reader: ColumnReader,
     (content, highest): (Content, i16),
+    form: As,
     take: &mut dyn FnMut(Batch) -> Result<()>,
 ) -> std::result::Result<(), Problem> {
     let scale = if let Content::Decimal(scale) = content { 10f64.powi(scale) } else { 1.0 };
@@ -161,6 +170,13 @@ fn batches(
             each_batch(r, highest, |v| f64::from(v.cast_unsigned()), &mut numbers)
         }
         ColumnReader::Int32ColumnReader(r) => each_batch(r, highest, |v| f64::from(*v), &mut numbers),
+        ColumnReader::Int64ColumnReader(r) if form == As::Labels && content == Content::Number => {
+            each_batch(r, highest, i64::to_string, &mut |values| take(Batch::Texts(values)))
+        }
+        ColumnReader::Int64ColumnReader(r) if unsigned && form == As::Labels => {
+            let text = |v: &i64| v.cast_unsigned().to_string();
+            each_batch(r, highest, text, &mut |values| take(Batch::Texts(values)))
+        }
         ColumnReader::Int64ColumnReader(r) if unsigned => {
             each_batch(r, highest, |v| v.cast_unsigned() as f64, &mut numbers)
         }
@@ -209,7 +225,7 @@ pub(in crate::data) fn file(path: &Path, options: &ReadOptions) -> Result<Table>
     let columns = Columns::open(path, options)?;
     columns.check(false)?;
     let mut of_columns = vec![Vec::new(); columns.names.len()];
-    columns.each(&mut |number, batch| {
+    columns.each(As::Numbers, &mut |number, batch| {
         if let Batch::Numbers(values) = batch {
             reserved(path, &mut of_columns[number], values.len())?;
             of_columns[number].extend(values);
@@ -243,7 +259,7 @@ pub(in crate::data) fn labels(path: &Path, options: &ReadOptions) -> Result<Tabl
     let columns = Columns::open(path, options)?;
     columns.check(true)?;
     let mut of_columns: Vec<Vec<String>> = vec![Vec::new(); columns.names.len()];
-    columns.each(&mut |number, batch| {
+    columns.each(As::Labels, &mut |number, batch| {
         let column = &mut of_columns[number];
         let texts: Vec<Option<String>> = match batch {
             Batch::Texts(texts) => texts,
@@ -252,6 +268,11 @@ pub(in crate::data) fn labels(path: &Path, options: &ReadOptions) -> Result<Tabl
                 numbers.into_iter().map(|v| (!v.is_nan()).then(|| (v + 0.0).to_string())).collect()
             }
         };
+        let bytes: usize = texts.iter().flatten().map(|text| size_of::<String>() + text.len()).sum();
+        // Those so far may be moved once more.
+        if !has_room(2 * bytes + column.len() * size_of::<String>()) {
+            return Err(Error::data(path, "its labels do not fit into memory; use fewer rows"));
+        }
         for text in texts {
             let row = column.len();
             let missing = || format!("row {row} (counted from 0) has no label; give one in each row");

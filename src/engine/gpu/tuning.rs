@@ -9,6 +9,7 @@
 use super::{Description, Gpu, GpuEngine};
 use crate::engine::{Engine, Info, MOST_STEPS};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::program::{Call, Kernel, OneVariant, Plan, ProgramId, Step, Variant};
 use std::collections::BTreeMap;
 use std::fs;
@@ -117,9 +118,7 @@ fn write(file: &Path, choices: &BTreeMap<String, Choices>) -> Result<()> {
     }
     let text = serde_json::to_string_pretty(choices)
         .map_err(|e| Error::usage(format!("tile sizes cannot be written as JSON: {e}")))?;
-    let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&temporary, text + "\n").map_err(Error::io(&temporary, "write"))?;
-    fs::rename(&temporary, file).map_err(Error::io(file, "replace"))
+    files::replace(file, text + "\n")
 }
 
 impl Gpu {

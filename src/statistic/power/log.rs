@@ -3,12 +3,15 @@
 use super::{Experiment, Rate, Repetition};
 use crate::engine::Device;
 use crate::error::{Error, Result};
-use crate::files::whole_lines;
+use crate::files::{lock, without_half_a_line};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+/// What a second process is told.
+const BUSY: &str = "another process runs this experiment there; wait for its end, or choose another --out";
 
 /// The repetitions of an experiment, which a later call goes on with.
 #[derive(Debug)]
@@ -35,7 +38,10 @@ impl PowerLog {
         if force || !path.exists() {
             return Ok(log);
         }
-        let text = whole_lines(path)?;
+        let mut file = lock(path, BUSY)?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(Error::io(path, "read"))?;
+        let text = without_half_a_line(text);
         let mut lines = text.lines().enumerate();
         let Some((_, first)) = lines.next() else { return Ok(log) };
         same_settings(path, first, &log.header)?;
@@ -45,8 +51,9 @@ impl PowerLog {
             })?;
             log.insert(repetition);
         }
-        let file = OpenOptions::new().append(true).open(path).map_err(Error::io(path, "open"))?;
-        file.set_len(text.len() as u64).map_err(Error::io(path, "write"))?;
+        file.set_len(text.len() as u64)
+            .and_then(|()| file.seek(SeekFrom::End(0)))
+            .map_err(Error::io(path, "write"))?;
         log.file = Some(file);
         Ok(log)
     }
@@ -110,7 +117,11 @@ impl PowerLog {
                     fs::create_dir_all(directory).map_err(Error::io(directory, "create"))?;
                 }
                 text.insert_str(0, &self.header);
-                File::create(path).map_err(Error::io(path, "create"))?
+                // Only who has the lock may take lines away.
+                File::options().append(true).create(true).open(path).map_err(Error::io(path, "create"))?;
+                let file = lock(path, BUSY)?;
+                file.set_len(0).map_err(Error::io(path, "write"))?;
+                file
             }
         };
         file.write_all(text.as_bytes()).map_err(Error::io(path, "write"))?;
