@@ -6,6 +6,7 @@ mod bench;
 mod closer;
 mod codes;
 mod compare;
+mod completions;
 mod data;
 mod device;
 mod devices;
@@ -48,7 +49,16 @@ use tracing_subscriber::util::SubscriberInitExt;
   elbo fit x.csv --model normal.json  does a sample come from a model?
   elbo closer real.npy a.npy b.npy    which of two samples is closer to the real one?
   elbo power perturbed-uniform        how often does a test find a difference?
-  elbo devices                        which GPUs there are, and which engine is taken")]
+  elbo devices                        which GPUs there are, and which engine is taken
+
+Exit codes:
+  0      done
+  1      something failed
+  2      the arguments are wrong
+  3      a test with --check rejected
+  128+n  signal n ended a training, which was saved
+
+With --json, the last line of the output is one JSON object, of an error too.")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -76,18 +86,38 @@ enum Command {
     Data(data::Data),
     Devices(devices::Devices),
     Bench(bench::Bench),
+    Completions(completions::Completions),
 }
 
 /// Runs the command that the process was started with.
 pub(super) fn main() -> ExitCode {
     without_device_selection();
     log();
-    match run(Arguments::parse().command) {
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        if error.use_stderr() {
+            let text = error.to_string();
+            let sentence = text.lines().next().unwrap_or_default();
+            tell_in_json(sentence.strip_prefix("error: ").unwrap_or(sentence), WRONG_USAGE);
+        }
+        error.exit()
+    });
+    match run(arguments.command) {
         Ok(code) => code,
         Err(error) => {
             output::note(format_args!("error: {error}"));
+            tell_in_json(&error.to_string(), error.exit_code());
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// The exit code where the arguments are wrong.
+const WRONG_USAGE: u8 = 2;
+
+/// With `--json` programs look at the last line of stdout, and find the error there.
+fn tell_in_json(error: &str, exit_code: u8) {
+    if std::env::args().any(|argument| argument == "--json") {
+        output::result(serde_json::json!({ "error": error, "exit_code": exit_code }));
     }
 }
 
@@ -146,6 +176,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Data(command) => command.run()?,
         Command::Devices(command) => command.run()?,
         Command::Bench(command) => command.run()?,
+        Command::Completions(command) => command.run(),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -27,7 +27,8 @@ pub mod sample;
 pub mod statistic;
 pub mod train;
 
-/// The examples of the README, compiled.
+/// The examples of the README and of the guide, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/library.md")]
 struct Readme;

@@ -149,6 +149,12 @@ pub fn softplus(l: f32) -> f32 {
     l.max(0.0) + ln(1.0 + exp(-l.abs()))
 }
 
+/// A number as two digits show it, without the sign of what they show as 0.
+pub fn hundredths(number: f64) -> f64 {
+    // Adding zero takes the sign from -0.
+    (100.0 * number).round() / 100.0 + 0.0
+}
+
 /// A number with thousands separated, such as 1,234,567.
 pub fn grouped(number: f64) -> String {
     let digits = format!("{:.0}", number.abs());
@@ -166,6 +172,15 @@ pub fn grouped(number: f64) -> String {
 mod tests {
     use super::*;
     use crate::random::unit;
+
+    #[test]
+    fn what_is_shown_as_0_has_no_sign() {
+        for (number, shown) in
+            [(-0.004, "0.00"), (-0.0, "0.00"), (-0.006, "-0.01"), (1.005, "1.00"), (-7.2, "-7.20")]
+        {
+            assert_eq!(format!("{:.2}", hundredths(number)), shown);
+        }
+    }
 
     #[test]
     fn thousands_are_separated() {

@@ -169,7 +169,14 @@ fn fails(output: &Output, code: i32, words: &[&str]) -> String {
     for word in words {
         assert!(stderr.contains(word), "`{word}` is missing: {stderr}");
     }
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "a failure has no result");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    if !stdout.is_empty() {
+        // Of `--json`.
+        let told = json(&stdout);
+        let error = told["error"].as_str().expect("an error");
+        assert!(stderr.contains(&format!("error: {error}")), "{stdout} {stderr}");
+        assert_eq!((&told["exit_code"], stdout.lines().count()), (&Value::from(code), 1), "{stdout}");
+    }
     stderr
 }
 
@@ -2015,6 +2022,32 @@ fn every_command_has_help_with_examples() {
         assert!(help.contains("Examples:") && help.contains("Usage: elbo"), "{command}: {help}");
     }
     assert!(place.succeeds("--version").starts_with("elbo "));
+}
+
+#[test]
+fn errors_are_json_too_and_shells_get_their_completions() {
+    let place = Place::new();
+    for (arguments, code, word) in [
+        ("evaluate nothing --json", 1, "nothing"),
+        ("train --latent 0 --json", 2, "--latent is 0"),
+        ("train --latents 3 --json", 2, "unexpected argument '--latents'"),
+    ] {
+        let output = place.elbo(arguments).output().expect("a process");
+        fails(&output, code, &[word]);
+        assert!(
+            json(&String::from_utf8_lossy(&output.stdout))["error"]
+                .as_str()
+                .is_some_and(|e| e.contains(word))
+        );
+    }
+    assert_eq!(place.elbo("evaluate nothing").output().expect("a process").stdout, b"", "without --json");
+    for (shell, start) in [("bash", "_elbo()"), ("zsh", "#compdef elbo"), ("fish", "# Print an optspec")] {
+        let text = place.succeeds(&format!("completions {shell}"));
+        assert!(
+            text.contains(start) && text.contains("independence") && text.contains("permutations"),
+            "{text}"
+        );
+    }
 }
 
 #[cfg(unix)]

@@ -12,7 +12,7 @@ use elbo::data::Dataset;
 use elbo::engine::{Choice, Device};
 use elbo::error::{Error, Result};
 use elbo::figure::{self, Figure};
-use elbo::numeric::grouped;
+use elbo::numeric::{grouped, hundredths};
 use elbo::train::config::{Config, PRESETS};
 use elbo::train::metrics::{Metrics, Terms};
 use elbo::train::objective::{Objective, ObjectiveName};
@@ -364,10 +364,10 @@ pub(super) fn print_summary(summary: &Summary) {
         "codes      KL of z on {} test images = mutual information {:.2} (at most {:.2}) + total correlation {:.2} + \
          dimension-wise KL {:.2}",
         grouped(test.codes as f64),
-        parts.mutual_information,
+        hundredths(parts.mutual_information),
         (test.codes as f64).ln(),
-        parts.total_correlation,
-        parts.dimension_wise_kl,
+        hundredths(parts.total_correlation),
+        hundredths(parts.dimension_wise_kl),
     ));
     result(format_args!("           {}", judgement(test)));
     let weighted = matches!(summary.objective, ObjectiveName::MmdVae | ObjectiveName::InfoVae);
@@ -387,8 +387,7 @@ fn judgement(test: &Evaluated) -> String {
         return format!(
             "the code says nothing of the image ({:.2} nats): the latent has collapsed; lower the weight of the term \
              that ties it to the prior",
-            // An estimate may be below 0, by rounding.
-            information.max(0.0)
+            hundredths(information)
         );
     }
     let most = (test.codes as f64).ln();
@@ -441,7 +440,7 @@ impl Observer for TrainingBar {
             message += &format!("  MMD^2 {mmd:.4}");
         }
         if let Some(correlation) = terms.total_correlation {
-            message += &format!("  total correlation {correlation:.2}");
+            message += &format!("  total correlation {:.2}", hundredths(correlation));
         }
         self.bar.say(format!("step {}: {message}  {speed} images/s", grouped(done as f64)));
         self.bar.set(done);

@@ -63,7 +63,7 @@ pub(super) fn run() -> ExitCode {
         let at = arguments.iter().position(|argument| argument == name)?;
         arguments.get(at + 1).cloned()
     };
-    let times = value("--times").and_then(|times| times.parse().ok()).unwrap_or(6);
+    let times = value("--times").and_then(|times| times.parse().ok()).unwrap_or(3);
     // A word alone chooses tests of other programs.
     let word = || arguments.get(1).filter(|word| !word.starts_with('-')).cloned();
     let only = value("--only").or_else(word).unwrap_or_default();
