@@ -56,7 +56,7 @@ Exit codes:
   1      something failed
   2      the arguments are wrong
   3      a test with --check rejected
-  128+n  signal n ended a training, which was saved
+  128+n  signal n came during a training, which was saved
 
 With --json, the last line of the output is one JSON object, of an error too.")]
 struct Arguments {
@@ -96,8 +96,10 @@ pub(super) fn main() -> ExitCode {
     let arguments = Arguments::try_parse().unwrap_or_else(|error| {
         if error.use_stderr() {
             let text = error.to_string();
-            let sentence = text.lines().next().unwrap_or_default();
-            tell_in_json(sentence.strip_prefix("error: ").unwrap_or(sentence), WRONG_USAGE);
+            // The first paragraph, as a line: what follows is usage and advice for people.
+            let lines = text.split("\n\n").next().unwrap_or_default().split_whitespace();
+            let sentence = lines.collect::<Vec<_>>().join(" ");
+            tell_in_json(sentence.strip_prefix("error: ").unwrap_or(&sentence), WRONG_USAGE);
         }
         error.exit()
     });
@@ -116,7 +118,7 @@ const WRONG_USAGE: u8 = 2;
 
 /// With `--json` programs look at the last line of stdout, and find the error there.
 fn tell_in_json(error: &str, exit_code: u8) {
-    if std::env::args().any(|argument| argument == "--json") {
+    if std::env::args_os().any(|argument| argument == "--json") {
         output::result(serde_json::json!({ "error": error, "exit_code": exit_code }));
     }
 }

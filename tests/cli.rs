@@ -174,7 +174,8 @@ fn fails(output: &Output, code: i32, words: &[&str]) -> String {
         // Of `--json`.
         let told = json(&stdout);
         let error = told["error"].as_str().expect("an error");
-        assert!(stderr.contains(&format!("error: {error}")), "{stdout} {stderr}");
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words(&stderr).contains(&format!("error: {error}")), "{stdout} {stderr}");
         assert_eq!((&told["exit_code"], stdout.lines().count()), (&Value::from(code), 1), "{stdout}");
     }
     stderr
@@ -2031,6 +2032,7 @@ fn errors_are_json_too_and_shells_get_their_completions() {
         ("evaluate nothing --json", 1, "nothing"),
         ("train --latent 0 --json", 2, "--latent is 0"),
         ("train --latents 3 --json", 2, "unexpected argument '--latents'"),
+        ("compare --json", 2, "were not provided"),
     ] {
         let output = place.elbo(arguments).output().expect("a process");
         fails(&output, code, &[word]);
@@ -2039,6 +2041,13 @@ fn errors_are_json_too_and_shells_get_their_completions() {
                 .as_str()
                 .is_some_and(|e| e.contains(word))
         );
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let mut command = place.elbo("evaluate --json");
+        let output = command.arg(std::ffi::OsStr::from_bytes(b"\xff")).output().expect("a process");
+        fails(&output, 1, &["there is no such run directory"]);
     }
     assert_eq!(place.elbo("evaluate nothing").output().expect("a process").stdout, b"", "without --json");
     for (shell, start) in [("bash", "_elbo()"), ("zsh", "#compdef elbo"), ("fish", "# Print an optspec")] {

@@ -17,6 +17,8 @@ pub(super) struct Completions {
 
 impl Completions {
     pub(super) fn run(&self) {
-        clap_complete::generate(self.shell, &mut Arguments::command(), "elbo", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Arguments::command(), "elbo", &mut script);
+        super::output::result(String::from_utf8_lossy(&script).trim_end());
     }
 }
