@@ -27,7 +27,7 @@ pub const MODEL_FILE: &str = "model.safetensors";
 /// The file of Adam's moments in a checkpoint.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 
-/// Both.
+/// The files of a checkpoint.
 pub(crate) const FILES: [&str; 2] = [MODEL_FILE, OPTIMIZER_FILE];
 
 /// The folder of a run's checkpoints.

@@ -156,10 +156,9 @@ fn sync_folder(folder: &Path) -> Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }
+    let cannot = [ErrorKind::InvalidInput, ErrorKind::Unsupported, ErrorKind::PermissionDenied];
     match File::open(folder).and_then(|open| open.sync_all()) {
-        Err(error) if matches!(error.kind(), ErrorKind::Other | ErrorKind::StorageFull) => {
-            Err(Error::io(folder, "write")(error))
-        }
+        Err(error) if !cannot.contains(&error.kind()) => Err(Error::io(folder, "write")(error)),
         _ => Ok(()),
     }
 }

@@ -166,6 +166,13 @@ impl Place {
         self.run(&train(out, more))
     }
 
+    /// A copy of a finished run.
+    fn copy(&self, run: &str, to: &str) {
+        let _ = fs::remove_dir_all(self.path(to));
+        let copied = Command::new("cp").arg("-r").args([self.path(run), self.path(to)]).status();
+        assert!(copied.is_ok_and(|status| status.success()), "a run can be copied");
+    }
+
     fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).spawn().expect("elbo")
     }
@@ -677,6 +684,7 @@ fn same_tests(place: &Place, times: u64) -> Tally {
 fn links(place: &Place, _: u64) -> Tally {
     let mut tally = Tally::default();
     fs::create_dir(place.path("outside")).expect("a folder");
+    place.train("original", &["--epochs", "2"]);
     for (name, is_folder) in [
         ("pictures/samples.png", false),
         ("pictures", true),
@@ -692,7 +700,7 @@ fn links(place: &Place, _: u64) -> Tally {
             &["evaluate", "run"],
             &["page", "run"],
         ] {
-            place.train("run", &["--epochs", "2"]);
+            place.copy("original", "run");
             let (inside, outside) = (place.path("run").join(name), place.path("outside/victim"));
             let _ = (fs::remove_dir_all(&outside), fs::remove_file(&outside));
             if is_folder {
@@ -727,10 +735,11 @@ fn odd_entries(place: &Place, _: u64) -> Tally {
     let mut tally = Tally::default();
     place.train("straight", &["--epochs", "4"]);
     let expected = place.bytes("straight");
+    place.train("original", &["--epochs", "2"]);
     let names = ["999", "007", "+2", "1e3", "abc", ".tmp", "18446744073709551616", "-1"];
     for name in names {
         for is_folder in [true, false] {
-            place.train("run", &["--epochs", "2"]);
+            place.copy("original", "run");
             let odd = place.path("run/checkpoints").join(name);
             if is_folder { fs::create_dir(&odd) } else { fs::write(&odd, "x") }.expect("an entry");
             let outputs = [
