@@ -9,7 +9,7 @@ use elbo::statistic::TwoSampleSettings;
 use elbo::statistic::features::{FeaturePlan, FeatureSettings, FeatureSums};
 use elbo::statistic::gram::Gram;
 use elbo::statistic::test::{Common, Null};
-use elbo::statistic::tiles::{Order, Part, TilePlan, TileSums};
+use elbo::statistic::tiles::{PlacedRows, RowOrder, TilePlan, TileSums};
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -162,7 +162,8 @@ pub(crate) fn tile_order<'py>(
     settings: &Bound<'py, PyDict>,
 ) -> PyResult<Ordered<'py>> {
     let wanted: TileOptions = options(settings)?;
-    let Order { bin, rows: [x, y], warnings } = Order::new(counts, &wanted.settings()).map_err(raised)?;
+    let RowOrder { bin, rows: [x, y], warnings } =
+        RowOrder::new(counts, &wanted.settings()).map_err(raised)?;
     Ok((bin, PyArray1::from_vec(py, x), PyArray1::from_vec(py, y), warnings))
 }
 
@@ -218,7 +219,7 @@ pub(crate) fn tile<'py>(
         for (source, which, first, labels) in parts {
             tables.push((source.table(&Reading::plain(plan.seed))?, which, first, labels));
         }
-        let mut parts = tables.iter().map(|(table, which, first, labels)| Part {
+        let mut parts = tables.iter().map(|(table, which, first, labels)| PlacedRows {
             which: *which,
             first: *first,
             points: table.sample(),

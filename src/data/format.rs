@@ -123,8 +123,9 @@ pub(super) const TABLES: &str = "a .npy, .npz, .csv, .tsv, .txt or .parquet file
                                  name), a directory with the files of MNIST, or a folder of PNG or JPEG images";
 
 /// All samples, for help texts; the command line adds runs, which draw images.
-pub const SAMPLES: &str = "A sample is a .npy, .npz (or file.npz:key), .csv, .tsv or .txt file, gzipped or not, a .parquet file, an IDX file, a \
-directory with MNIST's files (DIR, DIR:train or DIR:test), a folder of PNG or JPEG images (DIR, DIR:colour), \
+pub const SAMPLES: &str = "A sample is a .npy, .npz (or file.npz:key), .csv, .tsv or .txt file, gzipped or not, \
+a .parquet file, an IDX file, a directory with MNIST's files (DIR, DIR:train or DIR:test), \
+a folder of PNG or JPEG images (DIR, DIR:colour), \
 run:DIR[:N], images drawn from a trained model, or - for .npy, .npz (stdin:key) or text on the standard input. \
 Rows are points. Bytes are divided by 255, words of 16 bits by 65535.";
 

@@ -27,7 +27,7 @@ use std::time::Instant;
 
 /// Which rows a test takes, in which order.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct RowOrder {
     /// Points of a bin, for the binned null. Parts hold whole bins.
     pub bin: Option<usize>,
     /// Rows of X and of Y.
@@ -36,7 +36,7 @@ pub struct Order {
     pub warnings: Vec<String>,
 }
 
-impl Order {
+impl RowOrder {
     /// Of two samples of n and m rows.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Order {
 pub struct TilePlan {
     /// The kernel, and where its bandwidths come from.
     pub resolved: Resolved,
-    /// Rows of X and of Y, of those that the [order](Order) names.
+    /// Rows of X and of Y, of those that the [order](RowOrder) names.
     pub counts: [usize; 2],
     /// Coordinates.
     pub d: usize,
@@ -89,10 +89,10 @@ pub struct TilePlan {
 
 /// Some rows of a sample.
 #[derive(Clone, Copy, Debug)]
-pub struct Part<'a> {
+pub struct PlacedRows<'a> {
     /// 0 for X, 1 for Y.
     pub which: usize,
-    /// The number of its first row, counted in the sample's [order](Order).
+    /// The number of its first row, counted in the sample's [order](RowOrder).
     pub first: usize,
     /// Its points.
     pub points: Sample<'a>,
@@ -136,8 +136,8 @@ impl TilePlan {
     pub fn tile(
         &self,
         device: &Device,
-        rows: Part<'_>,
-        columns: Option<Part<'_>>,
+        rows: PlacedRows<'_>,
+        columns: Option<PlacedRows<'_>>,
         progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Gram> {
         for part in [Some(rows), columns].into_iter().flatten() {
@@ -171,11 +171,11 @@ pub struct TileSums {
     /// The sum over the tiles of what their sums of k may be off by.
     rounding: f64,
     /// Where the tiles begin.
-    added: HashSet<(Place, Option<Place>)>,
+    added: HashSet<(PartPlace, Option<PartPlace>)>,
 }
 
-/// A sample, 0 for X and 1 for Y, and the number of a row in its [order](Order).
-pub type Place = (usize, usize);
+/// A sample, 0 for X and 1 for Y, and the number of a row in its [order](RowOrder).
+pub type PartPlace = (usize, usize);
 
 impl TileSums {
     /// Nothing yet. This makes the labels of all draws, (n + m) / 8 bytes each.
@@ -211,7 +211,7 @@ impl TileSums {
     ///
     /// # Errors
     /// If the tile is of another plan.
-    pub fn add(&mut self, rows: Place, columns: Option<Place>, tile: Gram) -> Result<()> {
+    pub fn add(&mut self, rows: PartPlace, columns: Option<PartPlace>, tile: Gram) -> Result<()> {
         let TilePlan { counts, bin, permutations, .. } = self.plan;
         let places = [Some(rows), columns].into_iter().flatten();
         let outside = places.zip(tile.counts).any(|((which, first), count)| first + count > counts[which]);
@@ -260,7 +260,7 @@ impl TileSums {
         }
         total.forms.iter_mut().zip(&tile.forms).for_each(|(sum, form)| *sum += form);
         if let Some(bin) = bin {
-            let bin_of = |(which, first): Place| which * bins[0] + first / bin;
+            let bin_of = |(which, first): PartPlace| which * bins[0] + first / bin;
             let of_tile = tile.counts.map(|count| count / bin);
             let places: Vec<usize> = (0..of_tile[0])
                 .map(|u| bin_of(rows) + u)
@@ -332,7 +332,7 @@ mod tests {
             let samples = [Sample::new(d, &x), Sample::new(d, &y)];
             let one = two_sample(&device, samples, &settings, &mut |_| Ok(())).expect("a test");
 
-            let order = Order::new([n, m], &settings).expect("an order");
+            let order = RowOrder::new([n, m], &settings).expect("an order");
             let ordered = [0, 1].map(|which| samples[which].choice(&order.rows[which]));
             let counts = [0, 1].map(|which| order.rows[which].len());
             let pooled = ordered.concat();
@@ -346,10 +346,10 @@ mod tests {
                 .collect();
             let labels: Vec<Vec<u32>> =
                 places.iter().map(|(which, range)| sums.labels(*which, range.clone())).collect();
-            let parts: Vec<Part<'_>> = places
+            let parts: Vec<PlacedRows<'_>> = places
                 .iter()
                 .zip(&labels)
-                .map(|((which, range), labels)| Part {
+                .map(|((which, range), labels)| PlacedRows {
                     which: *which,
                     first: range.start,
                     points: Sample::new(d, &ordered[*which][range.start * d..range.end * d]),
@@ -361,7 +361,7 @@ mod tests {
                 for (j, &b) in parts.iter().enumerate().skip(i) {
                     let b = (i != j).then_some(b);
                     let tile = plan.tile(&device, a, b, &mut |_| Ok(())).expect("a tile");
-                    let place = |part: Part<'_>| (part.which, part.first);
+                    let place = |part: PlacedRows<'_>| (part.which, part.first);
                     sums.add(place(a), b.map(place), tile.clone()).expect("sums");
                     assert!(sums.add(place(a), b.map(place), tile).is_err(), "it was added already");
                 }

@@ -65,7 +65,7 @@ fn wrong(path: &Path) -> impl Fn(ParquetError) -> Error + '_ {
 }
 
 /// A file with the columns that are wanted.
-struct Columns<'a> {
+struct WantedColumns<'a> {
     path: &'a Path,
     reader: SerializedFileReader<File>,
     names: Vec<String>,
@@ -73,7 +73,7 @@ struct Columns<'a> {
     wanted: Vec<(usize, Content)>,
 }
 
-impl<'a> Columns<'a> {
+impl<'a> WantedColumns<'a> {
     fn open(path: &'a Path, options: &ReadOptions) -> Result<Self> {
         let file = File::open(path).map_err(Error::io(path, "read"))?;
         let reader = SerializedFileReader::new(file).map_err(wrong(path))?;
@@ -107,7 +107,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Calls `take` with each batch of rows of each column: the number of the column among those wanted, and its values.
-    fn each(&self, form: As, take: &mut dyn FnMut(usize, Batch) -> Result<()>) -> Result<()> {
+    fn each(&self, form: As, take: &mut dyn FnMut(usize, ValueBatch) -> Result<()>) -> Result<()> {
         for group in 0..self.reader.num_row_groups() {
             for column in self.reader.metadata().row_group(group).columns() {
                 let offsets = [column.dictionary_page_offset().unwrap_or(0), column.data_page_offset()];
@@ -122,8 +122,8 @@ impl<'a> Columns<'a> {
                 let reader = group.get_column_reader(column).map_err(wrong(self.path))?;
                 batches(reader, (content, highest), form, &mut |batch| take(number, batch)).map_err(
                     |problem| match problem {
-                        Problem::Ours(error) => error,
-                        Problem::Theirs(error) => wrong(self.path)(error),
+                        ReadProblem::Ours(error) => error,
+                        ReadProblem::Theirs(error) => wrong(self.path)(error),
                     },
                 )?;
             }
@@ -133,7 +133,7 @@ impl<'a> Columns<'a> {
 }
 
 /// Values of a column; where one is missing, nothing or NaN.
-enum Batch {
+enum ValueBatch {
     Numbers(Vec<f64>),
     Texts(Vec<Option<String>>),
 }
@@ -145,7 +145,7 @@ enum As {
     Labels,
 }
 
-enum Problem {
+enum ReadProblem {
     Ours(Error),
     Theirs(ParquetError),
 }
@@ -155,12 +155,14 @@ fn batches(
     reader: ColumnReader,
     (content, highest): (Content, i16),
     form: As,
-    take: &mut dyn FnMut(Batch) -> Result<()>,
-) -> std::result::Result<(), Problem> {
+    take: &mut dyn FnMut(ValueBatch) -> Result<()>,
+) -> std::result::Result<(), ReadProblem> {
     let scale = if let Content::Decimal(scale) = content { 10f64.powi(scale) } else { 1.0 };
     let unsigned = content == Content::Unsigned;
     let mut numbers = |values: Vec<Option<f64>>| {
-        take(Batch::Numbers(values.into_iter().map(|value| value.map_or(f64::NAN, |v| v / scale)).collect()))
+        take(ValueBatch::Numbers(
+            values.into_iter().map(|value| value.map_or(f64::NAN, |v| v / scale)).collect(),
+        ))
     };
     match reader {
         ColumnReader::BoolColumnReader(r) => {
@@ -171,11 +173,11 @@ fn batches(
         }
         ColumnReader::Int32ColumnReader(r) => each_batch(r, highest, |v| f64::from(*v), &mut numbers),
         ColumnReader::Int64ColumnReader(r) if form == As::Labels && content == Content::Number => {
-            each_batch(r, highest, i64::to_string, &mut |values| take(Batch::Texts(values)))
+            each_batch(r, highest, i64::to_string, &mut |values| take(ValueBatch::Texts(values)))
         }
         ColumnReader::Int64ColumnReader(r) if unsigned && form == As::Labels => {
             let text = |v: &i64| v.cast_unsigned().to_string();
-            each_batch(r, highest, text, &mut |values| take(Batch::Texts(values)))
+            each_batch(r, highest, text, &mut |values| take(ValueBatch::Texts(values)))
         }
         ColumnReader::Int64ColumnReader(r) if unsigned => {
             each_batch(r, highest, |v| v.cast_unsigned() as f64, &mut numbers)
@@ -189,7 +191,7 @@ fn batches(
         }
         ColumnReader::ByteArrayColumnReader(r) => {
             let text = |v: &ByteArray| String::from_utf8_lossy(v.data()).into_owned();
-            each_batch(r, highest, text, &mut |values| take(Batch::Texts(values)))
+            each_batch(r, highest, text, &mut |values| take(ValueBatch::Texts(values)))
         }
         ColumnReader::Int96ColumnReader(_) => Ok(()),
     }
@@ -200,13 +202,13 @@ fn each_batch<T: DataType, V>(
     highest: i16,
     value: impl Fn(&T::T) -> V,
     take: &mut dyn FnMut(Vec<Option<V>>) -> Result<()>,
-) -> std::result::Result<(), Problem> {
+) -> std::result::Result<(), ReadProblem> {
     let (mut present, mut values) = (Vec::new(), Vec::new());
     loop {
         present.clear();
         values.clear();
         let (rows, ..) =
-            reader.read_records(BATCH, Some(&mut present), None, &mut values).map_err(Problem::Theirs)?;
+            reader.read_records(BATCH, Some(&mut present), None, &mut values).map_err(ReadProblem::Theirs)?;
         if rows == 0 {
             return Ok(());
         }
@@ -216,17 +218,17 @@ fn each_batch<T: DataType, V>(
             let there = highest == 0 || present.get(row) == Some(&highest);
             if there { values.next().map(&value) } else { None }
         });
-        take(batch.collect()).map_err(Problem::Ours)?;
+        take(batch.collect()).map_err(ReadProblem::Ours)?;
     }
 }
 
 /// Reads the rows of a file: all columns must hold numbers.
 pub(in crate::data) fn file(path: &Path, options: &ReadOptions) -> Result<Table> {
-    let columns = Columns::open(path, options)?;
+    let columns = WantedColumns::open(path, options)?;
     columns.check(false)?;
     let mut of_columns = vec![Vec::new(); columns.names.len()];
     columns.each(As::Numbers, &mut |number, batch| {
-        if let Batch::Numbers(values) = batch {
+        if let ValueBatch::Numbers(values) = batch {
             reserved(path, &mut of_columns[number], values.len())?;
             of_columns[number].extend(values);
         }
@@ -256,15 +258,15 @@ fn reserved<T>(path: &Path, values: &mut Vec<T>, more: usize) -> Result<()> {
 
 /// Reads the rows of a file as labels, numbered in the order in which they first appear.
 pub(in crate::data) fn labels(path: &Path, options: &ReadOptions) -> Result<Table> {
-    let columns = Columns::open(path, options)?;
+    let columns = WantedColumns::open(path, options)?;
     columns.check(true)?;
     let mut of_columns: Vec<Vec<String>> = vec![Vec::new(); columns.names.len()];
     columns.each(As::Labels, &mut |number, batch| {
         let column = &mut of_columns[number];
         let texts: Vec<Option<String>> = match batch {
-            Batch::Texts(texts) => texts,
+            ValueBatch::Texts(texts) => texts,
             // Adding zero takes the sign from -0.
-            Batch::Numbers(numbers) => {
+            ValueBatch::Numbers(numbers) => {
                 numbers.into_iter().map(|v| (!v.is_nan()).then(|| (v + 0.0).to_string())).collect()
             }
         };
