@@ -19,7 +19,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from . import _elbo
 from ._arrays import rows
 from ._messages import warn
-from ._results import MmdResult
-from ._tests import Bandwidth, Engine, Kernel, _bandwidth, _call, _device
+from ._results import HsicResult, KsdResult, MmdResult
+from ._tests import Bandwidth, Engine, Kernel, _bandwidth, _call, _device, _model
 from ._vae import VAE
 
 #: Parts whose sums one task adds up.
@@ -37,7 +37,7 @@ _TOGETHER = 8
 #: Draws whose way through all rows one task follows.
 _DRAWS = 16
 
-#: Most rows of a part, of which all pairs with another one's are a task.
+#: Most items of a part, rows or pairs of rows, of which all pairs with another one's are a task.
 _PART = 32_768
 
 #: Tasks on their way at a time, for each thread of a worker.
@@ -45,9 +45,6 @@ _IN_FLIGHT = 3
 
 #: Seconds of work that is not done unless that is asked for.
 _LONGEST = 3600.0
-
-#: Rows whose pairs take long enough to be timed.
-_FEW = 4_000
 
 
 def mmd_test(
@@ -97,7 +94,11 @@ def mmd_test(
     The others are those of :func:`elbo.mmd_test`.
     """
     start = time.perf_counter()
-    samples = _Samples(_client(client), x, y, divisors)
+    client = _client(client)
+    names = [_columns(sample) for sample in (x, y)]
+    order = _order(names)
+    _warn_of_scale("elbo.mmd_test", {"divisors": (names[0], divisors)})
+    rows_of = _Rows(client, [_Sample("x", x, None, divisors), _Sample("y", y, order, divisors)])
     options = {
         "kernel": kernel,
         "bandwidth": _bandwidth(bandwidth),
@@ -110,46 +111,182 @@ def mmd_test(
         **_device(engine, adapter),
     }
     if features is None:
-        fields, distribution, notes = _of_pairs(samples, options, force, progress)
+        found = _of_pairs(client, rows_of, options, force, progress)
     elif null != "exact" or bin is not None:
         raise ValueError("random features have no bins; leave out `null` and `bin`, or take all pairs by features=None")
     else:
-        fields, distribution, notes = _of_features(samples, {**options, "features": features})
-    fields.update(seconds=time.perf_counter() - start, engine="dask", adapter=_workers(samples.client))
-    warn([*notes, *fields["warnings"]], stacklevel=2)
-    return MmdResult(fields, distribution)
+        found = _of_features(client, rows_of, {**options, "features": features})
+    return MmdResult(*_finished(client, found, start))
 
 
-class _Samples:
-    """Rows of x and then of y in chunks on the workers."""
+def hsic_test(
+    x: Any,
+    y: Any,
+    client: Any = None,
+    *,
+    kernel: Kernel = "gaussian",
+    kernel_y: Kernel | None = None,
+    bandwidth: Bandwidth = "median",
+    bandwidth_y: Bandwidth | None = None,
+    permutations: int = 199,
+    alpha: float = 0.05,
+    divisors: Any = None,
+    divisors_y: Any = None,
+    seed: int = 0,
+    engine: Engine = "auto",
+    adapter: str | None = None,
+    force: bool = False,
+    progress: Callable[[float], object] | None = None,
+) -> HsicResult:
+    """Do two variables, observed together, depend on each other? The test with random signs of pairs of rows.
 
-    def __init__(self, client: Any, x: Any, y: Any, divisors: Any) -> None:
+    The result is that of ``elbo.hsic_test(x, y, null="wild", permutations=...)`` of the same arrays, but for the estimates
+    from all pairs of rows (HSIC, CKA, distance correlation), which are left out: half of the rows are paired with the other
+    half, and all pairs of these pairs are taken, an eighth of all.
+
+    Args:
+        x: The first variable: a ``dask.array`` ``(n, ...)``, or a ``dask.dataframe`` of numbers.
+        y: The second, with as many rows, in chunks of its own: row i of both is one observation. Labels for
+            ``kernel_y="delta"`` are numbers.
+        kernel: That of x, and of y if it has none of its own.
+        kernel_y: That of y.
+        bandwidth: That of x, and of y if it has none of its own.
+        bandwidth_y: That of y.
+        divisors: What columns of x are divided by; ``divisors_y``: those of y.
+
+    The others are those of :func:`mmd_test`.
+    """
+    start = time.perf_counter()
+    client = _client(client)
+    labels = [family == "delta" for family in (kernel, kernel_y or kernel)]
+    given = {"divisors": (_columns(x), divisors), "divisors_y": (_columns(y), divisors_y)}
+    _warn_of_scale("elbo.hsic_test", {name: each for (name, each), label in zip(given.items(), labels) if not label})
+    samples = [_Sample("x", x, None, divisors, labels[0]), _Sample("y", y, None, divisors_y, labels[1])]
+    of_x, of_y = variables = [_Rows(client, [sample]) for sample in samples]
+    n = of_x.total
+    if of_y.total != n:
+        raise ValueError(f"x has {n} rows and y has {of_y.total}; row i of both must be one observation")
+    options = {
+        "kernel": kernel,
+        "kernel_y": kernel_y,
+        "bandwidth": _bandwidth(bandwidth),
+        "bandwidth_y": None if bandwidth_y is None else _bandwidth(bandwidth_y),
+        "permutations": permutations,
+        "alpha": alpha,
+        "seed": seed,
+        **_device(engine, adapter),
+    }
+    wanted = _elbo.rows_of_rules(n, seed)
+    few = [variable.some(wanted) for variable in variables]
+    plan = _call(_elbo.independence_plan, *(rows(name, each) for name, each in zip("xy", few)), n, options)
+    order = _elbo.order_of_items(n, seed)
+    halves = order[: n // 2], order[n // 2 : n // 2 * 2]
+
+    def groups(which: int, first: int, last: int) -> list[_Group]:
+        return [(variable, half[first:last]) for variable in variables for half in halves]
+
+    middle = len(few[0]) // 2
+    items = np.hstack([half for each in few for half in (each[:middle], each[middle : 2 * middle])])
+    found = _of_tiles(client, plan, groups, items, options, force, progress)
+    return HsicResult(*_finished(client, found, start))
+
+
+def ksd_test(
+    x: Any,
+    model: Any,
+    client: Any = None,
+    *,
+    kernel: Literal["gaussian", "imq"] = "gaussian",
+    bandwidth: Bandwidth = "median",
+    permutations: int = 199,
+    alpha: float = 0.05,
+    seed: int = 0,
+    engine: Engine = "auto",
+    adapter: str | None = None,
+    force: bool = False,
+    progress: Callable[[float], object] | None = None,
+) -> KsdResult:
+    """Does a sample come from a model? The test by the kernel Stein discrepancy, with random signs.
+
+    The result is that of ``elbo.ksd_test(x, model, permutations=...)`` of the same arrays.
+
+    Args:
+        x: The sample: a ``dask.array`` ``(n, d)``, or a ``dask.dataframe`` of numbers.
+        model: One of a known family, ``{"family": "gaussian", "mean": [0, 0], "covariance": [1, 1]}``; a function from points
+            ``(n, d)`` to scores ``(n, d)``, which is called on the workers, chunk by chunk; or the scores at x as a
+            ``dask.array`` ``(n, d)``.
+
+    The others are those of :func:`mmd_test`.
+    """
+    start = time.perf_counter()
+    client = _client(client)
+    if isinstance(model, str):
+        raise ValueError(f"{model} would be fitted to all rows, which are in many places; give a model, or its scores")
+    sample = _Sample("x", x, None, None)
+    if hasattr(model, "to_delayed"):
+        name, parts = "scores", [_Rows(client, [each]) for each in (sample, _Sample("the scores", model, None, None))]
+        if parts[0].total != parts[1].total:
+            raise ValueError(f"x has {parts[0].total} rows, but there are scores of {parts[1].total}; give one of each row")
+    else:
+        name, scores = _model(model)
+        if isinstance(scores, np.ndarray):
+            raise TypeError("scores of all rows are in many places; give them as a dask.array, or a function from points to scores")
+        parts = [_Rows(client, [sample], lambda chunk: _scored(chunk, scores))]
+    n = parts[0].total
+    wanted = _elbo.rows_of_rules(n, seed)
+    few = np.hstack([part.some(wanted) for part in parts])
+    if few.shape[1] % 2 != 0 or (len(parts) == 2 and parts[0].some(wanted[:1]).shape[1] * 2 != few.shape[1]):
+        raise ValueError("x and the scores do not have as many columns; give the gradient of ln p at each point")
+    options = {
+        "kernel": kernel,
+        "bandwidth": _bandwidth(bandwidth),
+        "permutations": permutations,
+        "alpha": alpha,
+        "seed": seed,
+        **_device(engine, adapter),
+    }
+    plan = _call(_elbo.fit_plan, rows("x", few[:, : few.shape[1] // 2]), n, name, options)
+
+    def groups(which: int, first: int, last: int) -> list[_Group]:
+        return [(part, np.arange(first, last)) for part in parts]
+
+    found = _of_tiles(client, plan, groups, few, options, force, progress)
+    return KsdResult(*_finished(client, found, start))
+
+
+class _Sample(NamedTuple):
+    """What a caller gives."""
+
+    name: str
+    values: Any
+    #: Its columns in the order in which they are wanted, if not their own.
+    order: list[str] | None
+    divisors: Any
+    #: Whether its numbers are only equal or not.
+    labels: bool = False
+
+
+class _Rows:
+    """Rows of some samples, one after another, in chunks on the workers."""
+
+    def __init__(self, client: Any, samples: Sequence[_Sample], then: Callable[[Any], Any] | None = None) -> None:
         from dask.delayed import delayed
 
         self.client = client
-        parts = [_parts(sample, name) for sample, name in ((x, "x"), (y, "y"))]
-        names = [_columns(sample) for sample in (x, y)]
-        order = _order(names)
-        if divisors is None and names[0] is not None and len(names[0]) > 1:
-            warn(
-                [
-                    "columns are compared as they are, where elbo.mmd_test divides each by its interquartile range; "
-                    "give `divisors`"
-                ],
-                stacklevel=4,
-            )
-        divisors = None if divisors is None else np.asarray(divisors, dtype=np.float64)
-        self.chunks = [
-            delayed(_prepared)(part, name, None if name == "x" else order, divisors)
-            for of_sample, name in zip(parts, ("x", "y"))
-            for part in of_sample
-        ]
+        self.chunks = []
+        of_samples = []
+        for name, values, order, divisors, labels in samples:
+            parts = _parts(values, name)
+            divisors = None if divisors is None else np.asarray(divisors, dtype=np.float64)
+            chunks = [delayed(_prepared)(part, name, order, divisors, labels) for part in parts]
+            self.chunks += chunks if then is None else [delayed(then)(chunk) for chunk in chunks]
+            of_samples += [len(parts)]
         lengths = client.gather(client.compute([delayed(len)(chunk) for chunk in self.chunks]))
-        of_x = len(parts[0])
-        #: Rows of x and of y.
-        self.counts = [int(np.sum(lengths[:of_x])), int(np.sum(lengths[of_x:]))]
         #: Where chunks begin, and where the last one ends.
         self.edges = np.concatenate([[0], np.cumsum(lengths)]).astype(int)
+        #: Rows of each sample.
+        self.counts = [int(rows) for rows in np.diff(self.edges[np.concatenate([[0], np.cumsum(of_samples)])])]
+        self.total = int(self.edges[-1])
 
     def some(self, wanted: NDArray[Any]) -> NDArray[np.float64]:
         """Some rows, in their order, brought here."""
@@ -160,16 +297,43 @@ class _Samples:
 
     def pieces(self, wanted: NDArray[Any]) -> list[tuple[int, NDArray[Any], NDArray[Any]]]:
         """The chunks that hold some rows: their number, which of their rows, and where these are among the wanted ones."""
+        wanted = wanted.astype(np.int64)
         chunk = np.searchsorted(self.edges, wanted, side="right") - 1
         found = [(int(i), np.flatnonzero(chunk == i)) for i in np.unique(chunk)]
         return [(i, wanted[places] - self.edges[i], places) for i, places in found]
 
+    def keep(self) -> None:
+        """Makes the chunks, once, to be taken from again and again."""
+        self.chunks = self.client.compute(self.chunks)
 
-def _of_features(samples: _Samples, options: dict[str, Any]) -> tuple[dict[str, Any], Any, list[str]]:
+
+#: Rows that are wanted, in an order.
+_Group = tuple[_Rows, NDArray[Any]]
+
+#: The fields of a result, its null distribution, and sentences.
+_Found = tuple[dict[str, Any], Any, list[str]]
+
+
+def _finished(client: Any, found: _Found, start: float) -> tuple[dict[str, Any], Any]:
+    fields, null, notes = found
+    fields.update(seconds=time.perf_counter() - start, engine="dask", adapter=_workers(client))
+    warn([*notes, *fields["warnings"]], stacklevel=3)
+    return fields, null
+
+
+def _warn_of_scale(test: str, given: dict[str, tuple[list[str] | None, Any]]) -> None:
+    """If named columns are not divided by anything, as on one machine they are."""
+    for name, (columns, divisors) in given.items():
+        if divisors is None and columns is not None and len(columns) > 1:
+            sentence = f"columns are compared as they are, where {test} divides each by its interquartile range; give `{name}`"
+            warn([sentence], stacklevel=3)
+
+
+def _of_features(client: Any, samples: _Rows, options: dict[str, Any]) -> _Found:
     from dask.delayed import delayed
 
-    client, edges = samples.client, samples.edges
-    few = samples.some(_elbo.rows_of_rules(int(edges[-1]), options["seed"]))
+    edges = samples.edges
+    few = samples.some(_elbo.rows_of_rules(samples.total, options["seed"]))
     plan = _call(_elbo.feature_plan, rows("x and y", few), samples.counts, options)
     draws = options["permutations"] + 1
     begins = [int(edge) for edge in edges[:-1]]
@@ -186,34 +350,60 @@ def _of_features(samples: _Samples, options: dict[str, Any]) -> tuple[dict[str, 
 
 
 def _of_pairs(
-    samples: _Samples, options: dict[str, Any], force: bool, progress: Callable[[float], object] | None
-) -> tuple[dict[str, Any], Any, list[str]]:
+    client: Any, samples: _Rows, options: dict[str, Any], force: bool, progress: Callable[[float], object] | None
+) -> _Found:
+    bin, *orders, notes = _call(_elbo.tile_order, samples.counts, options)
+    # Rows of y are counted after those of x.
+    orders = [orders[0].astype(np.int64), orders[1].astype(np.int64) + samples.counts[0]]
+    wanted = np.concatenate(orders)
+    few = samples.some(wanted[_elbo.rows_of_rules(len(wanted), options["seed"])])
+    plan = _call(_elbo.tile_plan, rows("x and y", few), [len(order) for order in orders], bin, options)
+
+    def groups(which: int, first: int, last: int) -> list[_Group]:
+        return [(samples, orders[which][first:last])]
+
+    fields, null, more = _of_tiles(client, plan, groups, few, options, force, progress)
+    fields["warnings"] = [*notes, *fields["warnings"]]
+    return fields, null, more
+
+
+def _of_tiles(
+    client: Any,
+    plan: dict[str, Any],
+    groups: Callable[[int, int, int], list[_Group]],
+    few: NDArray[np.float64],
+    options: dict[str, Any],
+    force: bool,
+    progress: Callable[[float], object] | None,
+) -> _Found:
+    """The result of a plan. ``groups`` says which rows lie side by side in some items of a sample; ``few`` are some items."""
     from dask.delayed import delayed
 
-    client = samples.client
-    bin, *orders, notes = _call(_elbo.tile_order, samples.counts, options)
-    counts = [len(order) for order in orders]
-    # Rows of y are counted after those of x.
-    wanted = np.concatenate([orders[0], orders[1] + samples.counts[0]]).astype(np.int64)
-    few = samples.some(wanted[_elbo.rows_of_rules(len(wanted), options["seed"])])
-    plan = _call(_elbo.tile_plan, rows("x and y", few), counts, bin, options)
     place = {"engine": options["engine"], "adapter": options["adapter"]}
     if not force:
         _check_time(client, plan, few, place)
     sums = _elbo.TileSums(plan)
-    size = max(_PART // (bin or 1), 1) * (bin or 1)
-    chunks = client.compute(samples.chunks)
+    bin = plan["bin"] or 1
+    size = max(_PART // bin, 1) * bin
+    # Chunks are kept while parts are made of them.
+    kept: list[_Rows] = []
     places, parts = [], []
-    for which, (order, before) in enumerate(zip(orders, (0, samples.counts[0]))):
-        for first in range(0, len(order), size):
-            last = min(first + size, len(order))
-            pieces = samples.pieces(order[first:last].astype(np.int64) + before)
-            taken = [delayed(_taken)(chunks[i], which_rows) for i, which_rows, _ in pieces]
-            labels = sums.labels(which, first, last)
-            parts.append(delayed(_part)([where for _, _, where in pieces], labels, *taken))
+    for which, count in enumerate(plan["counts"]):
+        for first in range(0, count, size):
+            last = min(first + size, count)
+            where, taken = [], []
+            for rows_of, wanted in groups(which, first, last):
+                if all(rows_of is not each for each in kept):
+                    rows_of.keep()
+                    kept.append(rows_of)
+                pieces = rows_of.pieces(wanted)
+                taken += [delayed(_taken)(rows_of.chunks[i], which_rows) for i, which_rows, _ in pieces]
+                where.append([at for _, _, at in pieces])
+            parts.append(delayed(_part)(where, sums.labels(which, first, last), *taken))
             places.append((which, first))
     parts = client.compute(parts)
-    del chunks
+    for rows_of in kept:
+        rows_of.chunks = []
     tiles = [(i, j) for i in range(len(parts)) for j in range(i, len(parts))]
     total, done = len(tiles), 0
     waiting: deque[tuple[int, int, Any]] = deque()
@@ -233,24 +423,25 @@ def _of_pairs(
         done += 1
         if progress is not None:
             progress(done / total)
-    fields, null, more = sums.result()
-    fields["warnings"] = [*notes, *fields["warnings"]]
-    return fields, null, more
+    fields, null, notes = _call(sums.result)
+    return fields, null, notes
 
 
 def _check_time(client: Any, plan: dict[str, Any], few: NDArray[np.float64], place: dict[str, Any]) -> None:
-    """Refuses work of hours, by that of a few rows on one worker, which may use all cores of its machine."""
-    if len(few) < _FEW:
+    """Refuses work of hours, by that of a few items on one worker, which may use all cores of its machine."""
+    total = float(np.sum(plan["counts"]))
+    if total <= len(few):
         return
     seconds = client.submit(_timed, plan, few, place, pure=False).result()
-    total = float(np.sum(plan["counts"]))
     machines = len({worker["host"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()})
     expected = seconds * (total / len(few)) ** 2 / machines
     if expected > _LONGEST:
-        instead = "features=100" if plan["bin"] else 'features=100 or null="binned"'
+        instead = "force=True"
+        if "TwoSample" in plan["question"]:
+            instead = ("features=100, or " if plan["bin"] else 'features=100 or null="binned", or ') + instead
+        what = "pairs of rows" if "Independence" in plan["question"] else "rows"
         raise ValueError(
-            f"all pairs of {total:.3g} rows take about {expected / 3600:.1f} hours on {_workers(client)}; use {instead}, or "
-            f"force=True"
+            f"all pairs of {total:.3g} {what} take about {expected / 3600:.1f} hours on {_workers(client)}; use {instead}"
         )
 
 
@@ -312,17 +503,31 @@ def _order(names: Sequence[list[str] | None]) -> list[str] | None:
 
 
 def _prepared(
-    part: Any, name: str, order: list[str] | None, divisors: NDArray[np.float64] | None
+    part: Any, name: str, order: list[str] | None, divisors: NDArray[np.float64] | None, labels: bool
 ) -> NDArray[np.float64]:
     """A chunk as rows of float64."""
     found = rows(name, part if order is None else part[order])
-    if found.white is not None:
+    if found.white is not None and not labels:
         raise TypeError(f"{name} holds whole numbers as brightness; divide it by {found.white:g} first")
     values = found.values
     if not np.isfinite(values).all():
         raise ValueError(f"{name} has missing or infinite values; drop those rows first")
     flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
     return flat if divisors is None else flat / divisors
+
+
+def _scored(chunk: NDArray[np.float64], model: Any) -> NDArray[np.float64]:
+    """Points with the scores of a model, side by side."""
+    if len(chunk) == 0:
+        return np.empty((0, 2 * chunk.shape[1]))
+    if isinstance(model, str):
+        return np.asarray(_call(_elbo.scored, rows("x", chunk), model))
+    scores = np.asarray(model(chunk))
+    if scores.shape != chunk.shape:
+        raise ValueError(f"the scores have shape {scores.shape}, but those of points {chunk.shape} are expected")
+    if not np.isfinite(scores).all():
+        raise ValueError("some scores are not finite; give a model that all points may come from")
+    return np.hstack([chunk, scores])
 
 
 def _joined(places: list[NDArray[Any]], *pieces: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -334,9 +539,12 @@ def _joined(places: list[NDArray[Any]], *pieces: NDArray[np.float64]) -> NDArray
 
 
 def _part(
-    places: list[NDArray[Any]], labels: NDArray[np.uint32], *pieces: NDArray[np.float64]
+    groups: list[list[NDArray[Any]]], labels: NDArray[np.uint32], *pieces: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.uint32]]:
-    return _joined(places, *pieces), labels
+    """Items, whose numbers are those of several groups of rows side by side, with their labels."""
+    left = iter(pieces)
+    columns = [_joined(places, *itertools.islice(left, len(places))) for places in groups]
+    return columns[0] if len(columns) == 1 else np.hstack(columns), labels
 
 
 def _tile(
@@ -355,7 +563,7 @@ def _tile(
 
 
 def _timed(plan: dict[str, Any], few: NDArray[np.float64], place: dict[str, Any]) -> float:
-    """Seconds of all pairs of a few rows, the better of two."""
+    """Seconds of all pairs of a few items, the better of two."""
     bin = plan["bin"] or 1
     values = few[: len(few) // bin * bin]
     words = 0 if plan["bin"] else -(-len(values) // 32) * (plan["permutations"] + 1)

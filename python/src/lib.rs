@@ -19,8 +19,8 @@ mod _elbo {
     use crate::call::devices;
     #[pymodule_export]
     use crate::parts::{
-        AddedTiles, feature_plan, feature_result, feature_sums, rows_of_rules, still_to_choose, tile,
-        tile_order, tile_plan,
+        AddedTiles, feature_plan, feature_result, feature_sums, fit_plan, independence_plan, order_of_items,
+        rows_of_rules, scored, still_to_choose, tile, tile_order, tile_plan,
     };
     #[pymodule_export]
     use crate::tests::{closer_test, hsic_test, ksd_test, median_bandwidth, mmd_test, mmd2, power, witness};

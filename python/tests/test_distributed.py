@@ -69,10 +69,69 @@ def test_all_pairs_are_those_of_one_machine(client, options, monkeypatch):
     assert seen[-1] == 1.0 and seen == sorted(seen) and len(seen) == 45
 
 
+def assert_same(many, one):
+    """Tests by random signs of parts and of one machine, whose sums are in float32."""
+    size = np.abs(np.append(one.null_distribution, one.statistic)).max()
+    assert many.statistic == pytest.approx(one.statistic, abs=1e-5 * size)
+    np.testing.assert_allclose(many.null_distribution, one.null_distribution, atol=1e-5 * size)
+    assert (many.exceedances, many.n, many.permutations) == (one.exceedances, one.n, one.permutations)
+
+
+@pytest.mark.parametrize("options", [{}, {"kernel": "energy"}, {"kernel_y": "delta", "seed": 3}, {"bandwidth_y": "0.5*median"}])
+def test_dependence_is_that_of_one_machine(client, options, monkeypatch):
+    monkeypatch.setattr(elbo.distributed, "_PART", 200)
+    options = {"permutations": 99, "engine": "cpu", **options}
+    x = X[:1_501]
+    if "kernel_y" in options:
+        y = (x[:, :1] > 0.3).astype(np.uint8)
+    else:
+        y = np.abs(x[:, :2]) + RNG.normal(size=(1_501, 2))
+    one = elbo.hsic_test(x, y, null="wild", **options)
+    seen = []
+    many = elbo.distributed.hsic_test(of_dask(x, 333), of_dask(y, 1_000), client, progress=seen.append, **options)
+    assert_same(many, one)
+    assert many.x == one.x and many.y == one.y
+    assert many.cka is None and many.hsic_biased is None and "None" not in repr(many)
+    assert seen[-1] == 1.0 and len(seen) == 10
+    with pytest.raises(ValueError, match="x has 1501 rows and y has 1500"):
+        elbo.distributed.hsic_test(of_dask(x, 333), of_dask(y[:1_500], 1_000), client, **options)
+    with pytest.raises(ValueError, match="the same in all rows"):
+        elbo.distributed.hsic_test(of_dask(x, 333), of_dask(np.ones((1_501, 1)), 333), client, bandwidth_y=1.0)
+
+
+MODEL = {"family": "gaussian", "mean": [0.0, 0.1, 0.0], "covariance": [1.0, 1.0, 1.0]}
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "imq"])
+def test_fit_is_that_of_one_machine(client, kernel, monkeypatch):
+    monkeypatch.setattr(elbo.distributed, "_PART", 400)
+    x = X[:1_501]
+    options = {"kernel": kernel, "permutations": 99, "engine": "cpu", "seed": 2}
+    one = elbo.ksd_test(x, MODEL, **options)
+    of_x, scores = of_dask(x, 333), np.array([0.0, 0.1, 0.0]) - x
+    for model in (MODEL, lambda points: np.array([0.0, 0.1, 0.0]) - points, of_dask(scores, 1_000)):
+        many = elbo.distributed.ksd_test(of_x, model, client, **options)
+        assert_same(many, one)
+        assert many.ksd2_biased == pytest.approx(one.ksd2_biased, rel=1e-6)
+        assert many.bandwidths == one.bandwidths
+    with pytest.raises(ValueError, match="would be fitted to all rows"):
+        elbo.distributed.ksd_test(of_x, "gaussian:2", client)
+    with pytest.raises(ValueError, match="the model has 1 dimensions"):
+        elbo.distributed.ksd_test(of_x, {"family": "gaussian", "mean": [0], "covariance": [1]}, client)
+    with pytest.raises(ValueError, match="scores of 1500"):
+        elbo.distributed.ksd_test(of_x, of_dask(scores[:1_500], 500), client)
+    with pytest.raises(ValueError, match="as many columns"):
+        elbo.distributed.ksd_test(of_x, of_dask(scores[:, :1], 500), client)
+    with pytest.raises(ValueError, match=r"the scores have shape \(\d+,\)"):
+        elbo.distributed.ksd_test(of_x, lambda points: points[:, 0], client)
+
+
 def test_work_of_hours_is_refused(client, monkeypatch):
     monkeypatch.setattr(elbo.distributed, "_LONGEST", 1e-3)
     with pytest.raises(ValueError, match="all pairs of 1.35e.04 rows take about .* force=True"):
         elbo.distributed.mmd_test(of_dask(X, 5_000), of_dask(Y, 5_000), client, features=None)
+    with pytest.raises(ValueError, match="all pairs of 3.25e.03 pairs of rows take about .* use force=True"):
+        elbo.distributed.hsic_test(of_dask(X[:6_500], 5_000), of_dask(Y, 5_000), client)
     with pytest.raises(ValueError, match="have no bins"):
         elbo.distributed.mmd_test(of_dask(X, 5_000), of_dask(Y, 5_000), client, null="binned")
 

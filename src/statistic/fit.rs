@@ -218,29 +218,19 @@ pub fn fit(
     let stein = Stein::new(device, sample, candidate, settings)?;
     let kernel = &stein.resolved.kernel;
     let drawn = stein.draws(device, candidate, std::slice::from_ref(kernel), settings, progress)?;
-    let Some(KsdDraws { values, tie, rows, evaluations, unit, warning }) = drawn.into_iter().next() else {
+    let Some(drawn) = drawn.into_iter().next() else {
         return Err(Error::usage("give at least one bandwidth"));
     };
-    let budget = settings.common.budget;
-    let (n, pairs) = (stein.n() as f64, stein.pairs());
-    let diagonal: f64 = stein.diagonal(kernel).iter().sum();
-    let biased = || (values[0] * pairs + diagonal) / (n * n) * unit;
-    let found = Fit {
-        name: candidate.name.into(),
-        n: stein.n(),
-        d: stein.scored.d,
-        kernel: NamedKernel::from(&stein.resolved),
-        ksd2_unbiased: values[0] * unit,
-        ksd2_biased: budget.is_none().then(biased),
-        rows,
-        unit,
-    };
-    let p = settings.common.p_value(&values, tie, stein.distinct(&settings.common));
-    let values = values.into_iter().map(|value| value * unit).collect();
-    let mut warnings = stein.resolved.warnings;
-    warnings.extend(warning);
-    warnings.extend(found.beyond_numbers());
-    Ok(Outcome { budget, warnings, ..Outcome::new(start, p, values, evaluations, found) })
+    let (diagonal, distinct) = (stein.diagonal(kernel), stein.distinct(&settings.common));
+    Ok(drawn.outcome(
+        start,
+        candidate.name,
+        stein.scored.d,
+        stein.resolved,
+        &diagonal,
+        &settings.common,
+        distinct,
+    ))
 }
 
 impl Fit {
@@ -312,6 +302,67 @@ pub(super) struct KsdDraws {
     pub(super) warning: Option<String>,
 }
 
+impl KsdDraws {
+    /// Of the sums over all pairs with random signs, or near pairs, in the unit of the kernel's smallest bandwidth. `tie` is
+    /// still to be multiplied by a typical value.
+    pub(super) fn of_signs(gram: &Gram, labels: &Labels) -> Self {
+        let pairs = 2.0 * gram.evaluations;
+        let values = null::signed_sums(gram, labels).map(|sum| sum / pairs).collect();
+        Self { values, ..Self::without_values(gram) }
+    }
+
+    fn without_values(gram: &Gram) -> Self {
+        Self {
+            values: Vec::new(),
+            tie: gram.tie(),
+            rows: rows(gram),
+            evaluations: gram.evaluations,
+            unit: gram.unit,
+            warning: gram.warning(),
+        }
+    }
+
+    /// With the tie as a share of the median of u(`x_i`, `x_i`): a few points that the model thinks impossible must not make
+    /// all draws equal.
+    pub(super) fn with_typical(self, diagonal: &[f64]) -> Self {
+        Self { tie: self.tie * quantile(diagonal.to_vec(), 0.5), ..self }
+    }
+
+    /// The test's result; it began at `start`. `diagonal` is u(`x_i`, `x_i`) of each point.
+    pub(super) fn outcome(
+        self,
+        start: Instant,
+        name: &str,
+        d: usize,
+        resolved: Resolved,
+        diagonal: &[f64],
+        common: &Common,
+        distinct: Distinct,
+    ) -> Outcome<Fit> {
+        let Self { values, tie, rows, evaluations, unit, warning } = self;
+        let n = rows.len();
+        let (points, pairs) = (n as f64, n as f64 * (n as f64 - 1.0));
+        let biased = || (values[0] * pairs + diagonal.iter().sum::<f64>()) / (points * points) * unit;
+        let budget = common.budget;
+        let found = Fit {
+            name: name.into(),
+            n,
+            d,
+            kernel: NamedKernel::from(&resolved),
+            ksd2_unbiased: values[0] * unit,
+            ksd2_biased: budget.is_none().then(biased),
+            rows,
+            unit,
+        };
+        let p = common.p_value(&values, tie, distinct);
+        let values = values.into_iter().map(|value| value * unit).collect();
+        let mut warnings = resolved.warnings;
+        warnings.extend(warning);
+        warnings.extend(found.beyond_numbers());
+        Outcome { budget, warnings, ..Outcome::new(start, p, values, evaluations, found) }
+    }
+}
+
 impl Stein {
     /// Checks a sample and finds scores and bandwidths.
     pub(super) fn new(
@@ -329,11 +380,7 @@ impl Stein {
         let samples = [points, points.first(0)];
         let resolved =
             settings.bandwidth.resolve(device, samples, settings.family, true, settings.common.seed)?;
-        if resolved.kernel.coordinates.is_some() {
-            return Err(Error::usage(
-                "a Stein discrepancy takes one bandwidth for all columns; use --bandwidth median",
-            ));
-        }
+        check_kernel(&resolved.kernel)?;
         Ok(Self { scored, resolved })
     }
 
@@ -365,15 +412,15 @@ impl Stein {
         progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Vec<KsdDraws>> {
         let common = &settings.common;
-        let mut drawn = match common.null {
+        let drawn = match common.null {
             Null::Parametric => self.parametric(device, candidate, kernels, common, progress)?,
             _ => self.wild(device, kernels, common, progress)?,
         };
-        for (drawn, kernel) in drawn.iter_mut().zip(kernels) {
-            // The median of u(x_i, x_i): a few points that the model thinks impossible must not make all draws equal.
-            drawn.tie *= quantile(self.diagonal(kernel), 0.5);
-        }
-        Ok(drawn)
+        Ok(drawn
+            .into_iter()
+            .zip(kernels)
+            .map(|(drawn, kernel)| drawn.with_typical(&self.diagonal(kernel)))
+            .collect())
     }
 
     /// The means of u over i != j, with random signs; with a budget over near pairs.
@@ -396,12 +443,7 @@ impl Stein {
                 Points::stein(Sample::new(self.scored.d, &points), &scores, &all)?.within(common.budget)
             }
         };
-        let drawn = |gram: Gram| {
-            let pairs = 2.0 * gram.evaluations;
-            let gram = self.in_own_unit(gram, &stein);
-            let values = null::signed_sums(&gram, &labels).map(|sum| sum / pairs).collect();
-            KsdDraws { values, ..self.without_values(&gram) }
-        };
+        let drawn = |gram: Gram| KsdDraws::of_signs(&self.in_own_unit(gram, &stein), &labels);
         Ok(grams(device, &stein, &all, &[], &labels, progress)?.into_iter().map(drawn).collect())
     }
 
@@ -428,7 +470,7 @@ impl Stein {
             let drawn = |gram: Gram| {
                 let gram = self.in_own_unit(gram, &points);
                 let values = vec![rows(&gram).iter().sum::<f64>() / self.pairs()];
-                KsdDraws { values, ..self.without_values(&gram) }
+                KsdDraws { values, ..KsdDraws::without_values(&gram) }
             };
             Ok::<Vec<KsdDraws>, Error>(grams.into_iter().map(drawn).collect())
         };
@@ -452,48 +494,51 @@ impl Stein {
         Ok(all_drawn)
     }
 
-    /// A result but for its values, of sums in the own unit.
-    fn without_values(&self, gram: &Gram) -> KsdDraws {
-        KsdDraws {
-            values: Vec::new(),
-            tie: gram.tie(),
-            rows: rows(gram),
-            evaluations: gram.evaluations,
-            unit: self.unit(),
-            warning: gram.warning(),
-        }
-    }
-
     /// Sums with the smallest bandwidth as the unit of length, whatever that of the points was.
     fn in_own_unit(&self, gram: Gram, points: &Points) -> Gram {
-        let ratio = self.length() / points.unit;
-        gram.times(ratio * ratio)
-    }
-
-    /// The smallest bandwidth.
-    fn length(&self) -> f64 {
-        self.resolved.kernel.bandwidths.iter().copied().fold(f64::INFINITY, f64::min)
-    }
-
-    /// The unit of KSD^2, for all draws.
-    fn unit(&self) -> f64 {
-        1.0 / self.length() / self.length()
+        in_own_unit(gram, &self.resolved.kernel, points)
     }
 
     /// u(`x_i`, `x_i`) of each point, in the own unit.
     fn diagonal(&self, kernel: &KernelFunction) -> Vec<f64> {
-        let (length, d) = (self.length(), self.scored.d);
-        let kernel = kernel.in_units(length);
-        let at_zero = |score: &[f64]| {
-            let squares: f64 = score.iter().map(|s| (s * length) * (s * length)).sum();
-            let each = kernel.scales().map(|scale| {
-                let [phi, first, _] = kernel.family.derivatives(scale, 0.0);
-                squares * phi - 2.0 * first * d as f64
-            });
-            kernel.weight() * each.sum::<f64>()
-        };
-        self.scored.scores.chunks_exact(d).map(at_zero).collect()
+        diagonal(kernel, smallest(&self.resolved.kernel), self.scored.d, &self.scored.scores)
     }
+}
+
+/// Refuses a kernel with divisors of coordinates.
+pub(super) fn check_kernel(kernel: &KernelFunction) -> Result<()> {
+    if kernel.coordinates.is_some() {
+        return Err(Error::usage(
+            "a Stein discrepancy takes one bandwidth for all columns; use --bandwidth median",
+        ));
+    }
+    Ok(())
+}
+
+/// The smallest bandwidth.
+pub(super) fn smallest(kernel: &KernelFunction) -> f64 {
+    kernel.bandwidths.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+/// Sums with the smallest bandwidth as the unit of length, so that the unit of KSD^2 is that of all draws.
+pub(super) fn in_own_unit(gram: Gram, kernel: &KernelFunction, points: &Points) -> Gram {
+    let length = smallest(kernel);
+    let ratio = length / points.unit;
+    Gram { unit: 1.0 / length / length, ..gram.times(ratio * ratio) }
+}
+
+/// u(`x_i`, `x_i`) of points with some scores, `(n, d)`, in the unit of a length.
+pub(super) fn diagonal(kernel: &KernelFunction, length: f64, d: usize, scores: &[f64]) -> Vec<f64> {
+    let kernel = kernel.in_units(length);
+    let at_zero = |score: &[f64]| {
+        let squares: f64 = score.iter().map(|s| (s * length) * (s * length)).sum();
+        let each = kernel.scales().map(|scale| {
+            let [phi, first, _] = kernel.family.derivatives(scale, 0.0);
+            squares * phi - 2.0 * first * d as f64
+        });
+        kernel.weight() * each.sum::<f64>()
+    };
+    scores.chunks_exact(d).map(at_zero).collect()
 }
 
 /// Row sums of one class of points.

@@ -207,6 +207,9 @@ impl Gram {
 
     /// The same sums in another unit.
     pub(super) fn in_unit(self, unit: f64) -> Self {
+        if self.unit == unit {
+            return self;
+        }
         let factor = self.unit / unit;
         Self { unit, ..self.times(factor) }
     }

@@ -23,7 +23,7 @@
 //! and of k_i l_i: the first comes from one pass over the pairs for many orders, the second is O(n).
 
 use super::bandwidth::Resolved;
-use super::gram::{Gram, Orders, Request, grams};
+use super::gram::{Gram, Labels, Orders, Request, grams};
 use super::null;
 use super::p_value::{Distinct, PValue, TIE, gamma_tail};
 use super::points::Points;
@@ -43,7 +43,7 @@ use std::time::Instant;
 const MOST_WORDS: usize = 16 << 20;
 
 /// Fewest points: the unbiased estimate divides by n - 3.
-const LEAST_POINTS: usize = 4;
+pub(super) const LEAST_POINTS: usize = 4;
 
 /// The nulls of the independence test.
 pub const NULLS: [(Null, &str); 4] = [
@@ -83,8 +83,8 @@ pub struct Variable {
 }
 
 impl Variable {
-    pub(super) fn new(sample: Sample<'_>, resolved: &Resolved) -> Self {
-        Self { d: sample.d, kernel: resolved.into() }
+    pub(super) fn new(d: usize, resolved: &Resolved) -> Self {
+        Self { d, kernel: resolved.into() }
     }
 }
 
@@ -137,64 +137,58 @@ pub fn independence(
         None => null::order(x.len(), seed, draw),
         Some(length) => null::order_of_blocks(x.len(), length, seed, draw),
     };
+    if budget.is_some() {
+        // Nothing may take all pairs.
+        let drawn = wild_draws(device, [x, y], &[kernels], settings, progress)?.swap_remove(0);
+        return Ok(drawn.outcome(start, x.len(), [x.d, y.d], &resolved, &settings.common));
+    }
     let wild = null == Null::Wild;
     let mut first_part = |done: f64| progress(if wild { 0.5 * done } else { done });
-    // With a budget nothing may take all pairs.
-    let sums = match budget {
-        None => Some(HsicSums::new(device, [x, y], kernels, &order, draws, &mut first_part)?),
-        Some(_) => None,
+    let sums = HsicSums::new(device, [x, y], kernels, &order, draws, &mut first_part)?;
+    let (mut values, mut pairs, mut tie) = (sums.biased(), sums.evaluations, sums.tie());
+    let mut found = Independence {
+        hsic_biased: Some(values[0] * sums.unit()),
+        hsic_unbiased: Some(sums.unbiased() * sums.unit()),
+        cka: Some(normalised(values[0], sums.own(0), sums.own(1))),
+        blocks,
+        ..Independence::without_estimates(x.len(), [x.d, y.d], &resolved)
     };
-    let (mut values, mut pairs, mut tie) =
-        sums.as_ref().map_or_else(Default::default, |sums| (sums.biased(), sums.evaluations, sums.tie()));
-    let mut found = Independence::new([x, y], &resolved, sums.as_ref(), &values);
     if let Some(blocks) = &blocks {
         blocks.correct(&mut values);
     }
-    let mut unit = sums.as_ref().map_or(1.0, HsicSums::unit);
-    warnings.extend(sums.as_ref().into_iter().flat_map(HsicSums::constant));
-    warnings.extend(sums.as_ref().and_then(HsicSums::warning));
+    let mut unit = sums.unit();
+    warnings.extend(sums.constant());
+    warnings.extend(sums.warning());
     if wild {
-        let mut last_part = |done: f64| progress(if budget.is_none() { 0.5 + 0.5 * done } else { done });
+        let mut last_part = |done: f64| progress(0.5 + 0.5 * done);
         let drawn = wild_draws(device, [x, y], &[kernels], settings, &mut last_part)?.swap_remove(0);
         // The tie is a share of what the sums gave, which is in their units; each ratio is near 1.
-        let units = sums.as_ref().map_or(drawn.units, |sums| sums.units);
-        tie *= units[0] / drawn.units[0] * (units[1] / drawn.units[1]);
+        tie *= sums.units[0] / drawn.units[0] * (sums.units[1] / drawn.units[1]);
         (values, unit) = (drawn.values, drawn.unit);
         pairs += drawn.evaluations;
-        if budget.is_some() {
-            tie = drawn.tie * drawn.size;
-            warnings.extend(drawn.warning);
-        }
     }
-    let p = match (null, &sums) {
-        (Null::Gamma, Some(sums)) => {
-            PValue::exact(gamma(sums, [x, y], kernels, values[0]), null.name(), alpha)
-        }
-        _ => settings.common.p_value(&values, tie, distinct([x, y], settings, block_length)),
+    let p = if null == Null::Gamma {
+        PValue::exact(gamma(&sums, [x, y], kernels, values[0]), null.name(), alpha)
+    } else {
+        settings.common.p_value(&values, tie, distinct([x, y], settings, block_length))
     };
     values.iter_mut().for_each(|value| *value *= unit);
-    found.blocks = blocks;
-    if budget.is_none() && !settings.families.contains(&Family::Delta) {
+    if !settings.families.contains(&Family::Delta) {
         found.distance_correlation = Some(distance_correlation(device, [x, y])?);
     }
-    Ok(Outcome { budget, warnings, ..Outcome::new(start, p, values, pairs, found) })
+    Ok(Outcome { warnings, ..Outcome::new(start, p, values, pairs, found) })
 }
 
 impl Independence {
-    /// With the estimates from all pairs, if those were taken; the first of the `values` is the biased one.
-    fn new(
-        [x, y]: [Sample<'_>; 2],
-        resolved: &[Resolved; 2],
-        sums: Option<&HsicSums>,
-        values: &[f64],
-    ) -> Self {
+    fn without_estimates(n: usize, d: [usize; 2], resolved: &[Resolved; 2]) -> Self {
+        let [x, y] = [0, 1].map(|which| Variable::new(d[which], &resolved[which]));
         Self {
-            n: x.len(),
-            x: Variable::new(x, &resolved[0]),
-            y: Variable::new(y, &resolved[1]),
-            hsic_biased: sums.map(|sums| values[0] * sums.unit()),
-            hsic_unbiased: sums.map(|sums| sums.unbiased() * sums.unit()),
-            cka: sums.map(|sums| normalised(values[0], sums.own(0), sums.own(1))),
+            n,
+            x,
+            y,
+            hsic_biased: None,
+            hsic_unbiased: None,
+            cka: None,
             distance_correlation: None,
             blocks: None,
         }
@@ -320,6 +314,43 @@ pub(super) struct WildDraws {
     pub(super) warning: Option<String>,
 }
 
+impl WildDraws {
+    /// Of the sums over all pairs of items, or near ones: `labels` are their signs, `second` is the kernel of Y.
+    pub(super) fn new(gram: &Gram, second: &KernelFunction, units: [f64; 2], labels: &Labels) -> Self {
+        let pairs = 2.0 * gram.evaluations;
+        let scale = second.weight() / pairs;
+        let values = null::signed_sums(gram, labels).map(|sum| scale * sum).collect();
+        let squares = gram.k2.iter().map(|k| k[0]).sum::<f64>();
+        let size = second.weight() * (squares / pairs).sqrt();
+        let (evaluations, unit, tie) = (8.0 * gram.evaluations, gram.unit, gram.tie());
+        Self { values, size, evaluations, unit, units, tie, warning: gram.warning() }
+    }
+
+    /// The result of a test of n rows without the estimates from all pairs; it began at `start`.
+    pub(super) fn outcome(
+        self,
+        start: Instant,
+        n: usize,
+        d: [usize; 2],
+        resolved: &[Resolved; 2],
+        common: &Common,
+    ) -> Outcome<Independence> {
+        let Self { mut values, size, evaluations, unit, tie, warning, .. } = self;
+        let p = common.p_value(&values, tie * size, Distinct::signs(n / 2));
+        values.iter_mut().for_each(|value| *value *= unit);
+        let found = Independence::without_estimates(n, d, resolved);
+        let warnings = resolved.iter().flat_map(|r| r.warnings.clone()).chain(warning).collect();
+        let budget = common.budget;
+        Outcome { budget, warnings, ..Outcome::new(start, p, values, evaluations, found) }
+    }
+}
+
+/// The order in which rows make items: row i of it with row i + n / 2; of an odd number the last is left out. Files are often in some order; pairs must be a random
+/// choice.
+pub fn order_of_items(n: usize, seed: u64) -> Vec<usize> {
+    Sequence::new(seed, Stream::Bins, 2).order(n)
+}
+
 /// The statistic of paired rows with random signs, for each pair of kernels.
 pub(super) fn wild_draws(
     device: &Device,
@@ -328,9 +359,8 @@ pub(super) fn wild_draws(
     settings: &IndependenceSettings,
     progress: &mut dyn FnMut(f64) -> Result<()>,
 ) -> Result<Vec<WildDraws>> {
-    // Files are often in some order; pairs must be a random choice.
     let Common { permutations, budget, seed, .. } = settings.common;
-    let order = Sequence::new(seed, Stream::Bins, 2).order(samples[0].len());
+    let order = order_of_items(samples[0].len(), seed);
     let mixed = samples.map(|sample| sample.choice(&order));
     let [x, y] = [0, 1].map(|which| Sample::new(samples[which].d, &mixed[which]));
     let [of_x, of_y]: [Vec<&KernelFunction>; 2] =
@@ -338,16 +368,8 @@ pub(super) fn wild_draws(
     let points = Points::dependence(x, y, [&of_x, &of_y])?.within(budget);
     let items = points.counts[0];
     let labels = null::rademacher(items, seed, permutations + 1);
-    let drawn = |(gram, other): (Gram, &&KernelFunction)| {
-        let pairs = 2.0 * gram.evaluations;
-        let scale = other.weight() / pairs;
-        let values = null::signed_sums(&gram, &labels).map(|sum| scale * sum).collect();
-        let squares = gram.k2.iter().map(|k| k[0]).sum::<f64>();
-        let size = other.weight() * (squares / pairs).sqrt();
-        let (evaluations, unit, tie) = (8.0 * gram.evaluations, gram.unit, gram.tie());
-        let units = points.units_of_values(kernels[0][0].family);
-        WildDraws { values, size, evaluations, unit, units, tie, warning: gram.warning() }
-    };
+    let units = points.units_of_values(kernels[0][0].family);
+    let drawn = |(gram, second): (Gram, &&KernelFunction)| WildDraws::new(&gram, second, units, &labels);
     let grams = grams(device, &points, &of_x, &of_y, &labels, progress)?;
     Ok(grams.into_iter().zip(&of_y).map(drawn).collect())
 }

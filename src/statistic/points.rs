@@ -243,6 +243,12 @@ impl Points {
         Self { reach: reach.unwrap_or(UNLIMITED), ..self }
     }
 
+    /// The items of one sample as two: the first `n`, and the rest.
+    pub(super) fn split_at(self, n: usize) -> Self {
+        let [all, rest] = self.counts;
+        Self { counts: [n, all + rest - n], ..self }
+    }
+
     /// How distances of these points are computed for a kernel.
     pub fn form(&self, kernel: &KernelFunction) -> Form {
         let kernel = kernel.in_units(self.unit);

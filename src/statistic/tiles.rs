@@ -1,31 +1,37 @@
-//! The two-sample test of points that are in many places: a plan, sums over tiles of pairs, and what these add up to.
+//! Tests of items that are in many places: a plan, sums over tiles of pairs, and what these add up to.
 //!
 //! ```text
-//! rows      of each sample, in the order in which parts take them; part = some of them, one after another
-//! tile      all pairs of a point of one part and a point of another, or all pairs of points of one part
-//!           -> sums of k and k^2 of each of its points, and forms of its labels or sums over its bins
-//! result    from the sums of all tiles, those of each two parts once: the test of all points
+//! items     the points of two samples, pairs of observations, or points with a model's scores, in the order in which parts
+//!           take them; part = some of them, one after another
+//! tile      all pairs of an item of one part and an item of another, or all pairs of items of one part
+//!           -> sums of k and k^2 of each of its items, and forms of its labels or sums over its bins
+//! result    from the sums of all tiles, those of each two parts once: the test of all items
 //! ```
 //!
-//! Results are those of [`two_sample`](super::two_sample()) but for the rounding of sums, as each tile is centred on its
-//! own points. Linear-time estimates are not among them: they need points of both samples side by side.
+//! Results are those of [`two_sample`](super::two_sample()), and of [`independence`](super::independence::independence) and
+//! [`fit`](super::fit::fit) with random signs, but for the rounding of sums, as each tile is centred on its own points.
+//! What needs other pairs is not among them: linear-time estimates of two samples, HSIC's estimates from all pairs.
 
 use super::bandwidth::Resolved;
+use super::fit::{Fit, FitSettings, KsdDraws, diagonal, in_own_unit, smallest};
 use super::gram::{Gram, Labels, Request};
+use super::independence::{Independence, IndependenceSettings, LEAST_POINTS, WildDraws};
 use super::null;
+use super::p_value::Distinct;
+use super::points::Points;
 use super::test::{Common, Null, Outcome};
 use super::two_sample::{Bins, Draws, TwoSample, TwoSampleSettings};
-use super::{KernelFunction, Sample};
+use super::{Bandwidth, Sample};
 use crate::engine::Device;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::pair_forms::BITS;
-use crate::kernel::pairs::Form;
+use crate::kernel::pairs::{Family, Form};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::time::Instant;
 
-/// Which rows a test takes, in which order.
+/// Which rows a two-sample test takes, in which order.
 #[derive(Clone, Debug)]
 pub struct RowOrder {
     /// Points of a bin, for the binned null. Parts hold whole bins.
@@ -68,16 +74,39 @@ impl RowOrder {
     }
 }
 
-/// What follows from the settings and a few points.
+/// What is asked of items, and the kernels of their pairs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Question {
+    /// Items are the points of two samples: are both from one distribution?
+    TwoSample(Resolved),
+    /// Items are pairs of observations of two variables, `(x_i, x_j, y_i, y_j)`: are the variables independent?
+    Independence {
+        /// Observations.
+        n: usize,
+        /// Coordinates of X and of Y.
+        d: [usize; 2],
+        /// The kernels of X and of Y.
+        resolved: [Resolved; 2],
+    },
+    /// Items are points with the scores of a model there, `(x, s)`: is the model right?
+    Fit {
+        /// The model.
+        name: String,
+        /// The kernel.
+        resolved: Resolved,
+    },
+}
+
+/// What follows from the settings and a few items.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TilePlan {
-    /// The kernel, and where its bandwidths come from.
-    pub resolved: Resolved,
-    /// Rows of X and of Y, of those that the [order](RowOrder) names.
+    /// The question.
+    pub question: Question,
+    /// Items: of X and of Y, of those that the [order](RowOrder) names; or all of them and 0.
     pub counts: [usize; 2],
-    /// Coordinates.
+    /// Numbers of an item.
     pub d: usize,
-    /// Points of a bin, for the binned null.
+    /// Items of a bin, for the binned null.
     pub bin: Option<usize>,
     /// Draws under the null.
     pub permutations: usize,
@@ -87,26 +116,35 @@ pub struct TilePlan {
     pub seed: u64,
 }
 
-/// Some rows of a sample.
+/// Some items of a sample.
 #[derive(Clone, Copy, Debug)]
 pub struct PlacedRows<'a> {
-    /// 0 for X, 1 for Y.
+    /// 0 for X, 1 for Y; 0 if there is one sample.
     pub which: usize,
-    /// The number of its first row, counted in the sample's [order](RowOrder).
+    /// The number of its first item, counted in the sample's order.
     pub first: usize,
-    /// Its points.
-    pub points: Sample<'a>,
+    /// Its items.
+    pub items: Sample<'a>,
     /// Their [labels](TileSums::labels); empty for the binned null.
     pub labels: &'a [u32],
 }
 
+/// The sums of a tile.
+#[derive(Clone, Debug)]
+pub struct Tile {
+    /// Sums over its pairs.
+    pub gram: Gram,
+    /// The Stein kernel of each item of a part with itself, for a test of fit.
+    pub diagonal: Vec<f64>,
+}
+
 impl TilePlan {
-    /// From the points that [`rows_of_rules`](super::bandwidth::rows_of_rules) names among the rows of an order, X's before
-    /// Y's.
+    /// A two-sample test, from the points that [`rows_of_rules`](super::bandwidth::rows_of_rules) names among the rows of an
+    /// order, X's before Y's.
     ///
     /// # Errors
     /// If the settings are not possible, or the device fails.
-    pub fn new(
+    pub fn two_sample(
         device: &Device,
         points: Sample<'_>,
         counts: [usize; 2],
@@ -116,8 +154,60 @@ impl TilePlan {
         let TwoSampleSettings { family, sum, ref bandwidth, common, .. } = *settings;
         let total = counts.iter().sum();
         let resolved = bandwidth.resolve_of_rows(device, points, total, family, !sum, common.seed)?;
-        let Common { permutations, alpha, seed, .. } = common;
-        Ok(Self { resolved, counts, d: points.d, bin, permutations, alpha, seed })
+        Ok(Self { bin, ..Self::new(Question::TwoSample(resolved), counts, points.d, &common) })
+    }
+
+    /// An independence test of n observations of two variables, from those that
+    /// [`rows_of_rules`](super::bandwidth::rows_of_rules) names.
+    ///
+    /// # Errors
+    /// If the settings are not possible, or the device fails.
+    pub fn independence(
+        device: &Device,
+        [x, y]: [Sample<'_>; 2],
+        n: usize,
+        settings: &IndependenceSettings,
+    ) -> Result<Self> {
+        settings.check()?;
+        only_signs(&settings.common)?;
+        if n < LEAST_POINTS {
+            let message = format!("there are {n} rows; the test needs at least {LEAST_POINTS}");
+            return Err(Kind::Samples(message).into());
+        }
+        let of = |which: usize, sample: Sample<'_>| {
+            let (bandwidth, family) = (&settings.bandwidths[which], settings.families[which]);
+            resolve(device, bandwidth, sample, n, family, settings.common.seed)
+        };
+        let question = Question::Independence { n, d: [x.d, y.d], resolved: [of(0, x)?, of(1, y)?] };
+        Ok(Self::new(question, [n / 2, 0], 2 * (x.d + y.d), &settings.common))
+    }
+
+    /// A test of fit of a model by n points, from those that [`rows_of_rules`](super::bandwidth::rows_of_rules) names.
+    ///
+    /// # Errors
+    /// If the settings are not possible, or the device fails.
+    pub fn fit(
+        device: &Device,
+        points: Sample<'_>,
+        n: usize,
+        name: &str,
+        settings: &FitSettings,
+    ) -> Result<Self> {
+        settings.check()?;
+        only_signs(&settings.common)?;
+        if n < 2 {
+            return Err(Kind::Samples(format!("the sample has {n} rows; the test needs at least two")).into());
+        }
+        let resolved =
+            resolve(device, &settings.bandwidth, points, n, settings.family, settings.common.seed)?;
+        super::fit::check_kernel(&resolved.kernel)?;
+        let question = Question::Fit { name: name.into(), resolved };
+        Ok(Self::new(question, [n, 0], 2 * points.d, &settings.common))
+    }
+
+    fn new(question: Question, counts: [usize; 2], d: usize, common: &Common) -> Self {
+        let &Common { permutations, alpha, seed, .. } = common;
+        Self { question, counts, d, bin: None, permutations, alpha, seed }
     }
 
     /// The draws, with what was observed.
@@ -125,11 +215,7 @@ impl TilePlan {
         self.permutations + 1
     }
 
-    fn kernel(&self) -> &KernelFunction {
-        &self.resolved.kernel
-    }
-
-    /// The sums of a tile: of the pairs of points of two parts, or of one part if there is no second.
+    /// The sums of a tile: of the pairs of items of two parts, or of one part if there is no second.
     ///
     /// # Errors
     /// If parts are not of this plan, or the device fails.
@@ -139,10 +225,10 @@ impl TilePlan {
         rows: PlacedRows<'_>,
         columns: Option<PlacedRows<'_>>,
         progress: &mut dyn FnMut(f64) -> Result<()>,
-    ) -> Result<Gram> {
+    ) -> Result<Tile> {
         for part in [Some(rows), columns].into_iter().flatten() {
-            let words = if self.bin.is_some() { 0 } else { part.points.len().div_ceil(BITS) * self.draws() };
-            if part.points.d != self.d || part.labels.len() != words {
+            let words = if self.bin.is_some() { 0 } else { part.items.len().div_ceil(BITS) * self.draws() };
+            if part.items.d != self.d || part.labels.len() != words {
                 return Err(Error::usage("a part has other columns or labels than its plan"));
             }
         }
@@ -155,9 +241,67 @@ impl TilePlan {
                 Request::Forms(&labels)
             }
         };
-        let points = [rows.points, columns.map_or(rows.points.first(0), |part| part.points)];
-        Gram::new(device, points, self.kernel(), &request, columns.is_some(), progress)
+        let items = [rows.items, columns.map_or(rows.items.first(0), |part| part.items)];
+        let cross = columns.is_some();
+        let mut sums = |points: &Points, kernel| Gram::of(device, points, kernel, &request, cross, progress);
+        let both = || items.map(|items| items.values).concat();
+        let mut own = Vec::new();
+        let gram = match &self.question {
+            Question::TwoSample(resolved) => {
+                let [x, y] = items;
+                sums(&Points::new(x, y, &[&resolved.kernel])?, &resolved.kernel)?
+            }
+            Question::Independence { d: [dx, dy], resolved: [of_x, of_y], .. } => {
+                let (all, kernel) = (both(), &of_x.kernel);
+                let x = [0..*dx, *dx..2 * dx].map(|range| columns_of(&all, self.d, range)).concat();
+                let y =
+                    [2 * dx..2 * dx + dy, 2 * dx + dy..self.d].map(|range| columns_of(&all, self.d, range));
+                let (x, y) = (Sample::new(*dx, &x), y.concat());
+                let points = Points::dependence(x, Sample::new(*dy, &y), [&[kernel], &[&of_y.kernel]])?;
+                sums(&points.split_at(items[0].len()), kernel)?
+            }
+            Question::Fit { resolved, .. } => {
+                let (all, kernel, d) = (both(), &resolved.kernel, self.d / 2);
+                let [x, scores] = [0..d, d..self.d].map(|range| columns_of(&all, self.d, range));
+                let points = Points::stein(Sample::new(d, &x), &scores, &[kernel])?.split_at(items[0].len());
+                if !cross {
+                    own = diagonal(kernel, smallest(kernel), d, &scores);
+                }
+                in_own_unit(sums(&points, kernel)?, kernel, &points)
+            }
+        };
+        Ok(Tile { gram, diagonal: own })
     }
+}
+
+/// Refuses settings of tests by random signs that parts cannot have.
+fn only_signs(common: &Common) -> Result<()> {
+    if common.null != Null::Wild {
+        return Err(Error::usage(format!(
+            "a test of parts has no {} null; use random signs (wild)",
+            common.null.name()
+        )));
+    }
+    match common.budget {
+        Some(_) => Err(Error::usage("parts of a test have no budget; leave it out")),
+        None => Ok(()),
+    }
+}
+
+fn resolve(
+    device: &Device,
+    bandwidth: &Bandwidth,
+    few: Sample<'_>,
+    n: usize,
+    family: Family,
+    seed: u64,
+) -> Result<Resolved> {
+    bandwidth.resolve_of_rows(device, few, n, family, true, seed)
+}
+
+/// Some columns of rows of d numbers.
+fn columns_of(rows: &[f64], d: usize, columns: Range<usize>) -> Vec<f64> {
+    rows.chunks_exact(d).flat_map(|row| &row[columns.clone()]).copied().collect()
 }
 
 /// The sums of tiles, added up.
@@ -170,24 +314,59 @@ pub struct TileSums {
     gram: Option<Gram>,
     /// The sum over the tiles of what their sums of k may be off by.
     rounding: f64,
+    /// The Stein kernel of each item with itself, of a test of fit.
+    diagonal: Vec<f64>,
     /// Where the tiles begin.
     added: HashSet<(PartPlace, Option<PartPlace>)>,
 }
 
-/// A sample, 0 for X and 1 for Y, and the number of a row in its [order](RowOrder).
+/// The result of a test.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// Of [`Question::TwoSample`].
+    TwoSample(Outcome<TwoSample>),
+    /// Of [`Question::Independence`], without the estimates from all pairs of observations.
+    Independence(Outcome<Independence>),
+    /// Of [`Question::Fit`].
+    Fit(Outcome<Fit>),
+}
+
+impl Answer {
+    /// The statistic under the null, one per draw.
+    pub fn draws(&self) -> &[f64] {
+        match self {
+            Self::TwoSample(outcome) => &outcome.draws,
+            Self::Independence(outcome) => &outcome.draws,
+            Self::Fit(outcome) => &outcome.draws,
+        }
+    }
+}
+
+/// A sample, 0 for X and 1 for Y, and the number of an item in its order.
 pub type PartPlace = (usize, usize);
 
 impl TileSums {
     /// Nothing yet. This makes the labels of all draws, (n + m) / 8 bytes each.
     pub fn new(plan: TilePlan) -> Self {
-        let labels = plan.bin.is_none().then(|| null::permutations(plan.counts, plan.seed, 0, plan.draws()));
-        Self { plan, labels, gram: None, rounding: 0.0, added: HashSet::new() }
+        let TilePlan { counts, seed, bin, .. } = plan;
+        let labels = match plan.question {
+            Question::TwoSample(_) => {
+                bin.is_none().then(|| null::permutations(counts, seed, 0, plan.draws()))
+            }
+            _ => Some(null::rademacher(counts[0], seed, plan.draws())),
+        };
+        let diagonal = match plan.question {
+            Question::Fit { .. } => vec![f64::NAN; counts[0]],
+            _ => Vec::new(),
+        };
+        Self { plan, labels, gram: None, rounding: 0.0, diagonal, added: HashSet::new() }
     }
 
-    /// The labels of some rows of a sample: `(words, draws)`, see [`Labels`]; empty for the binned null.
+    /// The labels of some items of a sample: `(words, draws)`, see [`Labels`]; empty for the binned null.
     ///
     /// # Panics
-    /// If the sample has no such rows.
+    /// If the sample has no such items.
     pub fn labels(&self, which: usize, range: Range<usize>) -> Vec<u32> {
         assert!(range.end <= self.plan.counts[which], "a part ends with its sample");
         let Some(Labels { draws, words }) = &self.labels else { return Vec::new() };
@@ -211,7 +390,8 @@ impl TileSums {
     ///
     /// # Errors
     /// If the tile is of another plan.
-    pub fn add(&mut self, rows: PartPlace, columns: Option<PartPlace>, tile: Gram) -> Result<()> {
+    pub fn add(&mut self, rows: PartPlace, columns: Option<PartPlace>, tile: Tile) -> Result<()> {
+        let Tile { gram: tile, diagonal } = tile;
         let TilePlan { counts, bin, permutations, .. } = self.plan;
         let places = [Some(rows), columns].into_iter().flatten();
         let outside = places.zip(tile.counts).any(|((which, first), count)| first + count > counts[which]);
@@ -219,7 +399,13 @@ impl TileSums {
             let firsts = [Some(rows), columns].into_iter().flatten().map(|(_, first)| first);
             firsts.chain(tile.counts).any(|number| number % bin != 0)
         });
-        if cut || outside || (bin.is_none() && tile.forms.len() != permutations + 1) {
+        let own = columns.is_none();
+        let wanted = if own && !self.diagonal.is_empty() { tile.k.len() } else { 0 };
+        if cut
+            || outside
+            || diagonal.len() != wanted
+            || (bin.is_none() && tile.forms.len() != permutations + 1)
+        {
             return Err(Error::usage("this tile is of another plan"));
         }
         if !self.added.insert((rows, columns)) {
@@ -244,8 +430,10 @@ impl TileSums {
         });
         let tile = tile.in_unit(total.unit);
         let [n, _] = tile.counts;
-        // Of each part: where it is, and its points in the tile, whose partners are of the other part.
-        let own = columns.is_none();
+        if let Some(place) = self.diagonal.get_mut(rows.1..rows.1 + diagonal.len()) {
+            place.copy_from_slice(&diagonal);
+        }
+        // Of each part: where it is, and its items in the tile, whose partners are of the other part.
         let sides = [(Some(rows), 0..n, columns.unwrap_or(rows).0), (columns, n..tile.k.len(), rows.0)];
         for (place, points, partners) in sides {
             let Some((which, first)) = place else { continue };
@@ -280,22 +468,60 @@ impl TileSums {
     /// The test's result from all tiles; it took from `start` on.
     ///
     /// # Errors
-    /// If pairs are missing.
-    pub fn outcome(&self, start: Instant) -> Result<Outcome<TwoSample>> {
-        let TilePlan { resolved, counts, d, bin, permutations, alpha, seed } = &self.plan;
+    /// If pairs are missing, or a variable is constant.
+    pub fn outcome(&self, start: Instant) -> Result<Answer> {
+        let TilePlan { question, counts, d, bin, permutations, alpha, seed } = &self.plan;
         let all = (counts[0] + counts[1]) as f64;
         let gram = self.gram.clone().filter(|gram| gram.evaluations == all * (all - 1.0) / 2.0);
         let gram = gram.ok_or_else(|| Error::usage("some tiles of this test are missing, or overlap"))?;
-        let null = if bin.is_some() { Null::Binned } else { Null::Exact };
-        let common = Common { permutations: *permutations, null, budget: None, alpha: *alpha, seed: *seed };
-        let kernel = &resolved.kernel;
-        let drawn = match (&self.labels, bin) {
-            (Some(labels), _) => Draws::of_labels(gram, kernel, labels),
-            (None, bin) => Draws::of_bins(gram, kernel, (bin.unwrap_or(1), None), &common),
+        let null = match (question, bin) {
+            (Question::TwoSample(_), Some(_)) => Null::Binned,
+            (Question::TwoSample(_), None) => Null::Exact,
+            _ => Null::Wild,
         };
-        let drawn = drawn.with_tie(self.rounding / (all * (all - 1.0)));
-        Ok(drawn.outcome(start, *d, resolved, (f64::NAN, f64::NAN), &common, (*bin, None)))
+        let common = Common { permutations: *permutations, null, budget: None, alpha: *alpha, seed: *seed };
+        let no_labels = Labels { draws: 0, words: Vec::new() };
+        let labels = self.labels.as_ref().unwrap_or(&no_labels);
+        Ok(match question {
+            Question::TwoSample(resolved) => {
+                let drawn = match bin {
+                    None => Draws::of_labels(gram, &resolved.kernel, labels),
+                    Some(bin) => Draws::of_bins(gram, &resolved.kernel, (*bin, None), &common),
+                };
+                let drawn = drawn.with_tie(self.rounding / (all * (all - 1.0)));
+                let linear = (f64::NAN, f64::NAN);
+                Answer::TwoSample(complete(drawn.outcome(start, *d, resolved, linear, &common, (*bin, None))))
+            }
+            Question::Independence { n, d, resolved } => {
+                if gram.k2.iter().all(|k2| k2[0] == 0.0) {
+                    let message = "X or Y is the same in all rows, so nothing can depend on it; give a variable with at \
+                        least two values or classes";
+                    return Err(Kind::Samples(message.into()).into());
+                }
+                let drawn = WildDraws::new(&gram, &resolved[1].kernel, [1.0; 2], labels);
+                Answer::Independence(complete(drawn.outcome(start, *n, *d, resolved, &common)))
+            }
+            Question::Fit { name, resolved } => {
+                let drawn = KsdDraws::of_signs(&gram, labels).with_typical(&self.diagonal);
+                let (resolved, distinct) = (resolved.clone(), Distinct::signs(counts[0]));
+                Answer::Fit(complete(drawn.outcome(
+                    start,
+                    name,
+                    d / 2,
+                    resolved,
+                    &self.diagonal,
+                    &common,
+                    distinct,
+                )))
+            }
+        })
     }
+}
+
+/// With the warning of too few draws.
+fn complete<T>(mut outcome: Outcome<T>) -> Outcome<T> {
+    outcome.warnings.extend(outcome.p.cannot_reject());
+    outcome
 }
 
 #[cfg(test)]
@@ -309,6 +535,37 @@ mod tests {
     fn normal(n: usize, d: usize, mean: f64, seed: u64) -> Vec<f64> {
         let mut random = Sequence::new(seed, Stream::ProblemX, 0);
         (0..n * d).map(|_| mean + random.normal_f64()).collect()
+    }
+
+    /// The result of items of some samples in parts that end at some edges.
+    fn of_parts(device: &Device, plan: TilePlan, edges: &[Vec<usize>], items: &[Vec<f64>]) -> Answer {
+        let mut sums = TileSums::new(plan.clone());
+        let places: Vec<(usize, Range<usize>)> = (0..edges.len())
+            .flat_map(|which| edges[which].windows(2).map(move |edge| (which, edge[0]..edge[1])))
+            .collect();
+        let labels: Vec<Vec<u32>> =
+            places.iter().map(|(which, range)| sums.labels(*which, range.clone())).collect();
+        let parts: Vec<PlacedRows<'_>> = places
+            .iter()
+            .zip(&labels)
+            .map(|((which, range), labels)| PlacedRows {
+                which: *which,
+                first: range.start,
+                items: Sample::new(plan.d, &items[*which][range.start * plan.d..range.end * plan.d]),
+                labels,
+            })
+            .collect();
+        assert!(sums.outcome(Instant::now()).is_err(), "tiles are missing");
+        for (i, &a) in parts.iter().enumerate() {
+            for (j, &b) in parts.iter().enumerate().skip(i) {
+                let b = (i != j).then_some(b);
+                let tile = plan.tile(device, a, b, &mut |_| Ok(())).expect("a tile");
+                let place = |part: PlacedRows<'_>| (part.which, part.first);
+                sums.add(place(a), b.map(place), tile.clone()).expect("sums");
+                assert!(sums.add(place(a), b.map(place), tile).is_err(), "it was added already");
+            }
+        }
+        sums.outcome(Instant::now()).expect("all tiles")
     }
 
     /// Points of two samples in parts that end anywhere (for bins, at their edges), one of which is in f64 alone.
@@ -336,37 +593,12 @@ mod tests {
             let ordered = [0, 1].map(|which| samples[which].choice(&order.rows[which]));
             let counts = [0, 1].map(|which| order.rows[which].len());
             let pooled = ordered.concat();
-            let plan = TilePlan::new(&device, Sample::new(d, &pooled), counts, order.bin, &settings)
+            let plan = TilePlan::two_sample(&device, Sample::new(d, &pooled), counts, order.bin, &settings)
                 .expect("a plan");
-            let mut sums = TileSums::new(plan.clone());
             let edges = [vec![0, 35, 100, counts[0]], vec![0, 70, counts[1]]];
-            let places: Vec<(usize, Range<usize>)> = [0, 1]
-                .into_iter()
-                .flat_map(|which| edges[which].windows(2).map(move |edge| (which, edge[0]..edge[1])))
-                .collect();
-            let labels: Vec<Vec<u32>> =
-                places.iter().map(|(which, range)| sums.labels(*which, range.clone())).collect();
-            let parts: Vec<PlacedRows<'_>> = places
-                .iter()
-                .zip(&labels)
-                .map(|((which, range), labels)| PlacedRows {
-                    which: *which,
-                    first: range.start,
-                    points: Sample::new(d, &ordered[*which][range.start * d..range.end * d]),
-                    labels,
-                })
-                .collect();
-            assert!(sums.outcome(Instant::now()).is_err(), "tiles are missing");
-            for (i, &a) in parts.iter().enumerate() {
-                for (j, &b) in parts.iter().enumerate().skip(i) {
-                    let b = (i != j).then_some(b);
-                    let tile = plan.tile(&device, a, b, &mut |_| Ok(())).expect("a tile");
-                    let place = |part: PlacedRows<'_>| (part.which, part.first);
-                    sums.add(place(a), b.map(place), tile.clone()).expect("sums");
-                    assert!(sums.add(place(a), b.map(place), tile).is_err(), "it was added already");
-                }
-            }
-            let many = sums.outcome(Instant::now()).expect("all tiles");
+            let Answer::TwoSample(many) = of_parts(&device, plan, &edges, &ordered) else {
+                panic!("another test's result");
+            };
             let tolerance = 3e-7 * one.found.mean_kernel.abs();
             assert!(
                 (many.found.mmd2_unbiased - one.found.mmd2_unbiased).abs() < tolerance,
@@ -383,6 +615,100 @@ mod tests {
             assert_eq!(many.p.exceedances, one.p.exceedances, "{family:?} {null:?}");
             assert_eq!(many.found.kernel.bandwidths, one.found.kernel.bandwidths);
             assert_eq!(many.found.confidence_interval.is_some(), one.found.confidence_interval.is_some());
+        }
+    }
+
+    /// Draws of a test of parts, whose statistic is of some size, beside those of one machine.
+    fn assert_same_draws<A, B>(many: &Outcome<A>, one: &Outcome<B>, case: &str) {
+        let size = one.draws.iter().chain([&one.statistic]).fold(0.0f64, |most, v| most.max(v.abs()));
+        assert!(
+            (many.statistic - one.statistic).abs() < 1e-5 * size,
+            "{case}: {} {}",
+            many.statistic,
+            one.statistic
+        );
+        assert_eq!(many.draws.len(), one.draws.len(), "{case}");
+        for (a, b) in many.draws.iter().zip(&one.draws) {
+            assert!((a - b).abs() < 1e-5 * size, "{case}: {a} {b}");
+        }
+        assert_eq!(many.p.exceedances, one.p.exceedances, "{case}");
+    }
+
+    /// Two variables of an odd number of rows, which depend on each other, and one of which has a far point.
+    #[test]
+    fn tiles_add_up_to_the_independence_test_of_all_rows() {
+        let n = 301;
+        let device = Device::open(Choice::Cpu, None).expect("the CPU");
+        let mut x = normal(n, 2, 0.0, 5);
+        let y: Vec<f64> =
+            (0..n * 3).map(|i| 0.4 * x[i / 3 * 2].sin() + normal(1, 1, 0.0, i as u64)[0]).collect();
+        let labels: Vec<f64> = (0..n).map(|i| (3.0 * x[i * 2]).round().clamp(0.0, 2.0)).collect();
+        let [gaussian, energy, delta] = [Family::Gaussian, Family::Energy, Family::Delta];
+        for (families, far) in [
+            ([gaussian, gaussian], 0.5),
+            ([gaussian, delta], 0.5),
+            ([energy, energy], 0.5),
+            ([energy, energy], 3e9),
+        ] {
+            x[5] = far;
+            let (values_of_y, dy) = if families[1] == delta { (&labels, 1) } else { (&y, 3) };
+            let samples = [Sample::new(2, &x), Sample::new(dy, values_of_y)];
+            let common = Common { permutations: 99, null: Null::Wild, seed: 3, ..Common::default() };
+            let settings = IndependenceSettings { families, common, ..Default::default() };
+            let one = super::super::independence::independence(&device, samples, &settings, &mut |_| Ok(()))
+                .expect("a test");
+            let order = super::super::independence::order_of_items(n, 3);
+            let half = n / 2;
+            let items: Vec<f64> = (0..half)
+                .flat_map(|i| {
+                    let rows = [order[i], order[half + i]];
+                    samples.iter().flat_map(move |sample| rows.map(|row| sample.point(row).to_vec()))
+                })
+                .flatten()
+                .collect();
+            let plan = TilePlan::independence(&device, samples, n, &settings).expect("a plan");
+            let Answer::Independence(many) = of_parts(&device, plan, &[vec![0, 35, 100, half]], &[items])
+            else {
+                panic!("another test's result");
+            };
+            assert_same_draws(&many, &one, &format!("{families:?} {far}"));
+            assert_eq!((many.found.n, many.found.x.d, many.found.y.d), (n, 2, dy));
+            assert_eq!(many.found.x.kernel.bandwidths, one.found.x.kernel.bandwidths);
+        }
+    }
+
+    #[test]
+    fn tiles_add_up_to_the_test_of_fit_of_all_points() {
+        let (n, d) = (250, 3);
+        let device = Device::open(Choice::Cpu, None).expect("the CPU");
+        let model: crate::density::Distribution =
+            r#"{"family": "gaussian", "mean": [0, 0, 0], "covariance": [1, 1, 1]}"#.parse().expect("a model");
+        let model = model.into_density();
+        let mut x = normal(n, d, 0.1, 6);
+        for (family, far) in [(Family::Gaussian, 0.5), (Family::Imq, 0.5), (Family::Imq, 3e9)] {
+            x[5] = far;
+            let sample = Sample::new(d, &x);
+            let common = Common { permutations: 99, null: Null::Wild, seed: 3, ..Common::default() };
+            let settings = FitSettings { family, common, ..FitSettings::default() };
+            let candidate = super::super::fit::Candidate { name: "it", density: &*model, refit: None };
+            let one = super::super::fit::fit(&device, sample, candidate, &settings, &mut |_| Ok(()))
+                .expect("a test");
+            let scored = crate::density::Scored::new(&*model, sample).expect("scores");
+            let items: Vec<f64> = scored
+                .points
+                .chunks_exact(d)
+                .zip(scored.scores.chunks_exact(d))
+                .flat_map(|(x, s)| [x, s].concat())
+                .collect();
+            let plan =
+                TilePlan::fit(&device, Sample::new(d, &scored.points), n, "it", &settings).expect("a plan");
+            let Answer::Fit(many) = of_parts(&device, plan, &[vec![0, 70, 71, n]], &[items]) else {
+                panic!("another test's result");
+            };
+            assert_same_draws(&many, &one, &format!("{family:?} {far}"));
+            assert_eq!(many.pairs, one.pairs, "{family:?} {far}");
+            let [a, b] = [&many, &one].map(|test| test.found.ksd2_biased.expect("an estimate"));
+            assert!((a - b).abs() < 1e-6 * b.abs(), "{a} {b}");
         }
     }
 }

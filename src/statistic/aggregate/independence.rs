@@ -121,7 +121,7 @@ pub fn aggregate(
     }
     let Combined { p, rows, values } =
         combine(&members, Scaled::Agg, "hsic", &settings.common, distinct(samples, settings, None));
-    let [x, y] = [0, 1].map(|which| Variable::new(samples[which], &resolved[which]));
+    let [x, y] = [0, 1].map(|which| Variable::new(samples[which].d, &resolved[which]));
     let found = AggregateIndependence { n: samples[0].len(), x, y, kernels: rows };
     let budget = settings.common.budget;
     Ok(Outcome { budget, warnings, ..Outcome::new(start, p, values, pairs, found) })
