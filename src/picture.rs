@@ -13,6 +13,7 @@
 //! | [`scatters`]            | the same for several models                                         |
 //! | [`Story::save`]         | images, their codes in the latent plane, and what samples decode to |
 //! | [`Animation::save`]     | how codes move during training, as GIF                              |
+//! | [`columns`]             | columns of two tables, as histograms                                |
 //! | [`NullHistogram::save`] | a test statistic among its values under the null hypothesis         |
 //! | [`Curve::save`]         | where two samples of numbers differ: their witness function         |
 //! | [`Plane::save`]         | the same for two samples of points of a plane                       |
@@ -25,6 +26,7 @@ mod axes;
 mod bars;
 mod canvas;
 mod chart;
+mod columns;
 mod gif;
 mod latents;
 mod legend;
@@ -47,6 +49,7 @@ mod witness;
 pub use animation::{Animation, Snapshot};
 pub use bars::{Bars, LabelledBar, Threshold};
 pub use chart::Chart;
+pub use columns::{ComparedColumn, columns};
 pub use latents::Latents;
 pub use manifold::Manifold;
 pub use matrix::{Matrix, MatrixRow};

@@ -32,59 +32,65 @@ const PICTURE: &str = "power.png";
 /// with what is there, after an interruption or with more repetitions or parameters.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  elbo power perturbed-uniform                     six amplitudes, 100 repetitions each
+  elbo power perturbed-uniform                     six amplitudes, 100 times
   elbo power mixture --test fuse --permutations 1999 --out fuse
-  elbo power laplace --test ksd --n 1000           the goodness of fit to N(0, I)
-  elbo power perturbed-pair --test hsic-agg        every bandwidth of x with every one of y
+  elbo power laplace --test ksd --n 1000           goodness of fit to N(0, I)
+  elbo power perturbed-pair --test hsic-agg        all pairs of bandwidths
   elbo power rotated-ica --kernel laplace --bandwidth 0.5*median
   elbo power blobs --parameters 1,1.5,2 --repetitions 1000 --json
-  elbo power digit-subsets --data mnist            a directory with MNIST's files")]
+  elbo power digit-subsets --data mnist            a folder with MNIST's files")]
 pub(super) struct PowerArgs {
     /// The problem
     problem: Problem,
     /// The test; if not given, one that suits the problem
-    #[arg(long, value_parser = kinds())]
+    #[arg(long, value_parser = kinds(), help_heading = "Test")]
     test: Option<&'static TestKind>,
     /// Values of the problem's parameter, instead of its own
-    #[arg(long, value_delimiter = ',', allow_negative_numbers = true, value_name = "LIST")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        allow_negative_numbers = true,
+        value_name = "LIST",
+        help_heading = "Problem"
+    )]
     parameters: Vec<f64>,
     /// Points of X
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, help_heading = "Problem")]
     n: usize,
     /// Points of Y; as many as X if not given
-    #[arg(long)]
+    #[arg(long, help_heading = "Problem", hide_short_help = true)]
     m: Option<usize>,
     /// Repetitions for each parameter
-    #[arg(long, default_value_t = 100, value_name = "R", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 100, value_name = "R", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Test")]
     repetitions: u32,
     /// Draws under the null; with more, agg and fuse see a little more
-    #[arg(long, default_value_t = 199, value_name = "B")]
+    #[arg(long, default_value_t = 199, value_name = "B", help_heading = "Test")]
     permutations: usize,
     /// Level of the test
-    #[arg(long, default_value_t = 0.05)]
+    #[arg(long, default_value_t = 0.05, help_heading = "Test", hide_short_help = true)]
     alpha: f64,
     /// Kernel function, instead of gaussian; many for agg and fuse, and for hsic or hsic-agg perhaps X's and Y's
-    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    #[arg(long, value_delimiter = ',', value_name = "LIST", help_heading = "Kernel")]
     kernel: Vec<Family>,
     /// Numbers, or a rule such as 0.5*median, instead of median; aggregated tests have their own
-    #[arg(long, value_name = "B|RULE")]
+    #[arg(long, value_name = "B|RULE", help_heading = "Kernel")]
     bandwidth: Option<Bandwidth>,
     /// Seed of everything random
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, help_heading = "Problem")]
     seed: u64,
     #[command(flatten)]
     device: DeviceOptions,
-    /// Images of digits for the problems that are made of them: a directory with MNIST's files, or digits
-    #[arg(long, value_name = "DIR")]
+    /// Images of digits for the problems that are made of them: a folder with MNIST's files, or digits
+    #[arg(long, value_name = "DIR", help_heading = "Problem", hide_short_help = true)]
     data: Option<String>,
     /// Directory for the results, instead of power/PROBLEM
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
     /// Begin anew in a directory that has results
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     force: bool,
     /// Print the result as one JSON object
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
 }
 
@@ -178,7 +184,7 @@ impl PowerArgs {
         let problem = self.problem.name();
         match (&self.data, self.problem.needs_digits()) {
             (None, true) => Err(Error::usage(format!(
-                "the problem `{problem}` is made of images of digits; give --data a directory with MNIST's files"
+                "the problem `{problem}` is made of images of digits; give --data a folder with MNIST's files"
             ))),
             (Some(data), false) => Err(Error::usage(format!(
                 "the problem `{problem}` is not made of images; leave out --data {data}"
@@ -221,13 +227,21 @@ impl PowerArgs {
             style,
         };
         let Setup { n, m, permutations, alpha, .. } = setup;
+        let bars = rates.iter().map(|rate| {
+            let ends = [-1.0, 1.0].map(|sign| rate.rejection_rate + sign * rate.standard_error);
+            let points = ends.map(|end| [rate.parameter, end.clamp(0.0, 1.0)]).to_vec();
+            Series { name: setup.test.name.into(), points, style: Style::Line }
+        });
         let panel = Panel {
             x: self.problem.parameter().into(),
             y: "rejection rate".into(),
-            series: vec![
+            series: [
                 series(setup.test.name.into(), Style::Marked, &|rate| rate.rejection_rate),
                 series(format!("alpha = {alpha}"), Style::Dashed, &|_| *alpha),
-            ],
+            ]
+            .into_iter()
+            .chain(bars)
+            .collect(),
             floor: Some(0.0),
             ceiling: Some(1.0),
             ..Panel::default()
@@ -237,7 +251,10 @@ impl PowerArgs {
         let chart = Chart {
             title: format!("How often is {} rejected?", self.problem.name()),
             panels: vec![panel],
-            caption: format!("{sizes}, {permutations} permutations, {} repetitions", self.repetitions),
+            caption: format!(
+                "{sizes}, {permutations} permutations, {} repetitions; bars: one standard error",
+                self.repetitions
+            ),
             ..Chart::default()
         };
         chart.save(path)?;

@@ -56,7 +56,7 @@ pub(super) struct WitnessArgs {
     #[command(flatten)]
     kernel: KernelOptions,
     /// Directory for witness.csv and witness.png
-    #[arg(long, default_value = "witness", value_name = "DIR")]
+    #[arg(long, default_value = "witness", value_name = "DIR", help_heading = "Output")]
     out: PathBuf,
 }
 
@@ -232,6 +232,11 @@ fn range(tables: [&Table; 2], column: usize) -> [f64; 2] {
     [low - margin, high + margin]
 }
 
+/// The name of a column, or another one.
+fn axis(table: &Table, column: usize, otherwise: &str) -> String {
+    table.header.as_ref().map_or_else(|| otherwise.into(), |names| names[column].clone())
+}
+
 fn draw_curve(
     title: &str,
     [x, y]: [&Table; 2],
@@ -242,7 +247,8 @@ fn draw_curve(
     let grid: Vec<f64> = (0..CURVE).map(|i| low + (high - low) * i as f64 / (CURVE - 1) as f64).collect();
     let values = at(&grid)?;
     let names = [&x.name[..], &y.name];
-    Curve { title, names, x: &x.values, y: &y.values, grid: &grid, values: &values }.save(path)
+    let axis = &axis(x, 0, "value");
+    Curve { title, names, axis, x: &x.values, y: &y.values, grid: &grid, values: &values }.save(path)
 }
 
 fn draw_plane(
@@ -261,6 +267,7 @@ fn draw_plane(
     Plane {
         title,
         names: [&x.name, &y.name],
+        axes: [&axis(x, 0, "first coordinate"), &axis(x, 1, "second coordinate")],
         x: &points(x),
         y: &points(y),
         low: [left, bottom],

@@ -33,12 +33,12 @@ pub(super) fn losses(path: &Path, session: &Session, dataset: &Dataset, log: Run
         return Err(Error::usage("no losses to draw: the run has not finished a step yet"));
     }
     let panel = |name: &str, floor: Option<f64>, term: &dyn Fn(&LogLine) -> f64| {
-        let series = |split: &'static str, name: &str, style: Style| Series {
-            name: name.into(),
-            points: lines(log, split).map(|line| [line.step as f64, term(line)]).collect(),
-            style,
-        };
-        let series = vec![series("train", "training", Style::Line), series("test", "test", Style::Marked)];
+        let train = averages(log, term);
+        let test = lines(log, "test").map(|line| [line.step as f64, term(line)]).collect();
+        let series = vec![
+            Series { name: "training".into(), points: train, style: Style::Line },
+            Series { name: "test".into(), points: test, style: Style::Marked },
+        ];
         Panel { x: "training step".into(), y: name.into(), series, floor, cut: true, ..Panel::default() }
     };
     let name = match session.likelihood() {
@@ -46,15 +46,41 @@ pub(super) fn losses(path: &Path, session: &Session, dataset: &Dataset, log: Run
         Likelihood::Gaussian { .. } => "-ln p(x|z)",
         Likelihood::Bernoulli => "cross-entropy",
     };
-    Chart {
-        title: format!("Training a VAE on {}", dataset.name),
-        panels: vec![
-            panel(name, None, &|line| line.metrics.reconstruction - constant),
-            panel("KL divergence from the prior (nats per image)", Some(0.0), &|line| line.metrics.kl),
-        ],
-        ..Chart::default()
+    let mut panels = vec![
+        panel(name, None, &|line| line.metrics.reconstruction - constant),
+        panel("KL divergence from the prior (nats per image)", Some(0.0), &|line| line.metrics.kl),
+    ];
+    // A deterministic code has no density, and no bound.
+    if !log.config.deterministic {
+        panels.insert(0, panel("ELBO (nats per image)", None, &|line| line.metrics.elbo));
     }
-    .save(path)
+    Chart { title: format!("Training a VAE on {}", dataset.name), panels, ..Chart::default() }.save(path)
+}
+
+/// A term of training by step. The lines of a run are averages over the steps since the one before; those of few steps, at
+/// the ends of epochs, scatter more, and are joined with the next.
+fn averages(log: RunLog<'_>, term: &dyn Fn(&LogLine) -> f64) -> Vec<[f64; 2]> {
+    let ends = std::iter::once(0).chain(lines(log, "train").map(|line| line.step));
+    let spans: Vec<(u64, &LogLine)> = ends
+        .zip(lines(log, "train"))
+        .map(|(before, line)| (line.step.saturating_sub(before), line))
+        .collect();
+    let usual = spans.iter().map(|(steps, _)| *steps).max().unwrap_or(0);
+    let (mut points, mut sum, mut steps, mut last) = (Vec::new(), 0.0, 0, (0.0, 0));
+    for (own, line) in spans {
+        sum += own as f64 * term(line);
+        steps += own;
+        if 2 * steps > usual {
+            points.push([line.step as f64, sum / steps as f64]);
+            last = (sum, steps);
+            (sum, steps) = (0.0, 0);
+        }
+    }
+    // A short rest belongs to the last point.
+    if let (Some(point), Some(line), 1..) = (points.last_mut(), lines(log, "train").last(), steps) {
+        *point = [line.step as f64, (last.0 + sum) / (last.1 + steps) as f64];
+    }
+    points
 }
 
 /// The KL of each latent dimension.
@@ -73,19 +99,19 @@ pub(super) fn kl(path: &Path, _: &Session, dataset: &Dataset, log: RunLog<'_>) -
 
 /// The parts of the KL.
 pub(super) fn decomposition(path: &Path, _: &Session, dataset: &Dataset, log: RunLog<'_>) -> Result<()> {
-    let series = |name: &str, value: fn(&LogLine) -> Option<f64>| Series {
+    let series = |name: &str, style: Style, value: fn(&LogLine) -> Option<f64>| Series {
         name: name.into(),
         points: lines(log, "test").filter_map(|line| Some([line.step as f64, value(line)?])).collect(),
-        style: Style::Marked,
+        style,
     };
     let panel = Panel {
         x: STEP.into(),
         y: "nats per image".into(),
         series: vec![
-            series("KL", |line| Some(line.metrics.kl)),
-            series("mutual information I(x; z)", |line| line.terms.mutual_information),
-            series("total correlation", |line| line.terms.total_correlation),
-            series("dimension-wise KL", |line| line.terms.dimension_wise_kl),
+            series("mutual information I(x; z)", Style::Stacked, |line| line.terms.mutual_information),
+            series("total correlation", Style::Stacked, |line| line.terms.total_correlation),
+            series("dimension-wise KL", Style::Stacked, |line| line.terms.dimension_wise_kl),
+            series("KL", Style::Dashed, |line| Some(line.metrics.kl)),
         ],
         floor: Some(0.0),
         ..Panel::default()
@@ -94,7 +120,7 @@ pub(super) fn decomposition(path: &Path, _: &Session, dataset: &Dataset, log: Ru
         title: format!("What the KL of the codes consists of: test images of {}", dataset.name),
         panels: vec![panel],
         columns: 1,
-        caption: "With one sampled z an image, the last three add to the sampled KL".into(),
+        caption: "With one sampled z an image, the three parts add to the sampled KL".into(),
     }
     .save(path)
 }

@@ -8,6 +8,9 @@ use super::theme::{BLUE, Colour, GAP, INK, LEADING, LINE, MARGIN, Pen, QUIET, RE
 use crate::error::{Error, Result};
 use std::path::Path;
 
+/// Most decimals of values.
+const MOST_DECIMALS: f64 = 5.0;
+
 /// From the top of one bar to the top of the next: of a few, and of many.
 const MOST_PITCH: f64 = 44.0;
 const LEAST_PITCH: f64 = 24.0;
@@ -128,6 +131,14 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// A value with as many decimals as all have: three digits of the largest.
+    fn text(&self, value: f64) -> String {
+        let largest = self.bars.iter().fold(0.0f64, |largest, bar| largest.max(bar.value.abs()));
+        let places = 2.0 - largest.log10().floor();
+        // Of very small or large ones each has its own power of ten.
+        if (0.0..=MOST_DECIMALS).contains(&places) { number(value, places as usize) } else { short(value) }
+    }
+
     /// How many bars are above the threshold, in words.
     fn tally(&self) -> String {
         let Some(Threshold { value, name }) = self.threshold else { return String::new() };
@@ -143,7 +154,7 @@ impl<'a> Column<'a> {
             texts.map(|text| text_width(&text, size)).fold(0.0, f64::max) + GAP
         };
         let labels = widest(&mut shown.iter().map(|bar| shortened(&bar.label)));
-        let values = widest(&mut shown.iter().map(|bar| short(bar.value)));
+        let values = widest(&mut shown.iter().map(|bar| self.text(bar.value)));
         let frame = Frame { left: place.left + labels, width: place.width - labels, ..place };
         // The longest bar leaves room for its value.
         let scale = frame.width / (frame.width - values);
@@ -168,7 +179,7 @@ impl<'a> Column<'a> {
             let (left, right) = (x(bar.value.min(0.0)), x(bar.value.max(0.0)));
             canvas.rectangle((left, middle - reach), (right, middle + reach), colour, 1.0);
             canvas.write(&shortened(&bar.label), (frame.left - GAP, middle), Align::Right, size, INK);
-            let value = short(bar.value);
+            let value = self.text(bar.value);
             let (mut left, width) = (right + GAP / 2.0, text_width(&value, size));
             // The threshold's line does not go through a number.
             if let Some(mark) = mark.filter(|mark| (right..left + width + GAP / 2.0).contains(mark)) {

@@ -10,6 +10,9 @@ use super::theme::{GAP, MARGIN, Pen, WIDTH, series_colour};
 use crate::error::{Error, Result};
 use std::path::Path;
 
+/// More curves than this have no names at their ends.
+const MOST_NAMED: usize = 8;
+
 /// Height of the curves and of the bars, unless there are many.
 const HEIGHT: f64 = 560.0;
 
@@ -58,7 +61,7 @@ impl Latents {
             Pen { colour: colour(rank), thickness }
         };
         let mut plot = Plot::new(&panel, (0..order.len()).rev().map(pen).collect())?;
-        plot.at_ends = true;
+        plot.at_ends = panel.series.iter().any(|series| !series.name.is_empty());
 
         let room = WIDTH - 2.0 * MARGIN;
         let wide = room - BARS_WIDTH - GUTTER;
@@ -92,10 +95,12 @@ impl Latents {
         Ok(order)
     }
 
-    /// The curves, the highest last, so that it lies on top; inactive ones have no name.
+    /// The curves, the highest last, so that it lies on top; inactive ones have no name. Of many, the bars beside them, in the
+    /// same colours and order, have the names.
     fn panel(&self, order: &[(usize, f64)]) -> Panel {
+        let named = |last: f64| last > self.threshold && order.len() <= MOST_NAMED;
         let series = order.iter().rev().map(|&(dimension, last)| Series {
-            name: if last > self.threshold { latent_name(dimension) } else { String::new() },
+            name: if named(last) { latent_name(dimension) } else { String::new() },
             points: self.steps.iter().zip(&self.kl[dimension]).map(|(&step, &kl)| [step, kl]).collect(),
             style: Style::Line,
         });

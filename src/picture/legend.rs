@@ -99,7 +99,7 @@ impl Swatch {
         match style {
             Style::Line | Style::Marked => canvas.path(line, pen),
             Style::Dashed | Style::Ribbon(_) => canvas.dashes(line, pen),
-            Style::Area | Style::Steps => canvas.path([upper, (lower.0, upper.1)], pen),
+            Style::Area | Style::Stacked | Style::Steps => canvas.path([upper, (lower.0, upper.1)], pen),
             Style::Points => (),
         }
         if matches!(style, Style::Marked | Style::Points) {

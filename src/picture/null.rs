@@ -59,7 +59,10 @@ impl NullHistogram<'_> {
             let panel = Panel {
                 title: title.into(),
                 x: x.into(),
-                y: format!("values under the null hypothesis ({} in all)", number(draws.len() as f64, 0)),
+                y: format!(
+                    "number of draws under the null hypothesis ({} in all)",
+                    number(draws.len() as f64, 0)
+                ),
                 series: vec![histogram(&draws, all)],
                 marks,
                 ..Panel::default()

@@ -16,6 +16,8 @@ pub enum Style {
     Points,
     /// A line and the area between it and zero.
     Area,
+    /// A line and the area between it and the stacked series before it, on top of which its values are laid.
+    Stacked,
     /// A histogram: each point is the left end and the height of a bar that reaches to the next point. The
     /// last point ends the last bar; its height does not count.
     Steps,
@@ -29,7 +31,7 @@ impl Style {
         match self {
             Self::Line | Self::Marked | Self::Dashed | Self::Points => 0.0,
             Self::Area | Self::Ribbon(_) => TINT,
-            Self::Steps => 2.0 * TINT,
+            Self::Steps | Self::Stacked => 2.0 * TINT,
         }
     }
 }

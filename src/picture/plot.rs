@@ -9,6 +9,7 @@ use super::theme::{
     GAP, INK, LEADING, LINE, MARKER_RADIUS, Pen, QUIET, REFERENCE, TEXT_SIZE, TICK, TINT, VERMILION,
 };
 use crate::error::{Error, Result};
+use std::collections::BTreeMap;
 
 /// Lines that their picture gives no other thickness.
 pub(super) const THICKNESS: f64 = 3.0;
@@ -24,6 +25,9 @@ const TAIL: f64 = 0.05;
 /// How far beyond the remaining values, in units of their spread, a value is still shown.
 const REACH: f64 = 0.5;
 
+/// All values are shown unless that makes the axis longer by more than this factor.
+const LONGER: f64 = 2.0;
+
 /// Series shorter than this are shown in full: there is no telling what is usual.
 const FEW: usize = 4;
 
@@ -35,7 +39,7 @@ const MARK_PADDING: f64 = 0.04;
 
 /// A horizontal axis of positive numbers starts at nought unless the first lies beyond this fraction of the
 /// last.
-const LATE_START: f64 = 0.5;
+const LATE_START: f64 = 0.6;
 
 /// Smallest distance between two dots of one line.
 const MARKER_SPACING: f64 = 22.0;
@@ -67,10 +71,23 @@ struct Trace<'a> {
 
 impl<'a> Trace<'a> {
     /// `scale` goes from values to places on the vertical axis.
-    fn new(series: &'a Series, pen: Pen, shown: &[&[f64; 2]], scale: fn(f64) -> f64) -> Self {
+    ///
+    /// `base` is the height of what is stacked below it.
+    fn new(
+        series: &'a Series,
+        pen: Pen,
+        shown: &[&[f64; 2]],
+        scale: fn(f64) -> f64,
+        base: &mut BTreeMap<u64, f64>,
+    ) -> Self {
         let mut points: Vec<(f64, [f64; 3])> = Vec::new();
-        for &&[x, y] in shown {
+        for &&[x, mut y] in shown {
             let [low, high] = match series.style {
+                Style::Stacked => {
+                    let below = base.entry(x.to_bits()).or_insert(0.0);
+                    y += *below;
+                    [std::mem::replace(below, y), y]
+                }
                 Style::Ribbon(reach) => [y - reach, y + reach],
                 Style::Area | Style::Steps => [y.min(0.0), y.max(0.0)],
                 _ => [y, y],
@@ -116,7 +133,9 @@ fn usual(mut values: Vec<f64>) -> Option<Range> {
     let cut = (TAIL * last as f64).ceil() as usize;
     let (low, high) = (values[cut], values[last - cut]);
     let reach = REACH * (high - low);
-    Some(Range { low: least.max(low - reach), high: most.min(high + reach) })
+    let near = Range { low: least.max(low - reach), high: most.min(high + reach) };
+    let all = Range { low: least, high: most };
+    Some(if all.length() <= LONGER * near.length() { all } else { near })
 }
 
 /// A panel and its axes.
@@ -153,16 +172,16 @@ impl<'a> Plot<'a> {
             )));
         }
         let scale = if panel.log { f64::log10 } else { |value| value };
-        let (mut lost, mut traces) = (0, Vec::new());
+        let (mut lost, mut traces, mut base) = (0, Vec::new(), BTreeMap::new());
         for (series, pen) in panel.series.iter().zip(pens) {
-            if panel.log && matches!(series.style, Style::Area | Style::Steps) {
+            if panel.log && matches!(series.style, Style::Area | Style::Stacked | Style::Steps) {
                 return Err(Error::usage(format!("the area of `{}` has no logarithmic axis", series.name)));
             }
             let finite = series.points.iter().filter(|[x, y]| x.is_finite() && y.is_finite());
             let (shown, hidden): (Vec<_>, Vec<_>) = finite.partition(|point| !panel.log || point[1] > 0.0);
             lost += hidden.len();
             if !shown.is_empty() {
-                traces.push(Trace::new(series, pen, &shown, scale));
+                traces.push(Trace::new(series, pen, &shown, scale, &mut base));
             }
         }
         let shown = traces.iter().filter_map(|trace| trace.y(panel.cut)).chain(Range::of(bounds.map(scale)));
@@ -386,7 +405,7 @@ fn x_range(all: Option<Range>) -> Range {
 fn draw_area(canvas: &mut Canvas, axes: &Axes, trace: &Trace<'_>) {
     let line = |end: usize| trace.points.iter().map(move |&(x, ends)| axes.at((x, ends[end])));
     let area = match trace.style {
-        Style::Area | Style::Ribbon(_) => line(1).chain(line(2).rev()).collect(),
+        Style::Area | Style::Stacked | Style::Ribbon(_) => line(1).chain(line(2).rev()).collect(),
         Style::Steps => outline(axes, trace),
         Style::Line | Style::Marked | Style::Dashed | Style::Points => return,
     };
@@ -397,7 +416,7 @@ fn draw_line(canvas: &mut Canvas, axes: &Axes, trace: &Trace<'_>) {
     match trace.style {
         Style::Dashed | Style::Ribbon(_) => canvas.dashes(outline(axes, trace), trace.pen),
         Style::Points => (),
-        Style::Line | Style::Marked | Style::Area | Style::Steps => {
+        Style::Line | Style::Marked | Style::Area | Style::Stacked | Style::Steps => {
             canvas.path(outline(axes, trace), trace.pen)
         }
     }

@@ -68,6 +68,8 @@ pub struct Curve<'a> {
     pub title: &'a str,
     /// Names of the samples X and Y.
     pub names: [&'a str; 2],
+    /// What the numbers are.
+    pub axis: &'a str,
     /// The sample X; values outside of the grid are left out with a remark.
     pub x: &'a [f64],
     /// The sample Y.
@@ -85,6 +87,8 @@ pub struct Plane<'a> {
     pub title: &'a str,
     /// Names of the samples X and Y.
     pub names: [&'a str; 2],
+    /// What the coordinates are.
+    pub axes: [&'a str; 2],
     /// The sample X; points outside of the frame are left out with a remark.
     pub x: &'a [[f64; 2]],
     /// The sample Y.
@@ -111,7 +115,7 @@ impl Curve<'_> {
         };
         let [more_x, more_y] = more_of(&names);
         let witness = Panel {
-            x: "value".into(),
+            x: self.axis.into(),
             y: WITNESS_NAME.into(),
             series: vec![
                 curve(more_x, Style::Area, |value| value.max(0.0)),
@@ -127,7 +131,7 @@ impl Curve<'_> {
             let outside = values.iter().filter(|&&value| !(low..=high).contains(&value)).count();
             caption.push(remark(name, 1, outside, &all));
             panels.push(Panel {
-                x: "value".into(),
+                x: self.axis.into(),
                 y: format!("{name}: {all}"),
                 series: vec![Series::histogram(values, [low, high], BARS)],
                 height: Some(HISTOGRAM_HEIGHT),
@@ -191,8 +195,8 @@ impl Plane<'_> {
             self.paint(canvas, frame, shades);
             self.draw_points(canvas, &axes, shades);
             axes.edges(canvas, &x_ticks, &y_ticks);
-            frame.name_above(canvas, "second coordinate", width);
-            frame.name_below(canvas, "first coordinate");
+            frame.name_above(canvas, self.axes[1], width);
+            frame.name_below(canvas, self.axes[0]);
             draw_bar(canvas, beside, shades, &shade_ticks);
         })
     }
@@ -372,6 +376,7 @@ mod tests {
     fn plane<'a>(points: &'a [[f64; 2]], columns: usize, values: &'a [f64]) -> Plane<'a> {
         let (low, high) = ([-4.0, -3.0], [4.0, 3.0]);
         Plane {
+            axes: ["u", "v"],
             title: "Where do they differ?",
             names: NAMES,
             x: points,
@@ -409,7 +414,15 @@ mod tests {
         for value in [0.0, 1e-12, -1e300] {
             assert!(!demo::bytes(|path| plane(&points, 1, &[value; 3]).save(path)).is_empty());
             let (grid, values, x) = ([-1e-9, 1e-9], [0.0, value], [f64::NAN, 0.0, f64::INFINITY]);
-            let curve = Curve { title: "", names: ["", ""], x: &x, y: &[], grid: &grid, values: &values };
+            let curve = Curve {
+                axis: "value",
+                title: "",
+                names: ["", ""],
+                x: &x,
+                y: &[],
+                grid: &grid,
+                values: &values,
+            };
             assert!(!demo::bytes(|path| curve.save(path)).is_empty());
         }
     }
@@ -423,7 +436,7 @@ mod tests {
             (&[1.0, 0.0], &[0.0, 0.0]),
             (&[0.0, 1.0], &[0.0, f64::NAN]),
         ] {
-            let curve = Curve { title: "", names: NAMES, x: &[], y: &[], grid, values };
+            let curve = Curve { axis: "value", title: "", names: NAMES, x: &[], y: &[], grid, values };
             assert!(curve.save(path).is_err());
         }
         assert!(plane(&[], 0, &[0.0]).save(path).is_err());
@@ -450,7 +463,15 @@ mod tests {
         let grid = centres(-4.0, 4.0, 100);
         let values: Vec<f64> = grid.iter().map(|&x| demo::witness(&samples, 0.7, [x, 0.0])).collect();
         let [x, y] = samples.map(|points| points.iter().map(|point| point[0]).collect::<Vec<_>>());
-        let curve = Curve { title: "Where?", names: NAMES, x: &x, y: &y, grid: &grid, values: &values };
+        let curve = Curve {
+            axis: "value",
+            title: "Where?",
+            names: NAMES,
+            x: &x,
+            y: &y,
+            grid: &grid,
+            values: &values,
+        };
         let draw = || demo::bytes(|path| curve.save(path));
         assert_eq!(draw(), draw());
     }
