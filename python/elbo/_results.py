@@ -135,6 +135,11 @@ def _kernel(fields: Any) -> str:
     return f"{family}, bandwidth {values} ({parts['bandwidth_rule']})"
 
 
+def _nats(information: dict[str, Any]) -> str:
+    error = information.get("standard_error")
+    return f"{information['nats']:.3f}" + ("" if error is None else f" ± {error:.3f}") + " nats"
+
+
 def _table(kernels: list[dict[str, Any]]) -> tuple[str, str]:
     """How many kernels of an aggregated test see something."""
     rejecting = sum(bool(kernel.get("reject")) for kernel in kernels)
@@ -173,8 +178,10 @@ class MmdResult(TestResult):
         interval = self._fields.get("confidence_interval")
         text = f" ({100 * (1 - self.alpha):g} % interval {interval[0]:.3e} to {interval[1]:.3e})" if interval else ""
         lines += [("kernel", _kernel(self)), ("MMD²", f"{self.mmd2_unbiased:.4e} unbiased{text}")]
-        kid = self._fields.get("kid")
-        return [*lines, ("KID", f"{kid['kid']:.4e} ± {kid['standard_deviation']:.1e}")] if kid else lines
+        kid, kl = self._fields.get("kid"), self._fields.get("kl")
+        if kid:
+            lines.append(("KID", f"{kid['kid']:.4e} ± {kid['standard_deviation']:.1e}"))
+        return [*lines, ("KL", f"{_nats(kl)}; from x to y, by nearest neighbours")] if kl else lines
 
 
 class HsicResult(TestResult):
@@ -209,7 +216,8 @@ class HsicResult(TestResult):
             distance = self.distance_correlation
             more = "" if distance is None else f", distance correlation {distance:.3f}"
             lines.append(("strength", f"CKA {self.cka:.4f}{more} (0 to 1, above 0 also by chance)"))
-        return lines
+        information = self._fields.get("mutual_information")
+        return [*lines, ("I(x; y)", f"{_nats(information)}, by nearest neighbours")] if information else lines
 
 
 class KsdResult(TestResult):

@@ -42,6 +42,7 @@ def mmd_test(
     block_length: int | None = None,
     sequential: bool = False,
     kid: bool = False,
+    divergence: Literal["kl"] | None = None,
     points: int | None = None,
     columns: Sequence[str | int] | None = None,
     missing: Literal["refuse", "drop"] = "refuse",
@@ -76,7 +77,9 @@ def mmd_test(
         bin: Points of a bin of the binned null.
         block_length: Rows of a block of the series null.
         sequential: Stop when more permutations cannot change the decision.
-        kid: Estimate the kernel inception distance too.
+        kid: Estimate the kernel inception distance too. For codes of images give ``vae.transform(images)`` of an own
+            :class:`elbo.VAE`.
+        divergence: ``"kl"``: estimate KL(x || y) in nats by nearest neighbours too, ``kl`` of the result.
         points: Use a random choice of so many points of each sample.
         columns: Use these columns, by name or number.
         missing: Refuse NaN, or drop rows that have any.
@@ -113,6 +116,7 @@ def mmd_test(
         "block_length": block_length,
         "sequential": sequential,
         "kid": kid,
+        "divergence": divergence,
         "points": points,
         "seed": seed,
         **_reading(columns, missing, scale),
@@ -135,6 +139,7 @@ def hsic_test(
     aggregate: Literal["agg"] | None = None,
     budget: int | None = None,
     block_length: int | None = None,
+    information: bool = False,
     points: int | None = None,
     columns: Sequence[str | int] | None = None,
     missing: Literal["refuse", "drop"] = "refuse",
@@ -162,6 +167,7 @@ def hsic_test(
         aggregate: Test with many bandwidths at once.
         budget: Use only about n R pairs; with ``null="wild"``.
         block_length: Rows of a block of the series null.
+        information: Estimate the mutual information in nats by nearest neighbours too, ``mutual_information`` of the result.
 
     The others are those of :func:`mmd_test`; ``columns`` are those of both variables.
     """
@@ -176,6 +182,7 @@ def hsic_test(
         "aggregate": aggregate,
         "budget": budget,
         "block_length": block_length,
+        "information": information,
         "points": points,
         "seed": seed,
         **_reading(columns, missing, scale),

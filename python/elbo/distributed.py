@@ -432,9 +432,9 @@ def _check_time(client: Any, plan: dict[str, Any], few: NDArray[np.float64], pla
     total = float(np.sum(plan["counts"]))
     if total <= len(few):
         return
-    seconds = client.submit(_timed, plan, few, place, pure=False).result()
+    seconds, timed = client.submit(_timed, plan, few, place, pure=False).result()
     machines = len({worker["host"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()})
-    expected = seconds * (total / len(few)) ** 2 / machines
+    expected = seconds * (total / timed) ** 2 / machines
     if expected > _LONGEST:
         instead = "force=True"
         if "TwoSample" in plan["question"]:
@@ -562,18 +562,19 @@ def _tile(
     return _elbo.tile(plan, placed(part, at), None if other is None else placed(other, other_at), place)
 
 
-def _timed(plan: dict[str, Any], few: NDArray[np.float64], place: dict[str, Any]) -> float:
-    """Seconds of all pairs of a few items, the better of two."""
-    bin = plan["bin"] or 1
+def _timed(plan: dict[str, Any], few: NDArray[np.float64], place: dict[str, Any]) -> tuple[float, int]:
+    """Seconds of all pairs of a few items, the better of two, and how many they were."""
+    # A bin may be larger than these.
+    bin = min(plan["bin"], max(len(few) // 8, 1)) if plan["bin"] else 1
     values = few[: len(few) // bin * bin]
     words = 0 if plan["bin"] else -(-len(values) // 32) * (plan["permutations"] + 1)
     part = values, np.zeros(words, np.uint32)
     times = []
     for _ in range(2):
         start = time.perf_counter()
-        _tile(plan, part, (0, 0), None, (0, 0), place)
+        _tile({**plan, "bin": bin if plan["bin"] else None}, part, (0, 0), None, (0, 0), place)
         times.append(time.perf_counter() - start)
-    return min(times)
+    return min(times), len(values)
 
 
 def _taken(part: NDArray[np.float64], which: NDArray[np.int64]) -> NDArray[np.float64]:

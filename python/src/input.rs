@@ -68,8 +68,11 @@ impl Rows<'_> {
 impl Source {
     /// As a table, with all columns and rows that are wanted.
     pub(crate) fn table(self, reading: &Reading) -> Result<Table> {
-        let options =
-            ReadOptions { columns: reading.columns.clone(), header: false, missing: reading.missing };
+        let options = ReadOptions {
+            columns: reading.columns.clone(),
+            missing: reading.missing,
+            ..ReadOptions::default()
+        };
         let place = Path::new(&self.name);
         let table = of_values(place, &self.shape, self.numbers, self.white, self.header, &options)?;
         Ok(Table { name: self.name.clone(), ..table })

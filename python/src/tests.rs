@@ -17,6 +17,7 @@ use elbo::statistic::fit::{FitSettings, NamedModel, better, fit};
 use elbo::statistic::gram::{Gram, Request};
 use elbo::statistic::independence::{IndependenceSettings, independence};
 use elbo::statistic::kid::{self, KidSettings, relative_kid};
+use elbo::statistic::neighbours::{self, Information, NeighbourSettings};
 use elbo::statistic::p_value::too_few_draws;
 use elbo::statistic::power::{Experiment, Rate, TestKind};
 use elbo::statistic::tables::{self, Rescaled, THIN, USE_SERIES, order_warnings};
@@ -106,6 +107,24 @@ struct WithKid<'a, T, K> {
     kid: Option<Option<K>>,
 }
 
+/// A result with an estimate by nearest neighbours beside it.
+#[derive(Serialize)]
+struct WithInformation<T> {
+    #[serde(flatten)]
+    result: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kl: Option<Option<Information>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mutual_information: Option<Option<Information>>,
+}
+
+/// A divergence that can be estimated.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Divergence {
+    Kl,
+}
+
 /// KID, if it is asked for, or why there is none.
 fn estimate_kid<K>(
     wanted: bool,
@@ -146,6 +165,7 @@ struct MmdOptions {
     block_length: Option<usize>,
     sequential: bool,
     kid: bool,
+    divergence: Option<Divergence>,
 }
 
 impl MmdOptions {
@@ -156,6 +176,8 @@ impl MmdOptions {
             ("aggregate", aggregate, "features", features),
             ("aggregate", aggregate, "split", self.split),
             ("aggregate", aggregate, "kid", self.kid),
+            ("aggregate", aggregate, "divergence", self.divergence.is_some()),
+            ("features", features, "divergence", self.divergence.is_some()),
             ("aggregate", aggregate, "block-length", self.block_length.is_some()),
             ("features", features, "split", self.split),
             ("features", features, "bin", self.bin.is_some()),
@@ -192,7 +214,7 @@ fn compare(sources: [Source; 2], wanted: &MmdOptions, progress: Progress<'_>) ->
     let Rescaled { tables: [x, y], scale, .. } = &rescaled;
     let columns = match &unscaled[0].header {
         Some(header) if unscaled[0].columns > 1 => {
-            columns::shifts(unscaled.each_ref().map(Table::sample), header)
+            columns::shifts(unscaled.each_ref().map(Table::sample), header, &[])
         }
         _ => Vec::new(),
     };
@@ -215,13 +237,19 @@ fn compare(sources: [Source; 2], wanted: &MmdOptions, progress: Progress<'_>) ->
     }
     let &MmdOptions { split, bin, block_length, sequential, .. } = wanted;
     let settings = TwoSampleSettings { family, bandwidth, sum, split, bin, block_length, sequential, common };
+    let kl = wanted.divergence.map(|Divergence::Kl| {
+        neighbours::divergence(samples, &NeighbourSettings { seed, ..NeighbourSettings::default() })
+    });
     let mut test = two_sample(&device, samples, &settings, progress)?;
+    // The test stands without it.
+    let kl = kl.map(|kl| kl.map_err(|error| test.warnings.push(format!("no KL divergence: {error}"))).ok());
     let kid = estimate_kid(wanted.kid, seed, &mut test.warnings, |settings| {
         kid::kid(unscaled.each_ref().map(Table::sample), settings, progress)
     });
     complete(&mut test, order);
     let draws = test.draws.clone();
-    Answer::new(&WithKid { test: &test, kid }, &device, draws, notes, beside)
+    let result = WithInformation { result: WithKid { test: &test, kid }, kl, mutual_information: None };
+    Answer::new(&result, &device, draws, notes, beside)
 }
 
 #[derive(Deserialize)]
@@ -240,6 +268,7 @@ struct HsicOptions {
     device: Where,
     aggregate: Option<Combine>,
     block_length: Option<usize>,
+    information: bool,
 }
 
 /// Do two variables depend on each other?
@@ -258,7 +287,10 @@ pub(crate) fn hsic_test<'py>(
 
 fn relate(mut sources: [Source; 2], wanted: &HsicOptions, progress: Progress<'_>) -> Result<Answer> {
     let HsicOptions { draws, reading, aggregate, .. } = wanted;
-    exclusive(&[("aggregate", aggregate.is_some(), "block-length", wanted.block_length.is_some())])?;
+    exclusive(&[
+        ("aggregate", aggregate.is_some(), "block-length", wanted.block_length.is_some()),
+        ("aggregate", aggregate.is_some(), "information", wanted.information),
+    ])?;
     check_order(draws.null, reading)?;
     let families = [wanted.kernel, wanted.kernel_y.unwrap_or(wanted.kernel)];
     let own = [None, wanted.bandwidth_y.as_ref()];
@@ -307,8 +339,14 @@ fn relate(mut sources: [Source; 2], wanted: &HsicOptions, progress: Progress<'_>
         return Answer::new(&test, &device, test.draws.clone(), notes, (scale, &[]));
     }
     let mut test = independence(&device, samples, &settings, progress)?;
+    let mutual_information = wanted.information.then(|| {
+        let estimate = neighbours::dependence(samples, labels, reading.seed)?;
+        estimate.map_err(|error| test.warnings.push(format!("no mutual information: {error}"))).ok()
+    });
     complete(&mut test, order);
-    Answer::new(&test, &device, test.draws.clone(), notes, (scale, &[]))
+    let draws = test.draws.clone();
+    let result = WithInformation { result: &test, kl: None, mutual_information };
+    Answer::new(&result, &device, draws, notes, (scale, &[]))
 }
 
 #[derive(Deserialize)]

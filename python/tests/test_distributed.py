@@ -132,6 +132,10 @@ def test_work_of_hours_is_refused(client, monkeypatch):
         elbo.distributed.mmd_test(of_dask(X, 5_000), of_dask(Y, 5_000), client, features=None)
     with pytest.raises(ValueError, match="all pairs of 3.25e.03 pairs of rows take about .* use force=True"):
         elbo.distributed.hsic_test(of_dask(X[:6_500], 5_000), of_dask(Y, 5_000), client)
+    with pytest.raises(ValueError, match="take about .* use features=100, or force=True"):
+        elbo.distributed.mmd_test(
+            of_dask(X, 5_000), of_dask(Y, 5_000), client, features=None, null="binned", bin=576
+        )
     with pytest.raises(ValueError, match="have no bins"):
         elbo.distributed.mmd_test(of_dask(X, 5_000), of_dask(Y, 5_000), client, null="binned")
 

@@ -210,7 +210,13 @@ pub fn read(source: &str, options: &ReadOptions) -> Result<Table> {
         return read_standard_input(part, options);
     }
     let (path, part) = split(source, TABLES)?;
-    Ok(named(path, part, (known(path, part)?.table)(path, part, options)?))
+    let table = (known(path, part)?.table)(path, part, options)?;
+    if table.categories.is_empty() && !options.categories.is_empty() {
+        let problem = "columns of classes are read from text files and arrays of numbers alone; give such a file, or leave \
+            out --categories";
+        return Err(Error::data(path, problem));
+    }
+    Ok(named(path, part, table))
 }
 
 /// The standard input, and its arrays as `stdin:NAME`. `-` is the same, but `-:NAME` would be an option.

@@ -44,6 +44,8 @@ pub struct Table {
     pub layout: Option<Layout>,
     /// `(d)`: the names of the columns, if the file has them.
     pub header: Option<Vec<String>>,
+    /// The columns whose numbers are classes, in order.
+    pub categories: Vec<CategoryColumn>,
     /// The value of white, for brightness in whole numbers that are not [scaled](super::scale::scale) yet.
     pub white: Option<f64>,
     /// The rows of the file that were left out for their missing values, counted from 0, in order.
@@ -52,11 +54,32 @@ pub struct Table {
     pub notes: Vec<String>,
 }
 
+/// A column of classes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CategoryColumn {
+    /// Which one.
+    pub column: usize,
+    /// The classes by their numbers in the column, which are counted from 0; a missing one has no name.
+    pub classes: Vec<String>,
+}
+
+impl CategoryColumn {
+    /// The name of a class.
+    pub fn class(&self, number: usize) -> &str {
+        match self.classes.get(number).map(String::as_str) {
+            None | Some("") => "(missing)",
+            Some(name) => name,
+        }
+    }
+}
+
 /// What to read of a table, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// Names of columns, or their numbers counted from 0; all if there are none.
     pub columns: Vec<String>,
+    /// Names or numbers of the columns that hold classes instead of numbers.
+    pub categories: Vec<String>,
     /// Whether the first line of a `.csv` file is its header even if some names look like numbers.
     pub header: bool,
     /// What becomes of rows with missing values.
@@ -97,11 +120,45 @@ impl Table {
     pub fn select(&self, columns: &[usize]) -> Self {
         let values = (0..self.rows).flat_map(|i| columns.iter().map(move |&j| self.row(i)[j])).collect();
         let header = self.header.as_ref().map(|names| columns.iter().map(|&j| names[j].clone()).collect());
-        Self { columns: columns.len(), values, header, layout: None, ..self.without_values() }
+        let category = |(column, j): (usize, &usize)| {
+            let category = self.categories.iter().find(|category| category.column == *j)?;
+            Some(CategoryColumn { column, ..category.clone() })
+        };
+        let categories = columns.iter().enumerate().filter_map(category).collect();
+        Self { columns: columns.len(), values, header, categories, layout: None, ..self.without_values() }
+    }
+
+    /// Whether a column holds classes.
+    pub fn is_category(&self, column: usize) -> bool {
+        self.categories.iter().any(|category| category.column == column)
+    }
+
+    /// Without its columns of classes.
+    #[must_use]
+    pub fn numbers(&self) -> Self {
+        self.select(&(0..self.columns).filter(|&column| !self.is_category(column)).collect::<Vec<_>>())
+    }
+
+    /// With the columns that are categories by the options: equal numbers are a class.
+    fn with_classes_of_numbers(mut self, place: &Path, options: &ReadOptions) -> Result<Self> {
+        let header = self.header.clone();
+        let wanted: Vec<usize> = match options.columns[..] {
+            [] => (0..self.columns).collect(),
+            _ => positions(place, header.as_deref(), self.columns, &options.columns)?,
+        };
+        for column in category_columns(place, header.as_deref(), self.columns, options, &wanted)? {
+            let mut classes = Classes::default();
+            let width = self.columns;
+            for value in self.values.iter_mut().skip(column).step_by(width) {
+                *value = classes.number(if value.is_nan() { String::new() } else { value.to_string() });
+            }
+            self.categories.push(CategoryColumn { column, classes: classes.names });
+        }
+        Ok(self)
     }
 
     fn without_values(&self) -> Self {
-        let Self { name, rows, columns, layout, header, white, left_out, notes, .. } = self;
+        let Self { name, rows, columns, layout, header, categories, white, left_out, notes, .. } = self;
         Self {
             name: name.clone(),
             rows: *rows,
@@ -109,6 +166,7 @@ impl Table {
             values: Cells::default(),
             layout: *layout,
             header: header.clone(),
+            categories: categories.clone(),
             white: *white,
             left_out: left_out.clone(),
             notes: notes.clone(),
@@ -142,6 +200,56 @@ impl Table {
     }
 }
 
+/// Classes in the order in which they are met.
+#[derive(Debug, Default)]
+struct Classes {
+    numbers: HashMap<String, usize>,
+    names: Vec<String>,
+}
+
+impl Classes {
+    /// The number of a class.
+    fn number(&mut self, name: String) -> f64 {
+        let next = self.names.len();
+        let number = *self.numbers.entry(name).or_insert_with_key(|name| {
+            self.names.push(name.clone());
+            next
+        });
+        number as f64
+    }
+}
+
+/// Gives equal classes of tables with the same columns equal numbers: those of the first table, and then of the others.
+///
+/// # Errors
+/// If a column holds classes in one of them alone.
+pub fn with_common_classes(tables: &mut [Table]) -> Result<()> {
+    let Some((first, _)) = tables.split_first() else { return Ok(()) };
+    let columns: Vec<usize> = first.categories.iter().map(|category| category.column).collect();
+    if let Some(other) =
+        tables.iter().find(|table| !table.categories.iter().map(|c| c.column).eq(columns.iter().copied()))
+    {
+        let problem = "has categories in other columns than the first sample; give both as text files, or the columns by name";
+        return Err(Error::data(&other.name, problem));
+    }
+    for (place, &column) in columns.iter().enumerate() {
+        let mut all = Classes::default();
+        for table in &mut *tables {
+            let numbers: Vec<f64> =
+                table.categories[place].classes.iter().map(|name| all.number(name.clone())).collect();
+            let width = table.columns;
+            table
+                .values
+                .iter_mut()
+                .skip(column)
+                .step_by(width)
+                .for_each(|value| *value = numbers[*value as usize]);
+        }
+        tables.iter_mut().for_each(|table| table.categories[place].classes.clone_from(&all.names));
+    }
+    Ok(())
+}
+
 /// Reads an array, its rows being points.
 pub(super) fn of_array(array: Array<'_>, options: &ReadOptions) -> Result<Table> {
     let (place, shape, white) = (array.place.clone(), array.shape.clone(), array.element.white());
@@ -172,11 +280,12 @@ pub fn of_values(
         let are_bytes = layout.is_some() && values.iter().copied().all(is_byte);
         are_bytes.then(|| values.iter().copied().fold(0.0, f64::max)).and_then(white_of_bytes)
     };
-    let white = white.or_else(of_bytes);
+    // What has classes is no image, and the numbers of classes have no brightness.
+    let white = white.or_else(of_bytes).filter(|_| options.categories.is_empty());
     let (rows, columns) = (shape[0], values.len() / shape[0]);
     let name = place.display().to_string();
     let table = Table { name, rows, columns, values, layout, header, white, ..Table::default() };
-    let table = selected(place, table, options)?;
+    let table = selected(place, table.with_classes_of_numbers(place, options)?, options)?;
     complete(place, table, options, |row| format!("row {row} (counted from 0)"))
 }
 
@@ -243,6 +352,27 @@ fn positions(place: &Path, names: Option<&[String]>, count: usize, wanted: &[Str
         })
     };
     wanted.iter().map(position).collect()
+}
+
+/// Where the categories are, in order: each once, and among the columns that are read.
+fn category_columns(
+    place: &Path,
+    header: Option<&[String]>,
+    count: usize,
+    options: &ReadOptions,
+    wanted: &[usize],
+) -> Result<Vec<usize>> {
+    let mut columns = positions(place, header, count, &options.categories)?;
+    if let Some(number) = columns.iter().position(|column| !wanted.contains(column)) {
+        let name = shown(&options.categories[number]);
+        return Err(Error::data(
+            place,
+            format!("the category `{name}` is not among the columns that are read"),
+        ));
+    }
+    columns.sort_unstable();
+    columns.dedup();
+    Ok(columns)
 }
 
 /// Refuses values that are not finite; refuses rows with missing values, which are NaN, or leaves them out. `row` names

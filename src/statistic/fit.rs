@@ -33,6 +33,7 @@ use crate::error::{Error, Kind, Result};
 use crate::kernel::pair_forms::BITS;
 use crate::kernel::pairs::Family;
 use crate::random::{Sequence, Stream};
+use rayon::prelude::*;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -62,11 +63,14 @@ impl Default for FitSettings {
     }
 }
 
+/// Draws of the parametric bootstrap that are made side by side.
+const TOGETHER: usize = 16;
+
 /// Which random order a budget's pairs are near in.
 const MIXED: u32 = 3;
 
 /// Fits a model to a sample, with a seed.
-pub type Refit<'a> = dyn Fn(Sample<'_>, u64) -> Result<Box<dyn Density>> + 'a;
+pub type Refit<'a> = dyn Fn(Sample<'_>, u64) -> Result<Box<dyn Density>> + Sync + 'a;
 
 /// A model that may be right.
 #[derive(Clone, Copy)]
@@ -221,16 +225,8 @@ pub fn fit(
     let Some(drawn) = drawn.into_iter().next() else {
         return Err(Error::usage("give at least one bandwidth"));
     };
-    let (diagonal, distinct) = (stein.diagonal(kernel), stein.distinct(&settings.common));
-    Ok(drawn.outcome(
-        start,
-        candidate.name,
-        stein.scored.d,
-        stein.resolved,
-        &diagonal,
-        &settings.common,
-        distinct,
-    ))
+    let distinct = stein.distinct(&settings.common);
+    Ok(drawn.outcome(start, candidate.name, stein.scored.d, stein.resolved, &settings.common, distinct))
 }
 
 impl Fit {
@@ -296,6 +292,8 @@ pub(super) struct KsdDraws {
     pub(super) tie: f64,
     /// Row sums of the sample's Stein kernel, without its diagonal.
     rows: Vec<f64>,
+    /// The sum of its diagonal.
+    diagonal: f64,
     pub(super) evaluations: f64,
     /// What values, rows and tie are to be multiplied by to be in the data's units.
     pub(super) unit: f64,
@@ -316,33 +314,34 @@ impl KsdDraws {
             values: Vec::new(),
             tie: gram.tie(),
             rows: rows(gram),
+            diagonal: 0.0,
             evaluations: gram.evaluations,
             unit: gram.unit,
             warning: gram.warning(),
         }
     }
 
-    /// With the tie as a share of the median of u(`x_i`, `x_i`): a few points that the model thinks impossible must not make
-    /// all draws equal.
-    pub(super) fn with_typical(self, diagonal: &[f64]) -> Self {
-        Self { tie: self.tie * quantile(diagonal.to_vec(), 0.5), ..self }
+    /// With the Stein kernel's diagonal, u(`x_i`, `x_i`) of each point: ties are a share of its median, as a few points that
+    /// the model thinks impossible must not make all draws equal.
+    pub(super) fn with_diagonal(self, diagonal: &[f64]) -> Self {
+        let tie = self.tie * quantile(diagonal.to_vec(), 0.5);
+        Self { tie, diagonal: diagonal.iter().sum(), ..self }
     }
 
-    /// The test's result; it began at `start`. `diagonal` is u(`x_i`, `x_i`) of each point.
+    /// The test's result; it began at `start`.
     pub(super) fn outcome(
         self,
         start: Instant,
         name: &str,
         d: usize,
         resolved: Resolved,
-        diagonal: &[f64],
         common: &Common,
         distinct: Distinct,
     ) -> Outcome<Fit> {
-        let Self { values, tie, rows, evaluations, unit, warning } = self;
+        let Self { values, tie, rows, diagonal, evaluations, unit, warning } = self;
         let n = rows.len();
         let (points, pairs) = (n as f64, n as f64 * (n as f64 - 1.0));
-        let biased = || (values[0] * pairs + diagonal.iter().sum::<f64>()) / (points * points) * unit;
+        let biased = || (values[0] * pairs + diagonal) / (points * points) * unit;
         let budget = common.budget;
         let found = Fit {
             name: name.into(),
@@ -419,7 +418,7 @@ impl Stein {
         Ok(drawn
             .into_iter()
             .zip(kernels)
-            .map(|(drawn, kernel)| drawn.with_typical(&self.diagonal(kernel)))
+            .map(|(drawn, kernel)| drawn.with_diagonal(&self.diagonal(kernel)))
             .collect())
     }
 
@@ -475,21 +474,28 @@ impl Stein {
             Ok::<Vec<KsdDraws>, Error>(grams.into_iter().map(drawn).collect())
         };
         let mut all_drawn = run(&self.scored)?;
-        for draw in 1..=common.permutations {
+        // Fits take long, and each draw's is its own.
+        let drawn = |draw: usize| -> Result<Scored> {
             let mut random = Sequence::new(common.seed, Stream::Parametric, draw as u32);
             let drawn = candidate.density.sample(self.n(), &mut random).ok_or_else(|| {
                 Error::usage(format!("{} cannot be drawn from; use --null wild", candidate.name))
             })?;
             let sample = Sample::new(candidate.density.dimension(), &drawn);
-            let scored = match candidate.refit {
-                None => Scored::new(candidate.density, sample)?,
-                Some(refit) => Scored::new(&*refit(sample, common.seed)?, sample)?,
-            };
-            for (all, drawn) in all_drawn.iter_mut().zip(run(&scored)?) {
-                all.evaluations += drawn.evaluations;
-                all.values.extend(drawn.values);
+            match candidate.refit {
+                None => Scored::new(candidate.density, sample),
+                Some(refit) => Scored::new(&*refit(sample, common.seed)?, sample),
             }
-            progress(draw as f64 / common.permutations as f64)?;
+        };
+        for first in (1..=common.permutations).step_by(TOGETHER) {
+            let last = common.permutations.min(first + TOGETHER - 1);
+            let scored = (first..=last).into_par_iter().map(drawn).collect::<Result<Vec<Scored>>>()?;
+            for scored in &scored {
+                for (all, drawn) in all_drawn.iter_mut().zip(run(scored)?) {
+                    all.evaluations += drawn.evaluations;
+                    all.values.extend(drawn.values);
+                }
+            }
+            progress(last as f64 / common.permutations as f64)?;
         }
         Ok(all_drawn)
     }

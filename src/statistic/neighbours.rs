@@ -155,6 +155,28 @@ pub fn mutual_information([x, y]: [Sample<'_>; 2], settings: &NeighbourSettings)
     })
 }
 
+/// I(X; Y) of two variables observed together, each of which may be labels: numbers that are only equal or not. Nothing if both
+/// are.
+pub fn dependence(samples: [Sample<'_>; 2], labels: [bool; 2], seed: u64) -> Option<Result<Information>> {
+    let settings = NeighbourSettings { seed, ..NeighbourSettings::default() };
+    let [x, y] = samples;
+    match labels {
+        [true, true] => None,
+        [false, true] => Some(mutual_information_with_labels(x, &ranks(y), &settings)),
+        [true, false] => Some(mutual_information_with_labels(y, &ranks(x), &settings)),
+        [false, false] => Some(mutual_information(samples, &settings)),
+    }
+}
+
+/// Equal numbers of equal labels.
+fn ranks(labels: Sample<'_>) -> Vec<u32> {
+    let values: Vec<u64> = labels.values.iter().map(|v| v.to_bits()).collect();
+    let mut different = values.clone();
+    different.sort_unstable();
+    different.dedup();
+    values.iter().map(|v| different.partition_point(|d| d < v) as u32).collect()
+}
+
 /// I(X; label): row i of X has label i. Labels that fewer than k + 1 points have use fewer neighbours.
 ///
 /// # Errors

@@ -36,6 +36,7 @@ pub fn comparable<const N: usize>(mut tables: [Table; N]) -> Result<([Table; N],
         let table = std::mem::take(&mut tables[i]);
         tables[i] = table::matched(&tables[0], table)?;
     }
+    table::with_common_classes(&mut tables)?;
     notes.extend(tables.iter().flat_map(|table| table.notes.iter().cloned()));
     Ok((tables, notes))
 }
@@ -97,7 +98,8 @@ pub fn rescaled<const N: usize>(
         let units = vec![1.0; first.columns];
         return Ok(Rescaled { tables: tables.clone(), scale, units, notes });
     }
-    let units = columns::scales(&tables.each_ref().map(Table::sample));
+    let mut units = columns::scales(&tables.each_ref().map(Table::sample));
+    (0..units.len()).filter(|&column| first.is_category(column)).for_each(|column| units[column] = 1.0);
     let kept: Vec<usize> = (0..units.len()).filter(|&column| units[column] > 0.0).collect();
     if kept.is_empty() {
         let problem =
@@ -129,7 +131,8 @@ fn different_units<const N: usize>(tables: &[Table; N]) -> Option<String> {
         return None;
     }
     let units = columns::scales(&tables.each_ref().map(Table::sample));
-    let known = || units.iter().enumerate().filter(|(_, unit)| **unit > 0.0);
+    let known =
+        || units.iter().enumerate().filter(|(column, unit)| **unit > 0.0 && !table.is_category(*column));
     let (low, least) = known().min_by(|a, b| a.1.total_cmp(b.1))?;
     let (high, most) = known().max_by(|a, b| a.1.total_cmp(b.1))?;
     (most / least > FAR_APART).then(|| {
@@ -159,7 +162,7 @@ fn constant_columns(table: &Table) -> Vec<String> {
             )
         })
     };
-    (0..table.columns).filter_map(constant).collect()
+    (0..table.columns).filter(|&column| !table.is_category(column)).filter_map(constant).collect()
 }
 
 /// What tests of independent rows can be told to do about others, if they have the series null.

@@ -502,17 +502,9 @@ impl TileSums {
                 Answer::Independence(complete(drawn.outcome(start, *n, *d, resolved, &common)))
             }
             Question::Fit { name, resolved } => {
-                let drawn = KsdDraws::of_signs(&gram, labels).with_typical(&self.diagonal);
+                let drawn = KsdDraws::of_signs(&gram, labels).with_diagonal(&self.diagonal);
                 let (resolved, distinct) = (resolved.clone(), Distinct::signs(counts[0]));
-                Answer::Fit(complete(drawn.outcome(
-                    start,
-                    name,
-                    d / 2,
-                    resolved,
-                    &self.diagonal,
-                    &common,
-                    distinct,
-                )))
+                Answer::Fit(complete(drawn.outcome(start, name, d / 2, resolved, &common, distinct)))
             }
         })
     }

@@ -1,6 +1,8 @@
 //! Lines of numbers or labels in text: separated by commas, semicolons, tabs, bars or spaces.
 
-use super::{ReadOptions, Table, column_place, complete, positions, shown};
+use super::{
+    CategoryColumn, Classes, ReadOptions, Table, category_columns, column_place, complete, positions, shown,
+};
 use crate::data::gzip;
 use crate::error::{Error, Result};
 use crate::memory::has_room;
@@ -19,6 +21,9 @@ const IN_WORK: usize = 256;
 
 /// Bytes at the start of a file by which its dialect is told.
 const SAMPLE: usize = 1 << 16;
+
+/// Longest number whose digits 64 bits tell apart.
+const MOST_DIGITS: usize = 15;
 
 /// Separators, in the order in which they are tried: a comma may be a decimal mark where there are others.
 const SEPARATORS: [u8; 5] = [b';', b'\t', b'|', b',', b' '];
@@ -113,6 +118,17 @@ impl Dialect {
             })
     }
 
+    /// The name of the class in a field: the same for a number however it is written, as far as its digits can be told apart,
+    /// and for true and True; none if it is missing.
+    fn class(self, field: &str) -> String {
+        match self.number(field) {
+            Ok(missing) if missing.is_nan() => String::new(),
+            Ok(_) if field.bytes().all(|byte| byte.is_ascii_alphabetic()) => field.to_lowercase(),
+            Ok(number) if field.len() <= MOST_DIGITS => number.to_string(),
+            _ => field.into(),
+        }
+    }
+
     /// The number in a field, NaN if it is missing; or what it is instead.
     fn number(self, field: &str) -> std::result::Result<f64, String> {
         let point = if self.decimal_comma { with_point(field) } else { None };
@@ -122,7 +138,8 @@ impl Dialect {
                 let remedy = if field.replace(',', "").parse::<f64>().is_ok() {
                     "write it with a decimal point and without separators of thousands"
                 } else {
-                    "give a number there, or choose other columns with --columns"
+                    "give a number there, choose other columns with --columns, or, for elbo compare, name a column of \
+                     classes with --categories"
                 };
                 Err(format!("is `{}`, which is no number; {remedy}", shown(field)))
             }
@@ -321,6 +338,8 @@ pub(in crate::data) fn file(path: &Path, options: &ReadOptions) -> Result<Table>
     // The line of the first record and its number of fields, and where the wanted ones are.
     let mut first = None;
     let mut wanted: Vec<usize> = Vec::new();
+    // For each wanted column its classes, if it has some.
+    let mut classes: Vec<Option<Classes>> = Vec::new();
     let (mut values, mut lines) = (Vec::new(), Vec::new());
     let mut notes = Vec::new();
     while let Some((line, fields)) = records.next()? {
@@ -331,6 +350,7 @@ pub(in crate::data) fn file(path: &Path, options: &ReadOptions) -> Result<Table>
                 header = Some(fields.iter().map(clean).collect());
             }
             wanted = columns(path, header.as_deref(), fields.len(), options, &mut notes)?;
+            classes = of_classes(path, header.as_deref(), fields.len(), options, &wanted)?;
             if header.is_some() {
                 continue;
             }
@@ -346,7 +366,12 @@ pub(in crate::data) fn file(path: &Path, options: &ReadOptions) -> Result<Table>
         if values.try_reserve(wanted.len()).is_err() || lines.try_reserve(1).is_err() {
             return Err(Error::data(path, "its numbers take more memory than there is; use fewer rows"));
         }
-        for &j in &wanted {
+        for (&j, classes) in wanted.iter().zip(&mut classes) {
+            if let Some(classes) = classes {
+                let class = dialect.class(fields[j]);
+                values.push(classes.number(class));
+                continue;
+            }
             values.push(dialect.number(fields[j]).map_err(|problem| {
                 let column = column_place(header.as_deref(), j);
                 let names = "; if this line holds names, add --header";
@@ -368,7 +393,11 @@ pub(in crate::data) fn file(path: &Path, options: &ReadOptions) -> Result<Table>
     notes.extend(perhaps_decimals(path, dialect, &text.start, header.is_some()));
     let header = header.map(|names| wanted.iter().map(|&j| names[j].clone()).collect());
     let (rows, columns) = (lines.len(), wanted.len());
-    let table = Table { rows, columns, values: values.into(), header, notes, ..Table::default() };
+    let category = |(column, classes): (usize, Option<Classes>)| {
+        classes.map(|classes| CategoryColumn { column, classes: classes.names })
+    };
+    let categories = classes.into_iter().enumerate().filter_map(category).collect();
+    let table = Table { rows, columns, values: values.into(), header, categories, notes, ..Table::default() };
     complete(path, table, options, |row| format!("line {}", lines[row]))
 }
 
@@ -389,6 +418,18 @@ fn columns(
         notes.push(format!("{place}: the first column has no name: it is left out, as an index of the rows"));
     }
     Ok((usize::from(indexed)..count).collect())
+}
+
+/// Classes of none yet for those of the wanted columns that are categories by the options.
+fn of_classes(
+    path: &Path,
+    header: Option<&[String]>,
+    count: usize,
+    options: &ReadOptions,
+    wanted: &[usize],
+) -> Result<Vec<Option<Classes>>> {
+    let categories = category_columns(path, header, count, options, wanted)?;
+    Ok(wanted.iter().map(|column| categories.contains(column).then(Classes::default)).collect())
 }
 
 /// A note where lines of two whole numbers could be numbers with decimal commas.
@@ -536,8 +577,9 @@ mod tests {
         };
         assert_eq!(read("year,\"height, in m\"\n1,2\n").unwrap(), want);
         assert_eq!(read("x\n1\n2\n").unwrap().values, [1.0, 2.0]);
-        let problem = "line 1, column 0 (counted from 0) is `year`, which is no number; give a number there, or choose \
-                       other columns with --columns; if this line holds names, add --header";
+        let problem = "line 1, column 0 (counted from 0) is `year`, which is no number; give a number there, choose \
+                       other columns with --columns, or, for elbo compare, name a column of classes with --categories; if this \
+                       line holds names, add --header";
         fails("year,1999\n1,2\n", problem);
         let problem = "line 1, column 0 (counted from 0) is `1,204.5`, which is no number; write it with a decimal point \
                        and without separators of thousands; if this line holds names, add --header";
@@ -684,11 +726,11 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        let problem = "line 3, column `a` is `x`, which is no number; give a number there, or choose other columns with \
-                       --columns";
+        let problem = "line 3, column `a` is `x`, which is no number; give a number there, choose \
+                       other columns with --columns, or, for elbo compare, name a column of classes with --categories";
         fails("a,b\r\n1,2\r\nx,4\r\n", problem);
-        let problem = "line 2, column 0 (counted from 0) is `\\u{1b}[31mred`, which is no number; give a number there, or \
-                       choose other columns with --columns";
+        let problem = "line 2, column 0 (counted from 0) is `\\u{1b}[31mred`, which is no number; give a number there, choose \
+                       other columns with --columns, or, for elbo compare, name a column of classes with --categories";
         fails("1,2\n\u{1b}[31mred,4\n", problem);
         let long = "z".repeat(100_000);
         assert!(read(format!("1\n{long}\n")).unwrap_err().to_string().len() < 300);

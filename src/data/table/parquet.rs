@@ -348,7 +348,8 @@ mod tests {
     }
 
     fn options(columns: &[&str], missing: Missing) -> ReadOptions {
-        ReadOptions { columns: columns.iter().map(|&name| name.into()).collect(), header: false, missing }
+        let columns = columns.iter().map(|&name| name.into()).collect();
+        ReadOptions { columns, missing, ..ReadOptions::default() }
     }
 
     #[test]
