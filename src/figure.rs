@@ -171,15 +171,19 @@ pub fn draw(
     Ok(files)
 }
 
-/// Draws all that applies into a run's own directory.
+/// Draws a figure of a run, or with [`Figure::All`] each that applies, into `directory`, such as [`Run::pictures`].
+///
+/// # Errors
+/// As [`draw`]; the run's settings or its log cannot be read.
 pub fn draw_run(
     figure: Figure,
     run: &Path,
+    directory: &Path,
     session: &mut Session,
     dataset: &Dataset,
 ) -> Result<Vec<PathBuf>> {
     let (config, lines) = (Run::config(run)?.complete(), Run::lines(run)?);
-    draw(figure, &Run::pictures(run)?, session, dataset, Some(RunLog { config: &config, lines: &lines }))
+    draw(figure, directory, session, dataset, Some(RunLog { config: &config, lines: &lines }))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod objective;
 pub mod run;
 pub mod schedule;
 pub mod session;
+mod tensorboard;
 pub mod words;
 
 use crate::checkpoint::{Best, Fingerprint, State};
@@ -190,6 +191,9 @@ pub fn train(
         counters: Counters::default(),
         stopped: false,
     };
+    if progress.step < progress.total {
+        run.start_events(progress.step)?;
+    }
     let mut decomposer =
         Decomposer::new(device, COMPARED_EACH_EPOCH, dataset.test.len().min(COMPARED), config.latent)?;
     let followed = dataset.first_of_classes(FOLLOWED);
@@ -203,6 +207,7 @@ pub fn train(
         // Last: what is logged but not saved is dropped and done again on resume.
         let state = session.state(progress.step)?;
         state.write(&run.path)?;
+        run.log_weights(&state)?;
         observer.evaluated(progress.epoch(), &line.metrics, validation.as_ref());
         if !std::mem::replace(&mut judged, true) {
             learns_nothing(&session, &state, &line).iter().for_each(|sentence| observer.warning(sentence));

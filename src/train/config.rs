@@ -68,120 +68,172 @@ pub struct Config {
     /// and of MedMNIST. In folders, subfolders are classes; DIR:colour keeps colours. Tables are .csv,
     /// .tsv or .txt files, or rows of numbers in another file, table:FILE.npy: each column is standardised. Where there
     /// is no part for tests, a tenth of the images, chosen by --seed, is kept for them.
-    #[arg(long, value_name = DATA)]
+    #[arg(long, value_name = DATA, help_heading = "Data")]
     pub data: String,
     /// Values of black and white, for images of numbers that are neither bytes nor within 0..1, such as 0,4095
-    #[arg(long, value_name = "LOW,HIGH", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "LOW,HIGH",
+        allow_negative_numbers = true,
+        help_heading = "Data",
+        hide_short_help = true
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<Range>,
     /// Make every pixel black or white, once, at random by its grey level: the "static" MNIST of likelihood tables
-    #[arg(long)]
+    #[arg(long, help_heading = "Data", hide_short_help = true)]
     pub binarise: bool,
     /// New sprites in each training step, from the whole grid of factors, instead of 20,000 again and again
-    #[arg(long)]
+    #[arg(long, help_heading = "Data", hide_short_help = true)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
     /// What is minimised [default: vae]
-    #[arg(long)]
+    #[arg(long, help_heading = "Objective")]
     pub objective: ObjectiveName,
     /// p(x|z): N(x | x_hat, sigma^2 I), or independent Bernoulli pixels [default: gaussian]
-    #[arg(long)]
+    #[arg(long, help_heading = "Model")]
     pub likelihood: LikelihoodName,
     /// Standard deviation of a pixel in the Gaussian likelihood: a number; learned with the weights; or optimal, the
     /// root mean squared error of each batch [default: 1]
-    #[arg(long, value_name = "NUMBER|learned|optimal", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "NUMBER|learned|optimal",
+        allow_negative_numbers = true,
+        help_heading = "Model",
+        hide_short_help = true
+    )]
     pub sigma: PixelSigma,
     /// KL(q(z|x) || p(z)): in closed form, or log q - log p at the one sampled z [default: analytic]
-    #[arg(long)]
+    #[arg(long, help_heading = "Objective", hide_short_help = true)]
     pub kl: KlName,
     /// Weight of the KL term of beta-vae [default: 4], of the total correlation of tc-vae [default: 6]
-    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true, help_heading = "Objective")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta: Option<Schedule>,
     /// Weight of the MMD of mmd-vae and info-vae, in nats. Too low and the encoder's noise vanishes; too high and
     /// the code says nothing of the image [default: 50 for each latent dimension]
-    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "SCHEDULE",
+        allow_negative_numbers = true,
+        help_heading = "Objective",
+        hide_short_help = true
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lambda: Option<Schedule>,
     /// info-vae weights the KL with 1 - alpha and the MMD with alpha + lambda - 1 [default: 0]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, help_heading = "Objective", hide_short_help = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
     /// What capacity holds the mean KL at, in nats [default: linear:0:25]
-    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "SCHEDULE",
+        allow_negative_numbers = true,
+        help_heading = "Objective",
+        hide_short_help = true
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Schedule>,
     /// Weight of |KL - C| in capacity [default: 100]
-    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "SCHEDULE",
+        allow_negative_numbers = true,
+        help_heading = "Objective",
+        hide_short_help = true
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gamma: Option<Schedule>,
     /// Estimate of the MMD between z and the prior [default: closed-form]
-    #[arg(long)]
+    #[arg(long, help_heading = "Objective", hide_short_help = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mmd: Option<MmdEstimate>,
     /// sigma of its kernel exp(-|a - b|^2 / (2 sigma^2)) [default: sqrt(M / 2)]
-    #[arg(long, value_name = "SIGMA", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "SIGMA",
+        allow_negative_numbers = true,
+        help_heading = "Objective",
+        hide_short_help = true
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mmd_bandwidth: Option<f64>,
     /// Estimate of the total correlation of tc-vae [default: stratified]
-    #[arg(long)]
+    #[arg(long, help_heading = "Objective", hide_short_help = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tc: Option<TcEstimate>,
     /// No noise in the encoder: z is the mean
-    #[arg(long)]
+    #[arg(long, help_heading = "Model", hide_short_help = true)]
     pub deterministic: bool,
     /// Latent dimensions; with 2, the latent plane is drawn [default: 2]
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", help_heading = "Model")]
     pub latent: usize,
     /// Widths of the encoder's hidden layers; the decoder has them in reverse [default: 300]
-    #[arg(long, value_name = "WIDTH", value_delimiter = ',', conflicts_with = "architecture")]
+    #[arg(
+        long,
+        value_name = "WIDTH",
+        value_delimiter = ',',
+        conflicts_with = "architecture",
+        help_heading = "Model"
+    )]
     pub hidden: Vec<usize>,
     /// Hidden layers of any kind, instead of --hidden: lecture, burgess (four convolutions and two linear layers),
     /// higgins (1200-1200, decoder 1200-1200-1200 with tanh), or a list of one's own
     ///
     /// Layers are conv:CHANNELSxWINDOW/STRIDE and linear:UNITS, both with ReLU, or tanh:UNITS, from the image on; the
     /// decoder has them in reverse, unless layers of its own follow after `code`.
-    #[arg(long, value_name = "NAME|LAYERS")]
+    #[arg(long, value_name = "NAME|LAYERS", help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub architecture: Option<Layers>,
     /// How often each training image is seen [default: 30]
-    #[arg(long, conflicts_with = "steps")]
+    #[arg(long, conflicts_with = "steps", help_heading = "Training")]
     pub epochs: u64,
     /// Number of training steps, instead of --epochs
-    #[arg(long)]
+    #[arg(long, help_heading = "Training", hide_short_help = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
     /// Images of a step [default: 128]
-    #[arg(long)]
+    #[arg(long, help_heading = "Training")]
     pub batch: usize,
     /// Adam's step size [default: 0.001]
-    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SCHEDULE", allow_negative_numbers = true, help_heading = "Training")]
     pub learning_rate: Schedule,
     /// Training images that are held out, the last ones of the file: a number, or a share below 1. The epoch with the
     /// best ELBO on them is kept beside the last, and is what evaluate and draw take
-    #[arg(long, value_name = "N|SHARE", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "N|SHARE",
+        allow_negative_numbers = true,
+        help_heading = "Data",
+        hide_short_help = true
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<f64>,
     /// End when the ELBO on the validation images has not risen for so many epochs
-    #[arg(long, value_name = "EPOCHS")]
+    #[arg(long, value_name = "EPOCHS", help_heading = "Training", hide_short_help = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<u64>,
     /// Key of all random numbers: same seed, same device, same bits [default: 0]
-    #[arg(long)]
+    #[arg(long, help_heading = "Training")]
     pub seed: u64,
     /// Steps between two training lines of metrics.jsonl [default: 50]
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, value_name = "STEPS", help_heading = "Output", hide_short_help = true)]
     pub log_every: u64,
+    /// Write event files for TensorBoard, too, into RUN/tensorboard: curves, spread of the weights, pictures
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tensorboard: bool,
     /// Steps that go to the device together, at most 256; results are waited for only where a line is due [default:
     /// as many as take 50 ms]
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, value_name = "STEPS", help_heading = "Engine", hide_short_help = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps_per_submit: Option<usize>,
     /// A hardware GPU if there is one, any GPU adapter, or the CPU [default: auto]
-    #[arg(long)]
+    #[arg(long, help_heading = "Engine")]
     pub engine: Choice,
     /// Part of the GPU adapter's name (see `elbo devices`)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Engine", hide_short_help = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapter: Option<String>,
 }
@@ -218,6 +270,7 @@ impl Default for Config {
             early_stopping: None,
             seed: 0,
             log_every: 50,
+            tensorboard: false,
             steps_per_submit: None,
             engine: Choice::Auto,
             adapter: None,

@@ -6,6 +6,7 @@
 //! metrics.jsonl     lines of training averages, and one line per epoch on the test images
 //! checkpoints/STEP/ the last two, and the best on validation images: model.safetensors, optimizer.safetensors
 //! pictures/         what `elbo draw` drew
+//! tensorboard/      with `tensorboard`: event files
 //! ```
 
 use super::config::Config;
@@ -13,6 +14,7 @@ use super::decomposition::Decomposition;
 use super::metrics::{Metrics, Terms};
 use super::schedule::Schedule;
 use super::session::Codes;
+use super::tensorboard::{self, EventFile};
 use crate::checkpoint::{self, State};
 use crate::error::{Error, Result};
 use crate::files::{self, own};
@@ -25,6 +27,7 @@ use std::path::{Path, PathBuf};
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const PICTURES: &str = "pictures";
+const TENSORBOARD: &str = "tensorboard";
 /// What `elbo page` leaves.
 pub const PAGE: &str = "page.html";
 /// What `elbo sweep` leaves, to say that a run is done: what `evaluate` printed.
@@ -76,6 +79,8 @@ pub struct Run {
     /// What the user must know: what of an overwritten run was kept.
     pub notes: Vec<String>,
     metrics: File,
+    /// For TensorBoard, if that is asked for.
+    events: Option<EventFile>,
     /// Held for as long as this process may write to the run.
     _lock: File,
 }
@@ -271,7 +276,7 @@ impl Run {
     pub fn open(path: &Path) -> Result<Self> {
         checkpoint::last(path)?;
         let config = Self::config(path)?;
-        for name in [CONFIG, METRICS, PICTURES, MARKER, checkpoint::FOLDER] {
+        for name in [CONFIG, METRICS, PICTURES, TENSORBOARD, MARKER, checkpoint::FOLDER] {
             own(path, name)?;
         }
         let marker = path.join(MARKER);
@@ -289,7 +294,7 @@ impl Run {
             .create(true)
             .open(&metrics)
             .map_err(Error::io(&metrics, "open"))?;
-        Ok(Self { path: path.into(), config, notes: Vec::new(), metrics, _lock: lock })
+        Ok(Self { path: path.into(), config, notes: Vec::new(), metrics, events: None, _lock: lock })
     }
 
     /// The state after the last checkpointed step, which training goes on from.
@@ -317,8 +322,40 @@ impl Run {
         Ok(())
     }
 
+    /// Begins to write events for TensorBoard, if the settings ask for them; `step` are done.
+    pub(super) fn start_events(&mut self, step: u64) -> Result<()> {
+        if self.config.tensorboard && self.events.is_none() {
+            self.events = Some(EventFile::create(&self.path.join(TENSORBOARD), step)?);
+        }
+        Ok(())
+    }
+
+    /// How the weights are spread, for TensorBoard.
+    pub(super) fn log_weights(&mut self, state: &State) -> Result<()> {
+        let Some(events) = &mut self.events else { return Ok(()) };
+        let step = state.progress.step;
+        state.tensors().iter().try_for_each(|(name, _, values)| events.histogram(step, name, values))
+    }
+
+    /// Shows pictures in TensorBoard, under their names.
+    ///
+    /// # Errors
+    /// If one cannot be read, or the events cannot be written.
+    pub fn log_pictures(&mut self, step: u64, files: &[PathBuf]) -> Result<()> {
+        let Some(events) = &mut self.events else { return Ok(()) };
+        let still = files.iter().filter(|file| file.extension().is_some_and(|ending| ending == "png"));
+        for file in still {
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            events.picture(step, &name, file)?;
+        }
+        Ok(())
+    }
+
     /// Appends to `metrics.jsonl`.
     pub fn log(&mut self, line: &LogLine) -> Result<()> {
+        if let Some(events) = &mut self.events {
+            events.log(line)?;
+        }
         let path = self.path.join(METRICS);
         let json = serde_json::to_string(line).map_err(|e| Error::run(&path, e.to_string()))?;
         self.metrics.write_all((json + "\n").as_bytes()).map_err(Error::io(&path, "write"))
@@ -395,6 +432,14 @@ fn remove_run(old: &Path, place: &Path) -> Option<String> {
         made.extend(PICTURES_OF_RUNS.map(|name| pictures.join(name)));
         files::remove_temporaries(&pictures);
         folders.push(pictures);
+    }
+    let events = kept.join(TENSORBOARD);
+    if !events.is_symlink() {
+        let own = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(tensorboard::is_own);
+        made.extend(
+            fs::read_dir(&events).into_iter().flatten().flatten().filter(own).map(|entry| entry.path()),
+        );
+        folders.push(events);
     }
     let checkpoints = kept.join(checkpoint::FOLDER);
     if !checkpoints.is_symlink() {
