@@ -19,15 +19,18 @@ mod output;
 mod page;
 mod power;
 mod program;
+mod reference;
 mod report;
 mod sample;
 mod source;
 mod stop;
+mod summary;
 mod sweep;
 mod train;
 mod witness;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 use elbo::error::Result;
 use std::process::ExitCode;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -38,18 +41,18 @@ use tracing_subscriber::util::SubscriberInitExt;
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 #[command(after_help = "Examples:
-  elbo train                          train on built-in digits, leave pictures in runs/001
+  elbo train                          train on built-in digits, draw pictures
   elbo train --data mnist --latent 20 train on a directory of MNIST's IDX files
-  elbo draw all runs/001              draw the pictures again
+  elbo draw runs/001                  draw the pictures again
   elbo page runs/001                  explore its latent space in a browser
   elbo encode runs/001 --out z.npz    codes of its test images
   elbo compare a.npy b.npy            do two samples differ?
   elbo witness mnist run:runs/001     where do they?
   elbo independence x.npy y.npy       do two variables depend on each other?
   elbo fit x.csv --model normal.json  does a sample come from a model?
-  elbo closer real.npy a.npy b.npy    which of two samples is closer to the real one?
+  elbo closer real.npy a.npy b.npy    which of two is closer to real ones?
   elbo power perturbed-uniform        how often does a test find a difference?
-  elbo devices                        which GPUs there are, and which engine is taken
+  elbo devices                        which GPUs there are, what is taken
 
 Exit codes:
   0      done
@@ -62,6 +65,12 @@ With --json, the last line of the output is one JSON object, of an error too.")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+    /// Say nothing but results, warnings and errors
+    #[arg(long, short, global = true, help_heading = "Output")]
+    quiet: bool,
+    /// Threads of the CPU, instead of one for each core
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Engine")]
+    threads: Option<u16>,
 }
 
 #[derive(Subcommand)]
@@ -77,6 +86,7 @@ enum Command {
     Sweep(sweep::SweepArgs),
     Program(Box<program::ProgramCommand>),
     Compare(Box<compare::CompareArgs>),
+    Reference(Box<reference::ReferenceArgs>),
     Witness(Box<witness::WitnessArgs>),
     Independence(Box<independence::IndependenceArgs>),
     Fit(Box<fit::FitArgs>),
@@ -93,23 +103,69 @@ enum Command {
 pub(super) fn main() -> ExitCode {
     without_device_selection();
     log();
-    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
-        if error.use_stderr() {
-            let text = error.to_string();
-            // The first paragraph, as a line: what follows is usage and advice for people.
-            let lines = text.split("\n\n").next().unwrap_or_default().split_whitespace();
-            let sentence = lines.collect::<Vec<_>>().join(" ");
-            tell_in_json(sentence.strip_prefix("error: ").unwrap_or(&sentence), WRONG_USAGE);
-        }
-        error.exit()
-    });
+    let matches = command().try_get_matches();
+    let arguments =
+        matches.and_then(|matches| Arguments::from_arg_matches(&matches)).unwrap_or_else(|mut error| {
+            add_advice(&mut error);
+            if error.use_stderr() {
+                let text = error.to_string();
+                // The first paragraph, as a line: what follows is usage and advice for people.
+                let lines = text.split("\n\n").next().unwrap_or_default().split_whitespace();
+                let sentence = lines.collect::<Vec<_>>().join(" ");
+                tell_in_json(sentence.strip_prefix("error: ").unwrap_or(&sentence), WRONG_USAGE);
+            }
+            error.exit()
+        });
+    if arguments.quiet {
+        output::be_quiet();
+    }
+    if let Some(threads) = arguments.threads {
+        // It is the first to ask, so nobody made them already.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    }
     match run(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            output::note(format_args!("error: {error}"));
+            output::problem(format_args!("error: {error}"));
             tell_in_json(&error.to_string(), error.exit_code());
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// The commands with their options. A negative number is the value of an option, and the option says what is wrong with it.
+fn command() -> clap::Command {
+    let negative = |arg: Arg| {
+        let valued = arg.get_action().takes_values() && !arg.is_positional();
+        if valued { arg.allow_negative_numbers(true) } else { arg }
+    };
+    let in_all = |command: clap::Command| {
+        let command = command.mut_args(negative);
+        command.mut_subcommands(|command| command.mut_args(negative))
+    };
+    Arguments::command().mut_subcommands(in_all)
+}
+
+/// Interfaces and makers of GPUs that somebody may take for an engine.
+const NAMES_OF_GPU: [&str; 12] =
+    ["cuda", "nvidia", "amd", "rocm", "hip", "intel", "apple", "mps", "metal", "vulkan", "dx12", "wgpu"];
+
+/// Says what an engine is called, and that numbers of things are not negative.
+fn add_advice(error: &mut clap::Error) {
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+        && error.kind() == ErrorKind::ValueValidation
+        && value.parse::<i64>().is_ok_and(|number| number < 0)
+    {
+        let advice = "a number that is not negative is expected".into();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice]));
+    }
+    let engine = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(arg)) if arg.starts_with("--engine"));
+    if let (true, Some(ContextValue::String(value))) = (engine, error.get(ContextKind::InvalidValue))
+        && NAMES_OF_GPU.contains(&value.to_lowercase().as_str())
+    {
+        let advice = "`--engine gpu` takes the GPUs of all makers; `--adapter NAME` chooses one".into();
+        error.insert(ContextKind::SuggestedValue, ContextValue::String("gpu".into()));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice]));
     }
 }
 
@@ -147,7 +203,9 @@ fn without_device_selection() {}
 fn log() {
     let asked = std::env::var("ELBO_LOG").unwrap_or_default();
     let targets = asked.parse().unwrap_or_else(|error| {
-        output::note(format_args!("warning: ELBO_LOG={asked}: {error}; give a level, or TARGET=LEVEL,..."));
+        output::problem(format_args!(
+            "warning: ELBO_LOG={asked}: {error}; give a level, or TARGET=LEVEL,..."
+        ));
         Targets::default()
     });
     let targets = if asked.is_empty() { Targets::new().with_default(LevelFilter::ERROR) } else { targets };
@@ -169,6 +227,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Sweep(command) => command.run()?,
         Command::Program(command) => command.run()?,
         Command::Compare(command) => return command.run(),
+        Command::Reference(command) => command.run()?,
         Command::Witness(command) => command.run()?,
         Command::Independence(command) => return command.run(),
         Command::Fit(command) => return command.run(),
@@ -178,7 +237,51 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Data(command) => command.run()?,
         Command::Devices(command) => command.run()?,
         Command::Bench(command) => command.run()?,
-        Command::Completions(command) => command.run(),
+        Command::Completions(command) => command.run()?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+
+    /// All commands, those of commands included, with their names.
+    fn all(command: clap::Command, name: &str, found: &mut Vec<(String, clap::Command)>) {
+        for each in command.get_subcommands() {
+            all(each.clone(), &format!("{name} {}", each.get_name()), found);
+        }
+        found.push((name.to_owned(), command));
+    }
+
+    #[test]
+    fn examples_are_never_wrapped() {
+        let mut commands = Vec::new();
+        all(command(), "elbo", &mut commands);
+        for (name, command) in commands {
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples = text.split("Examples:").nth(1).unwrap_or_default();
+            for line in examples.lines() {
+                assert!(line.chars().count() <= 80, "{name}: {line}");
+            }
+        }
+    }
+
+    /// A page of options without headings is not read.
+    #[test]
+    fn options_have_headings_and_few_are_in_the_short_help() {
+        let mut commands = Vec::new();
+        all(command(), "elbo", &mut commands);
+        for (name, command) in commands {
+            let options: Vec<_> = command.get_opts().filter(|arg| !arg.is_global_set()).collect();
+            if options.len() < 12 || name.contains("bench") {
+                continue;
+            }
+            for option in &options {
+                assert!(option.get_help_heading().is_some(), "{name} --{}", option.get_id());
+            }
+            let short = options.iter().filter(|arg| !arg.is_hide_short_help_set()).count();
+            assert!(short <= 22, "{name} -h has {short} options");
+        }
+    }
 }

@@ -22,6 +22,7 @@
 
 pub mod aggregate;
 pub mod bandwidth;
+pub mod categories;
 pub mod closer;
 pub mod columns;
 pub mod features;
@@ -36,6 +37,7 @@ pub mod p_value;
 pub mod points;
 pub mod power;
 mod precise;
+pub mod reference;
 mod resolution;
 pub mod series;
 mod split;

@@ -2010,6 +2010,7 @@ fn every_command_has_help_with_examples() {
         "bench mmd",
         "bench kernels",
         "compare",
+        "reference",
         "witness",
         "independence",
         "fit",
@@ -2057,6 +2058,9 @@ fn errors_are_json_too_and_shells_get_their_completions() {
             "{text}"
         );
     }
+    place.succeeds("completions man --out pages");
+    assert!(place.text("pages/elbo-compare.1").contains(".TH"), "a page for each command");
+    place.fails(2, "completions man", &["--out DIR"]);
 }
 
 #[cfg(unix)]
@@ -2140,4 +2144,207 @@ mod interrupted {
         assert_eq!(summary["steps"], 8 * epochs);
         place.lines_without_repetition("run");
     }
+}
+
+/// A file of NumPy of bytes.
+fn npy(kind: &str, shape: &[usize], bytes: &[u8]) -> Vec<u8> {
+    let shape: String = shape.iter().map(|size| format!("{size}, ")).collect();
+    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}");
+    let header = format!("{header:<117}\n");
+    let length = u16::try_from(header.len()).expect("a short header").to_le_bytes();
+    [&b"\x93NUMPY\x01\x00"[..], &length, header.as_bytes(), bytes].concat()
+}
+
+/// Rows of two numbers, a place and a plan; the share of rows in `Bern`, and how often a plan is missing.
+fn mixed(rows: usize, bern: usize, missing: usize) -> String {
+    let row = |i: usize| {
+        let city = if i * 7 % 100 < bern { "Bern" } else { "Chur, GR" };
+        let plan = if i * 13 % 100 < missing { "" } else { ["free", "paid"][i % 2] };
+        format!("{},{},\"{city}\",{plan}\n", i * 37 % 101, (i * 53 % 97) as f64 / 10.0)
+    };
+    std::iter::once("age,spent,city,plan\n".to_owned()).chain((0..rows).map(row)).collect()
+}
+
+#[test]
+fn categories_are_compared_beside_numbers() {
+    let place = Place::new();
+    place.write("old.csv", mixed(200, 50, 10));
+    place.write("same.csv", mixed(150, 50, 10));
+    place.write("moved.csv", mixed(150, 90, 10));
+    place.write("holes.csv", mixed(150, 50, 60));
+    let compare = "compare old.csv --engine cpu --json --permutations 199 --categories city,plan";
+    let compared = |new: &str| place.json(&compare.replacen("old.csv", &format!("old.csv {new}"), 1));
+    let same = compared("same.csv");
+    assert_eq!((&same["reject"], &same["d"]), (&false.into(), &4.into()), "{same}");
+    assert_eq!(same["categories"]["names"], serde_json::json!(["city", "plan"]));
+    assert_eq!(same["categories"]["classes"], serde_json::json!([2, 3]), "a missing plan is a class");
+    let moved = compared("moved.csv");
+    assert_eq!(moved["reject"], true, "{moved}");
+    let first = &moved["columns"][0];
+    assert_eq!(first["name"], "city");
+    assert!(first["total_variation"].as_f64() > Some(0.3), "{first}");
+    assert_eq!(compared("holes.csv")["columns"][0]["class"], "(missing)");
+    let text = place.succeeds("compare old.csv moved.csv --engine cpu --categories city,plan");
+    assert!(text.contains("categories city (2 classes), plan (3 classes)"), "{text}");
+    place.fails(1, "compare old.csv moved.csv --engine cpu", &["line 2, column `city`", "--categories"]);
+    place.fails(1, "compare old.csv same.csv --engine cpu --categories town", &["there is no column `town`"]);
+    // Numbers of classes are no brightness, in whichever order they come.
+    let bytes = |first: u8| -> Vec<u8> {
+        (0..90).flat_map(|i| [(i + first) % 3, (usize::from(i) * 7 % 11) as u8]).collect()
+    };
+    place.write("p.npy", npy("|u1", &[90, 2], &bytes(0)));
+    place.write("q.npy", npy("|u1", &[90, 2], &bytes(1)));
+    let found = place.json("compare p.npy q.npy --engine cpu --json --permutations 99 --categories 0,0");
+    assert_eq!((&found["reject"], &found["d"]), (&false.into(), &2.into()), "{found}");
+    let options = "--engine cpu --columns 1 --categories 0";
+    place.fails(1, &format!("compare p.npy q.npy {options}"), &["not among the columns"]);
+    for options in ["--aggregate agg", "--kernel energy", "--features 10", "--bandwidth 1,2"] {
+        let arguments = format!("compare old.csv same.csv --engine cpu --categories city,plan {options}");
+        fails(&place.elbo(&arguments).output().expect("a process"), 2, &["categories"]);
+    }
+}
+
+#[test]
+fn a_reference_is_compared_with_new_rows_again_and_again() {
+    let place = Place::new();
+    place.write("old.csv", mixed(300, 50, 10));
+    place.write("same.csv", mixed(150, 50, 10));
+    place.write("moved.csv", mixed(150, 90, 10));
+    let made = "reference old.csv --out ref.elbo --points 200 --categories city,plan --engine cpu";
+    let text = place.succeeds(made);
+    assert!(text.contains("200 of 300 rows, d = 4"), "{text}");
+    place.fails(1, made, &["ref.elbo", "exists already", "--force"]);
+    place.succeeds(&format!("{made} --force"));
+    fs::remove_file(place.path("old.csv")).expect("removed");
+    place.succeeds("compare ref.elbo same.csv --engine cpu --check");
+    let moved =
+        place.elbo("compare ref.elbo moved.csv --engine cpu --check --json").output().expect("a process");
+    assert_eq!(moved.status.code(), Some(3));
+    let moved = json(std::str::from_utf8(&moved.stdout).expect("UTF-8"));
+    assert_eq!(
+        (&moved["reference"]["rows"], &moved["reference"]["rows_of_source"]),
+        (&200.into(), &300.into())
+    );
+    assert_eq!(
+        (&moved["n"], &moved["m"], &moved["columns"][0]["name"]),
+        (&200.into(), &150.into(), &"city".into())
+    );
+    let again = place.json("compare ref.elbo moved.csv --engine cpu --json");
+    assert_eq!(moved["statistic"], again["statistic"]);
+    let said = place.succeeds("compare ref.elbo same.csv --engine cpu --alpha 0.05");
+    assert!(said.contains("at least one would reject with a chance of 79 %"), "{said}");
+    for (options, word) in
+        [("--bandwidth 2", "its own"), ("--scale none", "its own"), ("--aggregate agg", "one kernel")]
+    {
+        place.fails(2, &format!("compare ref.elbo same.csv --engine cpu {options}"), &[word]);
+    }
+    place.fails(2, "compare ref.elbo same.csv --engine cpu --columns age", &["its own"]);
+    place.fails(2, "compare ref.elbo same.csv --engine cpu --null series", &["--points of the reference"]);
+    place.write("twice.csv", "a,a,b\n1,2,3\n4,5,6\n");
+    place.fails(1, "reference twice.csv --out twice.elbo --engine cpu", &["two columns are called `a`"]);
+    place.write("bytes.npy", npy("|u1", &[4, 2], &[0, 9, 3, 7, 5, 2, 1, 8]));
+    place.fails(1, "reference bytes.npy --out bytes.elbo --engine cpu", &["brightness"]);
+    place.fails(2, "compare ref.elbo --engine cpu", &["a new sample"]);
+    place.fails(2, "reference same.csv --out ref.csv --engine cpu --categories city,plan", &["FILE.elbo"]);
+    place.write("bad.elbo", b"no reference");
+    place.fails(1, "compare bad.elbo same.csv --engine cpu", &["bad.elbo", "is no reference"]);
+}
+
+#[test]
+fn results_are_reported_in_markdown_and_for_ci() {
+    let place = Place::new();
+    place.write("a.csv", "u,v\n".to_owned() + &csv(60, 2, 0.0));
+    place.write("b.csv", "u,v\n".to_owned() + &csv(60, 2, 40.0));
+    place
+        .succeeds("compare a.csv b.csv --engine cpu --out new/pictures --report new/r.md --report new/r.xml");
+    let (markdown, junit) = (place.text("new/r.md"), place.text("new/r.xml"));
+    for part in [
+        "# Do a.csv and b.csv differ?",
+        "**the samples differ",
+        "![columns](pictures/columns.png)",
+        "| u | yes |",
+    ] {
+        assert!(markdown.contains(part), "{part}: {markdown}");
+    }
+    assert!(junit.contains("tests=\"3\" failures=\"3\""), "{junit}");
+    assert!(place.path("new/pictures/columns.png").exists());
+    place.write("one.csv", csv(60, 1, 0.0));
+    place.succeeds(
+        "fit one.csv --fit gaussian:1 --permutations 19 --engine cpu --report fit.md --out pictures",
+    );
+    assert!(place.path("pictures/densities.png").exists());
+    assert!(place.text("fit.md").contains("# Does one.csv come from gaussian:1?"));
+    place.misused("compare a.csv b.csv --report r.pdf", &["r.pdf", "FILE.md"]);
+}
+
+#[test]
+fn figures_and_runs_are_named_in_either_order() {
+    let place = Place::new();
+    place.train("--out run");
+    let one = place.succeeds("draw run losses");
+    assert_eq!(one, place.succeeds("draw losses run"), "the old order");
+    assert!(one.trim_end().ends_with("losses.png"), "{one}");
+    assert!(place.succeeds("draw run").lines().count() > 4, "all of them");
+    let elsewhere = place.succeeds("draw run samples --out here");
+    assert_eq!(elsewhere.trim_end(), Path::new("here").join("samples.png").display().to_string());
+    place.fails(2, "draw run smaples", &["smaples", "losses, reconstructions, samples"]);
+    place.fails(2, "draw samples", &["name a run", "elbo draw runs/001 samples"]);
+}
+
+#[test]
+fn quiet_commands_say_results_alone_and_threads_change_no_test() {
+    let place = Place::new();
+    place.write("a.csv", csv(60, 2, 0.0));
+    place.write("b.csv", csv(60, 2, 3.0));
+    let run = |options: &str| {
+        let output =
+            place.elbo(&format!("compare a.csv b.csv --engine cpu {options}")).output().expect("a process");
+        assert!(output.status.success());
+        (String::from_utf8(output.stdout).expect("UTF-8"), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    let (_, said) = run("");
+    assert!(said.contains("engine: cpu"), "{said}");
+    let (result, said) = run("--quiet");
+    assert!(result.contains("p-value") && said.is_empty(), "{said}");
+    let number = |options: &str| json(&run(options).0)["statistic"].clone();
+    assert_eq!(number("--json --threads 1"), number("--json --threads 2"));
+    place.fails(1, "compare a.csv nosuch.csv --quiet", &["nosuch.csv"]);
+}
+
+#[test]
+fn a_gpu_by_another_name_and_negative_numbers_are_answered() {
+    let place = Place::new();
+    place.misused("train --engine cuda", &["cuda", "--engine gpu", "--adapter NAME"]);
+    place.misused("train --engine tpu", &["tpu", "auto, gpu, cpu"]);
+    place.write("a.csv", csv(20, 2, 0.0));
+    for (option, word) in [("--bandwidth -1", "-1"), ("--alpha -0.1", "-0.1")] {
+        let output = place.elbo(&format!("compare a.csv {option} --engine cpu")).output().expect("a process");
+        assert!(fails(&output, 2, &[word]).contains("error: "), "{option}");
+    }
+    place.misused("compare a.csv --permutations -3", &["-3", "not negative"]);
+}
+
+#[test]
+fn training_is_logged_for_tensorboard() {
+    let place = Place::new();
+    place.train("--tensorboard --out run");
+    let folder = place.path("run/tensorboard");
+    let names = |folder: &Path| {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&folder), ["events.out.tfevents.0000.elbo"]);
+    let bytes = place.read("run/tensorboard/events.out.tfevents.0000.elbo");
+    for tag in ["test/elbo", "train/loss", "encoder.0.weight", "samples", "brain.Event:2"] {
+        assert!(bytes.windows(tag.len()).any(|window| window == tag.as_bytes()), "{tag}");
+    }
+    place.succeeds("resume run --epochs 31 --engine cpu");
+    assert_eq!(names(&folder).len(), 2, "what was logged before stays");
+    place.train("--out run --force");
+    assert!(!folder.exists(), "--force removes what elbo made");
+    assert!(!place.files().iter().any(|path| path.display().to_string().contains("run.old")));
 }

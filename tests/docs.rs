@@ -10,16 +10,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "SECURITY.md",
     "docs/benchmarks.md",
+    "docs/faq.md",
     "docs/guide-tests.md",
     "docs/guide-vae.md",
     "docs/library.md",
+    "docs/pictures.md",
     "docs/reliability.md",
     "docs/where-it-runs.md",
 ];

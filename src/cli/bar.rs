@@ -1,6 +1,6 @@
 //! Progress of long work: a bar on a terminal, a line a minute elsewhere.
 
-use super::output::note;
+use super::output::{is_quiet, note};
 use elbo::error::Result;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -27,9 +27,10 @@ struct Lines {
 impl Bar {
     /// A bar of `total` parts.
     pub(super) fn new(label: &'static str, total: u64) -> Self {
-        let watched = std::io::stderr().is_terminal();
+        let watched = std::io::stderr().is_terminal() && !is_quiet();
         let target = if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let style = ProgressStyle::with_template("{prefix} {bar:28} {percent} %  {eta} left  {msg}")
+        // On narrow terminals words are cut, and the bar is what is left of the line.
+        let style = ProgressStyle::with_template("{prefix} {percent} %  {eta} left  {msg} {wide_bar}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::with_draw_target(Some(total), target).with_style(style).with_prefix(label);
         let now = Instant::now();

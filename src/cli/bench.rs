@@ -125,7 +125,7 @@ fn optional<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
 #[command(mut_arg("null", |arg| nulls(arg, &NULLS)))]
 #[command(after_help = "Examples:
   elbo bench mmd
-  elbo bench mmd --n 10000 --m 10000 --d 2,10 --permutations 1000 --engine gpu --json")]
+  elbo bench mmd --n 10000 --m 10000 --d 2,10 --engine gpu --json")]
 struct BenchMmd {
     /// Points of X
     #[arg(long, value_delimiter = ',', default_values_t = [1000, 10_000], value_parser = at_least_one)]
@@ -267,7 +267,7 @@ impl BenchTrain {
 #[derive(Args)]
 #[command(after_help = "Examples:
   elbo bench kernels
-  elbo bench kernels --engine gpu --batch 1024 --hidden 600 --n 10000 --d 2,64 --json")]
+  elbo bench kernels --engine gpu --batch 1024 --hidden 600 --json")]
 struct BenchKernels {
     /// Images of a step
     #[arg(long, default_value_t = 128)]

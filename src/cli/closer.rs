@@ -26,7 +26,7 @@ use std::process::ExitCode;
 #[command(after_help = format!("{SAMPLES}
 
 Examples:
-  elbo closer mnist:test run:runs/001 run:runs/002      which model's digits are closer to real ones?
+  elbo closer mnist:test run:runs/001 run:runs/002   whose digits look real?
   elbo closer mnist:test run:runs/001 run:runs/002 --kid --encoder runs/003
   elbo closer real.npy a.npy b.npy --json --out pictures"))]
 pub(super) struct CloserArgs {
@@ -37,13 +37,13 @@ pub(super) struct CloserArgs {
     /// The other
     b: String,
     /// Kernel function
-    #[arg(long, default_value = "gaussian")]
+    #[arg(long, default_value = "gaussian", help_heading = "Kernel")]
     kernel: Family,
     /// Numbers, or a rule: median, mean, median-per-feature, 0.5*median,median,2*median
-    #[arg(long, default_value = "median", value_name = "B|RULE")]
+    #[arg(long, default_value = "median", value_name = "B|RULE", help_heading = "Kernel")]
     bandwidth: Bandwidth,
     /// Level of the test
-    #[arg(long, default_value_t = 0.05)]
+    #[arg(long, default_value_t = 0.05, help_heading = "Test")]
     alpha: f64,
     #[command(flatten)]
     kid: KidOptions,
@@ -91,7 +91,7 @@ impl CloserArgs {
                 None => format!("neither was found to be closer (p > {alpha})"),
             },
         };
-        report.picture(&test, &words, "null.png")?;
+        report.keep(&test, &words, "null.png")?;
         let judged = Judged { test: &test, kid: kid.as_ref().map(Option::as_ref) };
         report.end(&judged, None, test.p.reject, || {
             for ((letter, table), count) in ["REAL", "A", "B"].iter().zip(&tables).zip(found.counts) {

@@ -19,20 +19,19 @@ use std::path::{Path, PathBuf};
 #[derive(Args)]
 #[command(after_help = "Examples:
   elbo encode runs/001 --out codes.npz
-  elbo encode runs/001 --data path/to/images --split train --out codes.safetensors
-  elbo encode model.safetensors --data mnist --out - | python3 -c 'import sys, io, numpy; print(numpy.load(
-    io.BytesIO(sys.stdin.buffer.read())).shape)'")]
+  elbo encode runs/001 --data images --split train --out codes.safetensors
+  elbo encode model.safetensors --data mnist --out - | python3 script.py")]
 pub(super) struct EncodeArgs {
     #[command(flatten)]
     source: Source,
     /// Which images of the data
-    #[arg(long, value_enum, default_value = "test")]
+    #[arg(long, value_enum, default_value = "test", help_heading = "Data")]
     split: Part,
     /// The file to write: .npz, .safetensors, .npy, .csv, or - for NumPy's format on the standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     out: PathBuf,
     /// Overwrite an existing file
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     force: bool,
 }
 
@@ -46,7 +45,7 @@ enum Part {
 /// Write the images that codes are decoded to: means of p(x|z)
 #[derive(Args)]
 #[command(after_help = "Examples:
-  elbo encode runs/001 --out - | elbo decode runs/002 - --out pictures     codes through a pipe
+  elbo encode runs/001 --out - | elbo decode runs/002 - --out pictures
   elbo decode runs/001 codes.npz:mean --out images.npz
   elbo decode runs/001 z.csv --out pictures       a folder of PNG files")]
 pub(super) struct DecodeArgs {
@@ -68,7 +67,7 @@ pub(super) struct SampleArgs {
     #[command(flatten)]
     source: Source,
     /// How many
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Data")]
     count: usize,
     #[command(flatten)]
     images: ImagesOut,
@@ -79,10 +78,10 @@ pub(super) struct SampleArgs {
 struct ImagesOut {
     /// The file to write: .npz, .safetensors, .npy, .csv, - for NumPy's format on the standard output, or a folder for PNG
     /// files
-    #[arg(long, value_name = "FILE|DIR")]
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Output")]
     out: PathBuf,
     /// Overwrite an existing file
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     force: bool,
 }
 

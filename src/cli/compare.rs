@@ -11,19 +11,22 @@ use super::sample::{KernelOptions, SAMPLES};
 use clap::Args;
 use elbo::data::table::Table;
 use elbo::engine::Device;
-use elbo::error::Result;
+use elbo::error::{Error, Result};
 use elbo::kernel::pairs::Family;
 use elbo::numeric::grouped;
 use elbo::statistic::aggregate::{Aggregate, AggregateSettings, Combine, aggregate};
-use elbo::statistic::columns;
+use elbo::statistic::categories::{self, Categories, Embedded};
+use elbo::statistic::columns::{self, ColumnScale};
 use elbo::statistic::features::{Approximate, FeatureSettings, approximate};
 use elbo::statistic::kid::{self, Kid};
 use elbo::statistic::neighbours::{self, Information, NeighbourSettings};
 use elbo::statistic::p_value::PValue;
+use elbo::statistic::reference::{self, Reference};
 use elbo::statistic::tables::{Rescaled, USE_SERIES, halves, order_warnings};
 use elbo::statistic::two_sample::NULLS;
 use elbo::statistic::{Bandwidth, Null, Outcome, Sample, TwoSample, TwoSampleSettings, two_sample};
 use serde::Serialize;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Do two samples come from one distribution? The kernel two-sample test (MMD)
@@ -33,19 +36,23 @@ use std::process::ExitCode;
 #[derive(Args)]
 #[command(mut_arg("null", |arg| nulls(arg, &NULLS)))]
 #[command(mut_arg("check", |arg| arg.help("End with exit code 3 if the samples differ")))]
+#[command(mut_arg("out", |arg| arg.help("Directory for pictures: null.png, and columns.png of the columns of numbers that differ the most")))]
 #[command(after_help = format!("{SAMPLES}
 
 Examples:
   elbo compare a.npy b.npy
-  elbo compare data.npz:before data.npz:after --kernel laplace --permutations 9999
+  elbo compare data.npz:before data.npz:after --kernel laplace
   elbo compare mnist:test run:runs/001 --out comparison
-  elbo compare mnist:test run:runs/001 --kid --encoder runs/002     by the codes of another model
-  elbo compare a.npy b.npy --aggregate agg         twenty kernels in one test; says which see a difference
-  elbo compare a.npy b.npy --split                 half of the points choose the bandwidth
-  elbo compare a.npy b.npy --features 500          millions of points: random features instead of the kernel
-  elbo compare a.csv b.csv --null series           time series: rows that depend on those before
-  elbo compare a.npy                               two random halves: should not differ
-  elbo compare old.csv new.csv --check --json      exit code 3 if they differ"))]
+  elbo compare mnist:test run:runs/001 --kid --encoder runs/002
+  elbo compare a.npy b.npy --aggregate agg    twenty kernels in one test
+  elbo compare a.npy b.npy --split            half of the points choose sigma
+  elbo compare a.npy b.npy --features 500     millions of points, nearly
+  elbo compare a.csv b.csv --null series      time series
+  elbo compare a.npy                          two halves: should not differ
+  elbo compare old.csv new.csv --categories city,plan
+  elbo compare ref.elbo new.csv               ref.elbo by elbo reference old.csv
+  elbo compare old.csv new.csv --check        exit code 3 if they differ
+  elbo compare old.csv new.csv --report drift.md --report drift.xml --out drift"))]
 pub(super) struct CompareArgs {
     /// The first sample
     x: String,
@@ -55,36 +62,48 @@ pub(super) struct CompareArgs {
     kernel: KernelOptions,
     #[command(flatten)]
     draws: DrawOptions,
+    /// Columns of classes instead of numbers, by name or by number; a missing class is a class, too
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Data")]
+    categories: Vec<String>,
     /// Points of a bin of --null binned, instead of as many as make about 512 bins
-    #[arg(long, value_name = "POINTS")]
+    #[arg(long, value_name = "POINTS", help_heading = "Test", hide_short_help = true)]
     bin: Option<usize>,
     /// Rows of a block of --null series, instead of (n tau^2)^(1/3) by the lag-one autocorrelation
-    #[arg(long, value_name = "ROWS", conflicts_with_all = ["aggregate", "features"])]
+    #[arg(long, value_name = "ROWS", conflicts_with_all = ["aggregate", "features"], help_heading = "Test", hide_short_help = true)]
     block_length: Option<usize>,
     /// Stop when more permutations cannot change the decision
-    #[arg(long)]
+    #[arg(long, help_heading = "Test", hide_short_help = true)]
     sequential: bool,
     /// Choose the bandwidth with the most power by half of the points, and test with the other half: one of several
     /// given, or of 1/32 to 32 times a rule
-    #[arg(long, conflicts_with_all = ["aggregate", "features", "sum"])]
+    #[arg(long, conflicts_with_all = ["aggregate", "features", "sum"], help_heading = "Kernel", hide_short_help = true)]
     split: bool,
     /// Test with many kernels at once, so that no bandwidth has to be chosen
-    #[arg(long, value_name = "HOW", conflicts_with = "kid")]
+    #[arg(long, value_name = "HOW", conflicts_with = "kid", help_heading = "Kernel")]
     aggregate: Option<Combine>,
     /// Kernels of --aggregate, each with all bandwidths: those of --bandwidth, or ten between the distances
-    #[arg(long, value_delimiter = ',', default_values = ["gaussian", "laplace"], value_name = "LIST")]
+    #[arg(long, value_delimiter = ',', default_values = ["gaussian", "laplace"], value_name = "LIST", help_heading = "Kernel", hide_short_help = true)]
     kernels: Vec<Family>,
     /// Use D random Fourier features instead of the kernel: an approximation, in time linear in the number of points
-    #[arg(long, value_name = "D", conflicts_with_all = ["aggregate", "bin", "sequential", "divergence", "kid"])]
+    #[arg(long, value_name = "D", conflicts_with_all = ["aggregate", "bin", "sequential", "divergence", "kid"], help_heading = "Kernel")]
     features: Option<usize>,
     /// Estimate a divergence too: kl, KL(X || Y) in nats by nearest neighbours
-    #[arg(long, value_name = "WHICH", conflicts_with = "aggregate")]
+    #[arg(
+        long,
+        value_name = "WHICH",
+        conflicts_with = "aggregate",
+        help_heading = "Estimates",
+        hide_short_help = true
+    )]
     divergence: Option<Divergence>,
     #[command(flatten)]
     kid: KidOptions,
     #[command(flatten)]
     verdict: VerdictOptions,
 }
+
+/// Checks of which a user is told how likely a false alarm is: those of a month.
+const CHECKS: u32 = 30;
 
 /// A divergence that can be estimated.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -105,6 +124,10 @@ enum Method {
 struct Compared<'a> {
     #[serde(flatten)]
     test: &'a Outcome<TwoSample>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    categories: Option<&'a Categories>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<ReferenceFields<'a>>,
     /// KL(X || Y) in nats, if asked for; null where points coincide too often for an estimate.
     #[serde(skip_serializing_if = "Option::is_none")]
     kl: Option<Option<&'a Information>>,
@@ -122,6 +145,48 @@ struct Pair<'a> {
     /// What is to be said of the order of their rows.
     order: Vec<String>,
     report: Report<'a>,
+    /// Their categories, or a reference's own kernel, if they have some.
+    embedded: Option<&'a Embedded>,
+    reference: Option<&'a Reference>,
+}
+
+/// Two samples that were read.
+struct Prepared {
+    unscaled: [Table; 2],
+    /// Their columns on one scale.
+    tables: [Table; 2],
+    scale: ColumnScale,
+    /// With a reference's kernel.
+    embedded: Option<Embedded>,
+}
+
+/// The reference as JSON.
+#[derive(Serialize)]
+struct ReferenceFields<'a> {
+    name: &'a str,
+    rows: usize,
+    rows_of_source: usize,
+    /// Chance of a rejection in so many checks without a difference.
+    false_alarms_in_30: f64,
+}
+
+impl Method {
+    /// The test with one kernel, whose bandwidth is known; `other` tells of further options that need another.
+    fn with_bandwidth(self, bandwidth: f64, family: Option<Family>, other: bool) -> Result<Self> {
+        match self {
+            Self::OneKernel(settings) if !other => {
+                let family = family.unwrap_or(settings.family);
+                let bandwidth = match family.without_bandwidth() {
+                    true => Bandwidth::default(),
+                    false => Bandwidth::Values(vec![bandwidth]),
+                };
+                Ok(Self::OneKernel(TwoSampleSettings { family, bandwidth, ..settings }))
+            }
+            _ => Err(Error::usage(
+                "categories and references go with one kernel; leave out --aggregate, --features, --split, --kid and --divergence",
+            )),
+        }
+    }
 }
 
 impl CompareArgs {
@@ -131,35 +196,120 @@ impl CompareArgs {
         let halved = self.y.is_none().then_some("a random half");
         let kept = options.keeps_order() && halved.is_none();
         check_order(self.draws.null, (!options.keeps_order()).then_some("--points").or(halved))?;
-        let samples = match &self.y {
-            Some(y) => options.read([&self.x, y])?,
-            None => options.read([&self.x]).map(|[x]| halves(&x, options.seed))?,
+        let reference = self.reference()?;
+        let Prepared { unscaled, tables, scale, embedded } = match &reference {
+            Some(reference) => self.beside(reference)?,
+            None => self.read()?,
         };
-        let unscaled = self.kid.encoded(samples, options)?;
         let [x, y] = &unscaled;
-        let shifts = match &x.header {
-            Some(header) if x.columns > 1 => columns::shifts([x.sample(), y.sample()], header),
-            _ => Vec::new(),
+        let header = x.header.clone().filter(|_| x.columns > 1).unwrap_or_default();
+        let shifts = match &header[..] {
+            [] => Vec::new(),
+            names => columns::shifts([x.sample(), y.sample()], names, &x.categories),
         };
-        let Rescaled { tables: [x, y], scale, .. } =
-            options.rescaled(&unscaled, Some(&self.kernel.bandwidth))?;
-        let unscaled = unscaled.each_ref().map(Table::sample);
         let device = options.open()?;
+        let embedded = match embedded {
+            Some(embedded) => Some(embedded),
+            None => {
+                let KernelOptions { kernel, bandwidth, .. } = &self.kernel;
+                categories::embedded(&device, &tables, *kernel, bandwidth, options.seed)?
+            }
+        };
+        let method = match &embedded {
+            None => method,
+            Some(Embedded { bandwidth, .. }) => {
+                let family = reference.as_ref().map(|reference| reference.about.kernel);
+                method.with_bandwidth(
+                    *bandwidth,
+                    family,
+                    self.split || self.kid.is_wanted() || self.divergence.is_some(),
+                )?
+            }
+        };
+        let unscaled = unscaled.each_ref().map(Table::sample);
+        let [x, y] = embedded.as_ref().map_or(&tables, |embedded| &embedded.tables);
         let (samples, names) = ([x.sample(), y.sample()], [&x.name[..], &y.name]);
         let looked_at = kept && self.draws.null != Null::Series;
-        let order = if looked_at { order_warnings(&[&x, &y], USE_SERIES) } else { Vec::new() };
+        let order = if looked_at { self.order(&tables, reference.as_ref()) } else { Vec::new() };
         let report = match method {
             // Features and draws are on the CPU wherever the bandwidth was found.
             Method::Features(_) => Report::on_cpu(options.json, &self.verdict),
             _ => Report::new(&device, options.json, &self.verdict),
         };
         let report = report.scaled(scale).with_shifts(&shifts);
-        let compared = Pair { samples, unscaled, names, order, report };
+        let report = if reference.is_some() { report.scaled_by_reference() } else { report };
+        report.draw_columns(unscaled, names)?;
+        let (embedded, reference) = (embedded.as_ref(), reference.as_ref());
+        let compared = Pair { samples, unscaled, names, order, report, embedded, reference };
         match method {
             Method::OneKernel(settings) => self.one_kernel(&device, &compared, &settings),
             Method::ManyKernels(settings) => many_kernels(&device, &compared, &settings),
             Method::Features(settings) => features(&device, &compared, &settings),
         }
+    }
+
+    /// Warnings of rows in an order, by the columns of numbers; the rows of a reference may be a random choice.
+    fn order(&self, tables: &[Table; 2], reference: Option<&Reference>) -> Vec<String> {
+        let of = |table: &Table| match table.categories.len() {
+            0 => table.clone(),
+            _ => table.numbers(),
+        };
+        let [x, y] = tables.each_ref().map(of);
+        if y.columns == 0 {
+            return Vec::new();
+        }
+        match reference {
+            Some(Reference { about, table }) if about.rows_of_source > table.rows => {
+                order_warnings(&[&y], USE_SERIES)
+            }
+            _ => order_warnings(&[&x, &y], USE_SERIES),
+        }
+    }
+
+    /// The samples from their files.
+    fn read(&self) -> Result<Prepared> {
+        let options = &self.kernel.common;
+        let samples = match &self.y {
+            Some(y) => options.read_with([&self.x, y], &self.categories)?,
+            None => options.read_with([&self.x], &self.categories).map(|[x]| halves(&x, options.seed))?,
+        };
+        let unscaled = self.kid.encoded(samples, options)?;
+        let Rescaled { tables, scale, .. } = options.rescaled(&unscaled, Some(&self.kernel.bandwidth))?;
+        Ok(Prepared { unscaled, tables, scale, embedded: None })
+    }
+
+    /// The reference, if that is what the first sample is.
+    fn reference(&self) -> Result<Option<Reference>> {
+        let path = Path::new(&self.x);
+        if path.extension().is_none_or(|ending| ending != reference::ENDING) {
+            return Ok(None);
+        }
+        let reference = Reference::read(path)?;
+        let KernelOptions { kernel, bandwidth, sum, common } = &self.kernel;
+        let about = &reference.about;
+        let other = *kernel != Family::default() && *kernel != about.kernel;
+        let given =
+            *bandwidth != Bandwidth::default() || *sum || common.scale().is_some() || common.has_columns();
+        let chosen = about.rows_of_source > reference.table.rows;
+        check_order(self.draws.null, chosen.then_some("--points of the reference"))?;
+        if other || given || !self.categories.is_empty() {
+            return Err(Error::usage(
+                "a reference has its own columns, kernel, bandwidth, scale and categories; leave these options out, or make \
+                 another reference",
+            ));
+        }
+        Ok(Some(reference))
+    }
+
+    /// The reference and the new sample.
+    fn beside(&self, reference: &Reference) -> Result<Prepared> {
+        let Some(y) = &self.y else {
+            return Err(Error::usage("give a new sample beside the reference: elbo compare REFERENCE NEW"));
+        };
+        let (embedded, unscaled) = reference.with_new(self.kernel.common.read_beside(reference, y)?)?;
+        let scale = reference.about.scale;
+        let tables = unscaled.clone();
+        Ok(Prepared { unscaled, tables, scale, embedded: Some(embedded) })
     }
 
     /// The test that is asked for, if its settings are possible.
@@ -189,7 +339,7 @@ impl CompareArgs {
     fn one_kernel(
         &self,
         device: &Device,
-        &Pair { samples, unscaled, names, ref order, ref report }: &Pair<'_>,
+        &Pair { samples, unscaled, names, ref order, ref report, embedded, reference }: &Pair<'_>,
         settings: &TwoSampleSettings,
     ) -> Result<ExitCode> {
         let seed = settings.common.seed;
@@ -197,6 +347,10 @@ impl CompareArgs {
             neighbours::divergence(samples, &NeighbourSettings { seed, ..NeighbourSettings::default() })
         });
         let mut test = watch("comparing", |progress| two_sample(device, samples, settings, progress))?;
+        if let Some(Embedded { rule, categories, .. }) = embedded {
+            test.found.kernel.bandwidth_rule.clone_from(rule);
+            test.found.d -= categories.classes.iter().sum::<usize>() - categories.names.len();
+        }
         // The test stands without them.
         let kl =
             kl.map(|kl| kl.map_err(|error| test.warnings.push(format!("no KL divergence: {error}"))).ok());
@@ -211,14 +365,23 @@ impl CompareArgs {
             _ => "MMD² (unbiased)",
         };
         let words = words(names, statistic, &test.p);
-        report.picture(&test, &words, "null.png")?;
+        report.keep(&test, &words, "null.png")?;
         let compared = Compared {
             test: &test,
+            categories: embedded.map(|embedded| &embedded.categories).filter(|found| !found.names.is_empty()),
+            reference: reference.map(|Reference { about, table }| ReferenceFields {
+                name: &about.name,
+                rows: table.rows,
+                rows_of_source: about.rows_of_source,
+                false_alarms_in_30: reference::false_alarms(test.p.alpha, CHECKS),
+            }),
             kl: kl.as_ref().map(Option::as_ref),
             kid: kid.as_ref().map(Option::as_ref),
         };
         report.end(&compared, Some(test.pairs / test.seconds), test.p.reject, || {
             print(&test, names, &words.decision, wild);
+            print_categories(embedded);
+            print_reference(reference, test.p.alpha);
             if let Some(Some(kl)) = &kl {
                 let nats = nats(kl);
                 result(format_args!("KL         {nats}; from X to Y, by nearest neighbours (k = {})", kl.k));
@@ -243,7 +406,7 @@ fn many_kernels(
         Combine::Fuse => "soft maximum of normalised MMD²",
     };
     let words = words(names, statistic, &test.p);
-    report.picture(&test, &words, "null.png")?;
+    report.keep(&test, &words, "null.png")?;
     report.end(&test, Some(test.pairs / test.seconds), test.p.reject, || {
         let Aggregate { n, m, d, kernels, bandwidth_rule, .. } = &test.found;
         print_samples(names, [*n, *m], *d);
@@ -262,8 +425,32 @@ fn features(
     let count = grouped(test.found.features as f64);
     let statistic = format!("MMD² (unbiased, {count} random features)");
     let words = words(names, &statistic, &test.p);
-    report.picture(&test, &words, "null.png")?;
+    report.keep(&test, &words, "null.png")?;
     report.end(&test, None, test.p.reject, || print_approximate(&test, names, &words.decision))
+}
+
+fn print_categories(embedded: Option<&Embedded>) {
+    let Some(Embedded { categories: Categories { names, classes, scale }, .. }) = embedded else { return };
+    if names.is_empty() {
+        return;
+    }
+    let each = names.iter().zip(classes).map(|(name, classes)| {
+        format!("{name} ({classes} {})", if *classes == 1 { "class" } else { "classes" })
+    });
+    let each = each.collect::<Vec<_>>().join(", ");
+    result(format_args!(
+        "categories {each}: each that is unequal multiplies the kernel by exp(-1 / {scale:.2})"
+    ));
+}
+
+fn print_reference(reference: Option<&Reference>, alpha: f64) {
+    let Some(Reference { about, table }) = reference else { return };
+    let [rows, all] = [table.rows, about.rows_of_source].map(|count| grouped(count as f64));
+    result(format_args!("reference  {rows} of {all} rows; kernel and scales are its own"));
+    let chance = 100.0 * reference::false_alarms(alpha, CHECKS);
+    result(format_args!(
+        "           Of {CHECKS} independent checks without a difference, at least one would reject with a chance of {chance:.0} %."
+    ));
 }
 
 fn words<'a>([x, y]: [&str; 2], statistic: &'a str, p: &PValue) -> Words<'a> {

@@ -6,13 +6,13 @@ use elbo::engine::{Choice, Device, Info};
 use elbo::error::{Error, Result};
 
 /// The engine that a command works on.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct DeviceOptions {
     /// A hardware GPU if there is one, any GPU adapter, or the CPU
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "auto", help_heading = "Engine")]
     pub(super) engine: Choice,
     /// Part of the GPU adapter's name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Engine", hide_short_help = true)]
     pub(super) adapter: Option<String>,
 }
 

@@ -20,8 +20,8 @@ use serde::Serialize;
 #[command(after_help = "Examples:
   elbo devices
   elbo devices --json
-  elbo devices --check                                does this GPU calculate right?
-  elbo devices --check --engine gpu --adapter intel --kernel linear --kernel pair_sums")]
+  elbo devices --check                does this GPU calculate right?
+  elbo devices --check --engine gpu --adapter intel --kernel linear")]
 pub(super) struct Devices {
     /// Run the kernels' tests on the device
     #[arg(long)]

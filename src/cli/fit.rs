@@ -14,6 +14,7 @@ use elbo::engine::Device;
 use elbo::error::{Error, Result};
 use elbo::kernel::pairs::Family;
 use elbo::numeric::grouped;
+use elbo::picture::{Chart, Panel, Series, Style};
 use elbo::statistic::aggregate::{self, Combine, fit::AggregateFit};
 use elbo::statistic::fit::{Better, Candidate, Fit, FitSettings, NULLS, NamedModel, better, components, fit};
 use elbo::statistic::p_value::PValue;
@@ -24,6 +25,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const PICTURES: &str = "Directory for a picture of the null distribution of each model, NAME.png";
+
+/// Bars and points of the picture of a sample.
+const BARS: usize = 40;
+const CURVE: usize = 400;
 
 /// Does a sample come from a model? And which of two models fits better? The kernel Stein discrepancy (KSD)
 ///
@@ -45,34 +50,34 @@ Models:
 
 Examples:
   elbo fit x.npy --model normal.json
-  elbo fit x.csv --fit gaussian:1 --fit gaussian:2     is one Gaussian or are two more fit?
+  elbo fit x.csv --fit gaussian:1 --fit gaussian:2    one Gaussian, or two?
   elbo fit x.csv --model a.json --model b.json --json
-  elbo fit x.npy --model normal.json --kernel imq --aggregate agg    ten bandwidths in one test
+  elbo fit x.npy --model normal.json --aggregate agg  ten bandwidths in one test
   elbo fit x.csv --fit gaussian:2 --null parametric --permutations 199"))]
 pub(super) struct FitArgs {
     /// The sample
     x: String,
     /// A model file; two of them are compared
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", help_heading = "Model")]
     model: Vec<PathBuf>,
     /// A mixture of K Gaussians, fitted to the sample
-    #[arg(long, value_name = "gaussian:K")]
+    #[arg(long, value_name = "gaussian:K", help_heading = "Model")]
     fit: Vec<String>,
     /// Kernel function: gaussian or imq
-    #[arg(long, default_value = "gaussian")]
+    #[arg(long, default_value = "gaussian", help_heading = "Kernel")]
     kernel: Family,
     /// Numbers, or a rule: median, mean, 0.5*median
-    #[arg(long, default_value = "median", value_name = "B|RULE")]
+    #[arg(long, default_value = "median", value_name = "B|RULE", help_heading = "Kernel")]
     bandwidth: Bandwidth,
     /// Choose the bandwidth with the most power by half of the points, and test with the other half: one of several
     /// given, or of 1/32 to 32 times a rule
-    #[arg(long, conflicts_with_all = ["fit", "aggregate"])]
+    #[arg(long, conflicts_with_all = ["fit", "aggregate"], help_heading = "Kernel", hide_short_help = true)]
     split: bool,
     #[command(flatten)]
     draws: DrawOptions,
     /// Test with many bandwidths at once: those of --bandwidth, or 2^i times the median with i = -5 to 4. Two models are
     /// then not compared
-    #[arg(long, value_name = "agg")]
+    #[arg(long, value_name = "agg", help_heading = "Kernel")]
     aggregate: Option<Combine>,
     #[command(flatten)]
     verdict: VerdictOptions,
@@ -155,6 +160,7 @@ impl FitArgs {
         };
         let report = Report::new(device, self.common.json, &self.verdict);
         let tests = self.each(&report, table, "KSD² (unbiased)", models, test)?;
+        draw(&report, table, models)?;
         let alpha = settings.common.alpha;
         let relative = if let [a, b] = &tests[..] { Some(better([a, b], alpha)?) } else { None };
         let better = relative.as_ref().and_then(|relative| relative.better.as_deref());
@@ -176,6 +182,7 @@ impl FitArgs {
         };
         let report = Report::new(device, self.common.json, &self.verdict);
         let tests = self.each(&report, table, SMALLEST, models, test)?;
+        draw(&report, table, models)?;
         let reject = tests.iter().any(|test| test.p.reject);
         report.end(&AggregateFits { models: &tests }, None, reject, || {
             for (test, model) in tests.iter().zip(models) {
@@ -222,7 +229,7 @@ impl FitArgs {
             }
             let question = format!("Does {name} come from {}?", model.name);
             let words = Words { question, statistic, decision: decided(&test.p, model) };
-            report.picture(&test, &words, &format!("{}.png", model.name.replace(':', "-")))?;
+            report.keep(&test, &words, &format!("{}.png", model.name.replace(':', "-")))?;
             tests.push(test);
         }
         Ok(tests)
@@ -242,6 +249,41 @@ impl FitArgs {
         }
         Ok(models)
     }
+}
+
+/// Draws a sample of numbers, if that is what it is, with the densities of the models that know theirs.
+fn draw(report: &Report<'_>, table: &Table, models: &[NamedModel]) -> Result<()> {
+    if table.columns != 1 {
+        return Ok(());
+    }
+    let (low, high) =
+        table.values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
+    if low >= high {
+        return Ok(());
+    }
+    let mut bars = Series::histogram(&table.values, [low, high], BARS);
+    let width = (high - low) / BARS as f64;
+    bars.points.iter_mut().for_each(|point| point[1] /= table.rows as f64 * width);
+    let curve = |model: &NamedModel| {
+        let point = |i: usize| {
+            let x = low + (high - low) * i as f64 / CURVE as f64;
+            Some([x, model.candidate(None).density.ln_density(&[x])?.exp()])
+        };
+        let points: Option<Vec<[f64; 2]>> = (0..=CURVE).map(point).collect();
+        points.map(|points| Series { name: model.name.clone(), points, style: Style::Line })
+    };
+    let series =
+        std::iter::once(Series { name: table.name.clone(), ..bars }).chain(models.iter().filter_map(curve));
+    let axis = table.header.as_ref().map_or("value", |names| &names[0]);
+    let panel = Panel {
+        x: axis.into(),
+        y: "density".into(),
+        series: series.collect(),
+        floor: Some(0.0),
+        ..Panel::default()
+    };
+    let title = format!("{} and the densities of models", table.name);
+    report.draw("densities.png", |path| Chart { title, panels: vec![panel], ..Chart::default() }.save(path))
 }
 
 fn decided(p: &PValue, model: &NamedModel) -> String {

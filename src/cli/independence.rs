@@ -16,7 +16,7 @@ use elbo::numeric::grouped;
 use elbo::statistic::aggregate::{self, Combine};
 use elbo::statistic::columns::ColumnScale;
 use elbo::statistic::independence::{Independence, IndependenceSettings, NULLS, Variable, independence};
-use elbo::statistic::neighbours::{self, Information, NeighbourSettings};
+use elbo::statistic::neighbours::{self, Information};
 use elbo::statistic::p_value::PValue;
 use elbo::statistic::tables::{Rescaled, USE_SERIES, order_warnings};
 use elbo::statistic::{Bandwidth, Null, Outcome};
@@ -34,39 +34,51 @@ use std::process::ExitCode;
 
 Examples:
   elbo independence x.npy y.npy
-  elbo independence mnist:test mnist:test --kernel-y delta --points 1000    images against their labels
-  elbo independence x.csv y.csv --bandwidth-x 0.5 --bandwidth-y median --permutations 9999
-  elbo independence x.npy y.npy --aggregate agg     five bandwidths of X with five of Y, in one test
-  elbo independence x.csv y.csv --null series       time series: rows that depend on those before
-  elbo independence x.npy y.npy --null wild --check                         for a hundred thousand rows"))]
+  elbo independence mnist:test mnist:test --kernel-y delta --points 1000
+  elbo independence x.csv y.csv --bandwidth 0.5 --bandwidth-y median
+  elbo independence x.npy y.npy --aggregate agg    25 pairs of bandwidths in one
+  elbo independence x.csv y.csv --null series      time series
+  elbo independence x.npy y.npy --null wild        for a hundred thousand rows"))]
 pub(super) struct IndependenceArgs {
     /// The first variable
     x: String,
     /// The second variable
     y: String,
     /// Kernel of X
-    #[arg(long, default_value = "gaussian")]
+    #[arg(long, default_value = "gaussian", help_heading = "Kernel")]
     kernel: Family,
     /// Kernel of Y, instead of the same
-    #[arg(long, value_name = "KERNEL")]
+    #[arg(long, value_name = "KERNEL", help_heading = "Kernel")]
     kernel_y: Option<Family>,
     /// Bandwidth of X and, if it has none of its own, of Y: numbers, or a rule such as median or 0.5*median
-    #[arg(long, visible_alias = "bandwidth-x", default_value = "median", value_name = "B|RULE")]
+    #[arg(
+        long,
+        visible_alias = "bandwidth-x",
+        default_value = "median",
+        value_name = "B|RULE",
+        help_heading = "Kernel"
+    )]
     bandwidth: Bandwidth,
     /// Bandwidth of Y
-    #[arg(long, value_name = "B|RULE")]
+    #[arg(long, value_name = "B|RULE", help_heading = "Kernel")]
     bandwidth_y: Option<Bandwidth>,
     #[command(flatten)]
     draws: DrawOptions,
     /// Rows of a block of --null series, instead of (n tau^2)^(1/3) by the lag-one autocorrelations
-    #[arg(long, value_name = "ROWS", conflicts_with = "aggregate")]
+    #[arg(
+        long,
+        value_name = "ROWS",
+        conflicts_with = "aggregate",
+        help_heading = "Test",
+        hide_short_help = true
+    )]
     block_length: Option<usize>,
     /// Test with many bandwidths at once: each of X, those of --bandwidth or c times the median with c = 1/4, 1/2, 1, 2,
     /// 4, with each of Y
-    #[arg(long, value_name = "agg", conflicts_with = "information")]
+    #[arg(long, value_name = "agg", conflicts_with = "information", help_heading = "Kernel")]
     aggregate: Option<Combine>,
     /// Estimate the mutual information of many rows too, not only of up to 5000
-    #[arg(long)]
+    #[arg(long, help_heading = "Estimates", hide_short_help = true)]
     information: bool,
     #[command(flatten)]
     verdict: VerdictOptions,
@@ -163,7 +175,7 @@ impl IndependenceArgs {
         let wild = settings.common.null == Null::Wild;
         let statistic = if wild { "HSIC of paired rows" } else { "HSIC (biased)" };
         let words = words([x, y], statistic, &test.p);
-        report.picture(&test, &words, "null.png")?;
+        report.keep(&test, &words, "null.png")?;
         let related = Related { test: &test, mutual_information: information.as_ref() };
         report.end(&related, Some(test.pairs / test.seconds), test.p.reject, || {
             print(&test, [x, y], information.as_ref(), &words.decision);
@@ -183,7 +195,7 @@ impl IndependenceArgs {
         let report = Report::new(device, self.common.json, &self.verdict).scaled(scale);
         report.warn(&mut test, &self.order([x, y], settings))?;
         let words = words([x, y], SMALLEST, &test.p);
-        report.picture(&test, &words, "null.png")?;
+        report.keep(&test, &words, "null.png")?;
         report.end(&test, Some(test.pairs / test.seconds), test.p.reject, || {
             let found = &test.found;
             print_variables([x, y], [&found.x, &found.y], found.n);
@@ -196,26 +208,8 @@ impl IndependenceArgs {
         if x.rows > FEW_ROWS && !self.information {
             return None;
         }
-        let settings = NeighbourSettings { seed: self.common.seed, ..NeighbourSettings::default() };
-        let numbers = |table: &Table| table.values.iter().map(|&v| v.to_bits()).collect::<Vec<u64>>();
-        // Equal labels become equal numbers.
-        let labels = |table: &Table| {
-            let values = numbers(table);
-            let mut different = values.clone();
-            different.sort_unstable();
-            different.dedup();
-            values.iter().map(|v| different.partition_point(|d| d < v) as u32).collect::<Vec<u32>>()
-        };
-        let estimate = match families {
-            [Family::Delta, Family::Delta] => return None,
-            [_, Family::Delta] => {
-                neighbours::mutual_information_with_labels(x.sample(), &labels(y), &settings)
-            }
-            [Family::Delta, _] => {
-                neighbours::mutual_information_with_labels(y.sample(), &labels(x), &settings)
-            }
-            _ => neighbours::mutual_information([x.sample(), y.sample()], &settings),
-        };
+        let labels = families.map(|family| family == Family::Delta);
+        let estimate = neighbours::dependence([x.sample(), y.sample()], labels, self.common.seed)?;
         estimate.map_err(|error| note(format_args!("no mutual information: {error}"))).ok()
     }
 }

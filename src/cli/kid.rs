@@ -22,14 +22,19 @@ const PIXELS: RangeInclusive<f64> = -10.0..=10.0;
 #[derive(Args)]
 pub(super) struct KidOptions {
     /// Estimate the kernel inception distance too: MMD^2 with the kernel (x.y / d + 1)^3, over 100 subsets of 1,000
-    #[arg(long)]
+    #[arg(long, help_heading = "Estimates")]
     kid: bool,
     /// Compare the codes of images, the means of q(z|x) of this run, instead of their pixels
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", help_heading = "Estimates", hide_short_help = true)]
     encoder: Option<PathBuf>,
 }
 
 impl KidOptions {
+    /// Whether the distance is asked for.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.kid
+    }
+
     /// The distance, if it is asked for, or why there is none: a test stands without it.
     pub(super) fn estimate<T>(
         &self,

@@ -23,16 +23,16 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   elbo program
   elbo program --latent 20 --hidden 400 --batch 1024 --json
-  elbo program --latent 2 --export plan.json     for web/engine.js, which runs it in a browser")]
+  elbo program --latent 2 --export plan.json     for web/engine.js, in a browser")]
 pub(super) struct ProgramCommand {
     #[command(flatten)]
     settings: TrainSettings,
     /// Print the list as one JSON object
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
     /// Write all programs of the model, shaders included, as JSON that a host in another language can run, and
     /// FILE.bin with what its buffers hold at the start: first weights, images
-    #[arg(long, value_name = "FILE.json", conflicts_with = "json")]
+    #[arg(long, value_name = "FILE.json", conflicts_with = "json", help_heading = "Output")]
     export: Option<PathBuf>,
 }
 

@@ -1,6 +1,7 @@
-//! How the result of a test leaves a command: warnings, a picture of the null distribution, JSON or text, an exit code.
+//! How the result of a test leaves a command: warnings, pictures, files, JSON or text, an exit code.
 
-use super::output::{json, note, result, table, warn};
+use super::output::{json, note, result, table, to_value, warn};
+use super::summary::{Finding, Summary, SummaryFile};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use elbo::engine::{Device, Info};
@@ -8,43 +9,51 @@ use elbo::error::{Error, Kind, Result};
 use elbo::kernel::pairs::Family;
 use elbo::numeric::grouped;
 use elbo::picture;
+use elbo::sample::Sample;
 use elbo::statistic::aggregate::KernelRow;
-use elbo::statistic::columns::{ColumnScale, ColumnShift};
+use elbo::statistic::columns::{ColumnScale, ColumnShift, Moved};
 use elbo::statistic::neighbours::Information;
 use elbo::statistic::p_value::{PValue, too_few_draws};
 use elbo::statistic::series::Blocks;
 use elbo::statistic::test::{Common, NamedKernel, Null, Nulls, Outcome};
 use serde::Serialize;
+use std::cell::RefCell;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Exit code of `--check` when a test rejects its null.
 const REJECTED: u8 = 3;
 
 /// Corrected p-value up to which a column is said to have moved.
-const MOVED: f64 = 0.05;
+pub(super) const MOVED: f64 = 0.05;
 
 /// Columns that a list of them names.
 const SHOWN_COLUMNS: usize = 10;
 
+/// Columns that are drawn.
+const DRAWN_COLUMNS: usize = 6;
+
 /// The statistic of an aggregated test, in pictures.
 pub(super) const SMALLEST: &str = "minus the smallest p-value of a kernel";
+
+/// What of it is drawn.
+const SMALLEST_SHOWN: &str = "−log₁₀ of the smallest p-value of a kernel";
 
 /// Options of the draws under the null; a test's command names its nulls: see [`nulls`].
 #[derive(Args)]
 pub(super) struct DrawOptions {
-    /// Draws under the null
-    #[arg(long, default_value_t = 999, value_name = "B")]
+    /// Number of permutations, or other draws, under the null hypothesis
+    #[arg(long, default_value_t = 999, value_name = "B", help_heading = "Test")]
     permutations: usize,
-    /// How they are made
-    #[arg(long)]
+    /// How the draws under the null hypothesis are made
+    #[arg(long, help_heading = "Test")]
     pub(super) null: Null,
     /// Use only about N R pairs, of items at most R apart in a random order: near-linear time, and less power
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", help_heading = "Test", hide_short_help = true)]
     budget: Option<usize>,
     /// Level of the test
-    #[arg(long, default_value_t = 0.05)]
+    #[arg(long, default_value_t = 0.05, help_heading = "Test")]
     alpha: f64,
 }
 
@@ -64,11 +73,15 @@ impl DrawOptions {
 #[derive(Args)]
 pub(super) struct VerdictOptions {
     /// End with exit code 3 if the test rejects
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     check: bool,
     /// Directory for a picture of the null distribution, null.png
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(super) out: Option<PathBuf>,
+    /// Write the result as a file too: Markdown for people, or JUnit, where a rejection is a failure, for a CI system; may be
+    /// given twice
+    #[arg(long, value_name = "FILE.md|FILE.xml", value_parser = SummaryFile::parse, help_heading = "Output")]
+    report: Vec<SummaryFile>,
 }
 
 /// Lets `--null` be one of a test's nulls, the first if it is not given.
@@ -103,7 +116,12 @@ pub(super) struct Report<'a> {
     json: bool,
     verdict: &'a VerdictOptions,
     scale: Option<ColumnScale>,
+    /// The samples whose interquartile ranges columns were divided by.
+    scaled_by: &'static str,
     shifts: &'a [ColumnShift],
+    /// What was found so far, and the pictures of it, for the files of `--report`.
+    findings: RefCell<Vec<Finding>>,
+    pictures: RefCell<Vec<PathBuf>>,
 }
 
 /// A result as JSON.
@@ -134,17 +152,37 @@ pub(super) struct Words<'a> {
 impl<'a> Report<'a> {
     pub(super) fn new(device: &'a Device, json: bool, verdict: &'a VerdictOptions) -> Self {
         let Info { engine, adapter, .. } = device.info();
-        Self { engine, adapter: Some(adapter), json, verdict, scale: None, shifts: &[] }
+        Self { adapter: Some(adapter), ..Self::with_engine(engine, json, verdict) }
     }
 
     /// For tests that compute on the CPU whatever the device is.
     pub(super) fn on_cpu(json: bool, verdict: &'a VerdictOptions) -> Self {
-        Self { engine: "cpu", adapter: None, json, verdict, scale: None, shifts: &[] }
+        Self::with_engine("cpu", json, verdict)
+    }
+
+    fn with_engine(engine: &'static str, json: bool, verdict: &'a VerdictOptions) -> Self {
+        let (findings, pictures) = (RefCell::default(), RefCell::default());
+        Self {
+            engine,
+            adapter: None,
+            json,
+            verdict,
+            scale: None,
+            scaled_by: "all samples together",
+            shifts: &[],
+            findings,
+            pictures,
+        }
     }
 
     /// Says what the columns were divided by.
     pub(super) fn scaled(self, scale: ColumnScale) -> Self {
         Self { scale: Some(scale), ..self }
+    }
+
+    /// Says that the interquartile ranges are those of a reference.
+    pub(super) fn scaled_by_reference(self) -> Self {
+        Self { scaled_by: "the reference", ..self }
     }
 
     /// Says how far each column moved.
@@ -168,30 +206,77 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// Draws the null distribution with the observed value, if a directory for it is given and there are draws.
-    pub(super) fn picture<T>(&self, test: &Outcome<T>, words: &Words<'_>, file: &str) -> Result<()> {
-        let Some(directory) = self.verdict.out.as_deref().filter(|_| !test.draws.is_empty()) else {
+    /// Keeps what a test found for files, and draws the null distribution with the observed value, if a directory for it is
+    /// given and there are draws.
+    pub(super) fn keep<T>(&self, test: &Outcome<T>, words: &Words<'_>, file: &str) -> Result<()> {
+        self.findings.borrow_mut().push(Finding {
+            question: words.question.clone(),
+            decision: words.decision.clone(),
+            statistic: (words.statistic.into(), test.statistic),
+            p: test.p.clone(),
+            seconds: test.seconds,
+            warnings: test.warnings.clone(),
+        });
+        if self.verdict.out.is_none() || test.draws.is_empty() {
             return Ok(());
+        }
+        // Small p-values can be told apart by their logarithms alone.
+        let smallest = words.statistic == SMALLEST;
+        let shown = |value: f64| if smallest { -(-value).max(f64::MIN_POSITIVE).log10() } else { value };
+        let draws: Vec<f64> = test.draws.iter().map(|&draw| shown(draw)).collect();
+        let mut sorted = draws.clone();
+        sorted.sort_by(f64::total_cmp);
+        let PValue { p_value, p_standard_error, exceedances, alpha, .. } = test.p;
+        let beyond = ((1.0 - alpha) * sorted.len() as f64) as usize;
+        let p = match exceedances {
+            // The standard error of a bound says nothing.
+            0 => format!("p <= {}", p_text(p_value)),
+            _ => format!("p = {} ± {}", p_text(p_value), p_text(p_standard_error)),
         };
+        let histogram = picture::NullHistogram {
+            title: &words.question,
+            remark: &format!("{p}: {}", words.decision),
+            statistic: if smallest { SMALLEST_SHOWN } else { words.statistic },
+            draws: &draws,
+            observed: shown(test.statistic),
+            threshold: sorted.get(beyond).copied(),
+        };
+        self.draw(file, |path| histogram.save(path))
+    }
+
+    /// Draws a picture, if a directory for it is given.
+    pub(super) fn draw(&self, file: &str, save: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let Some(directory) = self.verdict.out.as_deref() else { return Ok(()) };
         std::fs::create_dir_all(directory).map_err(Error::io(directory, "create"))?;
         let path = directory.join(file);
-        let mut sorted = test.draws.clone();
-        sorted.sort_by(f64::total_cmp);
-        let PValue { p_value, p_standard_error, alpha, .. } = test.p;
-        let beyond = ((1.0 - alpha) * sorted.len() as f64) as usize;
-        let error =
-            if p_standard_error == 0.0 { String::new() } else { format!(" ± {}", p_text(p_standard_error)) };
-        picture::NullHistogram {
-            title: &words.question,
-            remark: &format!("p = {}{error}: {}", p_text(p_value), words.decision),
-            statistic: words.statistic,
-            draws: &test.draws,
-            observed: test.statistic,
-            threshold: sorted.get(beyond).copied(),
-        }
-        .save(&path)?;
+        save(&path)?;
         note(format_args!("picture: {}", path.display()));
+        self.pictures.borrow_mut().push(path);
         Ok(())
+    }
+
+    /// Draws the columns of numbers that differ the most, if a directory for pictures is given.
+    pub(super) fn draw_columns(&self, samples: [Sample<'_>; 2], names: [&str; 2]) -> Result<()> {
+        if self.verdict.out.is_none() {
+            return Ok(());
+        }
+        let column = |shift: &ColumnShift| {
+            let Moved::Numbers { ks, .. } = shift.moved else { return None };
+            let values = samples
+                .map(|sample| sample.values.iter().skip(shift.column).step_by(sample.d).copied().collect());
+            let p = p_text(shift.p_corrected);
+            Some(picture::ComparedColumn {
+                name: shift.name.clone(),
+                remark: format!("KS {ks:.2}, p {p}"),
+                values,
+            })
+        };
+        let columns: Vec<picture::ComparedColumn> =
+            self.shifts.iter().filter_map(column).take(DRAWN_COLUMNS).collect();
+        if columns.is_empty() {
+            return Ok(());
+        }
+        self.draw("columns.png", |path| picture::columns(path, names, &columns))
     }
 
     /// Prints JSON or text; the exit code says whether a test rejects, if that is asked for.
@@ -202,19 +287,71 @@ impl<'a> Report<'a> {
         reject: bool,
         print: impl FnOnce(),
     ) -> Result<ExitCode> {
+        let Self { engine, adapter, scale, shifts: columns, .. } = *self;
+        let computed = Computed { result: outcome, engine, adapter, pairs_per_second, scale, columns };
+        if !self.verdict.report.is_empty() {
+            let (findings, pictures) = (self.findings.borrow(), self.pictures.borrow());
+            let fields = to_value(&computed)?;
+            let summary = Summary { findings: &findings, shifts: columns, fields, pictures: &pictures };
+            summary.save(&self.verdict.report)?;
+        }
         if self.json {
-            let Self { engine, adapter, scale, shifts: columns, .. } = *self;
-            json(&Computed { result: outcome, engine, adapter, pairs_per_second, scale, columns })?;
+            json(&computed)?;
         } else {
             print();
             if self.scale == Some(ColumnScale::Robust) {
-                result(
-                    "scale      each column is divided by its interquartile range in all samples together",
-                );
+                result(format_args!(
+                    "scale      each column is divided by its interquartile range in {}",
+                    self.scaled_by
+                ));
             }
             print_shifts(self.shifts);
         }
         Ok(if self.verdict.check && reject { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
+    }
+}
+
+/// The tests of columns.
+pub(super) fn name_of_test(shifts: &[ColumnShift]) -> &'static str {
+    match has_classes(shifts) {
+        true => "Kolmogorov-Smirnov, chi-squared for classes",
+        false => "Kolmogorov-Smirnov",
+    }
+}
+
+fn has_classes(shifts: &[ColumnShift]) -> bool {
+    shifts.iter().any(|shift| matches!(shift.moved, Moved::Classes { .. }))
+}
+
+/// The header of a table of columns.
+pub(super) fn header_of_columns(shifts: &[ColumnShift]) -> &'static [&'static str] {
+    match has_classes(shifts) {
+        true => &["column", "distance", "p", "X: median, or share of a class", "Y"],
+        false => &["column", "KS", "p", "median of X", "of Y"],
+    }
+}
+
+/// How far a column moved, in words.
+pub(super) struct Distance {
+    pub(super) size: String,
+    /// What is typical of X.
+    pub(super) x: String,
+    /// What is typical of Y.
+    pub(super) y: String,
+}
+
+impl Distance {
+    pub(super) fn of(shift: &ColumnShift) -> Self {
+        match &shift.moved {
+            Moved::Numbers { ks, median_x, median_y } => {
+                let [x, y] = [median_x, median_y].map(|median| format!("{median:.4}"));
+                Self { size: format!("{ks:.3}"), x, y }
+            }
+            Moved::Classes { total_variation, class, share_x, share_y } => {
+                let [x, y] = [share_x, share_y].map(|share| format!("{:.1} % {class}", 100.0 * share));
+                Self { size: format!("{total_variation:.3}"), x, y }
+            }
+        }
     }
 }
 
@@ -224,25 +361,25 @@ fn print_shifts(shifts: &[ColumnShift]) {
         return;
     }
     let moved: Vec<&ColumnShift> = shifts.iter().filter(|shift| shift.p_corrected <= MOVED).collect();
+    let test = name_of_test(shifts);
     if moved.is_empty() {
         let count = shifts.len();
         result(format_args!(
-            "columns    none of the {count} moved by itself (Kolmogorov-Smirnov, corrected p > {MOVED})"
+            "columns    none of the {count} moved by itself ({test}, corrected p > {MOVED})"
         ));
         return;
     }
     result(format_args!(
-        "columns    {} of {} moved (Kolmogorov-Smirnov, p corrected for their number):",
+        "columns    {} of {} moved ({test}, p corrected for their number):",
         moved.len(),
         shifts.len()
     ));
     let row = |shift: &&ColumnShift| {
-        let ColumnShift { name, ks, p_corrected, median_x, median_y, .. } = *shift;
-        let medians = [median_x, median_y].map(|median| format!("{median:.4}"));
-        [&[name.clone(), format!("{ks:.3}"), format!("{p_corrected:.1e}")], &medians[..]].concat()
+        let Distance { size, x, y } = Distance::of(shift);
+        vec![shift.name.clone(), size, format!("{:.1e}", shift.p_corrected), x, y]
     };
     let rows: Vec<Vec<String>> = moved.iter().take(SHOWN_COLUMNS).map(row).collect();
-    table(&["column", "KS", "p", "median of X", "of Y"], &rows);
+    table(header_of_columns(shifts), &rows);
     if moved.len() > SHOWN_COLUMNS {
         result(format_args!("and {} more; --json has them all", moved.len() - SHOWN_COLUMNS));
     }

@@ -12,6 +12,7 @@ use elbo::error::{Error, Result};
 use elbo::kernel::pairs::Family;
 use elbo::statistic::bandwidth::Resolved;
 use elbo::statistic::columns::ColumnScale;
+use elbo::statistic::reference::Reference;
 use elbo::statistic::tables::{self, Rescaled};
 use elbo::statistic::{Bandwidth, Sample};
 use std::path::Path;
@@ -25,13 +26,13 @@ const DEFAULT_DRAWS: usize = 1000;
 #[derive(Args)]
 pub(super) struct KernelOptions {
     /// Kernel function
-    #[arg(long, default_value = "gaussian")]
+    #[arg(long, default_value = "gaussian", help_heading = "Kernel")]
     pub(super) kernel: Family,
     /// Numbers, or a rule: median, mean, median-per-feature, 0.5*median,median,2*median
-    #[arg(long, default_value = "median", value_name = "B|RULE")]
+    #[arg(long, default_value = "median", value_name = "B|RULE", help_heading = "Kernel")]
     pub(super) bandwidth: Bandwidth,
     /// Add up the kernels of several bandwidths instead of taking their mean
-    #[arg(long)]
+    #[arg(long, help_heading = "Kernel", hide_short_help = true)]
     pub(super) sum: bool,
     #[command(flatten)]
     pub(super) common: CommonOptions,
@@ -50,17 +51,17 @@ impl KernelOptions {
 #[derive(Args)]
 pub(super) struct CommonOptions {
     /// Use a random choice of this many points of each sample, in random order
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Data")]
     points: Option<usize>,
     /// Seed of everything random
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, help_heading = "Data")]
     pub(super) seed: u64,
     #[command(flatten)]
     table: TableOptions,
     #[command(flatten)]
     device: DeviceOptions,
     /// Print the result as one JSON object
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(super) json: bool,
 }
 
@@ -68,23 +69,36 @@ pub(super) struct CommonOptions {
 #[derive(Args)]
 struct TableOptions {
     /// Use these columns, by name or by number counted from 0, instead of all
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Data")]
     columns: Vec<String>,
     /// Take the first line of text files for names, even if some look like numbers
-    #[arg(long)]
+    #[arg(long, help_heading = "Data", hide_short_help = true)]
     header: bool,
-    /// Rows with missing values
-    #[arg(long, value_name = "refuse|drop", default_value = "refuse", hide_possible_values = true)]
+    /// What to do with rows that have missing values
+    #[arg(
+        long,
+        value_name = "refuse|drop",
+        default_value = "refuse",
+        hide_possible_values = true,
+        help_heading = "Data"
+    )]
     missing: Missing,
     /// Divide each column by its interquartile range in all samples together, or not [default: robust for tables that
     /// name several columns, unless --bandwidth is a number]
-    #[arg(long, value_name = "robust|none", hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "robust|none",
+        hide_possible_values = true,
+        help_heading = "Data",
+        hide_short_help = true
+    )]
     scale: Option<ColumnScale>,
 }
 
 impl TableOptions {
     fn options(&self) -> ReadOptions {
-        ReadOptions { columns: self.columns.clone(), header: self.header, missing: self.missing }
+        let columns = self.columns.clone();
+        ReadOptions { columns, header: self.header, missing: self.missing, ..ReadOptions::default() }
     }
 }
 
@@ -103,8 +117,65 @@ impl CommonOptions {
     /// Reads the samples of one kind of points, on one scale and with the columns of the first, and takes the points that
     /// are wanted.
     pub(super) fn read<const N: usize>(&self, sources: [&str; N]) -> Result<[Table; N]> {
-        let (tables, notes) = tables::comparable(self.read_all(sources)?)?;
+        self.read_with(sources, &[])
+    }
+
+    /// The rows of samples as they are, all of them.
+    pub(super) fn read_all_rows<const N: usize>(
+        &self,
+        sources: [&str; N],
+        categories: &[String],
+    ) -> Result<[Table; N]> {
+        let (tables, notes) = tables::comparable(self.read_all(sources, categories)?)?;
         notes.iter().for_each(note);
+        Ok(tables)
+    }
+
+    /// The rows of a sample for a reference: nothing is divided by the value of white.
+    pub(super) fn read_reference(&self, source: &str, categories: &[String]) -> Result<Table> {
+        let [table] = self.read_all([source], categories)?;
+        table.notes.iter().for_each(note);
+        if table.header.is_none() && self.has_columns() {
+            return Err(Error::usage(
+                "a reference without names of columns takes all of them; leave out --columns",
+            ));
+        }
+        Ok(table)
+    }
+
+    /// A sample that is compared with a reference, whose rows may be chosen.
+    pub(super) fn read_beside(&self, reference: &Reference, source: &str) -> Result<Table> {
+        let options = reference.options(self.table.options());
+        if run(source).is_some() {
+            return Err(Error::usage("a reference is of a table; give a file beside it"));
+        }
+        let table = format::read(source, &options)?;
+        table.notes.iter().for_each(note);
+        Ok(self.choice(table, 1))
+    }
+
+    /// Whether some columns are chosen.
+    pub(super) fn has_columns(&self) -> bool {
+        !self.table.columns.is_empty()
+    }
+
+    /// How many rows are wanted.
+    pub(super) fn points(&self) -> Option<usize> {
+        self.points
+    }
+
+    /// What columns are to be divided by.
+    pub(super) fn scale(&self) -> Option<ColumnScale> {
+        self.table.scale
+    }
+
+    /// The same with columns of classes.
+    pub(super) fn read_with<const N: usize>(
+        &self,
+        sources: [&str; N],
+        categories: &[String],
+    ) -> Result<[Table; N]> {
+        let tables = self.read_all_rows(sources, categories)?;
         let mut which = 0..;
         Ok(tables.map(|table| self.choice(table, which.next().unwrap_or(0))))
     }
@@ -120,7 +191,7 @@ impl CommonOptions {
             tables[which] = if labels[which] {
                 format::labels(sources[which], &self.table.options(), rows)?
             } else {
-                self.read_all([sources[which]]).map(|[table]| table)?
+                self.read_all([sources[which]], &[]).map(|[table]| table)?
             };
             rows = Some(tables[which].rows + tables[which].left_out.len());
         }
@@ -146,8 +217,8 @@ impl CommonOptions {
     }
 
     /// Reads the samples; a run draws as many images as the other sample has points.
-    fn read_all<const N: usize>(&self, sources: [&str; N]) -> Result<[Table; N]> {
-        let options = self.table.options();
+    fn read_all<const N: usize>(&self, sources: [&str; N], categories: &[String]) -> Result<[Table; N]> {
+        let options = ReadOptions { categories: categories.to_vec(), ..self.table.options() };
         let mut tables =
             sources.map(|source| (run(source).is_none()).then(|| format::read(source, &options)));
         let known = tables.iter().flatten().flatten().map(|table| table.rows).next();

@@ -15,16 +15,16 @@ use elbo::train::session::Session;
 use std::path::{Path, PathBuf};
 
 /// Arguments of the commands that use a trained model.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct Source {
     /// A run directory, or a .safetensors file
     #[arg(value_name = "RUN")]
     pub(super) path: PathBuf,
     /// Data to use instead of what the run was trained on; required for a .safetensors file
-    #[arg(long, value_name = DATA)]
+    #[arg(long, value_name = DATA, help_heading = "Data")]
     data: Option<String>,
     /// p(x|z), for a .safetensors file that does not say
-    #[arg(long)]
+    #[arg(long, help_heading = "Data", hide_short_help = true)]
     likelihood: Option<LikelihoodName>,
     #[command(flatten)]
     device: DeviceOptions,

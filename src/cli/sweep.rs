@@ -35,7 +35,7 @@ use std::process::{Command, Stdio};
 #[command(
     verbatim_doc_comment,
     after_help = "Examples:
-  elbo sweep beta.toml                   runs in sweeps/beta, table.csv and measures.png there
+  elbo sweep beta.toml         runs, table.csv and measures.png in sweeps/beta
   elbo sweep beta.toml --out sweeps/b    somewhere else
   elbo sweep beta.toml --dry-run         list the runs"
 )]

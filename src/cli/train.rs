@@ -38,36 +38,37 @@ use std::time::Instant;
   elbo train --objective beta-vae --beta linear:20:1 --data sprites --latent 10
   elbo train --objective mmd-vae --latent 20 --data path/to/mnist
   elbo train --preset burgess-colour-short --out runs/figure4
-  elbo train --data path/to/faces:colour --architecture conv:32x4/2,conv:64x4/2,linear:256 --latent 32
-  elbo train --objective capacity --capacity linear:0:25:4000 --steps 5000 --data sprites --latent 10
+  elbo train --tensorboard --out runs/one       then: tensorboard --logdir runs
+  elbo train --data faces:colour --architecture conv:32x4/2,linear:256
+  elbo train --objective capacity --capacity linear:0:25:4000 --data sprites
 
 A SCHEDULE is a number, or changes with the step:
   linear:20:1               from 20 to 1 over the run
   linear:0:25:4000          from 0 to 25 over 4,000 steps, then 25
   cosine:20:1[:STEPS]       the same with a smooth start and end
-  cyclic:0:1:2000           every 2,000 steps from 0 to 1 in the first half, then 1
+  cyclic:0:1:2000           every 2,000 steps from 0 to 1 in a half, then 1
   piecewise:0=20,500=4,2000=1   lines between points
   steps:0=1e-3,100000=1e-4  level from each step to the next of them")]
 pub(super) struct Train {
     #[command(flatten)]
     settings: TrainSettings,
     /// Run directory [default: runs/NNN, the next free number]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
     /// Overwrite an existing run directory
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     force: bool,
     /// Only say how many nats --capacity should end at: trains a plain vae for up to 2,000 steps, and keeps nothing
-    #[arg(long)]
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
     suggest_capacity: bool,
     /// Only print the settings, as a file for --config
-    #[arg(long)]
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
     show: bool,
     /// Measure again which sizes of tiles are the fastest on this GPU for these layers
-    #[arg(long)]
+    #[arg(long, help_heading = "Engine", hide_short_help = true)]
     tune: bool,
     /// Print the result as one JSON object
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
 }
 
@@ -91,7 +92,8 @@ impl Args for TrainSettings {
         let preset =
             Arg::new(PRESET).long(PRESET).value_name("NAME").value_parser(names).conflicts_with(CONFIG);
         let about = "Start from settings of the literature; `--show` prints them";
-        Config::augment_args_for_update(command).arg(file.help(help)).arg(preset.help(about))
+        let command = command.next_help_heading("Settings").arg(preset.help(about)).arg(file.help(help));
+        Config::augment_args_for_update(command.next_help_heading(None::<&str>))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -274,10 +276,10 @@ fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Re
     stop::listen();
     let (mut session, summary) = elbo::train::train(run, device, dataset, &mut bar, &stop::ASKED)?;
     drop(bar);
-    let path = run.path.display();
+    let path = run.path.display().to_string();
     if summary.interrupted {
         note(format_args!(
-            "stopped and saved at step {}; go on with: elbo resume {path}, or draw its pictures: elbo draw all {path}",
+            "stopped and saved at step {}; go on with: elbo resume {path}, or draw its pictures: elbo draw {path}",
             summary.steps
         ));
         print_or_json(&summary, as_json)?;
@@ -289,7 +291,9 @@ fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Re
             summary.steps, best.epoch
         ));
     }
-    let pictures = figure::draw_run(Figure::All, &run.path, &mut session, dataset)?;
+    let pictures =
+        figure::draw_run(Figure::All, &run.path, &Run::pictures(&run.path)?, &mut session, dataset)?;
+    run.log_pictures(summary.steps, &pictures)?;
     print_or_json(&summary, as_json)?;
     if !as_json {
         let names: Vec<_> = pictures.iter().filter_map(|p| p.file_name()?.to_str()).collect();
