@@ -24,7 +24,8 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const PICTURES: &str = "Directory for a picture of the null distribution of each model, NAME.png";
+const PICTURES: &str =
+    "Directory for pictures: the null distribution of each model, NAME.png, and of one column densities.png";
 
 /// Bars and points of the picture of a sample.
 const BARS: usize = 40;

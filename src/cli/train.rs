@@ -46,9 +46,9 @@ A SCHEDULE is a number, or changes with the step:
   linear:20:1               from 20 to 1 over the run
   linear:0:25:4000          from 0 to 25 over 4,000 steps, then 25
   cosine:20:1[:STEPS]       the same with a smooth start and end
-  cyclic:0:1:2000           every 2,000 steps from 0 to 1 in a half, then 1
+  cyclic:0:1:2000           every 2,000 steps anew: up to 1 in 1,000, then 1
   piecewise:0=20,500=4,2000=1   lines between points
-  steps:0=1e-3,100000=1e-4  level from each step to the next of them")]
+  steps:0=1e-3,100000=1e-4  constant from each step to the next")]
 pub(super) struct Train {
     #[command(flatten)]
     settings: TrainSettings,
