@@ -226,13 +226,9 @@ impl<'a> Report<'a> {
         let draws: Vec<f64> = test.draws.iter().map(|&draw| shown(draw)).collect();
         let mut sorted = draws.clone();
         sorted.sort_by(f64::total_cmp);
-        let PValue { p_value, p_standard_error, exceedances, alpha, .. } = test.p;
-        let beyond = ((1.0 - alpha) * sorted.len() as f64) as usize;
-        let p = match exceedances {
-            // The standard error of a bound says nothing.
-            0 => format!("p <= {}", p_text(p_value)),
-            _ => format!("p = {} ± {}", p_text(p_value), p_text(p_standard_error)),
-        };
+        let beyond = ((1.0 - test.p.alpha) * sorted.len() as f64) as usize;
+        let value = p_with_error(&test.p, "±");
+        let p = if value.starts_with('<') { format!("p {value}") } else { format!("p = {value}") };
         let histogram = picture::NullHistogram {
             title: &words.question,
             remark: &format!("{p}: {}", words.decision),
@@ -407,8 +403,15 @@ pub(super) fn p_text(p: f64) -> String {
 
 /// The p-value by draws; `rest` says which draws reach what.
 pub(super) fn print_p_value(p: &PValue, rest: impl Display) {
+    let value = p_with_error(p, "+-");
+    result(format_args!("p-value    {value}: {} of {} {rest}", p.exceedances, p.permutations));
+}
+
+/// A p-value by draws with its standard error; where no draw reached the observed value a bound, whose standard error says
+/// nothing.
+pub(super) fn p_with_error(p: &PValue, sign: &str) -> String {
     let [value, error] = [p.p_value, p.p_standard_error].map(p_text);
-    result(format_args!("p-value    {value} +- {error}: {} of {} {rest}", p.exceedances, p.permutations));
+    if p.exceedances == 0 { format!("<= {value}") } else { format!("{value} {sign} {error}") }
 }
 
 /// The kernels of an aggregated test with their own p-values, the combined one, the decision and the time; `word` says

@@ -1,6 +1,6 @@
 //! A test's result as a file: Markdown for people, JUnit for systems that run tests.
 
-use super::report::{Distance, MOVED, header_of_columns, name_of_test, p_text};
+use super::report::{Distance, MOVED, header_of_columns, name_of_test, p_text, p_with_error};
 use elbo::error::{Error, Result};
 use elbo::numeric::grouped;
 use elbo::statistic::columns::ColumnShift;
@@ -164,18 +164,17 @@ impl Summary<'_> {
     }
 }
 
-/// A p-value as a bound where no draw reached the observed value.
-pub(super) fn p_value(p: &PValue) -> String {
-    let PValue { p_value, p_standard_error, exceedances, permutations, null, .. } = *p;
-    if permutations == 0 {
-        return format!("{} ({null})", p_text(p_value));
+/// A p-value and how it came about.
+fn p_value(p: &PValue) -> String {
+    match p.permutations {
+        0 => format!("{} ({})", p_text(p.p_value), p.null),
+        permutations => format!(
+            "{}: {} of {} draws reach the observed value",
+            p_with_error(p, "±"),
+            p.exceedances,
+            grouped(permutations as f64)
+        ),
     }
-    let draws = grouped(permutations as f64);
-    if exceedances == 0 {
-        return format!("<= {}: none of {draws} draws reaches the observed value", p_text(p_value));
-    }
-    let error = p_text(p_standard_error);
-    format!("{} ± {error}: {exceedances} of {draws} draws reach the observed value", p_text(p_value))
 }
 
 /// Fields of a result as rows of a table; lists of more than a few numbers are left out.
@@ -311,7 +310,7 @@ mod tests {
         let text = text(Form::Markdown, 0);
         for part in [
             "❌ **the samples differ (p \\<= 0.05)**",
-            "| p-value | <= 0.0010: none of 999 draws",
+            "| p-value | <= 0.0010: 0 of 999 draws",
             "![null](null.png)",
             "1 of 2 moved",
             "| a\\|b \\<script\\> | yes | 0.500 | 0.0010 | 1.0000 | 2.0000 |",

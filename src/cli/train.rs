@@ -277,6 +277,12 @@ fn train(run: &mut Run, device: &Device, dataset: &Dataset, as_json: bool) -> Re
     let (mut session, summary) = elbo::train::train(run, device, dataset, &mut bar, &stop::ASKED)?;
     drop(bar);
     let path = run.path.display().to_string();
+    if summary.images_per_second.is_none() && !summary.interrupted {
+        let steps = grouped(summary.steps as f64);
+        note(format_args!(
+            "note: all {steps} steps of the run were done before; --epochs trains it for longer"
+        ));
+    }
     if summary.interrupted {
         note(format_args!(
             "stopped and saved at step {}; go on with: elbo resume {path}, or draw its pictures: elbo draw {path}",
