@@ -1509,6 +1509,7 @@ fn a_bandwidth_is_chosen_by_half_of_the_points() {
     fails("compare a.csv b.csv --bandwidth median-per-feature", &["one bandwidth for all columns"]);
     fails("fit a.csv --model far.json --model far.json", &["give one --model"]);
     place.misused("compare a.csv b.csv --aggregate agg --split", &["--aggregate", "--split"]);
+    fails("fit a.csv --model far.json --scale robust", &["data as they are"]);
     place.misused("fit a.csv --fit gaussian:1 --split", &["--fit", "--split"]);
 }
 

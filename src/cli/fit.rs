@@ -16,6 +16,7 @@ use elbo::kernel::pairs::Family;
 use elbo::numeric::grouped;
 use elbo::picture::{Chart, Panel, Series, Style};
 use elbo::statistic::aggregate::{self, Combine, fit::AggregateFit};
+use elbo::statistic::columns::ColumnScale;
 use elbo::statistic::fit::{Better, Candidate, Fit, FitSettings, NULLS, NamedModel, better, components, fit};
 use elbo::statistic::p_value::PValue;
 use elbo::statistic::tables::{THIN, order_warnings};
@@ -104,6 +105,9 @@ struct AggregateFits<'a> {
 impl FitArgs {
     pub(super) fn run(&self) -> Result<ExitCode> {
         let settings = self.settings()?;
+        if self.common.scale() == Some(ColumnScale::Robust) {
+            return Err(Error::usage("a model is about the data as they are; leave out --scale"));
+        }
         self.fit.iter().try_for_each(|text| components(text).map(drop))?;
         let [table] = self.common.read([&self.x])?;
         let x = table.sample();
