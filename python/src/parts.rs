@@ -11,7 +11,7 @@ use elbo::statistic::fit::FitSettings;
 use elbo::statistic::gram::Gram;
 use elbo::statistic::independence::{self, IndependenceSettings};
 use elbo::statistic::test::{Common, Null};
-use elbo::statistic::tiles::{PlacedRows, RowOrder, Tile as TileOfPairs, TilePlan, TileSums};
+use elbo::statistic::tiles::{PlacedRows, RowOrder, TileOfPairs, TilePlan, TileSums};
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

@@ -21,7 +21,7 @@ use elbo::statistic::features::{Approximate, FeatureSettings, approximate};
 use elbo::statistic::kid::{self, Kid};
 use elbo::statistic::neighbours::{self, Information, NeighbourSettings};
 use elbo::statistic::p_value::PValue;
-use elbo::statistic::reference::{self, Reference};
+use elbo::statistic::reference::{self, ReferenceSample};
 use elbo::statistic::tables::{Rescaled, USE_SERIES, halves, order_warnings};
 use elbo::statistic::two_sample::NULLS;
 use elbo::statistic::{Bandwidth, Null, Outcome, Sample, TwoSample, TwoSampleSettings, two_sample};
@@ -36,7 +36,7 @@ use std::process::ExitCode;
 #[derive(Args)]
 #[command(mut_arg("null", |arg| nulls(arg, &NULLS)))]
 #[command(mut_arg("check", |arg| arg.help("End with exit code 3 if the samples differ")))]
-#[command(mut_arg("out", |arg| arg.help("Directory for pictures: null.png, and columns.png of the columns of numbers that differ the most")))]
+#[command(mut_arg("out", |arg| arg.help(PICTURES)))]
 #[command(after_help = format!("{SAMPLES}
 
 Examples:
@@ -102,6 +102,10 @@ pub(super) struct CompareArgs {
     verdict: VerdictOptions,
 }
 
+/// What `--out` is for.
+const PICTURES: &str =
+    "Directory for pictures: null.png, and columns.png of the columns of numbers that differ the most";
+
 /// Checks of which a user is told how likely a false alarm is: those of a month.
 const CHECKS: u32 = 30;
 
@@ -147,7 +151,7 @@ struct Pair<'a> {
     report: Report<'a>,
     /// Their categories, or a reference's own kernel, if they have some.
     embedded: Option<&'a Embedded>,
-    reference: Option<&'a Reference>,
+    reference: Option<&'a ReferenceSample>,
 }
 
 /// Two samples that were read.
@@ -249,7 +253,7 @@ impl CompareArgs {
     }
 
     /// Warnings of rows in an order, by the columns of numbers; the rows of a reference may be a random choice.
-    fn order(&self, tables: &[Table; 2], reference: Option<&Reference>) -> Vec<String> {
+    fn order(&self, tables: &[Table; 2], reference: Option<&ReferenceSample>) -> Vec<String> {
         let of = |table: &Table| match table.categories.len() {
             0 => table.clone(),
             _ => table.numbers(),
@@ -259,7 +263,7 @@ impl CompareArgs {
             return Vec::new();
         }
         match reference {
-            Some(Reference { about, table }) if about.rows_of_source > table.rows => {
+            Some(ReferenceSample { about, table }) if about.rows_of_source > table.rows => {
                 order_warnings(&[&y], USE_SERIES)
             }
             _ => order_warnings(&[&x, &y], USE_SERIES),
@@ -279,12 +283,12 @@ impl CompareArgs {
     }
 
     /// The reference, if that is what the first sample is.
-    fn reference(&self) -> Result<Option<Reference>> {
+    fn reference(&self) -> Result<Option<ReferenceSample>> {
         let path = Path::new(&self.x);
         if path.extension().is_none_or(|ending| ending != reference::ENDING) {
             return Ok(None);
         }
-        let reference = Reference::read(path)?;
+        let reference = ReferenceSample::read(path)?;
         let KernelOptions { kernel, bandwidth, sum, common } = &self.kernel;
         let about = &reference.about;
         let other = *kernel != Family::default() && *kernel != about.kernel;
@@ -302,7 +306,7 @@ impl CompareArgs {
     }
 
     /// The reference and the new sample.
-    fn beside(&self, reference: &Reference) -> Result<Prepared> {
+    fn beside(&self, reference: &ReferenceSample) -> Result<Prepared> {
         let Some(y) = &self.y else {
             return Err(Error::usage("give a new sample beside the reference: elbo compare REFERENCE NEW"));
         };
@@ -369,7 +373,7 @@ impl CompareArgs {
         let compared = Compared {
             test: &test,
             categories: embedded.map(|embedded| &embedded.categories).filter(|found| !found.names.is_empty()),
-            reference: reference.map(|Reference { about, table }| ReferenceFields {
+            reference: reference.map(|ReferenceSample { about, table }| ReferenceFields {
                 name: &about.name,
                 rows: table.rows,
                 rows_of_source: about.rows_of_source,
@@ -443,8 +447,8 @@ fn print_categories(embedded: Option<&Embedded>) {
     ));
 }
 
-fn print_reference(reference: Option<&Reference>, alpha: f64) {
-    let Some(Reference { about, table }) = reference else { return };
+fn print_reference(reference: Option<&ReferenceSample>, alpha: f64) {
+    let Some(ReferenceSample { about, table }) = reference else { return };
     let [rows, all] = [table.rows, about.rows_of_source].map(|count| grouped(count as f64));
     result(format_args!("reference  {rows} of {all} rows; kernel and scales are its own"));
     let chance = 100.0 * reference::false_alarms(alpha, CHECKS);

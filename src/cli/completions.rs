@@ -16,7 +16,7 @@ use std::path::PathBuf;
   elbo completions man --out ~/.local/share/man/man1    then: man elbo-train")]
 pub(super) struct Completions {
     /// The shell, or `man`
-    kind: Kind,
+    kind: ShellOrMan,
     /// Directory for the manual pages, one for each command
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -24,12 +24,12 @@ pub(super) struct Completions {
 
 /// A shell, or manual pages.
 #[derive(Clone, Copy)]
-enum Kind {
+enum ShellOrMan {
     Shell(Shell),
     Man,
 }
 
-impl ValueEnum for Kind {
+impl ValueEnum for ShellOrMan {
     fn value_variants<'a>() -> &'a [Self] {
         &[
             Self::Shell(Shell::Bash),
@@ -52,15 +52,17 @@ impl ValueEnum for Kind {
 impl Completions {
     pub(super) fn run(&self) -> Result<()> {
         match (self.kind, &self.out) {
-            (Kind::Shell(_), Some(_)) => Err(Error::usage("--out goes with man; completions are printed")),
-            (Kind::Man, None) => Err(Error::usage("give a directory for the manual pages: --out DIR")),
-            (Kind::Shell(shell), None) => {
+            (ShellOrMan::Shell(_), Some(_)) => {
+                Err(Error::usage("--out goes with man; completions are printed"))
+            }
+            (ShellOrMan::Man, None) => Err(Error::usage("give a directory for the manual pages: --out DIR")),
+            (ShellOrMan::Shell(shell), None) => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Arguments::command(), "elbo", &mut script);
                 output::result(String::from_utf8_lossy(&script).trim_end());
                 Ok(())
             }
-            (Kind::Man, Some(directory)) => {
+            (ShellOrMan::Man, Some(directory)) => {
                 std::fs::create_dir_all(directory).map_err(Error::io(directory, "create"))?;
                 clap_mangen::generate_to(Arguments::command(), directory)
                     .map_err(Error::io(directory, "write"))?;

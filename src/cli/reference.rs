@@ -5,7 +5,7 @@ use super::sample::{KernelOptions, SAMPLES};
 use clap::Args;
 use elbo::error::{Error, Result};
 use elbo::numeric::grouped;
-use elbo::statistic::reference::{About, ENDING, Reference};
+use elbo::statistic::reference::{Decisions, ENDING, ReferenceSample};
 use elbo::statistic::tables;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ pub(super) struct ReferenceArgs {
 struct Kept<'a> {
     rows: usize,
     #[serde(flatten)]
-    about: &'a About,
+    about: &'a Decisions,
     file: String,
 }
 
@@ -65,7 +65,7 @@ impl ReferenceArgs {
         let rows_of_source = whole.rows;
         let table = tables::choice(whole, common.points(), common.seed, 0);
         let device = common.open()?;
-        let reference = Reference::new(
+        let reference = ReferenceSample::new(
             &device,
             table,
             rows_of_source,
@@ -77,7 +77,7 @@ impl ReferenceArgs {
             std::fs::create_dir_all(parent).map_err(Error::io(parent, "create"))?;
         }
         reference.save(&self.out)?;
-        let Reference { about, table } = &reference;
+        let ReferenceSample { about, table } = &reference;
         if common.json {
             return json(&Kept { rows: table.rows, about, file: self.out.display().to_string() });
         }

@@ -1,7 +1,7 @@
 //! How the result of a test leaves a command: warnings, pictures, files, JSON or text, an exit code.
 
 use super::output::{json, note, result, table, to_value, warn};
-use super::summary::{Finding, Summary, SummaryFile};
+use super::summary::{Finding, SummaryFile, TestSummary};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use elbo::engine::{Device, Info};
@@ -288,7 +288,7 @@ impl<'a> Report<'a> {
         if !self.verdict.report.is_empty() {
             let (findings, pictures) = (self.findings.borrow(), self.pictures.borrow());
             let fields = to_value(&computed)?;
-            let summary = Summary { findings: &findings, shifts: columns, fields, pictures: &pictures };
+            let summary = TestSummary { findings: &findings, shifts: columns, fields, pictures: &pictures };
             summary.save(&self.verdict.report)?;
         }
         if self.json {

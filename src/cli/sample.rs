@@ -12,7 +12,7 @@ use elbo::error::{Error, Result};
 use elbo::kernel::pairs::Family;
 use elbo::statistic::bandwidth::Resolved;
 use elbo::statistic::columns::ColumnScale;
-use elbo::statistic::reference::Reference;
+use elbo::statistic::reference::ReferenceSample;
 use elbo::statistic::tables::{self, Rescaled};
 use elbo::statistic::{Bandwidth, Sample};
 use std::path::Path;
@@ -144,7 +144,7 @@ impl CommonOptions {
     }
 
     /// A sample that is compared with a reference, whose rows may be chosen.
-    pub(super) fn read_beside(&self, reference: &Reference, source: &str) -> Result<Table> {
+    pub(super) fn read_beside(&self, reference: &ReferenceSample, source: &str) -> Result<Table> {
         let options = reference.options(self.table.options());
         if run(source).is_some() {
             return Err(Error::usage("a reference is of a table; give a file beside it"));

@@ -17,7 +17,7 @@ const MOST_NUMBERS: usize = 8;
 
 /// The form of a file.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Form {
+enum SummaryForm {
     Markdown,
     JUnit,
 }
@@ -26,7 +26,7 @@ enum Form {
 #[derive(Clone, Debug)]
 pub(super) struct SummaryFile {
     path: PathBuf,
-    form: Form,
+    form: SummaryForm,
 }
 
 impl SummaryFile {
@@ -34,8 +34,8 @@ impl SummaryFile {
     pub(super) fn parse(text: &str) -> std::result::Result<Self, String> {
         let path = PathBuf::from(text);
         let form = match path.extension().and_then(|ending| ending.to_str()) {
-            Some("md") => Form::Markdown,
-            Some("xml") => Form::JUnit,
+            Some("md") => SummaryForm::Markdown,
+            Some("xml") => SummaryForm::JUnit,
             _ => return Err("write FILE.md for Markdown, or FILE.xml for JUnit".into()),
         };
         Ok(Self { path, form })
@@ -54,7 +54,7 @@ pub(super) struct Finding {
 }
 
 /// All that a command found.
-pub(super) struct Summary<'a> {
+pub(super) struct TestSummary<'a> {
     pub(super) findings: &'a [Finding],
     pub(super) shifts: &'a [ColumnShift],
     /// As `--json` prints it.
@@ -63,13 +63,13 @@ pub(super) struct Summary<'a> {
     pub(super) pictures: &'a [PathBuf],
 }
 
-impl Summary<'_> {
+impl TestSummary<'_> {
     /// Writes the files that are asked for.
     pub(super) fn save(&self, files: &[SummaryFile]) -> Result<()> {
         for SummaryFile { path, form } in files {
             let text = match form {
-                Form::Markdown => self.markdown(path),
-                Form::JUnit => self.junit(),
+                SummaryForm::Markdown => self.markdown(path),
+                SummaryForm::JUnit => self.junit(),
             };
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).map_err(Error::io(parent, "create"))?;
@@ -283,7 +283,7 @@ mod tests {
         ColumnShift { name: name.into(), column: 0, moved, p_value: p_corrected, p_corrected }
     }
 
-    fn text(form: Form, exceedances: usize) -> String {
+    fn text(form: SummaryForm, exceedances: usize) -> String {
         let finding = Finding {
             question: "Do <a> & \"b\" differ?".into(),
             decision: "the samples differ (p <= 0.05)".into(),
@@ -293,21 +293,21 @@ mod tests {
             warnings: vec!["rows | depend".into()],
         };
         let shifts = [shift("a|b <script>", 0.001), shift("c\u{1b}[31m", 0.9)];
-        let summary = Summary {
+        let summary = TestSummary {
             findings: &[finding],
             shifts: &shifts,
             fields: serde_json::json!({ "n": 5, "bandwidths": [1.5], "columns": [{ "name": "a" }], "x": { "d": 2 } }),
             pictures: &[PathBuf::from("out/null.png")],
         };
         match form {
-            Form::Markdown => summary.markdown(Path::new("out/result.md")),
-            Form::JUnit => summary.junit(),
+            SummaryForm::Markdown => summary.markdown(Path::new("out/result.md")),
+            SummaryForm::JUnit => summary.junit(),
         }
     }
 
     #[test]
     fn markdown_has_decision_columns_and_numbers_and_no_markup_of_names() {
-        let text = text(Form::Markdown, 0);
+        let text = text(SummaryForm::Markdown, 0);
         for part in [
             "❌ **the samples differ (p \\<= 0.05)**",
             "| p-value | <= 0.0010: 0 of 999 draws",
@@ -325,12 +325,12 @@ mod tests {
 
     #[test]
     fn junit_fails_what_differs() {
-        let failed = text(Form::JUnit, 0);
+        let failed = text(SummaryForm::JUnit, 0);
         assert!(failed.contains("tests=\"3\" failures=\"2\""), "{failed}");
         assert!(failed.contains("Do &lt;a&gt; &amp; &quot;b&quot; differ?"), "{failed}");
         assert!(!failed.contains('\u{1b}'), "{failed}");
         assert_eq!(failed.matches("<testcase").count(), failed.matches("</testcase>").count());
-        let passed = text(Form::JUnit, 500);
+        let passed = text(SummaryForm::JUnit, 500);
         assert!(passed.contains("tests=\"3\" failures=\"0\""), "a column alone is no failure: {passed}");
     }
 
@@ -344,8 +344,8 @@ mod tests {
 
     #[test]
     fn endings_choose_the_form() {
-        assert_eq!(SummaryFile::parse("a/b.md").map(|file| file.form), Ok(Form::Markdown));
-        assert_eq!(SummaryFile::parse("b.xml").map(|file| file.form), Ok(Form::JUnit));
+        assert_eq!(SummaryFile::parse("a/b.md").map(|file| file.form), Ok(SummaryForm::Markdown));
+        assert_eq!(SummaryFile::parse("b.xml").map(|file| file.form), Ok(SummaryForm::JUnit));
         assert!(SummaryFile::parse("b.html").is_err());
     }
 }

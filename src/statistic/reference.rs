@@ -33,11 +33,11 @@ const FORMAT: u32 = 1;
 
 /// The names of the parts of its file.
 const ROWS: &str = "rows";
-const ABOUT: &str = "elbo-reference";
+const DECISIONS: &str = "elbo-reference";
 
 /// What is decided once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct About {
+pub struct Decisions {
     /// Of the file.
     pub format: u32,
     /// Where the rows come from.
@@ -64,14 +64,14 @@ pub struct About {
 
 /// A reference.
 #[derive(Clone, Debug)]
-pub struct Reference {
+pub struct ReferenceSample {
     /// What is decided once.
-    pub about: About,
+    pub about: Decisions,
     /// Its rows, as they were given.
     pub table: Table,
 }
 
-impl Reference {
+impl ReferenceSample {
     /// Of a table, from which `rows_of_source` rows may have been chosen.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl Reference {
             true => 1.0,
             false => scale_of([scaled], family, bandwidth),
         };
-        let about = About {
+        let about = Decisions {
             format: FORMAT,
             name: table.name.clone(),
             header: table.header.clone(),
@@ -152,7 +152,7 @@ impl Reference {
         let rows = TensorView::new(Dtype::F64, vec![self.table.rows, self.table.columns], &bytes);
         let rows = rows.map_err(|error| wrong(error.to_string()))?;
         let about = serde_json::to_string(&self.about).map_err(|error| wrong(error.to_string()))?;
-        let metadata = HashMap::from([(ABOUT.to_owned(), about)]);
+        let metadata = HashMap::from([(DECISIONS.to_owned(), about)]);
         let file = safetensors::serialize([(ROWS, rows)], Some(metadata));
         files::save(path, file.map_err(|error| wrong(error.to_string()))?)
     }
@@ -168,9 +168,9 @@ impl Reference {
             wrong(format!("this is no reference ({error}); make it again with elbo reference"))
         };
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error))?;
-        let about = metadata.metadata().as_ref().and_then(|metadata| metadata.get(ABOUT));
+        let about = metadata.metadata().as_ref().and_then(|metadata| metadata.get(DECISIONS));
         let about = about.ok_or_else(|| damaged(&"it does not say that it is one"))?;
-        let about: About = serde_json::from_str(about).map_err(|error| damaged(&error))?;
+        let about: Decisions = serde_json::from_str(about).map_err(|error| damaged(&error))?;
         if about.format != FORMAT {
             return Err(wrong(format!(
                 "is of format {}, and this version reads format {FORMAT}; make it again, or use a newer elbo",
@@ -215,7 +215,7 @@ impl Reference {
             });
             table
         });
-        let About { kernel, bandwidth, ref bandwidth_rule, scale_of_categories, .. } = self.about;
+        let Decisions { kernel, bandwidth, ref bandwidth_rule, scale_of_categories, .. } = self.about;
         let embedded =
             with_coordinates(&scaled, kernel, (bandwidth, bandwidth_rule.clone()), scale_of_categories);
         Ok((embedded, tables))
@@ -223,7 +223,7 @@ impl Reference {
 
     /// The kernel as results name it.
     pub fn named_kernel(&self) -> NamedKernel {
-        let About { kernel: family, bandwidth, ref bandwidth_rule, .. } = self.about;
+        let Decisions { kernel: family, bandwidth, ref bandwidth_rule, .. } = self.about;
         NamedKernel {
             family,
             bandwidths: vec![bandwidth],
@@ -233,7 +233,7 @@ impl Reference {
     }
 }
 
-impl About {
+impl Decisions {
     /// A table of rows that a file holds, or what is wrong with them.
     fn table(
         &self,
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn a_file_gives_the_same_test_again() {
         let device = Device::open(Choice::Cpu, None).expect("the CPU");
-        let reference = Reference::new(
+        let reference = ReferenceSample::new(
             &device,
             table(200, 0.0, 1),
             500,
@@ -315,7 +315,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a folder");
         let path = directory.path().join("ref.elbo");
         reference.save(&path).expect("a file");
-        let read = Reference::read(&path).expect("a reference");
+        let read = ReferenceSample::read(&path).expect("a reference");
         assert_eq!((&read.about, &read.table), (&reference.about, &reference.table));
         // Columns in another order, classes in another order and a new one.
         let mut new = table(100, 0.8, 2).select(&[2, 1, 0]);
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn files_that_lie_are_refused() {
         let device = Device::open(Choice::Cpu, None).expect("the CPU");
-        let good = Reference::new(
+        let good = ReferenceSample::new(
             &device,
             table(20, 0.0, 1),
             20,
@@ -348,7 +348,7 @@ mod tests {
         .expect("a reference");
         let directory = tempfile::tempdir().expect("a folder");
         let path = directory.path().join("ref.elbo");
-        let lies: [fn(&mut Reference); 7] = [
+        let lies: [fn(&mut ReferenceSample); 7] = [
             |r| r.about.format = 2,
             |r| r.about.divisors[0] = 0.0,
             |r| r.about.divisors.truncate(2),
@@ -361,13 +361,13 @@ mod tests {
             let mut bad = good.clone();
             lie(&mut bad);
             bad.save(&path).expect("written");
-            assert!(Reference::read(&path).is_err(), "lie {number}");
+            assert!(ReferenceSample::read(&path).is_err(), "lie {number}");
         }
         good.save(&path).expect("written");
         let bytes = std::fs::read(&path).expect("bytes");
         for end in [0, 7, 8, 60, bytes.len() - 1] {
             std::fs::write(&path, &bytes[..end]).expect("written");
-            assert!(Reference::read(&path).is_err(), "cut at {end}");
+            assert!(ReferenceSample::read(&path).is_err(), "cut at {end}");
         }
     }
 

@@ -76,7 +76,7 @@ impl RowOrder {
 
 /// What is asked of items, and the kernels of their pairs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Question {
+pub enum TileQuestion {
     /// Items are the points of two samples: are both from one distribution?
     TwoSample(Resolved),
     /// Items are pairs of observations of two variables, `(x_i, x_j, y_i, y_j)`: are the variables independent?
@@ -101,7 +101,7 @@ pub enum Question {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TilePlan {
     /// The question.
-    pub question: Question,
+    pub question: TileQuestion,
     /// Items: of X and of Y, of those that the [order](RowOrder) names; or all of them and 0.
     pub counts: [usize; 2],
     /// Numbers of an item.
@@ -131,7 +131,7 @@ pub struct PlacedRows<'a> {
 
 /// The sums of a tile.
 #[derive(Clone, Debug)]
-pub struct Tile {
+pub struct TileOfPairs {
     /// Sums over its pairs.
     pub gram: Gram,
     /// The Stein kernel of each item of a part with itself, for a test of fit.
@@ -154,7 +154,7 @@ impl TilePlan {
         let TwoSampleSettings { family, sum, ref bandwidth, common, .. } = *settings;
         let total = counts.iter().sum();
         let resolved = bandwidth.resolve_of_rows(device, points, total, family, !sum, common.seed)?;
-        Ok(Self { bin, ..Self::new(Question::TwoSample(resolved), counts, points.d, &common) })
+        Ok(Self { bin, ..Self::new(TileQuestion::TwoSample(resolved), counts, points.d, &common) })
     }
 
     /// An independence test of n observations of two variables, from those that
@@ -178,7 +178,7 @@ impl TilePlan {
             let (bandwidth, family) = (&settings.bandwidths[which], settings.families[which]);
             resolve(device, bandwidth, sample, n, family, settings.common.seed)
         };
-        let question = Question::Independence { n, d: [x.d, y.d], resolved: [of(0, x)?, of(1, y)?] };
+        let question = TileQuestion::Independence { n, d: [x.d, y.d], resolved: [of(0, x)?, of(1, y)?] };
         Ok(Self::new(question, [n / 2, 0], 2 * (x.d + y.d), &settings.common))
     }
 
@@ -201,11 +201,11 @@ impl TilePlan {
         let resolved =
             resolve(device, &settings.bandwidth, points, n, settings.family, settings.common.seed)?;
         super::fit::check_kernel(&resolved.kernel)?;
-        let question = Question::Fit { name: name.into(), resolved };
+        let question = TileQuestion::Fit { name: name.into(), resolved };
         Ok(Self::new(question, [n, 0], 2 * points.d, &settings.common))
     }
 
-    fn new(question: Question, counts: [usize; 2], d: usize, common: &Common) -> Self {
+    fn new(question: TileQuestion, counts: [usize; 2], d: usize, common: &Common) -> Self {
         let &Common { permutations, alpha, seed, .. } = common;
         Self { question, counts, d, bin: None, permutations, alpha, seed }
     }
@@ -225,7 +225,7 @@ impl TilePlan {
         rows: PlacedRows<'_>,
         columns: Option<PlacedRows<'_>>,
         progress: &mut dyn FnMut(f64) -> Result<()>,
-    ) -> Result<Tile> {
+    ) -> Result<TileOfPairs> {
         for part in [Some(rows), columns].into_iter().flatten() {
             let words = if self.bin.is_some() { 0 } else { part.items.len().div_ceil(BITS) * self.draws() };
             if part.items.d != self.d || part.labels.len() != words {
@@ -247,11 +247,11 @@ impl TilePlan {
         let both = || items.map(|items| items.values).concat();
         let mut own = Vec::new();
         let gram = match &self.question {
-            Question::TwoSample(resolved) => {
+            TileQuestion::TwoSample(resolved) => {
                 let [x, y] = items;
                 sums(&Points::new(x, y, &[&resolved.kernel])?, &resolved.kernel)?
             }
-            Question::Independence { d: [dx, dy], resolved: [of_x, of_y], .. } => {
+            TileQuestion::Independence { d: [dx, dy], resolved: [of_x, of_y], .. } => {
                 let (all, kernel) = (both(), &of_x.kernel);
                 let x = [0..*dx, *dx..2 * dx].map(|range| columns_of(&all, self.d, range)).concat();
                 let y =
@@ -260,7 +260,7 @@ impl TilePlan {
                 let points = Points::dependence(x, Sample::new(*dy, &y), [&[kernel], &[&of_y.kernel]])?;
                 sums(&points.split_at(items[0].len()), kernel)?
             }
-            Question::Fit { resolved, .. } => {
+            TileQuestion::Fit { resolved, .. } => {
                 let (all, kernel, d) = (both(), &resolved.kernel, self.d / 2);
                 let [x, scores] = [0..d, d..self.d].map(|range| columns_of(&all, self.d, range));
                 let points = Points::stein(Sample::new(d, &x), &scores, &[kernel])?.split_at(items[0].len());
@@ -270,7 +270,7 @@ impl TilePlan {
                 in_own_unit(sums(&points, kernel)?, kernel, &points)
             }
         };
-        Ok(Tile { gram, diagonal: own })
+        Ok(TileOfPairs { gram, diagonal: own })
     }
 }
 
@@ -324,11 +324,11 @@ pub struct TileSums {
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// Of [`Question::TwoSample`].
+    /// Of [`TileQuestion::TwoSample`].
     TwoSample(Outcome<TwoSample>),
-    /// Of [`Question::Independence`], without the estimates from all pairs of observations.
+    /// Of [`TileQuestion::Independence`], without the estimates from all pairs of observations.
     Independence(Outcome<Independence>),
-    /// Of [`Question::Fit`].
+    /// Of [`TileQuestion::Fit`].
     Fit(Outcome<Fit>),
 }
 
@@ -351,13 +351,13 @@ impl TileSums {
     pub fn new(plan: TilePlan) -> Self {
         let TilePlan { counts, seed, bin, .. } = plan;
         let labels = match plan.question {
-            Question::TwoSample(_) => {
+            TileQuestion::TwoSample(_) => {
                 bin.is_none().then(|| null::permutations(counts, seed, 0, plan.draws()))
             }
             _ => Some(null::rademacher(counts[0], seed, plan.draws())),
         };
         let diagonal = match plan.question {
-            Question::Fit { .. } => vec![f64::NAN; counts[0]],
+            TileQuestion::Fit { .. } => vec![f64::NAN; counts[0]],
             _ => Vec::new(),
         };
         Self { plan, labels, gram: None, rounding: 0.0, diagonal, added: HashSet::new() }
@@ -390,8 +390,8 @@ impl TileSums {
     ///
     /// # Errors
     /// If the tile is of another plan.
-    pub fn add(&mut self, rows: PartPlace, columns: Option<PartPlace>, tile: Tile) -> Result<()> {
-        let Tile { gram: tile, diagonal } = tile;
+    pub fn add(&mut self, rows: PartPlace, columns: Option<PartPlace>, tile: TileOfPairs) -> Result<()> {
+        let TileOfPairs { gram: tile, diagonal } = tile;
         let TilePlan { counts, bin, permutations, .. } = self.plan;
         let places = [Some(rows), columns].into_iter().flatten();
         let outside = places.zip(tile.counts).any(|((which, first), count)| first + count > counts[which]);
@@ -475,15 +475,15 @@ impl TileSums {
         let gram = self.gram.clone().filter(|gram| gram.evaluations == all * (all - 1.0) / 2.0);
         let gram = gram.ok_or_else(|| Error::usage("some tiles of this test are missing, or overlap"))?;
         let null = match (question, bin) {
-            (Question::TwoSample(_), Some(_)) => Null::Binned,
-            (Question::TwoSample(_), None) => Null::Exact,
+            (TileQuestion::TwoSample(_), Some(_)) => Null::Binned,
+            (TileQuestion::TwoSample(_), None) => Null::Exact,
             _ => Null::Wild,
         };
         let common = Common { permutations: *permutations, null, budget: None, alpha: *alpha, seed: *seed };
         let no_labels = Labels { draws: 0, words: Vec::new() };
         let labels = self.labels.as_ref().unwrap_or(&no_labels);
         Ok(match question {
-            Question::TwoSample(resolved) => {
+            TileQuestion::TwoSample(resolved) => {
                 let drawn = match bin {
                     None => Draws::of_labels(gram, &resolved.kernel, labels),
                     Some(bin) => Draws::of_bins(gram, &resolved.kernel, (*bin, None), &common),
@@ -492,7 +492,7 @@ impl TileSums {
                 let linear = (f64::NAN, f64::NAN);
                 Answer::TwoSample(complete(drawn.outcome(start, *d, resolved, linear, &common, (*bin, None))))
             }
-            Question::Independence { n, d, resolved } => {
+            TileQuestion::Independence { n, d, resolved } => {
                 if gram.k2.iter().all(|k2| k2[0] == 0.0) {
                     let message = "X or Y is the same in all rows, so nothing can depend on it; give a variable with at \
                         least two values or classes";
@@ -501,7 +501,7 @@ impl TileSums {
                 let drawn = WildDraws::new(&gram, &resolved[1].kernel, [1.0; 2], labels);
                 Answer::Independence(complete(drawn.outcome(start, *n, *d, resolved, &common)))
             }
-            Question::Fit { name, resolved } => {
+            TileQuestion::Fit { name, resolved } => {
                 let drawn = KsdDraws::of_signs(&gram, labels).with_diagonal(&self.diagonal);
                 let (resolved, distinct) = (resolved.clone(), Distinct::signs(counts[0]));
                 Answer::Fit(complete(drawn.outcome(start, name, d / 2, resolved, &common, distinct)))

@@ -260,7 +260,7 @@ pub(super) const READERS: &[Reader] = &[
         file: "x.elbo",
         seeds: references,
         input: safetensors_input,
-        read: |_, file| match elbo::statistic::reference::Reference::read(file) {
+        read: |_, file| match elbo::statistic::reference::ReferenceSample::read(file) {
             Ok(reference) => sound(&reference.table).unwrap_or(Verdict::Read(Vec::new())),
             Err(error) => Verdict::Refused(error.to_string()),
         },
@@ -297,14 +297,15 @@ fn none(_: &Path) -> Vec<Vec<u8>> {
 }
 
 fn references(place: &Path) -> Vec<Vec<u8>> {
-    use elbo::statistic::reference::Reference;
+    use elbo::statistic::reference::ReferenceSample;
     let device = elbo::engine::Device::open(elbo::engine::Choice::Cpu, None).expect("the CPU");
     let file = place.join("seed.csv");
     std::fs::write(&file, "age,city\n1,a\n2.5,b\n4,a\n8,\n").expect("a file");
     let options = ReadOptions { categories: vec!["city".into()], ..ReadOptions::default() };
     let table = format::read(&text(&file), &options).expect("a table");
     let (family, bandwidth) = (elbo::kernel::pairs::Family::default(), elbo::statistic::Bandwidth::default());
-    let reference = Reference::new(&device, table, 4, (family, &bandwidth), None, 0).expect("a reference");
+    let reference =
+        ReferenceSample::new(&device, table, 4, (family, &bandwidth), None, 0).expect("a reference");
     let path = place.join("seed.elbo");
     reference.save(&path).expect("a file");
     vec![std::fs::read(&path).expect("bytes"); 3]
