@@ -49,7 +49,7 @@ mod witness;
 pub use animation::{Animation, Snapshot};
 pub use bars::{Bars, LabelledBar, Threshold};
 pub use chart::Chart;
-pub use columns::{ComparedColumn, columns};
+pub use columns::{ColumnValues, ComparedColumn, columns};
 pub use latents::Latents;
 pub use manifold::Manifold;
 pub use matrix::{Matrix, MatrixRow};

@@ -69,7 +69,13 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "POINTS", help_heading = "Test", hide_short_help = true)]
     bin: Option<usize>,
     /// Rows of a block of --null series, instead of (n tau^2)^(1/3) by the lag-one autocorrelation
-    #[arg(long, value_name = "ROWS", conflicts_with_all = ["aggregate", "features"], help_heading = "Test", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "ROWS",
+        conflicts_with_all = ["aggregate", "features"],
+        help_heading = "Test",
+        hide_short_help = true
+    )]
     block_length: Option<usize>,
     /// Stop when more permutations cannot change the decision
     #[arg(long, help_heading = "Test", hide_short_help = true)]
@@ -82,10 +88,22 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "HOW", conflicts_with = "kid", help_heading = "Kernel")]
     aggregate: Option<Combine>,
     /// Kernels of --aggregate, each with all bandwidths: those of --bandwidth, or ten between the distances
-    #[arg(long, value_delimiter = ',', default_values = ["gaussian", "laplace"], value_name = "LIST", help_heading = "Kernel", hide_short_help = true)]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_values = ["gaussian", "laplace"],
+        value_name = "LIST",
+        help_heading = "Kernel",
+        hide_short_help = true
+    )]
     kernels: Vec<Family>,
     /// Use D random Fourier features instead of the kernel: an approximation, in time linear in the number of points
-    #[arg(long, value_name = "D", conflicts_with_all = ["aggregate", "bin", "sequential", "divergence", "kid"], help_heading = "Kernel")]
+    #[arg(
+        long,
+        value_name = "D",
+        conflicts_with_all = ["aggregate", "bin", "sequential", "divergence", "kid"],
+        help_heading = "Kernel"
+    )]
     features: Option<usize>,
     /// Estimate a divergence too: kl, KL(X || Y) in nats by nearest neighbours
     #[arg(
@@ -104,7 +122,7 @@ pub(super) struct CompareArgs {
 
 /// What `--out` is for.
 const PICTURES: &str =
-    "Directory for pictures: null.png, and columns.png of the columns of numbers that differ the most";
+    "Directory for pictures: null.png, and columns.png of the columns that differ the most";
 
 /// Checks of which a user is told how likely a false alarm is: those of a month.
 const CHECKS: u32 = 30;
@@ -230,6 +248,7 @@ impl CompareArgs {
                 )?
             }
         };
+        let categories = x.categories.clone();
         let unscaled = unscaled.each_ref().map(Table::sample);
         let [x, y] = embedded.as_ref().map_or(&tables, |embedded| &embedded.tables);
         let (samples, names) = ([x.sample(), y.sample()], [&x.name[..], &y.name]);
@@ -240,9 +259,9 @@ impl CompareArgs {
             Method::Features(_) => Report::on_cpu(options.json, &self.verdict),
             _ => Report::new(&device, options.json, &self.verdict),
         };
-        let report = report.scaled(scale).with_shifts(&shifts);
+        let report = report.scaled(scale).with_shifts(&shifts, self.draws.alpha);
         let report = if reference.is_some() { report.scaled_by_reference() } else { report };
-        report.draw_columns(unscaled, names)?;
+        report.draw_columns(unscaled, &categories, names)?;
         let (embedded, reference) = (embedded.as_ref(), reference.as_ref());
         let compared = Pair { samples, unscaled, names, order, report, embedded, reference };
         match method {

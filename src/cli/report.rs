@@ -4,11 +4,12 @@ use super::output::{json, note, result, table, to_value, warn};
 use super::summary::{Finding, SummaryFile, TestSummary};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use elbo::data::table::CategoryColumn;
 use elbo::engine::{Device, Info};
 use elbo::error::{Error, Kind, Result};
 use elbo::kernel::pairs::Family;
 use elbo::numeric::grouped;
-use elbo::picture;
+use elbo::picture::{self, ColumnValues};
 use elbo::sample::Sample;
 use elbo::statistic::aggregate::KernelRow;
 use elbo::statistic::columns::{ColumnScale, ColumnShift, Moved};
@@ -24,9 +25,6 @@ use std::process::ExitCode;
 
 /// Exit code of `--check` when a test rejects its null.
 const REJECTED: u8 = 3;
-
-/// Corrected p-value up to which a column is said to have moved.
-pub(super) const MOVED: f64 = 0.05;
 
 /// Columns that a list of them names.
 const SHOWN_COLUMNS: usize = 10;
@@ -54,7 +52,7 @@ pub(super) struct DrawOptions {
     budget: Option<usize>,
     /// Level of the test
     #[arg(long, default_value_t = 0.05, help_heading = "Test")]
-    alpha: f64,
+    pub(super) alpha: f64,
 }
 
 impl DrawOptions {
@@ -119,6 +117,8 @@ pub(super) struct Report<'a> {
     /// The samples whose interquartile ranges columns were divided by.
     scaled_by: &'static str,
     shifts: &'a [ColumnShift],
+    /// Corrected p-value up to which a column is said to have moved.
+    alpha: f64,
     /// What was found so far, and the pictures of it, for the files of `--report`.
     findings: RefCell<Vec<Finding>>,
     pictures: RefCell<Vec<PathBuf>>,
@@ -170,6 +170,7 @@ impl<'a> Report<'a> {
             scale: None,
             scaled_by: "all samples together",
             shifts: &[],
+            alpha: 0.0,
             findings,
             pictures,
         }
@@ -185,9 +186,9 @@ impl<'a> Report<'a> {
         Self { scaled_by: "the reference", ..self }
     }
 
-    /// Says how far each column moved.
-    pub(super) fn with_shifts(self, shifts: &'a [ColumnShift]) -> Self {
-        Self { shifts, ..self }
+    /// Says how far each column moved, and which did at the level `alpha`.
+    pub(super) fn with_shifts(self, shifts: &'a [ColumnShift], alpha: f64) -> Self {
+        Self { shifts, alpha, ..self }
     }
 
     /// Prints the warnings of a test, with those of the order of its rows and with what keeps it from rejecting.
@@ -251,24 +252,33 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// Draws the columns of numbers that differ the most, if a directory for pictures is given.
-    pub(super) fn draw_columns(&self, samples: [Sample<'_>; 2], names: [&str; 2]) -> Result<()> {
+    /// Draws the columns that differ the most, if a directory for pictures is given.
+    pub(super) fn draw_columns(
+        &self,
+        samples: [Sample<'_>; 2],
+        categories: &[CategoryColumn],
+        names: [&str; 2],
+    ) -> Result<()> {
         if self.verdict.out.is_none() {
             return Ok(());
         }
         let column = |shift: &ColumnShift| {
-            let Moved::Numbers { ks, .. } = shift.moved else { return None };
-            let values = samples
-                .map(|sample| sample.values.iter().skip(shift.column).step_by(sample.d).copied().collect());
-            let p = p_text(shift.p_corrected);
-            Some(picture::ComparedColumn {
-                name: shift.name.clone(),
-                remark: format!("KS {ks:.2}, p {p}"),
-                values,
-            })
+            let values = samples.map(|sample| {
+                sample.values.iter().skip(shift.column).step_by(sample.d).copied().collect::<Vec<f64>>()
+            });
+            let (distance, values) = match &shift.moved {
+                Moved::Numbers { ks, .. } => (format!("KS {ks:.2}"), ColumnValues::Numbers(values)),
+                Moved::Classes { total_variation, .. } => {
+                    let classes = categories.iter().find(|category| category.column == shift.column);
+                    let counted = classes.map(|category| counted(category, &values)).unwrap_or_default();
+                    (format!("distance {total_variation:.2}"), ColumnValues::Classes(counted))
+                }
+            };
+            let remark = format!("{distance}, p {}", p_text(shift.p_corrected));
+            picture::ComparedColumn { name: shift.name.clone(), remark, values }
         };
         let columns: Vec<picture::ComparedColumn> =
-            self.shifts.iter().filter_map(column).take(DRAWN_COLUMNS).collect();
+            self.shifts.iter().take(DRAWN_COLUMNS).map(column).collect();
         if columns.is_empty() {
             return Ok(());
         }
@@ -288,7 +298,8 @@ impl<'a> Report<'a> {
         if !self.verdict.report.is_empty() {
             let (findings, pictures) = (self.findings.borrow(), self.pictures.borrow());
             let fields = to_value(&computed)?;
-            let summary = TestSummary { findings: &findings, shifts: columns, fields, pictures: &pictures };
+            let (alpha, pictures) = (self.alpha, &pictures[..]);
+            let summary = TestSummary { findings: &findings, shifts: columns, alpha, fields, pictures };
             summary.save(&self.verdict.report)?;
         }
         if self.json {
@@ -301,10 +312,20 @@ impl<'a> Report<'a> {
                     self.scaled_by
                 ));
             }
-            print_shifts(self.shifts);
+            print_shifts(self.shifts, self.alpha);
         }
         Ok(if self.verdict.check && reject { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
     }
+}
+
+/// The classes of a column, each with its number of rows in either table.
+fn counted(category: &CategoryColumn, values: &[Vec<f64>; 2]) -> Vec<(String, [usize; 2])> {
+    let mut counts = vec![[0; 2]; category.classes.len()];
+    for (table, values) in values.iter().enumerate() {
+        values.iter().for_each(|&class| counts[class as usize][table] += 1);
+    }
+    let named = counts.into_iter().enumerate();
+    named.map(|(class, counts)| (category.class(class).to_owned(), counts)).collect()
 }
 
 /// The tests of columns.
@@ -351,17 +372,17 @@ impl Distance {
     }
 }
 
-/// The columns that moved, the clearest first.
-fn print_shifts(shifts: &[ColumnShift]) {
+/// The columns that moved at the level `alpha`, the clearest first.
+fn print_shifts(shifts: &[ColumnShift], alpha: f64) {
     if shifts.is_empty() {
         return;
     }
-    let moved: Vec<&ColumnShift> = shifts.iter().filter(|shift| shift.p_corrected <= MOVED).collect();
+    let moved: Vec<&ColumnShift> = shifts.iter().filter(|shift| shift.p_corrected <= alpha).collect();
     let test = name_of_test(shifts);
     if moved.is_empty() {
         let count = shifts.len();
         result(format_args!(
-            "columns    none of the {count} moved by itself ({test}, corrected p > {MOVED})"
+            "columns    none of the {count} moved by itself ({test}, corrected p > {alpha})"
         ));
         return;
     }

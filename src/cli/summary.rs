@@ -1,6 +1,6 @@
 //! A test's result as a file: Markdown for people, JUnit for systems that run tests.
 
-use super::report::{Distance, MOVED, header_of_columns, name_of_test, p_text, p_with_error};
+use super::report::{Distance, header_of_columns, name_of_test, p_text, p_with_error};
 use elbo::error::{Error, Result};
 use elbo::numeric::grouped;
 use elbo::statistic::columns::ColumnShift;
@@ -57,6 +57,8 @@ pub(super) struct Finding {
 pub(super) struct TestSummary<'a> {
     pub(super) findings: &'a [Finding],
     pub(super) shifts: &'a [ColumnShift],
+    /// Corrected p-value up to which a column is said to have moved.
+    pub(super) alpha: f64,
     /// As `--json` prints it.
     pub(super) fields: Value,
     /// The pictures that were drawn.
@@ -97,7 +99,7 @@ impl TestSummary<'_> {
             let _ = write!(text, "![{}]({place})\n\n", cell(&name));
         }
         if !self.shifts.is_empty() {
-            let moved = self.shifts.iter().filter(|shift| shift.p_corrected <= MOVED).count();
+            let moved = self.shifts.iter().filter(|shift| shift.p_corrected <= self.alpha).count();
             let all = self.shifts.len();
             let _ = write!(
                 text,
@@ -109,7 +111,7 @@ impl TestSummary<'_> {
             let _ = writeln!(text, "|---|---|{}", "---:|".repeat(rest.len()));
             for shift in self.shifts.iter().take(MOST_COLUMNS) {
                 let Distance { size, x, y } = Distance::of(shift);
-                let word = if shift.p_corrected <= MOVED { "yes" } else { "" };
+                let word = if shift.p_corrected <= self.alpha { "yes" } else { "" };
                 let (name, p) = (cell(&shift.name), p_text(shift.p_corrected));
                 let _ = writeln!(text, "| {name} | {word} | {size} | {p} | {} | {} |", cell(&x), cell(&y));
             }
@@ -137,8 +139,8 @@ impl TestSummary<'_> {
             let Distance { size, x, y } = Distance::of(shift);
             let numbers = format!("distance {size}, p {}; {x} and {y}", p_text(shift.p_corrected));
             // A column by itself is no failure where the test of all of them found nothing.
-            let failed = any && shift.p_corrected <= MOVED;
-            let failure = failed.then(|| format!("the column moved (corrected p <= {MOVED})"));
+            let failed = any && shift.p_corrected <= self.alpha;
+            let failure = failed.then(|| format!("the column moved (corrected p <= {})", self.alpha));
             cases.push((format!("column {}", shift.name), 0.0, failure, numbers));
         }
         let failures = cases.iter().filter(|case| case.2.is_some()).count();
@@ -296,6 +298,7 @@ mod tests {
         let summary = TestSummary {
             findings: &[finding],
             shifts: &shifts,
+            alpha: 0.05,
             fields: serde_json::json!({ "n": 5, "bandwidths": [1.5], "columns": [{ "name": "a" }], "x": { "d": 2 } }),
             pictures: &[PathBuf::from("out/null.png")],
         };

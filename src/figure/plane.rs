@@ -21,8 +21,11 @@ const STORY_SAMPLES: usize = 6;
 /// Most frames of its animation.
 const MOST_SNAPSHOTS: usize = 40;
 
-/// Points of the scatter.
-const SCATTER_POINTS: usize = 10_000;
+/// Points of the scatter, and codes among which the story's samples lie.
+const MOST_CODES: usize = 10_000;
+
+/// The codes nearest to a sample that tell what lives there.
+const NEIGHBOURS: usize = 15;
 
 pub(super) fn manifold(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
     let step = 2.0 * MANIFOLD_REACH / (MANIFOLD_SIDE - 1) as f64;
@@ -71,7 +74,9 @@ pub fn scatter_beside(path: &Path, models: [(&str, &mut Session); 2], dataset: &
 /// The lecture's story: images, their codes as ellipses, samples of them, and what these are decoded to.
 pub(super) fn story(path: &Path, session: &mut Session, dataset: &Dataset) -> Result<()> {
     let images = dataset.first_of_classes(FOLLOWED);
-    let codes = session.encode(Split::Test, images.iter().max().map_or(0, |last| last + 1))?;
+    let last = images.iter().max().map_or(0, |last| last + 1);
+    let codes = session.encode(Split::Test, last.max(MOST_CODES))?;
+    let labels = &dataset.test.labels[..codes.means.len() / 2];
     let mut items = Vec::new();
     for (number, &image) in images.iter().enumerate() {
         let of = |values: &[f32]| [values[2 * image], values[2 * image + 1]].map(f64::from);
@@ -82,8 +87,14 @@ pub(super) fn story(path: &Path, session: &mut Session, dataset: &Dataset) -> Re
         let z: Vec<f32> = samples.iter().chain([&mean]).flatten().map(|&z| z as f32).collect();
         let mut decoded = session.decode(&z)?;
         let decoded_mean = decoded.pop().unwrap_or_default();
+        let own = dataset.test.labels[image];
+        let strayed = |&sample: &[f64; 2]| {
+            let around = usual_label(sample, &codes.means, labels);
+            (around != own).then(|| dataset.classes[usize::from(around)].clone())
+        };
         items.push(EncodedImage {
-            label: dataset.classes[usize::from(dataset.test.labels[image])].clone(),
+            label: dataset.classes[usize::from(own)].clone(),
+            strayed: samples.iter().map(strayed).collect(),
             image: original(dataset, image),
             mean,
             std,
@@ -97,7 +108,6 @@ pub(super) fn story(path: &Path, session: &mut Session, dataset: &Dataset) -> Re
         reach: MANIFOLD_REACH,
         items,
         shape: shape(dataset),
-        caption: String::new(),
     }
     .save(path)
 }
@@ -136,8 +146,41 @@ pub(super) fn animation(path: &Path, dataset: &Dataset, log: RunLog<'_>) -> Resu
     .map(Some)
 }
 
+/// The most frequent label of the codes nearest to `place`, no more than the rarest label has: of several, that of the
+/// nearest.
+fn usual_label(place: [f64; 2], means: &[f32], labels: &[u8]) -> u8 {
+    let mut counts = [0; 256];
+    labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
+    let rarest = counts.into_iter().filter(|&count| count > 0).min().unwrap_or(0);
+    let distance = |mean: &[f32]| (f64::from(mean[0]) - place[0]).hypot(f64::from(mean[1]) - place[1]);
+    let mut near: Vec<(f64, u8)> = means.chunks_exact(2).map(distance).zip(labels.iter().copied()).collect();
+    near.sort_by(|a, b| a.0.total_cmp(&b.0));
+    near.truncate(NEIGHBOURS.min(rarest));
+    let count = |label: u8| near.iter().filter(|code| code.1 == label).count();
+    // Of equals, the last is the maximum.
+    near.iter().rev().map(|code| code.1).max_by_key(|&label| count(label)).unwrap_or_default()
+}
+
 /// The means of the first test images' codes.
 fn plane(session: &mut Session) -> Result<Vec<[f32; 2]>> {
-    let means = session.encode(Split::Test, SCATTER_POINTS)?.means;
+    let means = session.encode(Split::Test, MOST_CODES)?.means;
     Ok(means.chunks_exact(2).map(|mean| [mean[0], mean[1]]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codes_around_a_place_tell_its_label() {
+        // Fifteen codes of 3 to the left, fourteen of 7 to the right, and one of 7 amid the others.
+        let means = (0..30).flat_map(|i| [if i < 15 || i == 29 { -1.0 } else { 1.0 }, i as f32 / 100.0]);
+        let (means, labels) = (means.collect::<Vec<f32>>(), [[3; 15], [7; 15]].concat());
+        assert_eq!(usual_label([-1.0, 0.1], &means, &labels), 3);
+        assert_eq!(usual_label([1.0, 0.1], &means, &labels), 7);
+        assert_eq!(usual_label([f64::from(means[0]), 0.0], &means[..4], &[9, 2]), 9);
+        // Two codes of 5 far from eight of 1: a label of few codes is not outvoted by all others.
+        let few = [vec![5.0; 4], vec![-5.0; 16]].concat();
+        assert_eq!(usual_label([5.0, 5.0], &few, &[[5; 2].as_slice(), &[1; 8]].concat()), 5);
+    }
 }

@@ -213,6 +213,22 @@ pub(super) fn fitting(text: &str, size: f64, room: f64) -> f64 {
     size * (room / text_width(text, size)).min(1.0)
 }
 
+/// More letters of a text than this are never shown where it is cut.
+const LONGEST_CUT: usize = 200;
+
+/// The beginning of a text that is no wider than `room`: at least a letter.
+pub(super) fn cut(text: &str, room: f64) -> String {
+    let fits = |text: &str| text_width(text, TEXT_SIZE) <= room;
+    let letters: Vec<char> = text.chars().take(LONGEST_CUT).collect();
+    if letters.len() < LONGEST_CUT && fits(text) {
+        return text.into();
+    }
+    let beginning = |count: usize| letters[..count].iter().chain(&['…']).collect::<String>();
+    let counts: Vec<usize> = (1..letters.len()).collect();
+    let fitting = counts.partition_point(|&count| fits(&beginning(count)));
+    counts.get(fitting.saturating_sub(1)).map_or_else(|| text.into(), |&count| beginning(count))
+}
+
 /// The letters of a line that starts at the origin, and its width.
 fn set(text: &str, size: f64) -> (Vec<Glyph>, f64) {
     let font = FONT.as_scaled(size as f32);
@@ -264,6 +280,16 @@ fn paint_of(Rgb([red, green, blue]): Colour, opacity: f64) -> Paint<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_cut_to_their_room() {
+        assert_eq!(cut("short", 500.0), "short");
+        let long = "a category of many words".repeat(1000);
+        let short = cut(&long, 100.0);
+        assert!(short.ends_with('…') && text_width(&short, TEXT_SIZE) <= 100.0 && short.len() > 5, "{short}");
+        assert_eq!(cut("wide", 1.0), "w…");
+        assert_eq!(cut("w", 1.0), "w");
+    }
 
     const BLACK: Colour = Rgb([0; 3]);
 

@@ -93,6 +93,8 @@ pub struct Panel {
     pub title: String,
     /// Name of the horizontal axis with its unit. Panels that give it the same name share its range.
     pub x: String,
+    /// Names of the places 0, 1, … on the horizontal axis; if there are any, they are written instead of numbers.
+    pub places: Vec<String>,
     /// Name of the vertical axis with its unit.
     pub y: String,
     /// The curves. The names of up to six stand in a line above, those of more at their right ends.

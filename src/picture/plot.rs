@@ -1,7 +1,7 @@
 //! The traces of one panel: ranges, what they look like, their legend.
 
 use super::axes::{ABOVE, Axes, BELOW, Frame, HEADING, room_left};
-use super::canvas::{Align, Canvas, Point, fitting, text_width};
+use super::canvas::{Align, Canvas, Point, cut, fitting, text_width};
 use super::legend::{Key, Legend, Swatch};
 use super::panel::{Mark, Panel, Series, Style};
 use super::scale::{Range, Tick, number, short};
@@ -254,6 +254,11 @@ impl<'a> Plot<'a> {
     }
 
     fn ticks_within(&self, width: f64) -> Vec<Tick> {
+        if !self.panel.places.is_empty() {
+            let room = width / self.panel.places.len() as f64 - GAP;
+            let named = self.panel.places.iter().enumerate();
+            return named.map(|(at, name)| Tick { value: at as f64, label: cut(name, room) }).collect();
+        }
         let whole = self.traces.iter().flat_map(Trace::places).all(|place| place.fract() == 0.0);
         self.x.ticks_along(X_TICKS, width, whole)
     }

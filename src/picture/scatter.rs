@@ -24,7 +24,8 @@ const LEAST_RADIUS: f64 = 3.0;
 const MOST_RADIUS: f64 = 6.0;
 const CROWD: f64 = 10_000.0;
 
-const DOT_OPACITY: f64 = 0.5;
+/// Density shows through, and the colours of classes are still told apart.
+const DOT_OPACITY: f64 = 0.7;
 
 /// Distance of two legend entries.
 const PITCH: f64 = LINE + GAP / 3.0;
@@ -256,6 +257,7 @@ impl ClassLegend<'_> {
 mod tests {
     use super::*;
     use crate::picture::demo;
+    use crate::picture::theme::{Colour, MOST_COLOURS, WHITE, blend};
 
     #[test]
     fn far_points_do_not_shrink_the_rest() {
@@ -276,6 +278,52 @@ mod tests {
         assert!(!demo::bytes(|path| scatter("nowhere", &points[2..], &[0], &classes, path)).is_empty());
     }
 
+    /// Linear red, green and blue as people see them to whom all of one kind of cones are missing: none, or those of
+    /// long, middle or short waves (Machado, Oliveira and Fernandes 2009, severity 1).
+    const SIGHTS: [[[f64; 3]; 3]; 4] = [
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+    ];
+
+    fn product(matrix: [[f64; 3]; 3], vector: [f64; 3]) -> [f64; 3] {
+        matrix.map(|row| row.iter().zip(vector).map(|(a, b)| a * b).sum())
+    }
+
+    /// CIE L*a*b* of a colour under D65 as it is seen: distances of 2.3 are just noticed side by side.
+    fn seen(colour: Colour, sight: [[f64; 3]; 3]) -> [f64; 3] {
+        let linear = colour.0.map(|value| {
+            let value = f64::from(value) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        });
+        let to_xyz = [
+            [0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047],
+            [0.2126729, 0.7151522, 0.072175],
+            [0.0193339 / 1.08883, 0.119192 / 1.08883, 0.9503041 / 1.08883],
+        ];
+        let [x, y, z] = product(to_xyz, product(sight, linear).map(|value| value.clamp(0.0, 1.0)))
+            .map(|t| if t > 216.0 / 24389.0 { t.cbrt() } else { (24389.0 / 27.0 * t + 16.0) / 116.0 });
+        [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
+    }
+
+    #[test]
+    fn dots_of_any_two_classes_and_the_paper_are_told_apart_by_everybody() {
+        for classes in 1..=MOST_COLOURS {
+            let dot = |class| blend(WHITE, class_colour(class, classes), DOT_OPACITY);
+            let colours: Vec<Colour> = (0..classes).map(dot).chain([WHITE]).collect();
+            for sight in SIGHTS {
+                let seen: Vec<[f64; 3]> = colours.iter().map(|&colour| seen(colour, sight)).collect();
+                for (index, a) in seen.iter().enumerate() {
+                    for b in &seen[..index] {
+                        let distance = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+                        assert!(distance >= 10.0, "{classes} classes: {a:?} and {b:?} are {distance} apart");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn labels_must_fit() {
         let path = Path::new("refused.png");
@@ -291,10 +339,10 @@ mod tests {
         let clouds = [cloud("near", &[[0.0, 0.0]]), cloud("far", &[[4.0, -4.0]])];
         let picture = demo::decoded(&demo::bytes(|path| scatters("beside", &clouds, &classes, path)));
         let colour = class_colour(0, 1);
-        // On white, half of the colour; the legend has the whole.
+        // On white, a part of the colour; the legend has the whole.
         let dots = |place: &dyn Fn(u32, u32) -> bool| {
-            let faded = colour.0.map(|value| value / 2 + 127);
-            let near = |pixel: &image::Rgb<u8>| pixel.0.iter().zip(faded).all(|(a, b)| a.abs_diff(b) < 3);
+            let faded = blend(WHITE, colour, DOT_OPACITY);
+            let near = |pixel: &image::Rgb<u8>| pixel.0.iter().zip(faded.0).all(|(a, b)| a.abs_diff(b) < 3);
             picture.enumerate_pixels().filter(|&(x, y, pixel)| near(pixel) && place(x, y)).count()
         };
         let (middle, half) = (picture.width() / 2, picture.height() / 2);

@@ -47,6 +47,8 @@ pub struct EncodedImage {
     pub std: [f64; 2],
     /// Draws of z.
     pub samples: Vec<[f64; 2]>,
+    /// The label that the codes around each of them have, where it is not this image's own.
+    pub strayed: Vec<Option<String>>,
     /// The image decoded from each of them.
     pub decoded: Vec<Vec<f32>>,
     /// The image decoded from the mean.
@@ -64,8 +66,6 @@ pub struct Story {
     pub items: Vec<EncodedImage>,
     /// The shape of each image.
     pub shape: ImageShape,
-    /// Written below the picture; may be empty.
-    pub caption: String,
 }
 
 impl Story {
@@ -74,7 +74,7 @@ impl Story {
         let table = ImageTable::new(self)?;
         let left = LatentPlane::room_left(self.reach);
         let body = (left + SIDE + GUTTER + table.width(), (ABOVE + SIDE + BELOW).max(ABOVE + table.height()));
-        let page = Page::new(&self.title, body, &[KEY, &self.outside(), &self.caption].join(" "))?;
+        let page = Page::new(&self.title, body, &[KEY, &self.outside(), &self.strayed()].join(" "))?;
         let plane = LatentPlane::new(self.reach, page.left() + left, page.top() + ABOVE, SIDE);
         let corner = ((page.left() + left + SIDE + GUTTER).ceil(), (page.top() + ABOVE).ceil());
         page.save(path, |canvas| {
@@ -102,6 +102,23 @@ impl Story {
             .map(|(name, _)| name)
             .collect();
         if names.is_empty() { String::new() } else { format!("Outside the plane: {}.", names.join(", ")) }
+    }
+
+    /// A remark on the samples that lie among codes of another label.
+    fn strayed(&self) -> String {
+        let named = |(index, item): (usize, &EncodedImage)| {
+            let samples = self.names(index).zip(item.strayed.clone());
+            samples.filter_map(|(name, label)| Some(format!("{name} ({})", label?))).collect::<Vec<_>>()
+        };
+        let samples: Vec<String> = self.items.iter().enumerate().flat_map(named).collect();
+        if samples.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "Samples amid test images of another class, and what they may be decoded to: {}.",
+                samples.join(", ")
+            )
+        }
     }
 
     fn draw_plane(&self, canvas: &mut Canvas, plane: &LatentPlane) {
@@ -161,12 +178,12 @@ impl<'a> ImageTable<'a> {
         for item in items {
             let EncodedImage { image, decoded_mean, decoded, mean, std, .. } = item;
             [image, decoded_mean].into_iter().chain(decoded).try_for_each(|image| stamp.check(image))?;
-            if decoded.len() != item.samples.len() {
-                return Err(Error::usage(format!(
-                    "{} samples have {} decoded images",
-                    item.samples.len(),
-                    decoded.len()
-                )));
+            for (count, what) in
+                [(decoded.len(), "decoded images"), (item.strayed.len(), "labels around them")]
+            {
+                if count != item.samples.len() {
+                    return Err(Error::usage(format!("{} samples have {count} {what}", item.samples.len())));
+                }
             }
             check_code(*mean, *std)?;
         }
@@ -238,10 +255,12 @@ impl<'a> ImageTable<'a> {
             let middle = corner.1 + self.top(row) + self.stamp.height() / 2.0;
             canvas.dot((corner.0 + SWATCH, middle), SWATCH, self.story.colour(row), 1.0);
             canvas.text(&item.label, (corner.0 + 2.0 * SWATCH + GAP / 2.0, middle), Align::Left);
-            for (index, name) in self.story.names(row).take(item.samples.len()).enumerate() {
+            for (index, (name, label)) in self.story.names(row).zip(&item.strayed).enumerate() {
                 let x = samples + index as f64 * (self.stamp.width() + SEAM) + self.stamp.width() / 2.0;
                 let at = (corner.0 + x, corner.1 + self.top(row) - NAMES / 2.0);
-                canvas.write(&name, at, Align::Centre, SAMPLE_SIZE, INK);
+                let text = label.as_ref().map(|label| format!("{name} ({label})"));
+                let fits = |text: &String| text_width(text, SAMPLE_SIZE) <= self.stamp.width() + SEAM;
+                canvas.write(&text.filter(fits).unwrap_or(name), at, Align::Centre, SAMPLE_SIZE, INK);
             }
         }
     }
@@ -261,6 +280,7 @@ mod tests {
             mean: [x, 0.0],
             std: [0.3, 0.5],
             samples: vec![[x + 0.2, 0.4], [x - 0.2, -0.9]],
+            strayed: vec![None; 2],
             decoded: vec![vec![shade + 0.1; 16]; 2],
             decoded_mean: vec![shade + 0.2; 16],
         };
@@ -269,7 +289,6 @@ mod tests {
             reach: 3.0,
             items: vec![item("left", -1.5, 0.2), item("right", 1.5, 0.6)],
             shape: ImageShape { height: 4, width: 4, channels: 1 },
-            ..Story::default()
         }
     }
 
@@ -315,6 +334,9 @@ mod tests {
         story.items[1].samples[0] = [9.0, 0.0];
         story.items[0].samples[1] = [0.0, -3.5];
         assert_eq!(story.outside(), "Outside the plane: b, c.");
+        assert_eq!(story.strayed(), "");
+        story.items[1].strayed[0] = Some("left".into());
+        assert!(story.strayed().ends_with("decoded to: c (left)."));
         let names: std::collections::BTreeSet<char> = NAMES_OF_SAMPLES.chars().collect();
         assert_eq!(names.len(), NAMES_OF_SAMPLES.len());
     }
@@ -333,9 +355,11 @@ mod tests {
         assert!(refused(|story| story.items[0].std[1] = -1.0));
         assert!(refused(|story| story.items[0].mean[1] = f64::NAN));
         assert!(refused(|story| story.items[1].decoded.clear()));
+        assert!(refused(|story| story.items[1].strayed.clear()));
         assert!(refused(|story| {
             story.items[1].decoded = vec![vec![0.0; 16]; 60];
             story.items[1].samples = vec![[0.0; 2]; 60];
+            story.items[1].strayed = vec![None; 60];
         }));
     }
 

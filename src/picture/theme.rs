@@ -98,8 +98,11 @@ pub(super) const FEW_COLOURS: [Colour; 8] = [
     Rgb([240, 228, 66]),
 ];
 
+/// Beyond so many classes colours repeat.
+pub(super) const MOST_COLOURS: usize = 10;
+
 /// Paul Tol's muted colours and black, for more classes than Okabe and Ito have colours.
-pub(super) const MANY_COLOURS: [Colour; 10] = [
+pub(super) const MANY_COLOURS: [Colour; MOST_COLOURS] = [
     Rgb([51, 34, 136]),
     Rgb([221, 204, 119]),
     Rgb([17, 119, 51]),
@@ -116,7 +119,7 @@ pub(super) const MANY_COLOURS: [Colour; 10] = [
 const RAMP: [Colour; 5] =
     [Rgb([68, 1, 84]), Rgb([62, 74, 137]), Rgb([38, 130, 142]), Rgb([53, 183, 121]), Rgb([160, 218, 57])];
 
-/// The colour of class `class` among `classes`; beyond ten classes colours repeat.
+/// The colour of class `class` among `classes`; beyond [`MOST_COLOURS`] colours repeat.
 pub(super) fn class_colour(class: usize, classes: usize) -> Colour {
     if classes <= FEW_COLOURS.len() {
         FEW_COLOURS[class % FEW_COLOURS.len()]
