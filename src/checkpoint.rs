@@ -220,11 +220,26 @@ impl State {
             let _ = fs::remove_dir_all(&temporary);
             return Err(error);
         }
+        self.prune(run)
+    }
+
+    /// Removes all earlier checkpoints of a run but the last two with this one, and the best: also what is left of one that
+    /// was being removed.
+    ///
+    /// # Errors
+    /// If one cannot be removed.
+    pub fn prune(&self, run: &Path) -> Result<()> {
         let best = self.progress.best.map(|best| best.step);
-        let kept = |old: u64| old == step || Some(old) == best;
-        for old in list(run)?.into_iter().rev().skip(KEPT).filter(|&old| !kept(old)) {
-            let old = checkpoints.join(old.to_string());
-            fs::remove_dir_all(&old).map_err(Error::io(&old, "remove"))?;
+        let whole = list(run)?;
+        let kept = |old: u64| old >= self.progress.step || Some(old) == best;
+        let last = whole.iter().rev().take(KEPT).copied().collect::<Vec<u64>>();
+        for (old, folder) in folders(run)?.into_iter().filter(|(old, _)| !kept(*old) && !last.contains(old)) {
+            let entries = fs::read_dir(&folder).map_err(Error::io(&folder, "read"))?.flatten();
+            let is_ours =
+                entries.map(|entry| entry.file_name()).all(|name| FILES.iter().any(|file| name == **file));
+            if whole.contains(&old) || is_ours {
+                fs::remove_dir_all(&folder).map_err(Error::io(&folder, "remove"))?;
+            }
         }
         Ok(())
     }

@@ -180,6 +180,7 @@ pub fn train(
     let config = run.config.clone();
     config.check_length(dataset.train.len())?;
     let mut state = run.state()?;
+    state.prune(&run.path)?;
     state.progress.data = Some(check_data(run, &state, dataset, &mut |sentence| observer.warning(sentence))?);
     let mut session = Session::new(device, &config, dataset, &state)?;
     let mut progress = Standing {
@@ -206,7 +207,7 @@ pub fn train(
         let line = test(run, &mut session, &progress, &mut decomposer, &followed)?;
         // Last: what is logged but not saved is dropped and done again on resume.
         let state = session.state(progress.step)?;
-        state.write(&run.path)?;
+        run.save(&state)?;
         run.log_weights(&state)?;
         observer.evaluated(progress.epoch(), &line.metrics, validation.as_ref());
         if !std::mem::replace(&mut judged, true) {

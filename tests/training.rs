@@ -6,17 +6,19 @@ use clap::ValueEnum;
 use common::GpuTests;
 use elbo::checkpoint::State;
 use elbo::data::{Dataset, Images, Pixels, digits, sprites};
-use elbo::engine::Choice;
+use elbo::engine::gpu::Gpu;
+use elbo::engine::{Choice, Device};
+use elbo::train::Observer;
 use elbo::train::annealed::{self, AnnealedSettings, Done, HostModel, Start};
 use elbo::train::config::{Config, KlName, PixelSigma};
 use elbo::train::decomposition::{Decomposer, Decomposition};
-use elbo::train::metrics::LossSums;
+use elbo::train::metrics::{LossSums, Metrics, Terms};
 use elbo::train::objective::ObjectiveName;
 use elbo::train::run::Run;
 use elbo::train::session::{Session, Split, initial_state, model_config};
 use libtest_mimic::{Arguments, Failed, Trial};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -39,6 +41,7 @@ fn main() {
         Trial::test("cpu::every_objective_trains", every_objective_trains),
         Trial::test("cpu::the_parts_of_the_kl_keep_their_bounds", parts_of_the_kl),
     ];
+    trials.push(Trial::test("gpu::a_lost_device_loses_nothing", lost_device).with_ignored_flag(skip_gpu));
     trials.extend(on_both("same_seed_same_bits", same_bits));
     trials.extend(on_both("submissions_of_any_length_are_the_same", any_length));
     trials.extend(on_both("results_are_waited_for_where_a_line_is_due", few_readbacks));
@@ -182,6 +185,58 @@ fn resume_is_exact(choice: Choice) -> Result<(), Failed> {
     let mut resumed = Session::new(&common::device(choice), &config, &dataset, &state)?;
     steps(&mut resumed, 10, 10)?;
     assert!(straight.state(20)? == resumed.state(20)?, "a resumed run must give the same bits");
+    Ok(())
+}
+
+/// Destroys a device when so many epochs were evaluated.
+struct Unplug {
+    device: Arc<Gpu>,
+    left: u32,
+}
+
+impl Observer for Unplug {
+    fn steps(&mut self, _: u64, _: &Metrics, _: &Terms) {}
+
+    fn evaluated(&mut self, _: f64, _: &Metrics, _: Option<&Metrics>) {
+        self.left -= 1;
+        if self.left == 0 {
+            self.device.destroy();
+        }
+    }
+
+    fn warning(&mut self, _: &str) {}
+}
+
+/// A device that is lost midway gives one error, and the run goes on from its last checkpoint to the bits of one that had no
+/// such trouble.
+fn lost_device() -> Result<(), Failed> {
+    let (config, dataset) = (Config { epochs: 4, ..small_config() }, small_digits());
+    let (place, state) = (tempfile::tempdir()?, initial_state(&config, &dataset));
+    let stop = AtomicBool::new(false);
+    let train = |run: &mut Run, device: &Device, observer: &mut dyn Observer| {
+        elbo::train::train(run, device, &dataset, observer, &stop).map(|_| ())
+    };
+    let mut straight = Run::create(Some(&place.path().join("straight")), false, &config, &state)?;
+    train(&mut straight, &common::device(Choice::Gpu), &mut ())?;
+
+    let path = place.path().join("lost");
+    let mut run = Run::create(Some(&path), false, &config, &state)?;
+    let device = common::device(Choice::Gpu);
+    let Device::Gpu(gpu, _) = &device else { return Err("no GPU".into()) };
+    let error = train(&mut run, &device, &mut Unplug { device: Arc::clone(gpu), left: 2 }).err();
+    let text = error.ok_or("a lost device was not noticed")?.to_string();
+    assert!(
+        text.contains("the GPU was lost") && text.contains("elbo resume") && text.lines().count() == 1,
+        "{text}"
+    );
+    drop(run);
+
+    let mut run = Run::open(&path)?;
+    let step = run.state()?.progress.step;
+    assert!(step > 0 && step < straight.state()?.progress.step, "{step}");
+    run.rewind(step)?;
+    train(&mut run, &common::device(Choice::Gpu), &mut ())?;
+    assert!(run.state()? == straight.state()?, "the resumed run has other bits");
     Ok(())
 }
 

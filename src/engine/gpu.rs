@@ -80,13 +80,9 @@ impl Gpu {
             note(&seen, describe(&error));
         }));
         let seen = Arc::clone(&failure);
-        device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                note(
-                    &seen,
-                    format!("the GPU was lost ({message}); the last checkpoint is kept, use `elbo resume`"),
-                );
-            }
+        device.set_device_lost_callback(move |_, message| {
+            let why = if message.is_empty() { "it was given up" } else { message.trim_end_matches('.') };
+            note(&seen, format!("the GPU was lost ({why}); the last checkpoint is kept, use `elbo resume`"));
         });
         let (tuning, pipelines) = (Mutex::default(), Mutex::default());
         let native_exp2 = OnceLock::new();
@@ -96,6 +92,14 @@ impl Gpu {
     /// The adapter's name.
     pub fn name(&self) -> String {
         self.description.name.clone()
+    }
+
+    /// Gives the device up: all that is still to run on it fails, as if it were unplugged.
+    #[doc(hidden)]
+    pub fn destroy(&self) {
+        self.device.destroy();
+        // It is told of no sooner.
+        let _ = self.device.poll(wgpu::PollType::Poll);
     }
 
     /// Nanoseconds of a tick of the device's clock, if it has one.

@@ -19,6 +19,7 @@ use crate::engine::Device;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::kernel::pairs::Family;
+use crate::memory::has_room;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -163,13 +164,20 @@ impl ReferenceSample {
     /// If it is none, or of a newer version.
     pub fn read(path: &Path) -> Result<Self> {
         let wrong = |problem: String| Error::data(path, problem);
+        let length = std::fs::metadata(path).map_err(Error::io(path, "read"))?.len();
+        if !usize::try_from(length).is_ok_and(|length| has_room(length.saturating_mul(2))) {
+            return Err(wrong(format!("there is not enough memory for two times its {length} bytes")));
+        }
         let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
-        let damaged = |error: &dyn std::fmt::Display| {
-            wrong(format!("this is no reference ({error}); make it again with elbo reference"))
+        let none = |error: &dyn std::fmt::Display| {
+            wrong(format!("this is no reference ({error}); make it with elbo reference"))
         };
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error))?;
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| none(&error))?;
         let about = metadata.metadata().as_ref().and_then(|metadata| metadata.get(DECISIONS));
-        let about = about.ok_or_else(|| damaged(&"it does not say that it is one"))?;
+        let about = about.ok_or_else(|| none(&"it does not say that it is one"))?;
+        let damaged = |error: &dyn std::fmt::Display| {
+            wrong(format!("this reference is damaged ({error}); make it again with elbo reference"))
+        };
         let about: Decisions = serde_json::from_str(about).map_err(|error| damaged(&error))?;
         if about.format != FORMAT {
             return Err(wrong(format!(

@@ -330,6 +330,12 @@ impl Run {
         Ok(())
     }
 
+    /// Writes a checkpoint, which the disk has no sooner than the lines up to there.
+    pub(super) fn save(&mut self, state: &State) -> Result<()> {
+        self.metrics.sync_data().map_err(Error::io(self.path.join(METRICS), "write"))?;
+        state.write(&self.path)
+    }
+
     /// How the weights are spread, for TensorBoard.
     pub(super) fn log_weights(&mut self, state: &State) -> Result<()> {
         let Some(events) = &mut self.events else { return Ok(()) };

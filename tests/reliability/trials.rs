@@ -1,5 +1,7 @@
 //! What is tried on the program, and the table of it.
 
+mod power_cut;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -39,6 +41,11 @@ const TRIALS: &[Trial] = &[
     ("kill train --force", "killed at any moment, the old run or the new one is there", kill_force),
     ("kill sweep", "killed at any moment, it goes on to the same table", kill_sweep),
     ("kill power", "killed at any moment, it goes on to the same rates", kill_power),
+    (
+        "power cut",
+        "simulated after any write, there is the old run or one that resumes to the same bytes",
+        power_cut::power_cut,
+    ),
     ("full disk", "one sentence, exit 1, and the last checkpoint can be used", full_disk),
     ("read-only folder", "one sentence, exit 1", read_only),
     ("folder removed", "one sentence, exit 1, and nothing is made again", folder_removed),
@@ -54,6 +61,7 @@ const TRIALS: &[Trial] = &[
     ("strangers' folders", "--force removes only what elbo made", strangers),
     ("newer formats", "refused with what to do", newer_format),
     ("extreme numbers", "finite or refused, in one sentence", extreme_numbers),
+    ("sizes beyond a GPU", "done in slices, or one sentence that names the limit", beyond_gpu),
     ("little memory", "one sentence, exit 1 or 2, no abort", little_memory),
 ];
 
@@ -934,6 +942,48 @@ fn finite(output: &Output) -> bool {
     let result: Option<serde_json::Value> =
         text.lines().last().and_then(|line| serde_json::from_str(line).ok());
     output.status.success() && result.is_some_and(|result| !nulls(&result))
+}
+
+/// With at most 6 GB of memory, so that what a GPU of software takes is bounded too.
+fn beyond_gpu(place: &Place, times: u64) -> Tally {
+    let mut tally = Tally::default();
+    let run = |arguments: &[&str]| {
+        let limited = ["-c", "ulimit -v 6000000; exec timeout 300 \"$@\"", "sh", env!("CARGO_BIN_EXE_elbo")];
+        let mut command = Command::new("sh");
+        command.args(limited).args(arguments).args(["--engine", "gpu"]).current_dir(place.folder.path());
+        let output = command.output().expect("elbo");
+        let _ = fs::remove_dir_all(place.path("run"));
+        output
+    };
+    let train = ["train", "--latent", "2", "--steps", "1", "--json", "--out", "run", "--data"];
+    let small = run(&[&train[..], &["images.npy", "--batch", "20", "--hidden", "16"]].concat());
+    if !small.status.success() {
+        return Tally::skipped(&format!("no GPU that works with 6 GB of memory ({})", ending(&small)));
+    }
+    let mut cases = vec![
+        [&train[..], &["images.npy", "--batch", "20", "--hidden", "20000"]].concat(),
+        [&train[..], &["images.npy", "--batch", "20", "--hidden", "5000000"]].concat(),
+    ];
+    if times >= 10 {
+        place.write_npy("many.npy", "|u1", "(120000, 6, 6)", &vec![7; 120_000 * 36]);
+        place.write_table("wide.npy", 800, &vec![0.5; 800 * 50_000]);
+        let compare = ["compare", "wide.npy", "wide.npy", "--bandwidth", "1", "--permutations"];
+        cases.extend([
+            [&train[..], &["images.npy", "--batch", "20", "--hidden", "70000"]].concat(),
+            [&train[..], &["images.npy", "--batch", "300", "--hidden", "20000,20000"]].concat(),
+            [&train[..], &["many.npy", "--batch", "100000", "--hidden", "400"]].concat(),
+            [&compare[..], &["19"]].concat(),
+            [&compare[..], &["999999"]].concat(),
+        ]);
+    }
+    for arguments in cases {
+        let start = Instant::now();
+        let output = run(&arguments);
+        tally.check(output.status.success() || is_refused(&output, &[1, 2]), || {
+            format!("{arguments:?}: {:?} after {:?}: {}", output.status, start.elapsed(), ending(&output))
+        });
+    }
+    tally
 }
 
 fn little_memory(place: &Place, _: u64) -> Tally {
