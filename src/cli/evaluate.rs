@@ -31,19 +31,53 @@ pub(super) struct Evaluate {
     #[command(flatten)]
     source: Source,
     /// Bound ln p(x) from below by so many samples of z for each test image
-    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Bounds on ln p(x)")]
+    #[arg(
+        long,
+        value_name = "K",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Bounds on ln p(x)"
+    )]
     importance_samples: Option<u32>,
     /// Bound ln p(x) from below by annealed importance sampling with so many temperatures, on the CPU
-    #[arg(long, value_name = "TEMPERATURES", value_parser = clap::value_parser!(u32).range(2..), help_heading = "Bounds on ln p(x)")]
+    #[arg(
+        long,
+        value_name = "TEMPERATURES",
+        value_parser = clap::value_parser!(u32).range(2..),
+        help_heading = "Bounds on ln p(x)"
+    )]
     ais: Option<u32>,
     /// Chains of --ais for each image
-    #[arg(long, value_name = "C", default_value_t = 16, requires = "ais", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Bounds on ln p(x)", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "C",
+        default_value_t = 16,
+        requires = "ais",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Bounds on ln p(x)",
+        hide_short_help = true
+    )]
     chains: u32,
     /// Leapfrog steps between two temperatures of --ais
-    #[arg(long, value_name = "L", default_value_t = 10, requires = "ais", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Bounds on ln p(x)", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "L",
+        default_value_t = 10,
+        requires = "ais",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Bounds on ln p(x)",
+        hide_short_help = true
+    )]
     leapfrog: u32,
     /// Test images of --ais, a random choice: it takes long
-    #[arg(long, value_name = "N", default_value_t = 100, requires = "ais", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Bounds on ln p(x)", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100,
+        requires = "ais",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Bounds on ln p(x)",
+        hide_short_help = true
+    )]
     images: u32,
     /// Where the chains of --ais start
     #[arg(
@@ -56,7 +90,14 @@ pub(super) struct Evaluate {
     )]
     start: Start,
     /// Bound ln p(x) from above, too, on so many images that the model makes: what the gap is there, --ais lacks at most
-    #[arg(long, value_name = "N", requires = "ais", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Bounds on ln p(x)", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "ais",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Bounds on ln p(x)",
+        hide_short_help = true
+    )]
     bidirectional: Option<u32>,
     /// How well the latents keep the data's known factors apart: MIG, SAP, DCI, modularity, FactorVAE and beta-VAE
     /// scores, active units

@@ -66,7 +66,7 @@ pub(super) struct FitArgs {
     #[arg(long, value_name = "gaussian:K", help_heading = "Model")]
     fit: Vec<String>,
     /// Kernel function: gaussian or imq
-    #[arg(long, default_value = "gaussian", help_heading = "Kernel")]
+    #[arg(long, default_value = "gaussian", hide_possible_values = true, help_heading = "Kernel")]
     kernel: Family,
     /// Numbers, or a rule: median, mean, 0.5*median
     #[arg(long, default_value = "median", value_name = "B|RULE", help_heading = "Kernel")]
@@ -79,7 +79,7 @@ pub(super) struct FitArgs {
     draws: DrawOptions,
     /// Test with many bandwidths at once: those of --bandwidth, or 2^i times the median with i = -5 to 4. Two models are
     /// then not compared
-    #[arg(long, value_name = "agg", help_heading = "Kernel")]
+    #[arg(long, value_name = "agg", hide_possible_values = true, help_heading = "Kernel")]
     aggregate: Option<Combine>,
     #[command(flatten)]
     verdict: VerdictOptions,

@@ -75,7 +75,13 @@ pub(super) struct IndependenceArgs {
     block_length: Option<usize>,
     /// Test with many bandwidths at once: each of X, those of --bandwidth or c times the median with c = 1/4, 1/2, 1, 2,
     /// 4, with each of Y
-    #[arg(long, value_name = "agg", conflicts_with = "information", help_heading = "Kernel")]
+    #[arg(
+        long,
+        value_name = "agg",
+        hide_possible_values = true,
+        conflicts_with = "information",
+        help_heading = "Kernel"
+    )]
     aggregate: Option<Combine>,
     /// Estimate the mutual information of many rows too, not only of up to 5000
     #[arg(long, help_heading = "Estimates", hide_short_help = true)]

@@ -404,10 +404,15 @@ fn judgement(test: &Evaluated) -> String {
     let saturated =
         if information > most - SATURATED { "; the code tells every image from every other" } else { "" };
     match all - active {
+        0 if all == 1 => format!("the latent dimension is used{saturated}"),
+        0 if all == 2 => format!("both latent dimensions are used{saturated}"),
         0 => format!("all {all} latent dimensions are used{saturated}"),
-        unused => format!(
-            "{active} of {all} latent dimensions are used; {unused} carry less than {ACTIVE} nats{saturated}"
-        ),
+        unused => {
+            let used = if active == 1 { "one".to_owned() } else { active.to_string() };
+            let are = if active == 1 { "is" } else { "are" };
+            let rest = if unused == 1 { "the other carries".to_owned() } else { format!("{unused} carry") };
+            format!("{used} of {all} latent dimensions {are} used; {rest} less than {ACTIVE} nats{saturated}")
+        }
     }
 }
 

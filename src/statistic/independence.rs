@@ -345,8 +345,8 @@ impl WildDraws {
     }
 }
 
-/// The order in which rows make items: row i of it with row i + n / 2; of an odd number the last is left out. Files are often in some order; pairs must be a random
-/// choice.
+/// The order in which rows make items: row i of it with row i + n / 2; of an odd number the last is left out. Files are often
+/// in some order; pairs must be a random choice.
 pub fn order_of_items(n: usize, seed: u64) -> Vec<usize> {
     Sequence::new(seed, Stream::Bins, 2).order(n)
 }
