@@ -26,7 +26,7 @@ pub(super) struct EncodeArgs {
     source: Source,
     /// Which images of the data
     #[arg(long, value_enum, default_value = "test", help_heading = "Data")]
-    split: Part,
+    split: SplitName,
     /// The file to write: .npz, .safetensors, .npy, .csv, or - for NumPy's format on the standard output
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     out: PathBuf,
@@ -37,7 +37,7 @@ pub(super) struct EncodeArgs {
 
 /// Parts of a data set.
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Part {
+enum SplitName {
     Train,
     Test,
 }
@@ -134,8 +134,8 @@ impl EncodeArgs {
         let Opened { mut session, device, dataset, .. } = self.source.open()?;
         note(engine_line(device.info()));
         let (split, images) = match self.split {
-            Part::Train => (Split::Train, &dataset.train),
-            Part::Test => (Split::Test, &dataset.test),
+            SplitName::Train => (Split::Train, &dataset.train),
+            SplitName::Test => (Split::Test, &dataset.test),
         };
         let codes = session.encode(split, images.len())?;
         let (count, latent) = (codes.len(), codes.latent);

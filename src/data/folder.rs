@@ -2,7 +2,7 @@
 
 use super::Dataset;
 use super::array::{Array, Element, Order};
-use super::images::{Parts, title};
+use super::images::{ImageParts, title};
 use super::scale::Range;
 use crate::error::{Error, Result};
 use image::{DynamicImage, ImageFormat, ImageReader};
@@ -93,7 +93,7 @@ pub(super) fn dataset(path: &Path, folders: [Folder; 2], range: Option<Range>) -
         );
         return Err(Error::data(path, problem));
     }
-    let mut parts = Parts::new(range);
+    let mut parts = ImageParts::new(range);
     let classes = train.classes.clone();
     let labels =
         [&train, &test].map(|folder| folder.labels.clone().unwrap_or_else(|| vec![0; folder.array.shape[0]]));

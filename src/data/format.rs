@@ -2,7 +2,7 @@
 
 use super::array::Array;
 use super::folder::{self, ColourChoice, Folder};
-use super::images::{self, BOTH_PARTS, Parts, title};
+use super::images::{self, BOTH_PARTS, ImageParts, title};
 use super::npy::{self, Archive};
 use super::scale::Range;
 use super::table::{self, ReadOptions, Table, csv};
@@ -14,14 +14,14 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// Reads what was asked for after a `:`, or all.
-type Part<'a> = Option<&'a str>;
+type PartName<'a> = Option<&'a str>;
 
 /// Reads images to learn from; a seed splits what is not split.
-type DatasetReader = fn(&Path, Part<'_>, u64, Option<Range>) -> Result<Dataset>;
+type DatasetReader = fn(&Path, PartName<'_>, u64, Option<Range>) -> Result<Dataset>;
 /// Reads a sample.
-type TableReader = fn(&Path, Part<'_>, &ReadOptions) -> Result<Table>;
+type TableReader = fn(&Path, PartName<'_>, &ReadOptions) -> Result<Table>;
 /// Reads one label per row; how many are expected, if that is known.
-type LabelReader = fn(&Path, Part<'_>, &ReadOptions, Option<usize>) -> Result<Table>;
+type LabelReader = fn(&Path, PartName<'_>, &ReadOptions, Option<usize>) -> Result<Table>;
 
 /// A format of files, or of directories of them.
 struct Format {
@@ -261,13 +261,13 @@ pub fn labels(source: &str, options: &ReadOptions, expected: Option<usize>) -> R
     Ok(Table { white: None, ..named(path, part, table) })
 }
 
-fn named(path: &Path, part: Part<'_>, table: Table) -> Table {
+fn named(path: &Path, part: PartName<'_>, table: Table) -> Table {
     let name = title(path);
     Table { name: part.map_or(name.clone(), |part| format!("{name}:{part}")), ..table }
 }
 
 /// The format of what lies at a path.
-fn known(path: &Path, part: Part<'_>) -> Result<&'static Format> {
+fn known(path: &Path, part: PartName<'_>) -> Result<&'static Format> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let format = FORMATS.iter().find(|format| (format.matches)(path, &name));
     if let Some(part) = part
@@ -282,7 +282,7 @@ fn known(path: &Path, part: Part<'_>) -> Result<&'static Format> {
 }
 
 /// The existing path in a source, and the part of it asked for after a `:`.
-fn split<'a>(source: &'a str, known: &str) -> Result<(&'a Path, Part<'a>)> {
+fn split<'a>(source: &'a str, known: &str) -> Result<(&'a Path, PartName<'a>)> {
     // A path that cannot be looked at counts as existing: reading it will say why.
     let exists = |path: &str| Path::new(path).try_exists().unwrap_or(true);
     if exists(source) {
@@ -317,14 +317,14 @@ fn no_part(path: &Path, part: &str) -> Error {
     Error::data(path, problem)
 }
 
-fn mnist(path: &Path, part: Part<'_>, what: &str, dimensions: usize) -> Result<Array<'static>> {
+fn mnist(path: &Path, part: PartName<'_>, what: &str, dimensions: usize) -> Result<Array<'static>> {
     let part = part.unwrap_or("train");
     let stem = MNIST.iter().find(|(name, _)| *name == part).ok_or_else(|| no_part(path, part))?.1;
     idx::open_with(&idx::find(path, &format!("{stem}-{what}"), dimensions as u32)?, dimensions)
 }
 
 /// The pictures of a folder, or of its subfolder `train` or `test`.
-fn pictures(path: &Path, part: Part<'_>) -> Result<Folder> {
+fn pictures(path: &Path, part: PartName<'_>) -> Result<Folder> {
     match part {
         None if path.join("train").is_dir() => folder::read(&path.join("train"), ColourChoice::Unsaid),
         None => folder::read(path, ColourChoice::Unsaid),
@@ -337,7 +337,7 @@ fn pictures(path: &Path, part: Part<'_>) -> Result<Folder> {
     }
 }
 
-fn directory_table(path: &Path, part: Part<'_>, options: &ReadOptions) -> Result<Table> {
+fn directory_table(path: &Path, part: PartName<'_>, options: &ReadOptions) -> Result<Table> {
     if is_mnist(path) {
         return table::of_array(mnist(path, part, "images", 3)?, options);
     }
@@ -346,7 +346,12 @@ fn directory_table(path: &Path, part: Part<'_>, options: &ReadOptions) -> Result
     Ok(Table { notes: [notes, table.notes].concat(), ..table })
 }
 
-fn directory_labels(path: &Path, part: Part<'_>, options: &ReadOptions, _: Option<usize>) -> Result<Table> {
+fn directory_labels(
+    path: &Path,
+    part: PartName<'_>,
+    options: &ReadOptions,
+    _: Option<usize>,
+) -> Result<Table> {
     if is_mnist(path) {
         return table::of_array(mnist(path, part, "labels", 1)?, options);
     }
@@ -359,9 +364,9 @@ fn directory_labels(path: &Path, part: Part<'_>, options: &ReadOptions, _: Optio
     Ok(Table { rows: values.len(), columns: 1, values: values.into(), notes, ..Table::default() })
 }
 
-fn directory_dataset(path: &Path, part: Part<'_>, seed: u64, range: Option<Range>) -> Result<Dataset> {
+fn directory_dataset(path: &Path, part: PartName<'_>, seed: u64, range: Option<Range>) -> Result<Dataset> {
     if is_mnist(path) && part.is_none() {
-        let mut parts = Parts::new(range);
+        let mut parts = ImageParts::new(range);
         for (number, (name, _)) in MNIST.into_iter().enumerate() {
             parts.add(number, mnist(path, Some(name), "images", 3)?)?;
             parts.label(number, mnist(path, Some(name), "labels", 1)?)?;
@@ -385,7 +390,7 @@ fn directory_dataset(path: &Path, part: Part<'_>, seed: u64, range: Option<Range
     Ok(dataset)
 }
 
-fn archive_dataset(path: &Path, part: Part<'_>, seed: u64, range: Option<Range>) -> Result<Dataset> {
+fn archive_dataset(path: &Path, part: PartName<'_>, seed: u64, range: Option<Range>) -> Result<Dataset> {
     match part {
         None => images::archive(path, seed, range),
         Some(key) => {
@@ -397,14 +402,14 @@ fn archive_dataset(path: &Path, part: Part<'_>, seed: u64, range: Option<Range>)
 }
 
 /// Reads an array of an archive; `which` is 0 for the images of a known layout, and 1 for its labels.
-fn archive_table(path: &Path, part: Part<'_>, options: &ReadOptions, which: usize) -> Result<Table> {
+fn archive_table(path: &Path, part: PartName<'_>, options: &ReadOptions, which: usize) -> Result<Table> {
     let mut archive = Archive::open(path)?;
     let key = archive_key(path, &archive, part, which)?;
     table::of_array(archive.array(&key)?, options)
 }
 
 /// The array of this name, or that part of a known layout; without a name the only one, or its images to learn from.
-fn archive_key(path: &Path, archive: &Archive, part: Part<'_>, which: usize) -> Result<String> {
+fn archive_key(path: &Path, archive: &Archive, part: PartName<'_>, which: usize) -> Result<String> {
     let layout = BOTH_PARTS.into_iter().find(|keys| keys.iter().flatten().all(|key| archive.has(key)));
     let list = archive.listed();
     let key = match (part, &archive.keys[..], layout) {

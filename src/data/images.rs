@@ -56,13 +56,13 @@ pub(super) fn title(path: &Path) -> String {
 }
 
 /// A data set whose parts, to learn from and for tests, are arrays of their own.
-pub(super) struct Parts {
+pub(super) struct ImageParts {
     canvas: Shading,
     counts: [usize; 2],
     labels: BothParts,
 }
 
-impl Parts {
+impl ImageParts {
     pub(super) fn new(range: Option<Range>) -> Self {
         Self { canvas: Shading::new(range), counts: [0; 2], labels: BothParts::default() }
     }
@@ -180,7 +180,7 @@ fn both_parts(
     keys: [[&str; 2]; 2],
     range: Option<Range>,
 ) -> Result<Dataset> {
-    let mut parts = Parts::new(range);
+    let mut parts = ImageParts::new(range);
     let used = |key: &&String| keys.iter().flatten().any(|used| used == key);
     let others: Vec<&String> = archive.keys.iter().filter(|key| !used(key)).collect();
     if !others.is_empty() {

@@ -120,9 +120,9 @@ pub fn gaussian_mixture(sample: Sample<'_>, settings: &MixtureSettings) -> Resul
     let points = units.standardised(sample);
     // One component has one start only: all points are its own.
     let starts = if settings.components == 1 { 1 } else { settings.starts };
-    let mut best: Option<Start> = None;
+    let mut best: Option<FitStart> = None;
     for start in 0..starts {
-        let run = Start::new(&points, d, settings, start as u32)?;
+        let run = FitStart::new(&points, d, settings, start as u32)?;
         if best.as_ref().is_none_or(|best| run.last() > best.last()) {
             best = Some(run);
         }
@@ -132,7 +132,7 @@ pub fn gaussian_mixture(sample: Sample<'_>, settings: &MixtureSettings) -> Resul
     let shift: f64 = units.scales.iter().map(|scale| scale.ln()).sum();
     let history: Vec<f64> = run.history.iter().map(|value| value - shift).collect();
     let few = (d + 1) as f64 + 1e-9;
-    let collapsed = |component: &&Component| component.floored || component.weight * n as f64 <= few;
+    let collapsed = |component: &&FittedComponent| component.floored || component.weight * n as f64 <= few;
     Ok(Fitted {
         mixture: run.state.mixture(&units)?,
         ln_likelihood: (run.last() - shift) * n as f64,
@@ -201,7 +201,7 @@ impl Units {
 
 /// A normal distribution of standardised points.
 #[derive(Clone, Debug)]
-struct Component {
+struct FittedComponent {
     weight: f64,
     /// `(d)`.
     mean: Vec<f64>,
@@ -214,7 +214,7 @@ struct Component {
     floored: bool,
 }
 
-impl Component {
+impl FittedComponent {
     fn new(weight: f64, mean: Vec<f64>, covariance: Vec<f64>, floor: f64) -> Result<Self> {
         let d = mean.len();
         let Raised { covariance, lower, floored } = raise(covariance, d, floor)?;
@@ -316,7 +316,7 @@ impl PartSums {
 /// A mixture of standardised points.
 #[derive(Clone, Debug)]
 struct MixtureState {
-    components: Vec<Component>,
+    components: Vec<FittedComponent>,
 }
 
 impl MixtureState {
@@ -346,7 +346,7 @@ impl MixtureState {
         let components = centres.iter().enumerate().map(|(k, centre)| {
             let mean =
                 centre.iter().zip(&sums.first[k * d..]).map(|(c, sum)| c + sum / sums.mass[k]).collect();
-            Component::new(sums.mass[k] / n as f64, mean, within.clone(), settings.floor)
+            FittedComponent::new(sums.mass[k] / n as f64, mean, within.clone(), settings.floor)
         });
         Ok(Self { components: components.collect::<Result<_>>()? })
     }
@@ -390,7 +390,7 @@ impl MixtureState {
             let mean = old.mean.iter().zip(&shift).map(|(mean, shift)| mean + shift).collect();
             let second = &sums.second[k * d * d..][..d * d];
             let covariance = (0..d * d).map(|i| second[i] / mass - shift[i / d] * shift[i % d]).collect();
-            Component::new(mass / n as f64, mean, covariance, floor)
+            FittedComponent::new(mass / n as f64, mean, covariance, floor)
         });
         Ok(Self { components: components.collect::<Result<_>>()? })
     }
@@ -398,16 +398,16 @@ impl MixtureState {
     /// The mixture of the points as they were.
     fn mixture(&self, units: &Units) -> Result<GaussianMixture> {
         let d = units.means.len();
-        let mut components: Vec<&Component> = self.components.iter().collect();
+        let mut components: Vec<&FittedComponent> = self.components.iter().collect();
         components.sort_by(|a, b| b.weight.total_cmp(&a.weight));
         // A component that was left behind keeps an old weight.
         let total: f64 = components.iter().map(|component| component.weight).sum();
         let weights = components.iter().map(|component| component.weight / total).collect();
-        let of = |component: &&Component| -> Vec<f64> {
+        let of = |component: &&FittedComponent| -> Vec<f64> {
             let parts = component.mean.iter().zip(&units.means).zip(&units.scales);
             parts.map(|((z, mean), scale)| mean + scale * z).collect()
         };
-        let covariance = |component: &&Component| {
+        let covariance = |component: &&FittedComponent| {
             let entry = |i: usize, j: usize| {
                 component.covariance[i.max(j) * d + i.min(j)] * units.scales[i] * units.scales[j]
             };
@@ -419,13 +419,13 @@ impl MixtureState {
 }
 
 /// Steps from one start.
-struct Start {
+struct FitStart {
     state: MixtureState,
     history: Vec<f64>,
     converged: bool,
 }
 
-impl Start {
+impl FitStart {
     fn new(points: &[f64], d: usize, settings: &MixtureSettings, start: u32) -> Result<Self> {
         let n = points.len() / d;
         let mut run = Self {
@@ -501,7 +501,7 @@ mod tests {
         mixture.sample(n, &mut Sequence::new(5, Stream::Model, 1)).expect("draws")
     }
 
-    impl Component {
+    impl FittedComponent {
         /// This component as a distribution of its own.
         fn alone(&self) -> GaussianMixture {
             let c = &self.covariance;

@@ -136,11 +136,11 @@ impl GaussBernoulliRbm {
 }
 
 /// A number of each chain.
-type Chains = [f64; CHAINS];
+type ChainValues = [f64; CHAINS];
 
 /// bias + W v, for each chain.
 #[multiversion(targets = "simd")]
-fn affine(weights: &[Vec<f64>], bias: &[f64], values: &[Chains], out: &mut [Chains]) {
+fn affine(weights: &[Vec<f64>], bias: &[f64], values: &[ChainValues], out: &mut [ChainValues]) {
     for ((out, row), &bias) in out.iter_mut().zip(weights).zip(bias) {
         let mut sums = [bias; CHAINS];
         for (w, values) in row.iter().zip(values) {
@@ -152,7 +152,7 @@ fn affine(weights: &[Vec<f64>], bias: &[f64], values: &[Chains], out: &mut [Chai
 
 /// Activations become units: 1 with probability 1 / (1 + e^(-2 a)), to 2^-23, and otherwise -1.
 #[multiversion(targets = "simd")]
-fn choose(words: &[u32], units: &mut [Chains]) {
+fn choose(words: &[u32], units: &mut [ChainValues]) {
     for (unit, &word) in units.as_flattened_mut().iter_mut().zip(words) {
         *unit = if random::unit(word) < sigmoid(2.0 * *unit as f32) { 1.0 } else { -1.0 };
     }
@@ -160,7 +160,7 @@ fn choose(words: &[u32], units: &mut [Chains]) {
 
 /// x + N(0, I).
 #[multiversion(targets = "simd")]
-fn add_normals(words: &[u32], x: &mut [Chains]) {
+fn add_normals(words: &[u32], x: &mut [ChainValues]) {
     let half = words.len() / 2;
     let (first, second) = x.as_flattened_mut().split_at_mut(half);
     let (a, b) = words.split_at(half);

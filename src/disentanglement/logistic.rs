@@ -38,7 +38,7 @@ pub(super) struct LogisticModel {
     pub(super) weights: Vec<f64>,
 }
 
-struct Problem<'a> {
+struct LogisticRegression<'a> {
     features: &'a [f64],
     labels: &'a [u8],
     m: usize,
@@ -49,7 +49,7 @@ struct Problem<'a> {
 /// Fits labels `(n)` below `classes` to features `(n, m)`; None if the method does not converge.
 pub(super) fn fit(features: &[f64], labels: &[u8], m: usize, classes: usize) -> Option<LogisticModel> {
     let penalty = if classes == 2 { 2.0 * PENALTY } else { PENALTY };
-    let problem = Problem { features, labels, m, classes, penalty };
+    let problem = LogisticRegression { features, labels, m, classes, penalty };
     let mut weights = vec![0.0; classes * (m + 1)];
     let mut loss = problem.loss(&weights);
     for _ in 0..MOST_STEPS {
@@ -86,7 +86,7 @@ fn scores<'a>(weights: &'a [f64], x: &'a [f64]) -> impl Iterator<Item = f64> + '
     weights.chunks(x.len() + 1).map(score)
 }
 
-impl Problem<'_> {
+impl LogisticRegression<'_> {
     fn points(&self) -> impl Iterator<Item = (&[f64], usize)> {
         self.features.chunks(self.m).zip(self.labels.iter().map(|&y| usize::from(y)))
     }
@@ -192,7 +192,8 @@ mod tests {
         let features: Vec<f64> = (0..600).map(|_| random.normal_f64()).collect();
         let labels: Vec<u8> =
             features.chunks(3).map(|x| if x[0] > 0.3 { 0 } else { u8::from(x[1] > x[2]) + 1 }).collect();
-        let problem = Problem { features: &features, labels: &labels, m: 3, classes: 3, penalty: PENALTY };
+        let problem =
+            LogisticRegression { features: &features, labels: &labels, m: 3, classes: 3, penalty: PENALTY };
         let mut weights: Vec<f64> = (0..12).map(|_| random.normal_f64()).collect();
         let (gradient, _) = problem.derivatives(&weights);
         for (i, expected) in gradient.iter().enumerate() {

@@ -34,7 +34,7 @@ pub(super) struct Machines {
 }
 
 /// Points with their labels and costs; y and c depend on whether a point is in the class.
-struct Problem<'a> {
+struct SupportVectors<'a> {
     x: &'a [f64],
     inside: &'a [bool],
     /// c of a point outside and inside.
@@ -49,7 +49,7 @@ impl Machines {
         let balanced = |k: usize| COST * x.len() as f64 / (classes as f64 * counts[k]);
         let machine = |k: usize, costs: [f64; 2]| {
             let inside: Vec<bool> = labels.iter().map(|&y| usize::from(y) == k).collect();
-            Problem { x, inside: &inside, costs }.solve()
+            SupportVectors { x, inside: &inside, costs }.solve()
         };
         let machines = match classes {
             2 => vec![machine(1, [balanced(0), balanced(1)])],
@@ -69,7 +69,7 @@ impl Machines {
     }
 }
 
-impl Problem<'_> {
+impl SupportVectors<'_> {
     /// y, c and x of each point.
     fn points(&self) -> impl Iterator<Item = (f64, f64, f64)> {
         let point = |(&x, &inside): (&f64, &bool)| {

@@ -70,7 +70,7 @@ impl Sheet {
         let stamp = Stamp::fit(self.shape, columns, wished, LONGEST_IMAGE)?;
         self.rows.iter().flat_map(|row| &row.images).try_for_each(|image| stamp.check(image))?;
 
-        let mut grid = Grid { left: 0.0, top: 0.0, stamp, breaks: [breaks, column_breaks] };
+        let mut grid = SheetGrid { left: 0.0, top: 0.0, stamp, breaks: [breaks, column_breaks] };
         let (width, height) = grid.size(self.rows.len(), columns);
         let below = [!self.columns.is_empty(), !self.columns_name.is_empty()];
         let below: f64 = below.into_iter().filter(|&written| written).map(|_| LABEL_GAP + LINE).sum();
@@ -96,7 +96,7 @@ impl Sheet {
     }
 
     /// The names of the columns, all in one size, from `top` downwards.
-    fn draw_columns(&self, canvas: &mut Canvas, grid: &Grid, columns: usize, top: f64) {
+    fn draw_columns(&self, canvas: &mut Canvas, grid: &SheetGrid, columns: usize, top: f64) {
         let width = grid.stamp.width();
         let size = self
             .columns
@@ -120,7 +120,7 @@ impl Sheet {
 }
 
 /// Where the images of a sheet lie in the picture.
-struct Grid {
+struct SheetGrid {
     left: f64,
     top: f64,
     stamp: Stamp,
@@ -128,7 +128,7 @@ struct Grid {
     breaks: [Vec<usize>; 2],
 }
 
-impl Grid {
+impl SheetGrid {
     /// The upper left corner of an image.
     fn corner(&self, row: usize, column: usize) -> Point {
         let offset = |index: usize, side: f64, breaks: &[usize]| {
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn images_lie_on_their_grid() -> Result<()> {
         let stamp = Stamp::fit(ImageShape { height: 28, width: 28, channels: 1 }, 10, 840.0, LONGEST_IMAGE)?;
-        let grid = Grid { left: 100.0, top: 50.0, stamp, breaks: [vec![2, 4], vec![0, 9]] };
+        let grid = SheetGrid { left: 100.0, top: 50.0, stamp, breaks: [vec![2, 4], vec![0, 9]] };
         assert_eq!(grid.corner(0, 0), (100.0, 50.0));
         assert_eq!(grid.corner(1, 2), (100.0 + 2.0 * 87.0, 50.0 + 87.0));
         assert_eq!(grid.corner(4, 0), (100.0, 50.0 + 4.0 * 87.0 + 2.0 * 13.0));

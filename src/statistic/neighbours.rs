@@ -98,20 +98,20 @@ pub struct Information {
 }
 
 /// How neighbours are counted, for results.
-struct Rule {
+struct TieRule {
     norm: &'static str,
     ties: &'static str,
 }
 
-const OF_DIVERGENCE: Rule =
-    Rule { norm: "Euclidean", ties: "equal distances: the k-th one counts, whichever point it is" };
+const OF_DIVERGENCE: TieRule =
+    TieRule { norm: "Euclidean", ties: "equal distances: the k-th one counts, whichever point it is" };
 
-const OF_PAIRS: Rule = Rule {
+const OF_PAIRS: TieRule = TieRule {
     norm: "maximum",
     ties: "equal distances: points as far as the k-th nearest pair are not counted (Kraskov et al. 2004, estimate 1)",
 };
 
-const OF_LABELS: Rule = Rule {
+const OF_LABELS: TieRule = TieRule {
     norm: "maximum",
     ties: "equal distances: points as far as the k-th nearest of the label are counted (Ross 2014)",
 };
@@ -281,7 +281,7 @@ fn chosen(values: &[f64], d: usize, rows: &[usize]) -> Vec<f64> {
 /// An estimate from all rows of one or two samples, and its standard error from parts of them.
 fn estimate(
     settings: &NeighbourSettings,
-    Rule { norm, ties }: Rule,
+    TieRule { norm, ties }: TieRule,
     counts: [usize; 2],
     of: impl Fn([&[usize]; 2]) -> Result<f64>,
 ) -> Result<Information> {

@@ -150,7 +150,7 @@ pub fn two_sample(
     if settings.split {
         return with_chosen_bandwidth(device, [x, y], settings, progress);
     }
-    let Parts { size, blocks, values: parts, mut warnings } = Parts::new([x, y], settings)?;
+    let PairParts { size, blocks, values: parts, mut warnings } = PairParts::new([x, y], settings)?;
     let [x, y] = match &parts {
         Some(values) => [0, 1].map(|which| Sample::new(x.d, &values[which])),
         None => [x, y],
@@ -308,7 +308,7 @@ pub(super) fn mixed(sample: Sample<'_>, seed: u64, which: u32) -> Vec<f64> {
 }
 
 /// What is permuted as a whole.
-struct Parts {
+struct PairParts {
     /// Points of a bin or block, if that is not one.
     size: Option<usize>,
     /// If they are blocks.
@@ -318,7 +318,7 @@ struct Parts {
     warnings: Vec<String>,
 }
 
-impl Parts {
+impl PairParts {
     fn new(samples: [Sample<'_>; 2], settings: &TwoSampleSettings) -> Result<Self> {
         let counts = samples.map(|sample| sample.len());
         match settings.common.null {

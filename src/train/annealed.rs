@@ -129,7 +129,7 @@ const TUNING_CHAINS: usize = 4;
 const ROWS: usize = 64;
 
 /// Images of a block: no number depends on which images share one.
-struct Block<'a> {
+struct ChainsOfBlock<'a> {
     model: &'a HostModel,
     settings: AnnealedSettings,
     /// `(images, D)`.
@@ -206,12 +206,12 @@ pub fn log_likelihood(
 ) -> AnnealedEstimate {
     let mut chosen = Sequence::new(settings.seed, Stream::Subsample, 1).order(dataset.test.len());
     chosen.truncate(settings.images);
-    let blocks: Vec<Block<'_>> = chosen
+    let blocks: Vec<ChainsOfBlock<'_>> = chosen
         .chunks(settings.block())
         .enumerate()
         .map(|(index, images)| {
             let pixels = images.iter().flat_map(|&i| dataset.test.values(i)).collect();
-            Block { model, settings, pixels, first: index * settings.block(), offset: 0 }
+            ChainsOfBlock { model, settings, pixels, first: index * settings.block(), offset: 0 }
         })
         .collect();
     let results: Vec<(Vec<Vec<f64>>, f64)> = blocks
@@ -264,7 +264,7 @@ pub fn check(
         .flat_map_iter(|first| {
             let count = settings.block().min(images - first);
             // The upper half of the numbers of chains.
-            let mut block = Block { model, settings, pixels: Vec::new(), first, offset: 1 << 27 };
+            let mut block = ChainsOfBlock { model, settings, pixels: Vec::new(), first, offset: 1 << 27 };
             let z = block.simulate(count);
             let steps = block.tune(done);
             let (forward, _) = block.forward(&steps, done);
@@ -317,7 +317,7 @@ pub(super) fn jackknife(weights: &[Vec<f64>], draws: usize) -> Option<f64> {
     Some((k - 1.0) * mean(&values).1)
 }
 
-impl Block<'_> {
+impl ChainsOfBlock<'_> {
     fn images(&self) -> usize {
         self.pixels.len() / self.model.decoder.outputs()
     }

@@ -93,14 +93,14 @@ struct Phase {
     right: Vec<Row>,
     narrow: Vec<f32>,
     /// Which pixels the rows are.
-    runs: Vec<Run>,
+    runs: Vec<Stretch>,
     /// From one pixel of a run to the next.
     step: usize,
 }
 
 /// Rows that are pixels of one line of the output; more rows fill up the last group or strip.
 #[derive(Clone, Copy)]
-struct Run {
+struct Stretch {
     first: usize,
     count: usize,
 }
@@ -117,13 +117,13 @@ pub(crate) struct IndirectLayer {
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = const {
-        RefCell::new(Scratch { source: Vec::new(), sums: Vec::new(), right: Vec::new(), turned: Vec::new() })
+    static SCRATCH: RefCell<WindowScratch> = const {
+        RefCell::new(WindowScratch { source: Vec::new(), sums: Vec::new(), right: Vec::new(), turned: Vec::new() })
     };
 }
 
 /// Memory of one thread.
-struct Scratch {
+struct WindowScratch {
     source: Vec<f32>,
     sums: Vec<Row>,
     right: Vec<Row>,
@@ -145,7 +145,7 @@ impl IndirectLayer {
 
     /// The output for one image: sums that start with `bias`, or with 0.
     pub(crate) fn compute(&self, image: &[f32], bias: Option<&[f32]>, output: &mut [f32]) {
-        SCRATCH.with_borrow_mut(|Scratch { source, sums, turned, .. }| {
+        SCRATCH.with_borrow_mut(|WindowScratch { source, sums, turned, .. }| {
             self.input.load(image, source);
             for phase in &self.phases {
                 if phase.narrow.is_empty() {
@@ -191,7 +191,7 @@ impl IndirectLayer {
         let channels = self.output.channels;
         let mut strip = [[0.0; STRIP]; MOST_NARROW];
         let strips = phase.runs.iter().flat_map(|run| {
-            (0..run.count).step_by(STRIP).map(|first| Run {
+            (0..run.count).step_by(STRIP).map(|first| Stretch {
                 first: run.first + first * phase.step,
                 count: STRIP.min(run.count - first),
             })
@@ -209,7 +209,7 @@ impl IndirectLayer {
     }
 
     /// Writes the numbers of a channel to the pixels of a run.
-    fn put(&self, output: &mut [f32], channel: usize, run: Run, step: usize, values: &[f32]) {
+    fn put(&self, output: &mut [f32], channel: usize, run: Stretch, step: usize, values: &[f32]) {
         let output = &mut output[self.at(channel, run.first)..];
         let step = if self.interleaved { step * self.output.channels } else { step };
         let values = &values[..run.count];
@@ -256,7 +256,7 @@ fn to_coarse(window: &Window, weights: &[f32]) -> IndirectLayer {
     for y in 0..coarse.height {
         let groups = (0..coarse.width).step_by(GROUP);
         places.bases.extend(groups.map(|x| place(stride * (y * input.width + x))));
-        runs.push(Run { first: y * coarse.width, count: coarse.width });
+        runs.push(Stretch { first: y * coarse.width, count: coarse.width });
     }
     let right = blocks(coarse.channels, depth, |k, o| weights[o * depth + k]);
     let phase = Phase { places, right, narrow: Vec::new(), runs, step: 1 };
@@ -308,7 +308,7 @@ fn fine_phase(window: &Window, weights: &[f32], input: &Bordered, rest: [usize; 
         let Some(&first) = columns.first() else { continue };
         places.bases.extend(columns.iter().step_by(step).map(|x| place(y * input.width + x)));
         let pixel = (stride * y + rest[0] - padding) * fine.width + stride * first + rest[1] - padding;
-        runs.push(Run { first: pixel, count: columns.len() });
+        runs.push(Stretch { first: pixel, count: columns.len() });
     }
     let weight = |k: usize, c: usize| weights[taps[k] + c * window.taps()];
     let (mut right, mut narrow) = (Vec::new(), Vec::new());
@@ -369,7 +369,7 @@ impl Gradient {
         let Window { coarse, .. } = self.window;
         let blocks = coarse.channels.div_ceil(LANES);
         let depth = coarse.pixels();
-        SCRATCH.with_borrow_mut(|Scratch { source, sums, right, .. }| {
+        SCRATCH.with_borrow_mut(|WindowScratch { source, sums, right, .. }| {
             sums.clear();
             sums.resize(blocks * self.taps.len(), ZERO);
             right.resize(depth, ZERO);

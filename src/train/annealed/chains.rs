@@ -8,7 +8,7 @@
 //!
 //! Neal, "MCMC using Hamiltonian dynamics" (2011). The step e varies by a fifth at random, so that no orbit closes.
 
-use super::network::{Network, Scratch, log_likelihood};
+use super::network::{Network, NetworkScratch, log_likelihood};
 use crate::kernel::reconstruction::Likelihood;
 use crate::random::Sequence;
 
@@ -52,7 +52,7 @@ pub(super) struct Chains<'a> {
     there: Position,
     z: Vec<f32>,
     momentum: Vec<f32>,
-    scratch: Scratch,
+    scratch: NetworkScratch,
 }
 
 /// Rows of `values`, each `count` times.
@@ -86,7 +86,7 @@ impl<'a> Chains<'a> {
             here: position,
             z: vec![0.0; rows * m],
             momentum: vec![0.0; rows * m],
-            scratch: Scratch::default(),
+            scratch: NetworkScratch::default(),
         };
         chains.look();
         std::mem::swap(&mut chains.here, &mut chains.there);

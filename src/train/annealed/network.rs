@@ -129,7 +129,7 @@ impl Network {
 
 /// Room for the numbers of [`log_likelihood`].
 #[derive(Default)]
-pub(super) struct Scratch {
+pub(super) struct NetworkScratch {
     outputs: Vec<Vec<f32>>,
     gradient: Vec<f32>,
     spare: Vec<f32>,
@@ -140,12 +140,12 @@ pub(super) fn log_likelihood(
     decoder: &Network,
     likelihood: Likelihood,
     [z, x]: [&[f32]; 2],
-    scratch: &mut Scratch,
+    scratch: &mut NetworkScratch,
     log_p: &mut [f64],
     gradient: &mut [f32],
 ) {
     let (rows, dimension) = (log_p.len(), decoder.outputs());
-    let Scratch { outputs, gradient: slopes, spare } = scratch;
+    let NetworkScratch { outputs, gradient: slopes, spare } = scratch;
     decoder.forward(z, rows, outputs);
     slopes.resize(rows * dimension, 0.0);
     let constant = likelihood.constant(dimension);
