@@ -311,9 +311,15 @@ fn is_mnist(path: &Path) -> bool {
 const MNIST: [(&str, &str); 2] = [("train", "train"), ("test", "t10k")];
 
 fn no_part(path: &Path, part: &str) -> Error {
-    let problem = format!(
-        "the part `:{part}` was asked for, but there are only `:train` and `:test`, and `:colour` and `:grey` of pictures"
-    );
+    let problem = match MNIST.iter().any(|(name, _)| *name == part) {
+        true if path.join(part).is_dir() => {
+            format!("its parts `:train` and `:test` are taken together here; leave `:{part}` out")
+        }
+        true => format!("there is no part `:{part}`, as nothing in it has that name; leave the part out"),
+        false => format!(
+            "the part `:{part}` was asked for, but there are only `:train` and `:test`, and `:colour` and `:grey` of pictures"
+        ),
+    };
     Error::data(path, problem)
 }
 
@@ -457,6 +463,21 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         super::read(put(&directory, bytes).to_str().unwrap(), &ReadOptions::default())
             .map(|table| Table { name: String::new(), ..table })
+    }
+
+    #[test]
+    fn a_part_that_is_not_there_is_not_said_to_be() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("picture.png"), "").unwrap();
+        let said = |part: &str| {
+            let source = format!("{}:{part}", directory.path().display());
+            super::read(&source, &ReadOptions::default())
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
+        };
+        assert!(said("test").contains("there is no part `:test`"), "{}", said("test"));
+        assert!(said("half").contains("only `:train` and `:test`"), "{}", said("half"));
     }
 
     /// Expects an error about the file.
