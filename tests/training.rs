@@ -37,6 +37,7 @@ fn main() {
         Trial::test("cpu::importance_sampling_finds_the_linear_models_likelihood", linear_likelihood),
         Trial::test("cpu::annealing_finds_the_linear_models_likelihood", linear_annealing),
         Trial::test("cpu::the_best_epoch_is_kept", best_epoch_is_kept),
+        Trial::test("cpu::what_is_left_of_a_checkpoint_is_removed", half_a_checkpoint),
         Trial::test("cpu::logged_lines_add_up", lines_add_up),
         Trial::test("cpu::every_objective_trains", every_objective_trains),
         Trial::test("cpu::the_parts_of_the_kl_keep_their_bounds", parts_of_the_kl),
@@ -185,6 +186,28 @@ fn resume_is_exact(choice: Choice) -> Result<(), Failed> {
     let mut resumed = Session::new(&common::device(choice), &config, &dataset, &state)?;
     steps(&mut resumed, 10, 10)?;
     assert!(straight.state(20)? == resumed.state(20)?, "a resumed run must give the same bits");
+    Ok(())
+}
+
+/// A power cut may end the removal of an old checkpoint; what nobody but elbo made goes, and nothing else.
+fn half_a_checkpoint() -> Result<(), Failed> {
+    let (config, dataset, place) = (small_config(), small_digits(), tempfile::tempdir()?);
+    let (mut state, path) = (initial_state(&config, &dataset), place.path().join("run"));
+    Run::create(Some(&path), false, &config, &state)?;
+    for step in [5, 10, 15] {
+        state.progress.step = step;
+        state.write(&path)?;
+    }
+    assert_eq!(elbo::checkpoint::list(&path)?, [10, 15]);
+    let folder = |name: &str| path.join("checkpoints").join(name);
+    for name in ["5", "3", "20"] {
+        std::fs::create_dir(folder(name))?;
+    }
+    std::fs::copy(folder("10").join("model.safetensors"), folder("5").join("model.safetensors"))?;
+    std::fs::write(folder("3").join("notes.txt"), "a stranger's")?;
+    state.prune(&path)?;
+    let left = ["3", "5", "10", "15", "20"].map(|name| folder(name).exists());
+    assert_eq!(left, [true, false, true, true, true]);
     Ok(())
 }
 
