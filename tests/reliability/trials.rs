@@ -971,7 +971,7 @@ fn beyond_gpu(place: &Place, times: u64) -> Tally {
     ];
     if times >= 10 {
         place.write_npy("many.npy", "|u1", "(120000, 6, 6)", &vec![7; 120_000 * 36]);
-        place.write_table("wide.npy", 800, &vec![0.5; 800 * 50_000]);
+        place.write_table("wide.npy", 100_000, &vec![0.5; 400 * 100_000]);
         let compare = ["compare", "wide.npy", "wide.npy", "--bandwidth", "1", "--permutations"];
         cases.extend([
             [&train[..], &["images.npy", "--batch", "20", "--hidden", "70000"]].concat(),
