@@ -10,9 +10,12 @@ use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::Once;
 
 /// Rows that are read at a time.
 const BATCH: usize = 1 << 16;
@@ -62,6 +65,30 @@ impl Content {
 
 fn wrong(path: &Path) -> impl Fn(ParquetError) -> Error + '_ {
     move |error| Error::data(path, format!("this is no whole Parquet file: {}", shown(&error.to_string())))
+}
+
+thread_local! {
+    /// Whether a panic of this thread is expected.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Reads; damaged pages make the crate that decodes them panic, which becomes an error without a word on stderr.
+fn guarded<R>(path: &Path, read: impl FnOnce() -> Result<R>) -> Result<R> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !GUARDED.get() {
+                others(panic);
+            }
+        }));
+    });
+    GUARDED.set(true);
+    let read = panic::catch_unwind(AssertUnwindSafe(read));
+    GUARDED.set(false);
+    read.unwrap_or_else(|_| {
+        Err(Error::data(path, "this Parquet file is damaged: its pages cannot be decoded; write it again"))
+    })
 }
 
 /// A file with the columns that are wanted.
@@ -224,6 +251,10 @@ fn each_batch<T: DataType, V>(
 
 /// Reads the rows of a file: all columns must hold numbers.
 pub(in crate::data) fn file(path: &Path, options: &ReadOptions) -> Result<Table> {
+    guarded(path, || numbers(path, options))
+}
+
+fn numbers(path: &Path, options: &ReadOptions) -> Result<Table> {
     let columns = WantedColumns::open(path, options)?;
     columns.check(false)?;
     let mut of_columns = vec![Vec::new(); columns.names.len()];
@@ -258,6 +289,10 @@ fn reserved<T>(path: &Path, values: &mut Vec<T>, more: usize) -> Result<()> {
 
 /// Reads the rows of a file as labels, numbered in the order in which they first appear.
 pub(in crate::data) fn labels(path: &Path, options: &ReadOptions) -> Result<Table> {
+    guarded(path, || texts(path, options))
+}
+
+fn texts(path: &Path, options: &ReadOptions) -> Result<Table> {
     let columns = WantedColumns::open(path, options)?;
     columns.check(true)?;
     let mut of_columns: Vec<Vec<String>> = vec![Vec::new(); columns.names.len()];
@@ -350,6 +385,15 @@ mod tests {
     fn options(columns: &[&str], missing: Missing) -> ReadOptions {
         let columns = columns.iter().map(|&name| name.into()).collect();
         ReadOptions { columns, missing, ..ReadOptions::default() }
+    }
+
+    #[test]
+    fn a_panic_of_the_decoder_is_an_error() {
+        let place = Path::new("x.parquet");
+        let error = guarded(place, || -> Result<()> { panic!("a decoder should have been set") }).err();
+        let text = error.map(|error| error.to_string()).unwrap_or_default();
+        assert!(text.contains("x.parquet") && text.contains("damaged"), "{text}");
+        assert!(!GUARDED.get() && guarded(place, || Ok(7)).is_ok_and(|seven| seven == 7));
     }
 
     #[test]
