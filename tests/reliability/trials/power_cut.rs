@@ -148,6 +148,7 @@ impl Disk {
                 }
             },
             Change::Write { path, bytes } => match self.entry(path) {
+                // At the end: nothing that elbo writes is gone back in.
                 Some(Entry::File(file)) => self.files[file].seen.extend(bytes),
                 _ => panic!("{} was never made", path.display()),
             },
